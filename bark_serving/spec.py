@@ -1,0 +1,242 @@
+"""What a Bark checkpoint is, in numbers: the schema of a bundle's ``spec.json``.
+
+A *bundle* is a folder with one safetensors file per network, ``tokenizer.json``, optional ``voices/*.npz`` and
+``spec.json``. Everything downstream (exporters, servers, tests) reads numbers from here, never from code, so that
+Bark large, Bark small and a miniature one run through the same lines. The defaults of this module are the numbers
+of Suno's released checkpoints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+FORMAT_VERSION = 1
+SPEC_FILE = "spec.json"
+TOKENIZER_FILE = "tokenizer.json"
+VOICES_FOLDER = "voices"
+
+Network = Literal["semantic", "coarse", "fine", "encodec", "hubert"]
+NETWORKS: tuple[Network, ...] = ("semantic", "coarse", "fine", "encodec", "hubert")
+
+
+class BundleError(Exception):
+    """A bundle is missing, incomplete, or not of the format this version reads."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GptSpec(_Frozen):
+    """Sizes of one nanoGPT-style transformer (semantic, coarse, and the body of fine)."""
+
+    layers: int = 24
+    heads: int = 16
+    width: int = 1024
+    block_size: int = 1024
+    input_vocab: int
+    output_vocab: int
+    bias: bool = False
+
+    @property
+    def head_width(self) -> int:
+        return self.width // self.heads
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> GptSpec:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+
+class SemanticSpec(_Frozen):
+    """Text tokens → semantic tokens."""
+
+    gpt: GptSpec = GptSpec(input_vocab=129_600, output_vocab=10_048)
+    vocab: int = 10_000  #: semantic tokens are 0..vocab-1
+    end_token: int = 10_000  #: end of speech; also pads the semantic history
+    text_offset: int = 10_048  #: added to a tokenizer id to make an input id
+    text_pad: int = 129_595
+    infer_token: int = 129_599
+    text_context: int = 256  #: text tokens and history tokens a prompt holds, each
+    max_steps: int = 768  #: tokens generated at most
+    rate_hz: float = 49.9
+
+    @property
+    def prefill(self) -> int:
+        """Positions of a prompt: merged text + history, then the infer token."""
+        return self.text_context + 1
+
+
+class CoarseSpec(_Frozen):
+    """Semantic tokens → codebooks 0..codebooks-1, flattened frame by frame."""
+
+    gpt: GptSpec = GptSpec(input_vocab=12_096, output_vocab=12_096)
+    codebooks: int = 2
+    offset: int = 10_000  #: id of code 0 of codebook 0; codebook k starts at offset + k × codebook_size
+    semantic_pad: int = 12_048
+    infer_token: int = 12_050
+    semantic_context: int = 256
+    max_history: int = 630  #: coarse tokens of history a window sees at most
+    window: int = 60  #: coarse tokens generated a window
+
+
+class FineSpec(_Frozen):
+    """Codebooks 0..1 → all codebooks; not causal."""
+
+    gpt: GptSpec = GptSpec(input_vocab=1_056, output_vocab=1_056)
+    codebooks_given: int = 1  #: codebook k is predicted by head k - codebooks_given
+    pad_token: int = 1_024
+    window: int = 1_024  #: frames a pass sees
+    hop: int = 512  #: frames between windows
+    max_history: int = 512  #: frames of a voice a window sees at most
+
+
+class EncodecSpec(_Frozen):
+    """Audio ↔ residual codes (Encodec 24 kHz, causal)."""
+
+    sample_rate: int = 24_000
+    codebooks: int = 8
+    codebook_size: int = 1_024
+    dimension: int = 128
+    filters: int = 32
+    ratios: tuple[int, ...] = (8, 5, 4, 2)  #: decoder order; the encoder runs them backwards
+    kernel: int = 7
+    last_kernel: int = 7
+    residual_kernel: int = 3
+    residual_layers: int = 1
+    dilation_growth: int = 2
+    compress: int = 2
+    lstm_layers: int = 2
+
+    @property
+    def samples_per_frame(self) -> int:
+        product = 1
+        for ratio in self.ratios:
+            product *= ratio
+        return product
+
+    @property
+    def frame_rate_hz(self) -> float:
+        return self.sample_rate / self.samples_per_frame
+
+
+class TokenHeadSpec(_Frozen):
+    """HuBERT features → semantic tokens: LSTM → [wide linear →] linear → argmax."""
+
+    version: Literal[0, 1] = 0  #: 1 has the wide intermediate linear
+    input_width: int = 768
+    hidden: int = 1_024
+    layers: int = 2
+    intermediate: int = 4_096
+    output_vocab: int = 10_000
+
+
+class HubertSpec(_Frozen):
+    """16 kHz audio → semantic tokens at 50 Hz, for voice cloning."""
+
+    sample_rate: int = 16_000
+    layers: int = 12
+    heads: int = 12
+    width: int = 768
+    intermediate: int = 3_072
+    conv_width: tuple[int, ...] = (512,) * 7
+    conv_kernel: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    conv_stride: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
+    position_conv_kernel: int = 128
+    position_conv_groups: int = 16
+    feature_layer: int = 7  #: the transformer layer whose output the head reads
+    head: TokenHeadSpec = TokenHeadSpec()
+
+
+class SamplingSpec(_Frozen):
+    """What Bark's own API uses when a request says nothing."""
+
+    semantic_temperature: float = 0.7
+    coarse_temperature: float = 0.7
+    fine_temperature: float = 0.5
+    min_eos_p: float = 0.2
+
+
+class Source(_Frozen):
+    """One file the bundle was made from."""
+
+    file: str
+    sha256: str
+
+
+class Spec(_Frozen):
+    """The whole of ``spec.json``."""
+
+    format_version: int = FORMAT_VERSION
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    semantic: SemanticSpec = SemanticSpec()
+    coarse: CoarseSpec = CoarseSpec()
+    fine: FineSpec = FineSpec()
+    encodec: EncodecSpec = EncodecSpec()
+    hubert: HubertSpec | None = HubertSpec()
+    sampling: SamplingSpec = SamplingSpec()
+    sources: tuple[Source, ...] = ()
+    files: dict[str, str] = {}  #: sha256 of every other file of the bundle, by relative path
+
+    @property
+    def semantic_to_coarse(self) -> float:
+        """Coarse tokens (all coarse codebooks) per semantic token: 75 / 49.9 × 2 for the released models."""
+        return self.encodec.frame_rate_hz / self.semantic.rate_hz * self.coarse.codebooks
+
+
+class Bundle:
+    """A bundle on disk: its folder, its spec and its hash. Opening one reads ``spec.json`` only."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        path = self.folder / SPEC_FILE
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise BundleError(
+                f"{self.folder} is not a bundle: {path.name} cannot be read ({error.strerror}). "
+                "Make one with `bark-build import` or `bark-build tiny`."
+            ) from error
+        try:
+            self.spec = Spec.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the document"
+            raise BundleError(f"{path}: {where}: {first['msg']}. Import the checkpoint again.") from error
+        if self.spec.format_version != FORMAT_VERSION:
+            raise BundleError(
+                f"{path}: format_version {self.spec.format_version}, this version reads {FORMAT_VERSION}. "
+                "Import the checkpoint again."
+            )
+        self.hash = hashlib.sha256(text).hexdigest()
+
+    def weights(self, network: Network) -> Path:
+        """Path of a network's safetensors file. Raises `BundleError` when the bundle has none."""
+        path = self.folder / f"{network}.safetensors"
+        if not path.exists():
+            raise BundleError(f"{self.folder} has no {path.name}. Import the checkpoint again with its {network} files.")
+        return path
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.folder / TOKENIZER_FILE
+
+    @property
+    def voices(self) -> Path:
+        return self.folder / VOICES_FOLDER
+
+    def verify(self) -> None:
+        """Hash every file and compare with ``spec.json``. Raises `BundleError` naming the first that differs."""
+        for name, expected in self.spec.files.items():
+            path = self.folder / name
+            if not path.exists():
+                raise BundleError(f"{path} is missing. Import the checkpoint again.")
+            with path.open("rb") as file:
+                actual = hashlib.file_digest(file, "sha256").hexdigest()
+            if actual != expected:
+                raise BundleError(f"{path} has sha256 {actual}, spec.json says {expected}. Import the checkpoint again.")
