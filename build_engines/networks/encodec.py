@@ -1,0 +1,165 @@
+"""Encodec 24 kHz: SEANet encoder, residual quantizer, SEANet decoder, causal throughout.
+
+Parameter names are those of transformers' ``EncodecModel`` with weight norm folded into ``conv.weight``, except for the
+quantizer, which is one tensor. Source: Défossez et al., "High Fidelity Neural Audio Compression", 2022.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bark_serving.spec import EncodecSpec
+
+
+class Conv(nn.Module):
+    """Causal convolution: the past beyond the start is the reflection of the first samples.
+
+    The input's length must be a multiple of `stride` (the codec pads whole frames), so nothing is padded on the right.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, kernel, stride, dilation=dilation)
+        self.left = (kernel - 1) * dilation + 1 - stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.left:
+            # Reflection by index instead of `F.pad(mode="reflect")`: inputs shorter than the padding count as
+            # followed by zeros, as in Encodec, and no length gets baked into an exported graph.
+            mirror = torch.arange(self.left, 0, -1, device=x.device)
+            x = torch.cat((F.pad(x, (0, self.left)).index_select(-1, mirror), x), dim=-1)
+        out: Tensor = self.conv(x)
+        return out
+
+
+class Upsample(nn.Module):
+    """Transposed convolution of twice the stride; what it writes beyond the last frame is cut off."""
+
+    def __init__(self, inputs: int, outputs: int, ratio: int) -> None:
+        super().__init__()
+        self.ratio = ratio
+        self.conv = nn.ConvTranspose1d(inputs, outputs, 2 * ratio, ratio)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x)[..., : -self.ratio]
+        return out
+
+
+class Lstm(nn.Module):
+    """LSTM over time with a skip connection. [B, width, T] → [B, width, T]."""
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(width, width, layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(2, 0, 1)
+        x = self.lstm(x)[0] + x
+        return x.permute(1, 2, 0)
+
+
+class Residual(nn.Module):
+    """Dilated convolution, then one of kernel 1, beside a learned shortcut."""
+
+    def __init__(self, width: int, spec: EncodecSpec, *, dilation: int) -> None:
+        super().__init__()
+        hidden = width // spec.compress
+        self.block = nn.Sequential(
+            nn.ELU(), Conv(width, hidden, spec.residual_kernel, dilation=dilation), nn.ELU(), Conv(hidden, width, 1)
+        )
+        self.shortcut = Conv(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.shortcut(x) + self.block(x)
+        return out
+
+
+class Seanet(nn.Module):
+    """A list of layers run in turn; `encoder` and `decoder` make the two lists of the paper."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+def residuals(width: int, spec: EncodecSpec) -> list[nn.Module]:
+    return [Residual(width, spec, dilation=spec.dilation_growth**i) for i in range(spec.residual_layers)]
+
+
+def encoder(spec: EncodecSpec) -> Seanet:
+    """[B, 1, N] → [B, dimension, N / samples_per_frame]."""
+    width = spec.filters
+    layers: list[nn.Module] = [Conv(1, width, spec.kernel)]
+    for ratio in reversed(spec.ratios):
+        layers += residuals(width, spec)
+        layers += [nn.ELU(), Conv(width, 2 * width, 2 * ratio, stride=ratio)]
+        width *= 2
+    layers += [Lstm(width, spec.lstm_layers), nn.ELU(), Conv(width, spec.dimension, spec.last_kernel)]
+    return Seanet(layers)
+
+
+def decoder(spec: EncodecSpec) -> Seanet:
+    """[B, dimension, T] → [B, 1, T × samples_per_frame]."""
+    width = spec.filters * 2 ** len(spec.ratios)
+    layers: list[nn.Module] = [Conv(spec.dimension, width, spec.kernel), Lstm(width, spec.lstm_layers)]
+    for ratio in spec.ratios:
+        layers += [nn.ELU(), Upsample(width, width // 2, ratio)]
+        width //= 2
+        layers += residuals(width, spec)
+    layers += [nn.ELU(), Conv(width, 1, spec.last_kernel)]
+    return Seanet(layers)
+
+
+class Quantizer(nn.Module):
+    """Residual vector quantization: each codebook quantizes what the ones before it left."""
+
+    def __init__(self, spec: EncodecSpec) -> None:
+        super().__init__()
+        self.codebooks = nn.Parameter(torch.empty(spec.codebooks, spec.codebook_size, spec.dimension).normal_())
+
+    def encode(self, latent: Tensor) -> Tensor:
+        """[B, dimension, T] → i32 [B, codebooks, T]. Nearest by squared distance; ties go to the lower code."""
+        residual = latent.transpose(1, 2)  # [B, T, dimension]
+        codes: list[Tensor] = []
+        for codebook in self.codebooks.unbind(0):
+            # the oracle's expression, term by term: another order of rounding would move codes near a tie
+            norm = residual.pow(2).sum(-1, keepdim=True)
+            distance = norm - 2 * residual @ codebook.t() + codebook.pow(2).sum(-1)
+            nearest = (-distance).argmax(-1)
+            residual = residual - F.embedding(nearest, codebook)
+            codes.append(nearest)
+        return torch.stack(codes, dim=1).to(torch.int32)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """i32 [B, codebooks, T] → [B, dimension, T]: the sum of the codebooks' rows."""
+        latent = torch.zeros((), device=codes.device)
+        for k, codebook in enumerate(self.codebooks.unbind(0)):
+            latent = latent + F.embedding(codes[:, k].long(), codebook)
+        return latent.transpose(1, 2)
+
+
+class Encodec(nn.Module):
+    """The codec. `encode` and `decode` are each other's inverse, up to quantization."""
+
+    def __init__(self, spec: EncodecSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.encoder = encoder(spec)
+        self.decoder = decoder(spec)
+        self.quantizer = Quantizer(spec)
+
+    def encode(self, audio: Tensor) -> Tensor:
+        """f32 [B, N], N a multiple of samples_per_frame → codes i32 [B, codebooks, N / samples_per_frame]."""
+        return self.quantizer.encode(self.encoder(audio[:, None]))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes i32 [B, codebooks, T] → audio f32 [B, T × samples_per_frame]."""
+        audio: Tensor = self.decoder(self.quantizer.decode(codes))[:, 0]
+        return audio

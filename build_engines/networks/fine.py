@@ -1,0 +1,120 @@
+"""The fine transformer: all frames of a window at once, one codebook a pass; not causal.
+
+One graph serves every codebook: the codebook is an input that masks the embedding sum and picks the (tied) head, so
+rows of a batch may be at different codebooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bark_serving.spec import FineSpec, GptSpec
+from build_engines.networks.gpt import NORM_EPSILON, Mlp, merge_heads, split_heads
+
+#: (query, key, value, heads) → attended, all [B, S, width]
+FullAttention = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+
+
+def full_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """Every position attends to every position. Tensors are [B, S, width]."""
+    q, k, v = (split_heads(x, heads) for x in (query, key, value))
+    return merge_heads(F.scaled_dot_product_attention(q, k, v))
+
+
+class Attention(nn.Module):
+    """Self-attention without a mask. `attend` is the one operation an exporter replaces with its runtime's own."""
+
+    def __init__(self, spec: GptSpec) -> None:
+        super().__init__()
+        self.heads = spec.heads
+        self.qkv = nn.Linear(spec.width, 3 * spec.width, bias=spec.bias)
+        self.out = nn.Linear(spec.width, spec.width, bias=spec.bias)
+        self.attend: FullAttention = full_attention
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.qkv(x).chunk(3, dim=-1)
+        out: Tensor = self.out(self.attend(query, key, value, self.heads))
+        return out
+
+
+class Layer(nn.Module):
+    """Pre-norm transformer block. The norms have biases whatever `spec.bias` says, as in Suno's fine model."""
+
+    def __init__(self, spec: GptSpec) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(spec.width, eps=NORM_EPSILON)
+        self.attention = Attention(spec)
+        self.mlp_norm = nn.LayerNorm(spec.width, eps=NORM_EPSILON)
+        self.mlp = Mlp(spec)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.attention_norm(x))
+        out: Tensor = x + self.mlp(self.mlp_norm(x))
+        return out
+
+
+class Tables(nn.Module):
+    """One embedding table a codebook, stacked: [codebooks, vocabulary, width]."""
+
+    def __init__(self, codebooks: int, vocab: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(codebooks, vocab, width).normal_())
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """Rows of the stack taken as one tall table (codebook × vocabulary + code): [...] → [..., width]."""
+        return F.embedding(ids, self.weight.flatten(0, 1))
+
+
+class Fine(nn.Module):
+    """Codes of a window and the codebook to predict → logits of that codebook, or a draw from them."""
+
+    def __init__(self, spec: FineSpec, *, codebooks: int, codebook_size: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.codebooks = codebooks
+        self.codebook_size = codebook_size
+        self.token_embedding = Tables(codebooks, spec.gpt.input_vocab, spec.gpt.width)
+        self.position_embedding = nn.Embedding(spec.gpt.block_size, spec.gpt.width)
+        self.layers = nn.ModuleList(Layer(spec.gpt) for _ in range(spec.gpt.layers))
+        self.norm = nn.LayerNorm(spec.gpt.width, eps=NORM_EPSILON)
+
+    def logits(self, codes: Tensor, codebook: Tensor) -> Tensor:
+        """Codes i32 [B, codebooks, T] and codebook i32 [B, 1] → logits f32 [B, T, codebook_size]."""
+        vocab = self.spec.gpt.input_vocab
+        x = self.position_embedding(torch.arange(codes.shape[2], device=codes.device))[None]
+        for k in range(self.codebooks):  # one table at a time: all eight at once would be 8 × [B, T, width]
+            visible = (codebook >= k).to(x.dtype)[:, :, None]  # [B, 1, 1]
+            x = x + visible * self.token_embedding.rows(codes[:, k].long() + k * vocab)
+        for layer in self.layers:
+            x = layer(x)
+        # head i belongs to codebook i + codebooks_given and is tied to embedding table i + 1
+        table = codebook.long() - self.spec.codebooks_given + 1
+        ids = table * vocab + torch.arange(self.codebook_size, device=codes.device)  # [B, codebook_size]
+        return torch.bmm(self.norm(x), self.token_embedding.rows(ids).transpose(1, 2))
+
+    def forward(self, codes: Tensor, codebook: Tensor, temperature: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw the codes of one codebook.
+
+        codes i32 [B, codebooks, T]; codebook i32 [B, 1]; temperature f32 [B, 1], ≤ 0 for argmax; uniforms f32 [B, T] in
+        [0, 1). Returns predictions i32 [B, T] and logits f32 [B, T, codebook_size].
+        """
+        logits = self.logits(codes, codebook)
+        return draw(logits, temperature, uniforms), logits
+
+
+def draw(logits: Tensor, temperature: Tensor, uniforms: Tensor) -> Tensor:
+    """One code a frame from softmax(logits / temperature) by inverting its cumulative sum; argmax where temperature ≤ 0.
+
+    logits [B, T, size], temperature [B, 1], uniforms [B, T] → i32 [B, T].
+    """
+    greedy = temperature <= 0  # [B, 1]
+    divisor = torch.where(greedy, torch.ones_like(temperature), temperature)[:, :, None]
+    cumulative = torch.softmax(logits / divisor, dim=-1).cumsum(-1)
+    # the threshold is scaled by the sum that rounding really gave, so a uniform near 1 still finds a code
+    below = (cumulative <= uniforms[:, :, None] * cumulative[:, :, -1:]).sum(-1)
+    drawn = below.clamp(max=logits.shape[-1] - 1)
+    return torch.where(greedy, logits.argmax(-1), drawn).to(torch.int32)

@@ -1,0 +1,148 @@
+"""The causal transformer of the semantic and coarse stages: nanoGPT's block over a KV cache.
+
+Token embeddings are looked up and summed by the caller (the semantic prompt merges text and history that way), so the
+network starts at ``embeddings`` and ends at the logits of the last position. One forward covers prefill and decode:
+rows of a batch share the number of new positions but may each have their own past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bark_serving.spec import GptSpec
+
+NORM_EPSILON = 1e-5  # of nanoGPT; no checkpoint says otherwise
+
+#: (query, key, value, past_key, past_value, seqlens, total_length, heads) → (attended, present_key, present_value)
+CachedAttention = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor, Tensor]]
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """[B, S, width] → [B, heads, S, head_width]."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """[B, heads, S, head_width] → [B, S, width]."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def cached_attention(
+    query: Tensor,  # [B, S, width], as are key and value
+    key: Tensor,
+    value: Tensor,
+    past_key: Tensor,  # [B, heads, C, head_width], as is past_value
+    past_value: Tensor,
+    seqlens: Tensor,  # [B]: last valid position of each row, new ones included
+    total_length: Tensor,  # one number: the greatest length in the batch
+    heads: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Causal attention of S new positions over a cache; the arithmetic of ONNX Runtime's GroupQueryAttention.
+
+    Returns the attended values [B, S, width] and the caches with the new keys and values written in; a cache shorter
+    than `total_length` grows. Cache positions beyond a row's length are never read.
+    """
+    total = int(total_length)
+    steps = query.shape[1]
+    grow = max(0, total - past_key.shape[2])
+    keys, values = F.pad(past_key, (0, 0, 0, grow)), F.pad(past_value, (0, 0, 0, grow))
+    at = seqlens.long()[:, None] - steps + 1 + torch.arange(steps, device=query.device)  # [B, S]
+    rows = torch.arange(len(at), device=query.device)[:, None]
+    keys[rows, :, at] = split_heads(key, heads).transpose(1, 2)
+    values[rows, :, at] = split_heads(value, heads).transpose(1, 2)
+    visible = torch.arange(total, device=query.device) <= at[:, :, None]  # [B, S, total]
+    attended = F.scaled_dot_product_attention(
+        split_heads(query, heads), keys[:, :, :total], values[:, :, :total], attn_mask=visible[:, None]
+    )
+    return merge_heads(attended), keys, values
+
+
+class Attention(nn.Module):
+    """Self-attention over a cache. `attend` is the one operation an exporter replaces with its runtime's own."""
+
+    def __init__(self, spec: GptSpec) -> None:
+        super().__init__()
+        self.heads = spec.heads
+        self.qkv = nn.Linear(spec.width, 3 * spec.width, bias=spec.bias)
+        self.out = nn.Linear(spec.width, spec.width, bias=spec.bias)
+        self.attend: CachedAttention = cached_attention
+
+    def forward(
+        self, x: Tensor, past_key: Tensor, past_value: Tensor, seqlens: Tensor, total_length: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        query, key, value = self.qkv(x).chunk(3, dim=-1)
+        attended, present_key, present_value = self.attend(
+            query, key, value, past_key, past_value, seqlens, total_length, self.heads
+        )
+        return self.out(attended), present_key, present_value
+
+
+class Mlp(nn.Module):
+    """Four times as wide inside; exact (erf) GELU."""
+
+    def __init__(self, spec: GptSpec) -> None:
+        super().__init__()
+        self.up = nn.Linear(spec.width, 4 * spec.width, bias=spec.bias)
+        self.down = nn.Linear(4 * spec.width, spec.width, bias=spec.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        down: Tensor = self.down(F.gelu(self.up(x)))
+        return down
+
+
+class Layer(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, spec: GptSpec) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(spec.width, eps=NORM_EPSILON, bias=spec.bias)
+        self.attention = Attention(spec)
+        self.mlp_norm = nn.LayerNorm(spec.width, eps=NORM_EPSILON, bias=spec.bias)
+        self.mlp = Mlp(spec)
+
+    def forward(
+        self, x: Tensor, past_key: Tensor, past_value: Tensor, seqlens: Tensor, total_length: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        attended, present_key, present_value = self.attention(
+            self.attention_norm(x), past_key, past_value, seqlens, total_length
+        )
+        x = x + attended
+        return x + self.mlp(self.mlp_norm(x)), present_key, present_value
+
+
+class Gpt(nn.Module):
+    """Embeddings and positions of the new tokens, and a cache of the old ones → logits of the last position."""
+
+    def __init__(self, spec: GptSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.token_embedding = nn.Embedding(spec.input_vocab, spec.width)
+        self.position_embedding = nn.Embedding(spec.block_size, spec.width)
+        self.layers = nn.ModuleList(Layer(spec) for _ in range(spec.layers))
+        self.norm = nn.LayerNorm(spec.width, eps=NORM_EPSILON, bias=spec.bias)
+        self.head = nn.Linear(spec.width, spec.output_vocab, bias=False)
+
+    def empty_cache(self, *, batch: int, capacity: int) -> list[Tensor]:
+        """Zeroed caches [batch, heads, capacity, head_width], key and value of each layer in turn."""
+        shape = (batch, self.spec.heads, capacity, self.spec.head_width)
+        return [torch.zeros(shape, device=self.head.weight.device) for _ in range(2 * self.spec.layers)]
+
+    def forward(
+        self,
+        embeddings: Tensor,  # f32 [B, S, width]: sums of token embeddings
+        positions: Tensor,  # i64 [B, S]
+        seqlens: Tensor,  # i32 [B]: total length - 1
+        total_length: Tensor,  # i32, one number
+        *past: Tensor,  # past_key_0, past_value_0, past_key_1, …: f32 [B, heads, C, head_width]
+    ) -> tuple[Tensor, ...]:
+        """Logits [B, output_vocab] of the last position, then present_key_0, present_value_0, …"""
+        x = embeddings + self.position_embedding(positions)
+        present: list[Tensor] = []
+        for i, layer in enumerate(self.layers):
+            x, key, value = layer(x, past[2 * i], past[2 * i + 1], seqlens, total_length)
+            present += (key, value)
+        return self.head(self.norm(x[:, -1])), *present
