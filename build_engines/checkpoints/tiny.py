@@ -1,0 +1,134 @@
+"""Bundles of random weights: a miniature for tests and first tries, the true sizes for measuring speed.
+
+The miniature keeps Bark's vocabularies, codebooks, contexts and windows and shrinks the networks, so that real
+voices and texts run through it. What it says is noise.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from bark_serving.spec import (
+    NETWORKS,
+    Bundle,
+    CoarseSpec,
+    EncodecSpec,
+    FineSpec,
+    GptSpec,
+    HubertSpec,
+    Network,
+    SemanticSpec,
+    Spec,
+    TokenHeadSpec,
+)
+from build_engines.checkpoints.check import Shape, expected
+from build_engines.checkpoints.tokenizers import check_tokenizer, read_tokenizer
+from build_engines.checkpoints.wordpiece import small_tokenizer
+from build_engines.checkpoints.writer import new_bundle
+
+Size = Literal["tiny", "small", "large"]
+STEPS = ("tokenizer", *NETWORKS)
+
+#: layers, heads, width of the three transformers
+_GPT_SIZES: dict[Size, tuple[int, int, int]] = {"tiny": (2, 2, 32), "small": (12, 12, 768), "large": (24, 16, 1024)}
+
+#: Real logits differ by a few units; this is the standard deviation of random ones.
+_LOGIT_SPREAD = 1.5
+#: The end token's logit varies this many times as much as others', so that speech ends after seconds, not at the limit.
+_END_SPREAD = 1.7
+
+
+def random_spec(size: Size, *, name: str, tokens: int) -> Spec:
+    """Spec of a random bundle. `tokens` is the tokenizer's size, for which the miniature's vocabulary is cut."""
+    layers, heads, width = _GPT_SIZES[size]
+    spec = Spec(name=name)
+
+    def sized(gpt: GptSpec, **numbers: int) -> GptSpec:
+        return gpt.model_copy(update={"layers": layers, "heads": heads, "width": width, **numbers})
+
+    semantic: dict[str, object] = {"gpt": sized(spec.semantic.gpt)}
+    if size == "tiny":
+        vocab = math.ceil((spec.semantic.text_offset + tokens + 8) / 128) * 128
+        semantic = {"gpt": sized(spec.semantic.gpt, input_vocab=vocab), "text_pad": vocab - 5, "infer_token": vocab - 1}
+    return Spec(
+        name=name,
+        semantic=SemanticSpec.model_validate(semantic),
+        coarse=CoarseSpec(gpt=sized(spec.coarse.gpt)),
+        fine=FineSpec(gpt=sized(spec.fine.gpt)),
+        encodec=EncodecSpec(filters=4, dimension=16) if size == "tiny" else EncodecSpec(),
+        hubert=_tiny_hubert() if size == "tiny" else HubertSpec(),
+    )
+
+
+def _tiny_hubert() -> HubertSpec:
+    return HubertSpec(
+        layers=8,
+        heads=2,
+        width=32,
+        intermediate=64,
+        conv_width=(16,) * 7,
+        position_conv_kernel=16,
+        position_conv_groups=4,
+        head=TokenHeadSpec(input_width=32, hidden=32),
+    )
+
+
+def random_tensors(network: Network, spec: Spec, *, seed: int) -> dict[str, torch.Tensor]:
+    """Random weights of one network. Each tensor depends on the seed and its name alone."""
+    tensors = {name: _random(network, name, shape, seed) for name, shape in expected(network, spec).items()}
+    if network == "semantic":
+        tensors["head.weight"][spec.semantic.end_token] *= _END_SPREAD
+    return tensors
+
+
+def _random(network: Network, name: str, shape: Shape, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed}/{network}/{name}".encode()))
+    normal = torch.randn(shape, generator=generator)
+    if "norm" in name:
+        return normal * 0.1 + (1.0 if name.endswith("weight") else 0.0)
+    if name.endswith("codebooks"):
+        return normal
+    if "bias" in name.rsplit(".", 1)[-1]:
+        return normal * 0.02
+    if name in ("head.weight", "token_embedding.weight"):  # the fine network's head is its embedding
+        return normal * (_LOGIT_SPREAD / math.sqrt(shape[-1]))
+    if name == "position_embedding.weight":
+        return normal * (0.5 / math.sqrt(shape[-1]))
+    return normal / math.sqrt(math.prod(shape[1:]))
+
+
+def make_random_bundle(
+    out: Path,
+    *,
+    size: Size = "tiny",
+    seed: int = 0,
+    name: str | None = None,
+    tokenizer: Path | None = None,
+    force: bool = False,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> Bundle:
+    """Make a bundle of random weights at `out`, one network in memory at a time.
+
+    The same arguments give the same bytes. `tokenizer` (a vocab.txt or tokenizer.json) replaces the small one of
+    our own. `on_step` is told each step before it starts: ``tokenizer``, then each network.
+    Raises `OutputError`, and `CheckpointError` for a tokenizer that cannot be read or does not fit.
+    """
+    on_step("tokenizer")
+    pieces = read_tokenizer(tokenizer) if tokenizer else small_tokenizer()
+    default = "bark-tiny" if size == "tiny" else f"bark-{size}-random"
+    spec = random_spec(size, name=name or default, tokens=pieces.get_vocab_size())
+    check_tokenizer(pieces, spec=spec, source=str(tokenizer or "the small tokenizer"))
+    with new_bundle(out, force=force) as bundle:
+        bundle.tokenizer(pieces.to_str())
+        for network in NETWORKS:
+            on_step(network)
+            tensors = random_tensors(network, spec, seed=seed)
+            bundle.network(network, tensors, spec=spec, source=f"random weights, seed {seed}")
+        bundle.finish(spec)
+    return Bundle(out)

@@ -1,0 +1,28 @@
+"""What can go wrong while building: every error says what, which limit, and what to do about it."""
+
+from __future__ import annotations
+
+
+class BuildError(Exception):
+    """Base of all errors of this package. `problem` is one sentence; `remedy` says what the user can do."""
+
+    def __init__(self, problem: str, *, remedy: str = "") -> None:
+        super().__init__(f"{problem} {remedy}".strip())
+        self.problem = problem
+        self.remedy = remedy
+
+
+class SourceError(BuildError):
+    """A checkpoint cannot be found, fetched or recognised."""
+
+
+class CheckpointError(BuildError):
+    """A checkpoint's file is not what its format says: unreadable, incomplete, or of other shapes."""
+
+
+class OutputError(BuildError):
+    """The place to write to is taken or cannot be written."""
+
+
+class ExportError(BuildError):
+    """A network could not be exported, or its export does not compute what the network computes."""

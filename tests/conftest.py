@@ -1,0 +1,23 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bark_serving.spec import Bundle
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A miniature Bark of random weights (`bark-build tiny`), made once a session. Treat it as read-only."""
+    from build_engines.checkpoints.tiny import make_random_bundle
+
+    return make_random_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> Path:
+    """The real vocabulary of Bark's tokenizer, bert-base-multilingual-cased."""
+    return Path(__file__).parent / "data" / "bert-base-multilingual-cased-vocab.txt"
