@@ -93,13 +93,15 @@ def _random(network: Network, name: str, shape: Shape, seed: int) -> torch.Tenso
     if "norm" in name:
         return normal * 0.1 + (1.0 if name.endswith("weight") else 0.0)
     if name.endswith("codebooks"):
-        return normal
+        return normal * 0.25  # as wide as the encoder's output, so that audio is spread over the codes
     if "bias" in name.rsplit(".", 1)[-1]:
         return normal * 0.02
     if name in ("head.weight", "token_embedding.weight"):  # the fine network's head is its embedding
         return normal * (_LOGIT_SPREAD / math.sqrt(shape[-1]))
     if name == "position_embedding.weight":
-        return normal * (0.5 / math.sqrt(shape[-1]))
+        return normal * (1.0 / math.sqrt(shape[-1]))
+    if name.startswith("head.lstm"):
+        normal *= 8  # else every frame of any audio is given the same token
     return normal / math.sqrt(math.prod(shape[1:]))
 
 
