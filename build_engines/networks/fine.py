@@ -107,7 +107,7 @@ class Fine(nn.Module):
 
 
 def draw(logits: Tensor, temperature: Tensor, uniforms: Tensor) -> Tensor:
-    """One code a frame from softmax(logits / temperature) by inverting its cumulative sum; argmax where temperature ≤ 0.
+    """One code a frame from softmax(logits / temperature), by inverting its cumulative sum; argmax if temperature ≤ 0.
 
     logits [B, T, size], temperature [B, 1], uniforms [B, T] → i32 [B, T].
     """

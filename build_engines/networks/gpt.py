@@ -23,7 +23,7 @@ CachedAttention = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tens
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """[B, S, width] → [B, heads, S, head_width]."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return x.view(x.shape[0], x.shape[1], heads, -1).transpose(1, 2)
 
 
 def merge_heads(x: Tensor) -> Tensor:

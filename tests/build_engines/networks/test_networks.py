@@ -1,0 +1,321 @@
+"""Our networks compute what Suno's code and transformers compute, on the same random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bark_serving.spec import NETWORKS, BundleError, GptSpec, Network, Spec
+from build_engines.networks import Encodec, Fine, Gpt, Hubert, build, load
+from build_engines.networks.fine import draw
+from tests import oracle
+from tests.bundles import random_bundle, random_weights, small_spec
+
+TOLERANCE = 1e-5  # fp32, relative to the largest value of the reference
+
+_TRANSFORMERS_GPT = {
+    r"^token_embedding\.": "input_embeds_layer.",
+    r"^position_embedding\.": "position_embeds_layer.",
+    r"\.attention_norm\.": ".layernorm_1.",
+    r"\.attention\.qkv\.": ".attn.att_proj.",
+    r"\.attention\.out\.": ".attn.out_proj.",
+    r"\.mlp_norm\.": ".layernorm_2.",
+    r"\.mlp\.up\.": ".mlp.in_proj.",
+    r"\.mlp\.down\.": ".mlp.out_proj.",
+    r"^norm\.": "layernorm_final.",
+    r"^head\.": "lm_head.",
+}
+
+
+@pytest.fixture(autouse=True)
+def _without_gradients() -> Any:
+    with torch.inference_mode():
+        yield
+
+
+def assert_equal(ours: Tensor, theirs: Tensor) -> None:
+    assert ours.shape == theirs.shape
+    assert theirs.abs().max() > 0.1, "a reference near zero proves nothing"
+    assert (ours - theirs).abs().max() <= TOLERANCE * max(1.0, theirs.abs().max())
+
+
+def weighted(network: Network, spec: Spec, *, seed: int = 0) -> tuple[Any, dict[str, Tensor]]:
+    module, weights = build(network, spec), random_weights(network, spec, seed=seed)
+    module.load_state_dict(weights)
+    return module, weights
+
+
+def prefill(module: Gpt, embeddings: Tensor, *, capacity: int) -> tuple[Tensor, list[Tensor]]:
+    batch, length = embeddings.shape[:2]
+    positions = torch.arange(length).expand(batch, length)
+    lengths = torch.full((batch,), length - 1, dtype=torch.int32)
+    past = module.empty_cache(batch=batch, capacity=capacity)
+    logits, *present = module(embeddings, positions, lengths, torch.tensor(length, dtype=torch.int32), *past)
+    return logits, present
+
+
+def true_size(spec: Spec) -> Spec:
+    """Bark small's sizes, which are real and still fit a test machine."""
+    body = {"layers": 12, "heads": 12, "width": 768}
+    released = Spec(name="small")
+    return released.model_copy(
+        update={
+            "semantic": released.semantic.model_copy(update={"gpt": released.semantic.gpt.model_copy(update=body)}),
+            "coarse": released.coarse.model_copy(update={"gpt": released.coarse.gpt.model_copy(update=body)}),
+            "fine": released.fine.model_copy(update={"gpt": released.fine.gpt.model_copy(update=body)}),
+        }
+    )
+
+
+SPECS = [
+    pytest.param(lambda: small_spec(), id="tiny"),
+    pytest.param(lambda: small_spec(bias=True), id="tiny with biases"),
+    pytest.param(lambda: true_size(small_spec()), id="true size", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("spec_of", SPECS)
+def test_the_semantic_gpt_equals_sunos_with_a_merged_prompt(spec_of: Callable[[], Spec]) -> None:
+    spec = spec_of()
+    ours, weights = weighted("semantic", spec)
+    theirs = oracle.gpt(weights, spec.semantic.gpt)
+    ids = torch.randint(spec.semantic.gpt.input_vocab, (2, 513), generator=torch.Generator().manual_seed(1))
+    table = weights["token_embedding.weight"]
+    embeddings = torch.cat((table[ids[:, :256]] + table[ids[:, 256:512]], table[ids[:, 512:]]), dim=1)
+    logits, _ = prefill(ours, embeddings, capacity=257)
+    assert_equal(logits, theirs(ids, merge_context=True)[0][:, 0])
+
+
+@pytest.mark.parametrize("spec_of", SPECS)
+def test_coarse_prefill_and_decode_equal_sunos_and_transformers(spec_of: Callable[[], Spec]) -> None:
+    from transformers import BarkCoarseConfig, BarkCoarseModel
+
+    spec = spec_of()
+    gpt: GptSpec = spec.coarse.gpt
+    ours, weights = weighted("coarse", spec)
+    suno = oracle.gpt(weights, gpt)
+    second = BarkCoarseModel(BarkCoarseConfig(**_transformers_sizes(gpt)))
+    second.load_state_dict({oracle.rename(k, _TRANSFORMERS_GPT): v for k, v in weights.items()}, strict=False)
+    ids = torch.randint(gpt.input_vocab, (2, 40), generator=torch.Generator().manual_seed(2))
+    table = weights["token_embedding.weight"]
+    logits, cache = prefill(ours, table[ids[:, :37]], capacity=64)
+    for length in range(37, 41):
+        assert_equal(logits, suno(ids[:, :length])[0][:, 0])
+        assert_equal(logits, second.eval()(input_ids=ids[:, :length], use_cache=False).logits[:, -1])
+        if length < 40:
+            at = torch.full((2,), length)
+            logits, *cache = ours(table[ids[:, length, None]], at[:, None], at.int(), torch.tensor(length + 1), *cache)
+
+
+def test_rows_of_different_lengths_decode_as_they_do_alone() -> None:
+    spec = small_spec()
+    ours, weights = weighted("coarse", spec)
+    embeddings = weights["token_embedding.weight"][torch.randint(12_096, (3, 30))]
+    lengths = [29, 5, 17]
+    alone, caches = [], []
+    for row, length in enumerate(lengths):
+        _, cache = prefill(ours, embeddings[row : row + 1, :length], capacity=32)
+        caches.append(cache)
+        at = torch.tensor([length])
+        new = embeddings[row : row + 1, length : length + 1]
+        alone.append(ours(new, at[:, None], at.int(), at + 1, *cache)[0])
+    at = torch.tensor(lengths)
+    together = [torch.cat(rows) for rows in zip(*caches, strict=True)]
+    new = embeddings[torch.arange(3), at][:, None]
+    logits, *_ = ours(new, at[:, None], at.int(), torch.tensor(30), *together)
+    torch.testing.assert_close(logits, torch.cat(alone), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("spec_of", SPECS)
+def test_every_codebook_of_fine_equals_sunos_and_transformers(spec_of: Callable[[], Spec]) -> None:
+    from transformers import BarkFineConfig, BarkFineModel
+
+    spec = spec_of()
+    ours, weights = weighted("fine", spec)
+    assert isinstance(ours, Fine)
+    suno = oracle.fine(weights, spec)
+    sizes = _transformers_sizes(spec.fine.gpt)
+    second = BarkFineModel(BarkFineConfig(**sizes, n_codes_total=8, n_codes_given=1)).eval()
+    state = {oracle.rename(k, _TRANSFORMERS_GPT): v for k, v in weights.items() if k != "token_embedding.weight"}
+    for k, table in enumerate(weights["token_embedding.weight"]):
+        state[f"input_embeds_layers.{k}.weight"] = table
+        if k:
+            state[f"lm_heads.{k - 1}.weight"] = table
+    second.load_state_dict(state, strict=False)
+    codes = torch.randint(1025, (2, 8, 50), generator=torch.Generator().manual_seed(3), dtype=torch.int32)
+    for codebook in range(1, 8):
+        logits = ours.logits(codes, torch.full((2, 1), codebook))
+        theirs = codes.long().transpose(1, 2)
+        assert_equal(logits, suno(codebook, theirs)[..., :1024])
+        assert_equal(logits, second(codebook, input_ids=theirs).logits[..., :1024])
+
+
+def test_rows_of_one_fine_batch_may_have_different_codebooks() -> None:
+    ours, _ = weighted("fine", small_spec())
+    codes = torch.randint(1025, (3, 8, 20), dtype=torch.int32)
+    codebooks = torch.tensor([[2], [7], [5]])
+    together = ours.logits(codes, codebooks)
+    alone = torch.cat([ours.logits(codes[i : i + 1], codebooks[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+    assert (ours.logits(codes, codebooks.flip(0)) - together)[0].abs().max() > 0.1
+
+
+def test_fine_draws_from_the_tempered_softmax() -> None:
+    logits = torch.randn(1, 1, 6, generator=torch.Generator().manual_seed(0))
+    uniforms = (torch.arange(100_000) + 0.5) / 100_000  # a regular grid: frequencies are then exact to 1e-5
+    drawn = draw(logits.expand(1, 100_000, 6), torch.tensor([[0.5]]), uniforms[None])
+    frequencies = torch.bincount(drawn[0], minlength=6) / 100_000
+    torch.testing.assert_close(frequencies, torch.softmax(logits[0, 0] / 0.5, -1), atol=2e-5, rtol=0)
+
+
+def test_fine_is_greedy_at_temperature_zero_and_safe_at_the_ends_of_the_uniform() -> None:
+    logits = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
+    uniforms = torch.tensor([[0.0, 0.5, 1.0 - 2**-24]]).expand(2, 3)
+    drawn = draw(logits, torch.tensor([[0.0], [1.0]]), uniforms)
+    assert drawn[0].tolist() == logits[0].argmax(-1).tolist()
+    assert drawn[1, 0] == 0
+    assert drawn[1, 2] == 4
+
+
+@pytest.mark.parametrize("spec_of", [SPECS[0], SPECS[2]])
+@pytest.mark.parametrize("frames", [1, 2, 6, 7, 50])
+def test_encodec_equals_the_encodec_package(spec_of: Callable[[], Spec], frames: int) -> None:
+    spec = spec_of()
+    ours, weights = weighted("encodec", spec)
+    assert isinstance(ours, Encodec)
+    theirs: Any = oracle.encodec(weights, spec)
+    codes = torch.randint(1024, (2, 8, frames), generator=torch.Generator().manual_seed(4), dtype=torch.int32)
+    audio = ours.decode(codes)
+    assert audio.shape == (2, frames * 320)
+    assert_equal(audio, theirs.decoder(theirs.quantizer.decode(codes.long().transpose(0, 1)))[:, 0])
+    wave = 0.5 * torch.randn(2, frames * 320, generator=torch.Generator().manual_seed(5))
+    [(expected, _)] = theirs.encode(wave[:, None])
+    assert torch.equal(ours.encode(wave), expected.int())
+
+
+def test_encodec_equals_transformers() -> None:
+    from transformers import EncodecConfig, EncodecModel
+
+    spec = small_spec()
+    ours, weights = weighted("encodec", spec)
+    sizes = spec.encodec
+    second: Any = EncodecModel(EncodecConfig(hidden_size=sizes.dimension, num_filters=sizes.filters)).eval()
+    for module in second.modules():
+        if hasattr(module, "parametrizations"):
+            torch.nn.utils.parametrize.remove_parametrizations(module, "weight")
+    state = {k: v for k, v in weights.items() if k != "quantizer.codebooks"}
+    for k, codebook in enumerate(weights["quantizer.codebooks"]):
+        state[f"quantizer.layers.{k}.codebook.embed"] = codebook
+    missing = second.load_state_dict(state, strict=False)
+    assert not missing.unexpected_keys
+    assert all("quantizer" in name for name in missing.missing_keys)
+    codes = torch.randint(1024, (2, 8, 25), dtype=torch.int32)
+    assert_equal(ours.decode(codes), second.decode(codes.long()[None], [None]).audio_values[:, 0])
+    wave = 0.5 * torch.randn(2, 25 * 320)
+    encoded = second.encode(wave[:, None], bandwidth=6.0).audio_codes[0]
+    assert torch.equal(ours.encode(wave), encoded.int())
+
+
+def hubert_of_transformers(spec: Spec, weights: dict[str, Tensor]) -> Any:
+    from transformers import HubertConfig, HubertModel
+
+    sizes = spec.hubert
+    assert sizes is not None
+    config = HubertConfig(
+        hidden_size=sizes.width,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads,
+        intermediate_size=sizes.intermediate,
+        conv_dim=sizes.conv_width,
+        conv_kernel=sizes.conv_kernel,
+        conv_stride=sizes.conv_stride,
+        num_conv_pos_embeddings=sizes.position_conv_kernel,
+        num_conv_pos_embedding_groups=sizes.position_conv_groups,
+    )
+    model: Any = HubertModel(config).eval()
+    torch.nn.utils.parametrize.remove_parametrizations(model.encoder.pos_conv_embed.conv, "weight")
+    result = model.load_state_dict({k: v for k, v in weights.items() if not k.startswith("head.")}, strict=False)
+    assert result.missing_keys in ([], ["masked_spec_embed"])
+    assert not result.unexpected_keys
+    return model
+
+
+@pytest.mark.parametrize("spec_of", [SPECS[0], SPECS[2]])
+@pytest.mark.parametrize("head_version", [0, 1])
+def test_hubert_features_and_head_equal_transformers_and_nn_lstm(
+    spec_of: Callable[[], Spec], head_version: int
+) -> None:
+    spec = spec_of()
+    assert spec.hubert is not None
+    head = spec.hubert.head.model_copy(update={"version": head_version})
+    spec = spec.model_copy(update={"hubert": spec.hubert.model_copy(update={"head": head})})
+    ours, weights = weighted("hubert", spec)
+    assert isinstance(ours, Hubert)
+    assert ours.spec.head.version == head_version
+    theirs = hubert_of_transformers(spec, weights)
+    audio = 0.1 * torch.randn(2, 5_000, generator=torch.Generator().manual_seed(6))
+    features = theirs(audio, output_hidden_states=True).hidden_states[ours.spec.feature_layer]
+    assert_equal(ours.features(audio), features)
+    reference = torch.nn.LSTM(head.input_width, head.hidden, head.layers, batch_first=True)
+    prefix = "head.lstm."
+    reference.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+    x = reference(features)[0]
+    if head_version == 1:
+        x = x @ weights["head.intermediate.weight"].T + weights["head.intermediate.bias"]
+    scores = x @ weights["head.out.weight"].T + weights["head.out.bias"]
+    assert_equal(ours.scores(audio), scores)
+    assert torch.equal(ours(audio), scores.argmax(-1).int())
+
+
+def test_hubert_ignores_the_gain_and_offset_of_the_waveform() -> None:
+    """Its first convolution has no bias and each channel is normalised over time: do_normalize changes nothing."""
+    ours, _ = weighted("hubert", small_spec())
+    audio = 0.1 * torch.randn(1, 8_000, generator=torch.Generator().manual_seed(7))
+    normalised = (audio - audio.mean()) / audio.std()
+    torch.testing.assert_close(ours.features(normalised), ours.features(0.1 + audio), atol=2e-2, rtol=0)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_bundle_loads_under_its_own_names(tmp_path: Path, network: Network) -> None:
+    bundle = random_bundle(tmp_path, small_spec(), networks=[network])
+    module = load(network, bundle)
+    assert not module.training
+    weights = random_weights(network, bundle.spec)
+    assert module.state_dict().keys() == weights.keys()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in module.state_dict().items())
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+
+
+def test_a_tensor_of_another_shape_is_named(tmp_path: Path) -> None:
+    bundle = random_bundle(tmp_path, small_spec(), networks=["coarse"])
+    weights = random_weights("coarse", bundle.spec)
+    weights["layers.1.mlp.up.weight"] = torch.zeros(3, 3)
+    save_file(weights, bundle.weights("coarse"))
+    with pytest.raises(BundleError, match=r"layers\.1\.mlp\.up\.weight is \(3, 3\), the spec asks for \(128, 32\)"):
+        load("coarse", bundle)
+
+
+def test_a_truncated_file_is_named(tmp_path: Path) -> None:
+    bundle = random_bundle(tmp_path, small_spec(), networks=["encodec"])
+    path = bundle.weights("encodec")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(BundleError, match=r"encodec\.safetensors cannot be read"):
+        load("encodec", bundle)
+
+
+def _transformers_sizes(spec: GptSpec) -> dict[str, Any]:
+    return {
+        "block_size": spec.block_size,
+        "input_vocab_size": spec.input_vocab,
+        "output_vocab_size": spec.output_vocab,
+        "num_layers": spec.layers,
+        "num_heads": spec.heads,
+        "hidden_size": spec.width,
+        "bias": spec.bias,
+    }

