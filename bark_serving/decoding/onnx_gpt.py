@@ -1,0 +1,73 @@
+"""A GPT engine in ONNX Runtime: KV cache rows in place, inputs and outputs bound to fixed memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from bark_serving.runtime_onnx import open_session
+from bark_serving.spec import GptSpec
+
+Floats = npt.NDArray[np.float32]
+
+
+class OnnxGpt:
+    """Implements `bark_serving.decoding.loop.Runtime` on an exported GPT graph.
+
+    embeddings: [input_vocab, width] token embeddings, which stay outside the graph.
+    rows: sequences in flight at most; memory for a row is taken when it is first used.
+    """
+
+    def __init__(self, engine: Path, *, gpt: GptSpec, embeddings: Floats, rows: int, threads: int) -> None:
+        self.rows = rows
+        self.capacity = gpt.block_size
+        self._embeddings = embeddings
+        self._width = gpt.width
+        self._vocab = gpt.output_vocab
+        self._session = open_session(engine, threads=threads)
+        shape = (rows, gpt.heads, gpt.block_size, gpt.head_width)
+        # calloc'ed: the pages of a row that is never used are never touched
+        self._caches = {f"{kind}_{i}": np.zeros(shape, np.float32) for i in range(gpt.layers) for kind in ("key", "value")}
+
+    def embed(self, ids: npt.NDArray[np.integer]) -> Floats:
+        return self._embeddings[ids]
+
+    def prefill(self, row: int, embeddings: Floats) -> Floats:
+        length = len(embeddings)
+        positions = np.arange(length, dtype=np.int64)[None]
+        return self._run(row, embeddings[None], positions, np.array([length - 1], np.int32))[0]
+
+    def decode(self, embeddings: Floats, lengths: npt.NDArray[np.int32]) -> Floats:
+        return self._run(0, embeddings[:, None], lengths.astype(np.int64)[:, None], lengths)
+
+    def move(self, source: int, target: int, length: int) -> None:
+        for cache in self._caches.values():
+            cache[target, :, :length] = cache[source, :, :length]
+
+    def _run(self, row: int, embeddings: Floats, positions: npt.NDArray[np.int64], seqlens: npt.NDArray[np.int32]) -> Floats:
+        """Rows ``row`` … ``row + batch``: embeddings [batch, n, width] → logits [batch, vocab]; caches grow in place."""
+        batch = len(embeddings)
+        logits = np.empty((batch, self._vocab), np.float32)
+        binding = self._session.io_binding()
+        inputs = {
+            "embeddings": np.ascontiguousarray(embeddings, np.float32),
+            "positions": positions,
+            "seqlens": seqlens,
+            "total_length": np.array([int(seqlens.max()) + 1], np.int32),
+        }
+        for name, array in inputs.items():
+            _bind(binding.bind_input, name, array)
+        for name, cache in self._caches.items():
+            view = cache[row : row + batch]
+            _bind(binding.bind_input, f"past_{name}", view)
+            _bind(binding.bind_output, f"present_{name}", view)
+        _bind(binding.bind_output, "logits", logits)
+        self._session.run_with_iobinding(binding)
+        return logits
+
+
+def _bind(bind: ort.IOBinding, name: str, array: npt.NDArray[np.generic]) -> None:
+    bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)

@@ -1,0 +1,49 @@
+"""The semantic stage's prompt: text and history merged position by position, then the infer token."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bark_serving.spec import SemanticSpec
+
+IntArray = npt.NDArray[np.integer]
+
+
+def prompt_ids(
+    text_tokens: IntArray, *, spec: SemanticSpec, history: IntArray | None = None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Lay out a prompt.
+
+    text_tokens: [n] tokenizer ids without the text offset; what exceeds ``spec.text_context`` is cut.
+    history: [m] semantic tokens of a voice; the last ``spec.text_context`` are used.
+    Returns (text [text_context], history [text_context]), both ids of the semantic network's input vocabulary.
+    """
+    size = spec.text_context
+    text = np.full(size, spec.text_pad, np.int64)
+    kept = np.asarray(text_tokens, np.int64)[:size] + spec.text_offset
+    text[: len(kept)] = kept
+    past = np.full(size, spec.end_token, np.int64)
+    if history is not None:
+        tail = np.asarray(history, np.int64)[-size:]
+        past[: len(tail)] = tail
+    return text, past
+
+
+def prompt_table(
+    text: IntArray, history: IntArray, *, embeddings: npt.NDArray[np.float32], spec: SemanticSpec
+) -> npt.NDArray[np.float32]:
+    """Token-embedding sums of a prompt, [prefill, width]: what a server gets as ``prompt_embedding_table``.
+
+    embeddings: [input_vocab, width], the network's token embedding (may be memory-mapped: only rows in use are read).
+    Positions are not added; the network does that itself.
+    """
+    table = np.empty((spec.prefill, embeddings.shape[1]), np.float32)
+    table[:-1] = embeddings[text] + embeddings[history]
+    table[-1] = embeddings[spec.infer_token]
+    return table
+
+
+def virtual_ids(spec: SemanticSpec) -> npt.NDArray[np.int32]:
+    """Ids beyond the vocabulary, one a prompt position, that index the prompt table: [prefill]."""
+    return np.arange(spec.gpt.output_vocab, spec.gpt.output_vocab + spec.prefill, dtype=np.int32)

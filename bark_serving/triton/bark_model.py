@@ -1,0 +1,130 @@
+"""The Triton model ``bark``: requests in, audio chunks out, over a decoupled stream.
+
+``execute`` only schedules. One event loop on a thread of its own conducts all requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import aclosing
+from typing import Any
+
+import numpy as np
+
+from bark_serving.errors import Cancelled, InvalidRequest
+from bark_serving.orchestrator import Answer, Orchestrator
+from bark_serving.request import parse
+from bark_serving.tokenizer import load_tokenise
+from bark_serving.triton.bls import BlsCaller
+from bark_serving.triton.tensors import Array, Parameters, failure, finish, inputs_of, response
+from bark_serving.voices import VoiceLibrary
+from bark_serving.weights import mapped
+
+log = logging.getLogger(__name__)
+
+#: Seconds between looks at whether a client has gone: Triton has no event for it.
+CANCEL_POLL = 0.05
+
+
+class BarkModel:
+    """Conducts speech requests; see `Orchestrator`."""
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        parameters = Parameters(args)
+        bundle = parameters.bundle()
+        self._spec = bundle.spec
+        self._caller = BlsCaller(threads=parameters.number("calls"))
+        self._orchestrator = Orchestrator(
+            self._caller,
+            spec=bundle.spec,
+            embeddings=mapped(bundle.weights("semantic"), "token_embedding.weight"),
+            tokenise=load_tokenise(bundle.tokenizer),
+            voices=VoiceLibrary([bundle.voices, *parameters.paths("voices")], spec=bundle.spec),
+            concurrency=parameters.number("sentences"),
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="orchestrator", daemon=True)
+        self._thread.start()
+        self._running: set[Future[None]] = set()
+
+    def execute(self, requests: list[Any]) -> None:
+        for request in requests:
+            sender = request.get_response_sender()
+            future = asyncio.run_coroutine_threadsafe(self._answer(inputs_of(request), sender), self._loop)
+            self._running.add(future)
+            future.add_done_callback(self._running.discard)
+
+    def finalize(self) -> None:
+        for future in list(self._running):
+            future.cancel()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._caller.close()
+
+    async def _answer(self, inputs: dict[str, Array], sender: Any) -> None:
+        """Serve one request; whatever happens, its stream ends."""
+        try:
+            speaking = asyncio.ensure_future(self._speak(inputs, sender))
+            await _cancel_when_client_leaves(speaking, sender)
+        except asyncio.CancelledError:
+            sender.send(failure(Cancelled("the request was cancelled.")))
+        except Exception as error:  # noqa: BLE001 - the client gets a sentence, the log the traceback
+            if not isinstance(error, InvalidRequest):
+                log.exception("a request failed")
+            sender.send(failure(error))
+        finally:
+            finish(sender)
+
+    async def _speak(self, inputs: dict[str, Array], sender: Any) -> None:
+        request = parse(read_inputs(inputs), spec=self._spec)
+        async with aclosing(self._orchestrator.speak(request, request_id=uuid.uuid4().hex)) as answers:
+            async for answer in answers:
+                sender.send(response(_outputs(answer)))
+
+
+async def _cancel_when_client_leaves(task: asyncio.Task[None], sender: Any) -> None:
+    """Wait for the task; cancel it once its client is gone, or when waiting is cancelled itself."""
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=CANCEL_POLL)
+            if sender.is_cancelled():
+                task.cancel()
+                await asyncio.wait({task})
+        await task
+    finally:
+        task.cancel()
+
+
+def read_inputs(inputs: dict[str, Array]) -> dict[str, Any]:
+    """Tensors to Python values: one element to a scalar, bytes to text, a voice's arrays as they are."""
+    values: dict[str, Any] = {}
+    for name, array in inputs.items():
+        if name.endswith("_prompt"):
+            values[name] = array
+            continue
+        if array.size != 1:
+            raise InvalidRequest(f"{name} has {array.size} elements; it must have one.")
+        value = array.reshape(-1)[0]
+        try:
+            values[name] = value.decode() if isinstance(value, bytes) else value.item()
+        except UnicodeDecodeError:
+            raise InvalidRequest(f"{name} is not valid UTF-8.") from None
+    return values
+
+
+def _outputs(answer: Answer) -> dict[str, Array]:
+    outputs: dict[str, Array] = {
+        "audio": answer.audio.astype(np.float32),
+        "report": np.array([json.dumps(answer.report, ensure_ascii=False).encode()], np.object_),
+    }
+    if answer.tokens is not None:
+        outputs["semantic_tokens"] = answer.tokens.semantic
+        outputs["coarse_tokens"] = answer.tokens.coarse
+        outputs["fine_tokens"] = answer.tokens.fine
+    return outputs

@@ -1,0 +1,118 @@
+"""The Triton model of the two GPT stages: the ``tensorrtllm`` backend's tensors around a `DecodeLoop`.
+
+The model is not decoupled, yet ``execute`` returns at once: it keeps each request's response sender and answers when
+the sequence is done. So sequences join and leave one batch while every request has exactly one response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bark_serving.decoding.loop import DecodeLoop, Generation
+from bark_serving.decoding.onnx_gpt import OnnxGpt
+from bark_serving.decoding.rules import rule_of
+from bark_serving.errors import InvalidRequest
+from bark_serving.sampling import Sampling
+from bark_serving.spec import GptSpec
+from bark_serving.triton.tensors import Array, Parameters, failure, finish, inputs_of, response
+from bark_serving.weights import mapped
+
+
+class GptModel:
+    """``semantic`` or ``coarse``, by the model's name."""
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        parameters = Parameters(args)
+        bundle, stage = parameters.bundle(), parameters.model
+        self._gpt: GptSpec = getattr(bundle.spec, stage).gpt
+        runtime = OnnxGpt(
+            parameters.path("engine"),
+            gpt=self._gpt,
+            embeddings=mapped(bundle.weights(stage), "token_embedding.weight"),  # type: ignore[arg-type]
+            rows=parameters.number("rows"),
+            threads=parameters.number("threads"),
+        )
+        self._embed = runtime.embed
+        self._loop = DecodeLoop(runtime, rule_of(stage, bundle.spec))
+
+    def execute(self, requests: list[Any]) -> list[None]:
+        for request in requests:
+            sender = request.get_response_sender()
+            try:
+                self._accept(request.request_id(), inputs_of(request), sender)
+            except Exception as error:  # noqa: BLE001 - a request that cannot be read must be answered
+                finish(sender, failure(error))
+        return [None] * len(requests)
+
+    def finalize(self) -> None:
+        self._loop.close()
+
+    def _accept(self, request_id: str, inputs: dict[str, Array], sender: Any) -> None:
+        if "stop" in inputs and inputs["stop"].item():
+            self._loop.stop(request_id)
+            finish(sender, _answer(np.empty(0, np.int32)))
+            return
+        generation = parse_generation(inputs, gpt=self._gpt, embed=self._embed, request_id=request_id)
+        self._loop.submit(generation).add_done_callback(lambda done: finish(sender, _result(done)))
+
+
+def parse_generation(inputs: dict[str, Array], *, gpt: GptSpec, embed: Any, request_id: str) -> Generation:
+    """A `Generation` from the ``tensorrtllm`` backend's tensors. Raises `InvalidRequest`."""
+    ids = inputs["input_ids"].reshape(-1)[: int(inputs["input_lengths"].item())]
+    count = int(inputs["request_output_len"].item())
+    if len(ids) == 0 or count < 1 or len(ids) + count - 1 > gpt.block_size:
+        raise InvalidRequest(
+            f"{len(ids)} input ids and {count} tokens to make; both must be at least 1, together at most {gpt.block_size + 1}."
+        )
+
+    def value(name: str, default: float) -> Any:
+        return inputs[name].item() if name in inputs else default
+
+    return Generation(
+        prompt=_prompt(ids, inputs, gpt=gpt, embed=embed),
+        last_token=int(ids[-1]),
+        max_tokens=count,
+        sampling=Sampling(
+            temperature=value("temperature", 1.0),
+            top_k=int(value("runtime_top_k", 0)),
+            top_p=value("runtime_top_p", 1.0),
+            seed=int(value("seed", 0)),
+        ),
+        min_eos_p=value("min_eos_p", 1.1),
+        request_id=request_id,
+    )
+
+
+def _prompt(ids: Array, inputs: dict[str, Array], *, gpt: GptSpec, embed: Any) -> npt.NDArray[np.float32]:
+    """[n] ids → [n, width]; ids from the output vocabulary's end on index the request's prompt table."""
+    table = inputs.get("prompt_embedding_table")
+    if table is None:
+        if ids.min() < 0 or ids.max() >= gpt.input_vocab:
+            raise InvalidRequest(f"input_ids hold {ids.min()}..{ids.max()}; they must be in 0..{gpt.input_vocab - 1}.")
+        return np.asarray(embed(ids), np.float32)
+    rows = table.reshape(-1, table.shape[-1]).astype(np.float32)
+    virtual = ids - gpt.output_vocab
+    if rows.shape[1] != gpt.width or virtual.min() < 0 or virtual.max() >= len(rows):
+        raise InvalidRequest(
+            f"prompt_embedding_table has shape {list(rows.shape)}; it must be [ids, {gpt.width}], and input_ids must be "
+            f"in {gpt.output_vocab}..{gpt.output_vocab + len(rows) - 1}."
+        )
+    return rows[virtual]
+
+
+def _result(done: Future[npt.NDArray[np.int32]]) -> Any:
+    error = done.exception()
+    if isinstance(error, Exception):
+        return failure(error)
+    return _answer(done.result())
+
+
+def _answer(tokens: npt.NDArray[np.int32]) -> Any:
+    return response(
+        {"output_ids": tokens.reshape(1, 1, -1), "sequence_length": np.array([[len(tokens)]], np.int32)}
+    )

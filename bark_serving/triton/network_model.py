@@ -1,0 +1,50 @@
+"""The Triton model of a network without state: fine, encodec_decode, encodec_encode, hubert."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bark_serving.runtime_onnx import open_session, run
+from bark_serving.triton.tensors import Array, Parameters, failure, inputs_of, response
+
+log = logging.getLogger(__name__)
+
+
+class NetworkModel:
+    """Runs requests of equal shapes and outputs as one batch."""
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        parameters = Parameters(args)
+        self._session = open_session(parameters.path("engine"), threads=parameters.number("threads"))
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        answers: list[Any] = [None] * len(requests)
+        groups: dict[Any, list[int]] = defaultdict(list)
+        inputs = [inputs_of(request) for request in requests]
+        for index, request in enumerate(requests):
+            shapes = tuple((name, array.shape[1:]) for name, array in sorted(inputs[index].items()))
+            groups[shapes, tuple(request.requested_output_names())].append(index)
+        for (_, outputs), members in groups.items():
+            for index, answer in zip(members, self._batch([inputs[i] for i in members], outputs), strict=True):
+                answers[index] = answer
+        return answers
+
+    def _batch(self, inputs: list[dict[str, Array]], outputs: tuple[str, ...]) -> list[Any]:
+        try:
+            joined = {name: np.concatenate([one[name] for one in inputs]) for name in inputs[0]}
+            results = run(self._session, joined, list(outputs))
+        except Exception as error:  # noqa: BLE001 - a batch that fails must answer, and the next one must run
+            log.exception("a batch failed")
+            return [failure(error) for _ in inputs]
+        ends = np.cumsum([len(next(iter(one.values()))) for one in inputs])
+        return [
+            response({name: result[end - size : end] for name, result in results.items()})
+            for end, size in zip(ends, np.diff(ends, prepend=0), strict=True)
+        ]
+
+

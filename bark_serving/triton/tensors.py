@@ -1,0 +1,75 @@
+"""Tensors, parameters and errors of Triton's Python backend."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import triton_python_backend_utils as pb_utils
+
+from bark_serving.errors import ServingError
+from bark_serving.spec import Bundle
+
+Array = npt.NDArray[Any]
+
+_CODES = {
+    "INVALID_ARGUMENT": pb_utils.TritonError.INVALID_ARG,
+    "UNAVAILABLE": pb_utils.TritonError.UNAVAILABLE,
+    "CANCELLED": pb_utils.TritonError.CANCELLED,
+    "INTERNAL": pb_utils.TritonError.INTERNAL,
+}
+
+
+class Parameters:
+    """The ``parameters`` of a model's config.pbtxt."""
+
+    def __init__(self, args: Mapping[str, str]) -> None:
+        config = json.loads(args["model_config"])
+        self.model: str = config["name"]
+        self._values = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
+
+    def text(self, name: str) -> str:
+        return self._values[name]
+
+    def number(self, name: str) -> int:
+        return int(self._values[name])
+
+    def path(self, name: str) -> Path:
+        return Path(self._values[name])
+
+    def paths(self, name: str) -> list[Path]:
+        """A list of folders, separated as in PATH; empty text is no folder."""
+        return [Path(part) for part in self._values[name].split(os.pathsep) if part]
+
+    def bundle(self) -> Bundle:
+        return Bundle(self.path("bundle"))
+
+
+def inputs_of(request: Any) -> dict[str, Array]:
+    """A request's inputs by name."""
+    return {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+
+
+def response(outputs: Mapping[str, Array]) -> Any:
+    """An answer of named arrays."""
+    return pb_utils.InferenceResponse([pb_utils.Tensor(name, np.ascontiguousarray(a)) for name, a in outputs.items()])
+
+
+def failure(error: Exception) -> Any:
+    """An answer that says what went wrong, without a traceback or a path of the server."""
+    known = error if isinstance(error, ServingError) else ServingError(f"{type(error).__name__}; the server's log has more.")
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(known), _CODES[known.code]))
+
+
+def finish(sender: Any, answer: Any = None) -> None:
+    """Send the last answer of a request; every request must end with exactly one of these."""
+    final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+    if answer is None:
+        sender.send(flags=final)
+    else:
+        sender.send(answer, flags=final)

@@ -1,0 +1,5 @@
+"""Text to speech: conducts the stages. See `bark_serving.orchestrator`."""
+
+from bark_serving.triton.bark_model import BarkModel as TritonPythonModel
+
+__all__ = ["TritonPythonModel"]

@@ -1,0 +1,5 @@
+"""Semantic tokens to coarse tokens, a window at a time. See `bark_serving.decoding`."""
+
+from bark_serving.triton.gpt_model import GptModel as TritonPythonModel
+
+__all__ = ["TritonPythonModel"]

@@ -1,0 +1,5 @@
+"""Audio to codes."""
+
+from bark_serving.triton.network_model import NetworkModel as TritonPythonModel
+
+__all__ = ["TritonPythonModel"]

@@ -1,0 +1,5 @@
+"""Text tokens to semantic tokens. See `bark_serving.decoding`."""
+
+from bark_serving.triton.gpt_model import GptModel as TritonPythonModel
+
+__all__ = ["TritonPythonModel"]
