@@ -184,7 +184,9 @@ class Orchestrator:
             if not utterance.frames:
                 warnings.append(f"sentence {number} ({start!r}) ended before it began; try another seed.")
             elif not utterance.complete:
-                warnings.append(f"sentence {number} ({start!r}) was cut at {limit:.1f} s; split it or try another seed.")
+                warnings.append(
+                    f"sentence {number} ({start!r}) was cut at {limit:.1f} s; split it or try another seed."
+                )
         return warnings
 
 

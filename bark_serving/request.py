@@ -79,7 +79,9 @@ def _check_text(text: str) -> None:
     if not text.strip():
         raise InvalidRequest("text is empty; send at least one word.")
     if len(text) > MAX_TEXT:
-        raise InvalidRequest(f"text has {len(text)} characters; the limit is {MAX_TEXT}: split it into several requests.")
+        raise InvalidRequest(
+            f"text has {len(text)} characters; the limit is {MAX_TEXT}: split it into several requests."
+        )
 
 
 def _check_windows(request: SpeechRequest, *, spec: Spec) -> None:

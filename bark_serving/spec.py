@@ -219,7 +219,9 @@ class Bundle:
         """Path of a network's safetensors file. Raises `BundleError` when the bundle has none."""
         path = self.folder / f"{network}.safetensors"
         if not path.exists():
-            raise BundleError(f"{self.folder} has no {path.name}. Import the checkpoint again with its {network} files.")
+            raise BundleError(
+                f"{self.folder} has no {path.name}. Import the checkpoint again with its {network} files."
+            )
         return path
 
     @property
@@ -239,4 +241,6 @@ class Bundle:
             with path.open("rb") as file:
                 actual = hashlib.file_digest(file, "sha256").hexdigest()
             if actual != expected:
-                raise BundleError(f"{path} has sha256 {actual}, spec.json says {expected}. Import the checkpoint again.")
+                raise BundleError(
+                    f"{path} has sha256 {actual}, spec.json says {expected}. Import the checkpoint again."
+                )

@@ -21,6 +21,10 @@ _SCRIPTS = (
 )
 _CLAUSE_ENDS = re.compile(r"(?<=[,;:、，；：–—])\s*")
 
+#: How to cut what is too long, coarsest first, and what joins the parts again.
+_Cut = tuple[Callable[[str], Sequence[str]], str]
+_CUTS: tuple[_Cut, ...] = ((_CLAUSE_ENDS.split, " "), (str.split, " "), (list, ""))
+
 
 def normalise(text: str) -> str:
     """Collapse whitespace, as Bark does before it tokenises."""
@@ -35,29 +39,35 @@ def guess_language(text: str, *, voice: str | None = None) -> str:
 def split(text: str, *, language: str, tokenise: Tokenise, limit: int) -> list[str]:
     """Sentences of ``text``, each of at most ``limit`` tokens.
 
-    Rules are sentencex's for the language. A sentence over the limit is cut at its clauses, then between words, then
+    Rules are sentencex's for the language, and a lone capital with a full stop (an initial, the French "M.") ends
+    nothing. A sentence over the limit is cut at its clauses, then between words, then
     between characters: wherever the largest piece that fits ends.
     """
-    pieces: list[str] = []
-    for sentence in sentencex.segment(language, text):
-        clean = normalise(sentence)
-        if clean:
-            pieces.extend(_fit(clean, tokenise=tokenise, limit=limit))
-    return pieces
+    sentences: list[str] = []
+    for segment in sentencex.segment(language, text):
+        clean = normalise(segment)
+        if sentences and _ends_in_initial(sentences[-1]):
+            sentences[-1] = normalise(f"{sentences[-1]} {clean}")
+        elif clean:
+            sentences.append(clean)
+    return [piece for sentence in sentences for piece in _fit(sentence, tokenise=tokenise, limit=limit)]
 
 
-def _fit(sentence: str, *, tokenise: Tokenise, limit: int) -> list[str]:
-    if len(tokenise(sentence)) <= limit:
+def _ends_in_initial(sentence: str) -> bool:
+    last = sentence.split(" ")[-1]
+    return len(last) == 2 and last[0].isupper() and last[1] == "."
+
+
+def _fit(sentence: str, *, tokenise: Tokenise, limit: int, cuts: Sequence[_Cut] = _CUTS) -> list[str]:
+    if not cuts or len(tokenise(sentence)) <= limit:
         return [sentence]
-    for parts, glue in ((_CLAUSE_ENDS.split(sentence), " "), (sentence.split(" "), " "), (list(sentence), "")):
-        if len(parts) > 1:
-            packed = _pack(parts, glue=glue, tokenise=tokenise, limit=limit)
-            return [fitting for piece in packed for fitting in _fit(piece, tokenise=tokenise, limit=limit)]
-    return [sentence]
+    (cut, glue), finer = cuts[0], cuts[1:]
+    packed = _pack([part for part in cut(sentence) if part], glue=glue, tokenise=tokenise, limit=limit)
+    return [piece for large in packed for piece in _fit(large, tokenise=tokenise, limit=limit, cuts=finer)]
 
 
 def _pack(parts: Sequence[str], *, glue: str, tokenise: Tokenise, limit: int) -> list[str]:
-    """Join neighbouring parts while they fit; at least two pieces come out, so that fitting makes progress."""
+    """Join neighbouring parts while they fit."""
     packed: list[str] = []
     for part in parts:
         joined = glue.join([packed[-1], part]) if packed else part
@@ -65,4 +75,4 @@ def _pack(parts: Sequence[str], *, glue: str, tokenise: Tokenise, limit: int) ->
             packed[-1] = joined
         else:
             packed.append(part)
-    return [piece for piece in packed if piece]
+    return packed

@@ -30,7 +30,9 @@ class OnnxGpt:
         self._session = open_session(engine, threads=threads)
         shape = (rows, gpt.heads, gpt.block_size, gpt.head_width)
         # calloc'ed: the pages of a row that is never used are never touched
-        self._caches = {f"{kind}_{i}": np.zeros(shape, np.float32) for i in range(gpt.layers) for kind in ("key", "value")}
+        self._caches = {
+            f"{kind}_{i}": np.zeros(shape, np.float32) for i in range(gpt.layers) for kind in ("key", "value")
+        }
 
     def embed(self, ids: npt.NDArray[np.integer]) -> Floats:
         return self._embeddings[ids]
@@ -47,7 +49,9 @@ class OnnxGpt:
         for cache in self._caches.values():
             cache[target, :, :length] = cache[source, :, :length]
 
-    def _run(self, row: int, embeddings: Floats, positions: npt.NDArray[np.int64], seqlens: npt.NDArray[np.int32]) -> Floats:
+    def _run(
+        self, row: int, embeddings: Floats, positions: npt.NDArray[np.int64], seqlens: npt.NDArray[np.int32]
+    ) -> Floats:
         """Rows ``row`` … ``row + batch``: embeddings [batch, n, width] → logits [batch, vocab]; caches grow in place."""
         batch = len(embeddings)
         logits = np.empty((batch, self._vocab), np.float32)

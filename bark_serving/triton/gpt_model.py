@@ -113,6 +113,4 @@ def _result(done: Future[npt.NDArray[np.int32]]) -> Any:
 
 
 def _answer(tokens: npt.NDArray[np.int32]) -> Any:
-    return response(
-        {"output_ids": tokens.reshape(1, 1, -1), "sequence_length": np.array([[len(tokens)]], np.int32)}
-    )
+    return response({"output_ids": tokens.reshape(1, 1, -1), "sequence_length": np.array([[len(tokens)]], np.int32)})

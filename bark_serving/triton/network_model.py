@@ -46,5 +46,3 @@ class NetworkModel:
             response({name: result[end - size : end] for name, result in results.items()})
             for end, size in zip(ends, np.diff(ends, prepend=0), strict=True)
         ]
-
-

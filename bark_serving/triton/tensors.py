@@ -62,7 +62,11 @@ def response(outputs: Mapping[str, Array]) -> Any:
 
 def failure(error: Exception) -> Any:
     """An answer that says what went wrong, without a traceback or a path of the server."""
-    known = error if isinstance(error, ServingError) else ServingError(f"{type(error).__name__}; the server's log has more.")
+    known = (
+        error
+        if isinstance(error, ServingError)
+        else ServingError(f"{type(error).__name__}; the server's log has more.")
+    )
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(known), _CODES[known.code]))
 
 

@@ -1,0 +1,175 @@
+"""In-flight batching on a small network in numpy, whose next token depends on all tokens before it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import wait
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bark_serving.decoding.loop import DecodeLoop, Generation
+from bark_serving.decoding.rules import CoarseRule, SemanticRule, rule_of
+from bark_serving.errors import StageFailed
+from bark_serving.sampling import Sampling
+from bark_serving.spec import Spec
+
+VOCAB = 12
+
+
+class SumNetwork:
+    """A `Runtime` whose cache is one running sum a row; logits are a fixed random function of it."""
+
+    def __init__(self, rows: int, capacity: int = 128) -> None:
+        self.rows, self.capacity = rows, capacity
+        self.sums = np.zeros(rows)
+        self.batches: list[int] = []
+        self.gate: threading.Event | None = None
+        self.table = np.random.default_rng(0).normal(size=(97, VOCAB)).astype(np.float32)
+
+    def embed(self, ids: np.ndarray) -> np.ndarray:
+        return (ids + 1).astype(np.float32)[:, None]
+
+    def prefill(self, row: int, embeddings: np.ndarray) -> np.ndarray:
+        if (embeddings < 0).any():
+            raise RuntimeError("poisoned prompt")
+        self.sums[row] = embeddings.sum()
+        return self.table[int(self.sums[row]) % 97]
+
+    def decode(self, embeddings: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        if self.gate:
+            assert self.gate.wait(10)
+        self.batches.append(len(lengths))
+        self.sums[: len(lengths)] += embeddings[:, 0]
+        return self.table[self.sums[: len(lengths)].astype(int) % 97]
+
+    def move(self, source: int, target: int, length: int) -> None:
+        self.sums[target] = self.sums[source]
+
+
+def rule() -> SemanticRule:
+    return SemanticRule(ids=np.arange(VOCAB), end_token=VOCAB - 1)
+
+
+def generation(seed: int, *, count: int = 20, request_id: str = "", **sampling: float) -> Generation:
+    prompt = np.arange(1, 4 + seed % 5, dtype=np.float32)[:, None]
+    return Generation(
+        prompt=prompt, last_token=0, max_tokens=count, sampling=Sampling(seed=seed, **sampling), request_id=request_id
+    )
+
+
+@pytest.fixture
+def network() -> SumNetwork:
+    return SumNetwork(rows=4)
+
+
+def test_a_request_gets_the_same_tokens_alone_and_in_a_changing_batch(network: SumNetwork) -> None:
+    alone = []
+    for seed in range(30):
+        loop = DecodeLoop(SumNetwork(rows=1), rule())
+        alone.append(loop.submit(generation(seed, count=5 + seed)).result(10).tolist())
+        loop.close()
+    loop = DecodeLoop(network, rule())
+    network.gate = threading.Event()
+    answers = [loop.submit(generation(seed, count=5 + seed)) for seed in range(30)]
+    network.gate.set()
+    together = [answer.result(10).tolist() for answer in answers]
+    loop.close()
+    assert together == alone
+    assert max(network.batches) == 4, "nothing ran together"
+    assert len({tuple(tokens) for tokens in together}) > 20
+
+
+def test_the_end_token_ends_a_sequence_and_is_dropped(network: SumNetwork) -> None:
+    loop = DecodeLoop(network, rule())
+    lengths = [len(loop.submit(generation(seed, count=50)).result(10)) for seed in range(40)]
+    loop.close()
+    assert min(lengths) < 40 and max(lengths) <= 50
+
+
+def test_a_likely_end_token_ends_a_sequence_without_being_drawn() -> None:
+    semantic = rule()
+    chances = np.full(VOCAB, 0.05, np.float32)
+    chances[-1] = 0.3
+    assert semantic.ends(3, chances, min_eos_p=0.2)
+    assert not semantic.ends(3, chances, min_eos_p=0.31)
+    assert semantic.ends(VOCAB - 1, chances, min_eos_p=1.1)
+
+
+def test_first_tokens_over_many_seeds_have_the_networks_distribution() -> None:
+    network = SumNetwork(rows=8)
+    coarse = CoarseRule(offset=0, codebooks=1, codebook_size=VOCAB)
+    loop = DecodeLoop(network, coarse)
+    prompt = np.array([[1.0], [2.0]], np.float32)
+    answers = [
+        loop.submit(Generation(prompt=prompt, last_token=0, max_tokens=1, sampling=Sampling(temperature=0.8, seed=s)))
+        for s in range(6000)
+    ]
+    counts = np.bincount([int(answer.result(30)[0]) for answer in answers], minlength=VOCAB)
+    loop.close()
+    logits = network.table[3].astype(float) / 0.8
+    expected = np.exp(logits - logits.max())
+    assert stats.chisquare(counts, 6000 * expected / expected.sum()).pvalue > 1e-3
+
+
+def test_a_stopped_sequence_gives_what_it_has_and_frees_its_row(network: SumNetwork) -> None:
+    loop = DecodeLoop(network, CoarseRule(0, 1, VOCAB))
+    network.gate = threading.Event()
+    long = [loop.submit(generation(i, count=60, request_id=f"r{i}")) for i in range(4)]
+    waiting = loop.submit(generation(9, count=2))
+    loop.stop("r1")
+    network.gate.set()
+    assert len(waiting.result(10)) == 2
+    assert len(long[1].result(10)) < 60
+    assert all(len(long[i].result(10)) == 60 for i in (0, 2, 3))
+    loop.close()
+
+
+def test_a_failing_prefill_fails_its_own_request_only(network: SumNetwork) -> None:
+    loop = DecodeLoop(network, CoarseRule(0, 1, VOCAB))
+    good = loop.submit(generation(1))
+    bad = loop.submit(Generation(np.array([[-1.0]], np.float32), 0, 5, Sampling()))
+    after = loop.submit(generation(2))
+    with pytest.raises(StageFailed, match="poisoned"):
+        bad.result(10)
+    assert len(good.result(10)) == len(after.result(10)) == 20
+    loop.close()
+
+
+def test_a_sequence_ends_where_the_cache_ends() -> None:
+    loop = DecodeLoop(SumNetwork(rows=1, capacity=10), CoarseRule(0, 1, VOCAB))
+    tokens = loop.submit(Generation(np.ones((4, 1), np.float32), 0, 99, Sampling())).result(10)
+    loop.close()
+    assert len(tokens) == 7  # positions 4..9 hold six of them, the last is never fed
+
+
+def test_closing_fails_what_is_under_way(network: SumNetwork) -> None:
+    loop = DecodeLoop(network, CoarseRule(0, 1, VOCAB))
+    network.gate = threading.Event()
+    answers = [loop.submit(generation(i, count=60)) for i in range(6)]
+    threading.Timer(0.05, network.gate.set).start()
+    loop.close()
+    done, _ = wait(answers, 10)
+    assert len(done) == 6
+    assert any(isinstance(answer.exception(), StageFailed) for answer in answers)
+
+
+def test_coarse_codebooks_take_turns_and_anything_else_starts_with_the_first() -> None:
+    coarse = rule_of("coarse", Spec(name="released"))
+    for last, first in (
+        (12_050, 10_000),
+        (9_999, 10_000),
+        (10_000, 11_024),
+        (11_023, 11_024),
+        (11_024, 10_000),
+        (12_047, 10_000),
+        (12_048, 10_000),
+    ):
+        ids = coarse.drawable(last)
+        assert (ids[0], ids[-1]) == (first, first + 1023)
+
+
+def test_the_semantic_stage_draws_semantic_tokens_and_the_end_token() -> None:
+    ids = rule_of("semantic", Spec(name="released")).drawable(0)
+    assert len(ids) == 10_001 and ids[-1] == 10_000

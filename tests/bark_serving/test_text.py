@@ -1,0 +1,70 @@
+"""Sentence splitting, and the real tokenizer."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bark_serving.text import guess_language, normalise, split
+
+
+def words(text: str) -> list[int]:
+    return list(range(len(text.split())))
+
+
+SENTENCES = {
+    "en": "Dr. Smith went home. He was tired! Was he?",
+    "de": "Das ist z.B. ein Satz. Am 3. Mai kam er. Ja!",
+    "es": "El Sr. López llegó. ¿Qué tal? Bien.",
+    "fr": "M. Dupont est là. Ça va ? Oui.",
+    "hi": "नमस्ते। आप कैसे हैं? ठीक।",
+    "it": "Il sig. Rossi è qui. Come va? Bene.",
+    "ja": "こんにちは。元気ですか？はい！",
+    "ko": "안녕하세요. 잘 지내세요? 네.",
+    "pl": "Ala ma kota, np. Mruczka. Tak? Tak.",
+    "pt": "Olá Sr. Silva. Tudo bem? Sim.",
+    "ru": "Привет. Как дела? Хорошо.",
+    "tr": "Merhaba. Nasılsın? İyiyim.",
+    "zh": "你好。你好吗？很好！",
+}
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_three_sentences_are_three_in_each_of_barks_languages(language: str) -> None:
+    sentences = split(SENTENCES[language], language=language, tokenise=words, limit=256)
+    assert len(sentences) == 3, sentences
+    assert "".join(sentences).replace(" ", "") == SENTENCES[language].replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "voice", "language"),
+    [
+        ("Guten Tag", "v2/de_speaker_3", "de"),
+        ("Guten Tag", "announcer", "en"),
+        ("こんにちは世界", None, "ja"),
+        ("你好世界", None, "zh"),
+        ("안녕", None, "ko"),
+        ("नमस्ते", None, "hi"),
+        ("Привет", None, "ru"),
+        ("hello", None, "en"),
+    ],
+)
+def test_the_language_comes_from_the_voice_or_the_script(text: str, voice: str | None, language: str) -> None:
+    assert guess_language(text, voice=voice) == language
+
+
+@given(st.text(min_size=1, max_size=300), st.integers(1, 12))
+def test_pieces_fit_the_limit_and_lose_nothing_but_space(text: str, limit: int) -> None:
+    pieces = split(text, language="en", tokenise=list, limit=limit)  # type: ignore[arg-type]
+    assert all(0 < len(piece) <= limit for piece in pieces)
+    assert "".join("".join(pieces).split()) == "".join(text.split())
+
+
+def test_a_long_sentence_is_cut_at_its_clauses_first() -> None:
+    pieces = split("one two three, four five six, seven eight.", language="en", tokenise=words, limit=6)
+    assert pieces == ["one two three, four five six,", "seven eight."]
+
+
+def test_whitespace_is_collapsed() -> None:
+    assert normalise("  a\n b\t\tc ") == "a b c"
