@@ -1,0 +1,45 @@
+"""Speak with a Bark server.
+
+>>> from bark_client import BarkClient
+>>> with BarkClient("localhost:8001") as bark:
+...     speech = bark.speak("Hello there.", voice="v2/en_speaker_6", seed=1)
+>>> speech.save("hello.flac")
+"""
+
+from bark_client.aio import AsyncBarkClient, AsyncSpeechStream
+from bark_client.client import BarkClient, SpeechStream
+from bark_client.errors import (
+    BarkError,
+    InvalidRequest,
+    MissingExtra,
+    RequestCancelled,
+    RequestTimeout,
+    ServerError,
+    ServerUnavailable,
+)
+from bark_client.protocol import SpeakOptions
+from bark_client.speech import Chunk, Health, Speech, StageTime, Timings, VoiceInfo
+from bark_client.voice import Voice, VoiceLike
+
+__all__ = [
+    "AsyncBarkClient",
+    "AsyncSpeechStream",
+    "BarkClient",
+    "BarkError",
+    "Chunk",
+    "Health",
+    "InvalidRequest",
+    "MissingExtra",
+    "RequestCancelled",
+    "RequestTimeout",
+    "ServerError",
+    "ServerUnavailable",
+    "SpeakOptions",
+    "Speech",
+    "SpeechStream",
+    "StageTime",
+    "Timings",
+    "Voice",
+    "VoiceInfo",
+    "VoiceLike",
+]

@@ -1,0 +1,5 @@
+"""`python -m bark_client`."""
+
+from bark_client.cli import app
+
+app(prog_name="bark")

@@ -1,0 +1,228 @@
+"""The client for asyncio: the same requests, answers and errors as `BarkClient`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from bark_client import protocol
+from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection
+from bark_client.errors import BarkError, RequestCancelled
+from bark_client.exchange import Exchange, Limits, Retries
+from bark_client.protocol import SpeakOptions
+from bark_client.speech import Chunk, Health, Speech, VoiceInfo
+from bark_client.voice import VoiceLike
+
+
+class AsyncBarkClient:
+    """A server that speaks, for one event loop and any number of requests at once.
+
+    >>> async with AsyncBarkClient() as bark:
+    ...     one, two = await asyncio.gather(bark.speak("One."), bark.speak("Two."))
+
+    The arguments are those of `BarkClient`.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        timeout: float | None = None,
+        answer_timeout: float | None = 300.0,
+        connect_timeout: float = 5.0,
+        credentials: grpc.ChannelCredentials | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        limits = Limits(total=timeout, answer=answer_timeout, connect=connect_timeout)
+        self._connection = Connection(url, limits, credentials, headers)
+        self._channel: grpc.aio.Channel | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; requests under way end with RequestCancelled."""
+        self._closed = True
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def speak(
+        self,
+        text: str,
+        *,
+        voice: VoiceLike | None = None,
+        seed: int | None = None,
+        timeout: float | None = None,
+        answer_timeout: float | None = None,
+        **options: Unpack[SpeakOptions],
+    ) -> Speech:
+        """See `BarkClient.speak`. Cancelling the task cancels the request on the server."""
+        async with self.stream(
+            text, voice=voice, seed=seed, timeout=timeout, answer_timeout=answer_timeout, **options
+        ) as stream:
+            async for _ in stream:
+                pass
+            return stream.speech
+
+    def stream(
+        self,
+        text: str,
+        *,
+        voice: VoiceLike | None = None,
+        seed: int | None = None,
+        timeout: float | None = None,
+        answer_timeout: float | None = None,
+        **options: Unpack[SpeakOptions],
+    ) -> AsyncSpeechStream:
+        """See `BarkClient.stream`, with `async with` and `async for`."""
+        request = protocol.speech_request(text, voice=voice, seed=seed, options=options)
+        limits = self._connection.limits.overridden(total=timeout, answer=answer_timeout)
+        return AsyncSpeechStream(
+            Exchange(request, text=text, limits=limits, url=self._connection.url),
+            stub=self._stub,
+            connection=self._connection,
+        )
+
+    async def voices(self, *, language: str | None = None) -> list[VoiceInfo]:
+        """See `BarkClient.voices`."""
+        response = await self._call(self._stub().ModelInfer, protocol.voices_request())
+        return protocol.parse_voices(response, language=language)
+
+    async def health(self, *, deep: bool = False, timeout: float | None = None) -> Health:
+        """See `BarkClient.health`."""
+        metadata, ready, canary, problem = None, False, None, ""
+        seconds = timeout or self._connection.limits.connect
+        try:
+            stub = self._stub()
+            metadata = await self._once(stub.ServerMetadata, service_pb2.ServerMetadataRequest(), timeout=seconds)
+            model = service_pb2.ModelReadyRequest(name=protocol.MODEL)
+            ready = (await self._once(stub.ModelReady, model, timeout=seconds)).ready
+            if deep and ready:
+                start = time.monotonic()
+                await self.speak(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT, **CANARY_OPTIONS)
+                canary = time.monotonic() - start
+        except BarkError as error:
+            problem = str(error)
+        return self._connection.health(metadata=metadata, ready=ready, canary=canary, problem=problem)
+
+    def _stub(self) -> service_pb2_grpc.GRPCInferenceServiceStub:
+        """The channel is made on first use: it belongs to the loop that runs then."""
+        if self._closed:
+            raise RequestCancelled("this client is closed: make a new one")
+        if self._channel is None:
+            url, credentials = self._connection.url, self._connection.credentials
+            options = self._connection.channel_options
+            self._channel = (
+                grpc.aio.insecure_channel(url, options=options)
+                if credentials is None
+                else grpc.aio.secure_channel(url, credentials, options=options)
+            )
+        return service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def _call(self, method: Callable[..., Any], request: Any) -> Any:
+        """A unary call that has no effect, so may be repeated until the server can be reached."""
+        limits = self._connection.limits
+        retries = Retries(limits)
+        while True:
+            try:
+                return await self._once(method, request, timeout=limits.total or limits.answer)
+            except BarkError as error:
+                await asyncio.sleep(retries.delay(error))
+
+    async def _once(self, method: Callable[..., Any], request: Any, *, timeout: float | None) -> Any:
+        try:
+            return await method(request, timeout=timeout, metadata=self._connection.metadata)
+        except grpc.RpcError as error:
+            raise self._connection.error(error) from None
+
+
+class AsyncSpeechStream:
+    """See `SpeechStream`, with `async with` and `async for`."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        stub: Callable[[], service_pb2_grpc.GRPCInferenceServiceStub],
+        connection: Connection,
+    ) -> None:
+        self._exchange, self._stub, self._connection = exchange, stub, connection
+        self._call: Any = None
+
+    async def __aenter__(self) -> Self:
+        self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.cancel()
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        while not self._exchange.finished:
+            try:
+                chunk = await self._receive()
+            except BarkError as error:
+                self.cancel()
+                delay = self._exchange.failed(error)
+                if delay is not None:
+                    await asyncio.sleep(delay)
+                    self._open()
+                continue
+            if chunk is not None:
+                return chunk
+        raise StopAsyncIteration
+
+    @property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """What has come so far, also after an error."""
+        return tuple(self._exchange.chunks)
+
+    @property
+    def speech(self) -> Speech:
+        """The whole. InvalidRequest as long as chunks are outstanding."""
+        return self._exchange.speech()
+
+    def cancel(self) -> None:
+        """Stop the request here and on the server. Harmless when it has ended."""
+        if self._call is not None:
+            self._call.cancel()
+
+    def _open(self) -> None:
+        self._call = self._stub().ModelStreamInfer(
+            iter([self._exchange.request]), timeout=self._exchange.time_left(), metadata=self._connection.metadata
+        )
+
+    async def _receive(self) -> Chunk | None:
+        if self._call is None:
+            raise RuntimeError("enter the stream first: `async with client.stream(…) as stream:`")
+        try:
+            async with asyncio.timeout(self._exchange.answer_wait()):
+                answer = await self._call.read()
+        except TimeoutError:
+            raise self._exchange.timed_out() from None
+        except grpc.RpcError as error:
+            raise self._connection.error(error) from None
+        except asyncio.CancelledError:
+            # gRPC raises this also where the call, not this task, was cancelled: by close(), or by the server.
+            task = asyncio.current_task()
+            if not self._call.cancelled() or (task is not None and task.cancelling()):
+                raise
+            raise RequestCancelled("the request was cancelled before it was finished") from None
+        if answer is grpc.aio.EOF:
+            self._exchange.ended()
+            return None
+        return self._exchange.receive(answer)

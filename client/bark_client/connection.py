@@ -1,0 +1,81 @@
+"""What both clients need to know to reach a server."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+from tritonclient.grpc import service_pb2
+
+from bark_client import protocol
+from bark_client.errors import BarkError, InvalidRequest, error_from_status
+from bark_client.exchange import Limits
+from bark_client.speech import Health
+
+DEFAULT_URL: Final = "localhost:8001"
+CANARY_TEXT: Final = "Hello."
+CANARY_OPTIONS: Final = protocol.SpeakOptions(max_duration=0.5)
+CANARY_TIMEOUT: Final = 120.0  #: seconds; a large checkpoint on few cores takes its time even for a word
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Address, credentials and limits of a client."""
+
+    url: str
+    limits: Limits
+    credentials: grpc.ChannelCredentials | None = None
+    headers: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        host, colon, port = self.url.rpartition(":")
+        if "/" in self.url or not (colon and host and port.isdecimal()):
+            raise InvalidRequest(
+                f"url: expected host:port of Triton's gRPC endpoint, like {DEFAULT_URL}, not {self.url!r}"
+            )
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return tuple((self.headers or {}).items())
+
+    @property
+    def channel_options(self) -> list[tuple[str, int]]:
+        """gRPC's own limits lifted or aligned with ours: long audio is large, and a retry must really reconnect."""
+        options = [
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.use_local_subchannel_pool", 1),  # no back-off inherited from another client of this process
+            ("grpc.initial_reconnect_backoff_ms", 50),
+            ("grpc.max_reconnect_backoff_ms", 1000),
+            ("grpc.min_reconnect_backoff_ms", max(1, int(1000 * self.limits.connect))),  # bounds one attempt's connect
+        ]
+        if _is_loopback(self.url):
+            options.append(("grpc.enable_http_proxy", 0))  # no proxy can reach this machine's loopback
+        return options
+
+    def error(self, error: grpc.RpcError) -> BarkError:
+        """What a gRPC error means."""
+        code = error.code()
+        name = code.name if isinstance(code, grpc.StatusCode) else "UNKNOWN"
+        return error_from_status(name, error.details() or "", url=self.url)
+
+    def health(
+        self, *, metadata: service_pb2.ServerMetadataResponse | None, ready: bool, canary: float | None, problem: str
+    ) -> Health:
+        """The verdict on what was found; `metadata` is None where the server doesn't answer."""
+        live = metadata is not None
+        if live and not ready and not problem:
+            problem = f"the server at {self.url} runs, but its model {protocol.MODEL!r} is not ready"
+        server = f"{metadata.name} {metadata.version}" if metadata is not None else ""
+        return Health(live=live, ready=ready, server=server, canary_seconds=canary, problem=problem)
+
+
+def _is_loopback(url: str) -> bool:
+    host = url.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,77 @@
+# ruff: noqa: N818 - the names say what happened; each is caught as what it is, not as "an error"
+"""What can go wrong, named for what the caller can do about it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+
+class BarkError(Exception):
+    """Anything this client raises on purpose: catch it to catch all of the below."""
+
+
+class InvalidRequest(BarkError):
+    """Change the request: a text, voice or option is wrong; the message says which, and the limit it broke."""
+
+
+class ServerUnavailable(BarkError):
+    """Start the server, wait for it, or check its address; sending the same request again is then right."""
+
+
+class RequestTimeout(BarkError):
+    """Allow more time or ask for less text: the request was cancelled on the server when its time was up."""
+
+
+class RequestCancelled(BarkError):
+    """Send it again if it is still wanted: this client, or the server as it stopped, ended the request."""
+
+
+class ServerError(BarkError):
+    """Read the server's log: it failed on a request that was right, or answered what this client can't read."""
+
+
+class MissingExtra(BarkError):
+    """Install the optional package that the message names."""
+
+
+_BY_CODE: Final[dict[str, type[BarkError]]] = {
+    "INVALID_ARGUMENT": InvalidRequest,
+    "OUT_OF_RANGE": InvalidRequest,
+    "UNAVAILABLE": ServerUnavailable,
+    "NOT_FOUND": ServerUnavailable,
+    "RESOURCE_EXHAUSTED": ServerUnavailable,
+    "DEADLINE_EXCEEDED": RequestTimeout,
+    "CANCELLED": RequestCancelled,
+    "INTERNAL": ServerError,
+}
+_CODED = re.compile(rf"\[({'|'.join(_BY_CODE)})\]\s*(.*)", re.DOTALL)
+# Triton's own words, which carry no code, for a model that isn't loaded (yet).
+_NO_MODEL = re.compile(r"unknown model|is not found|is not ready|no available versions")
+
+
+def error_from_text(text: str, *, url: str) -> BarkError:
+    """The error that a server's text means: `[CODE] one sentence`, or Triton's own words without a code."""
+    if coded := _CODED.search(text):
+        code, sentence = coded.groups()
+        return _BY_CODE[code](sentence.strip() or code.lower().replace("_", " "))
+    if _NO_MODEL.search(text):
+        return ServerUnavailable(f"{text.strip()}: the server at {url} is still loading, or doesn't serve Bark")
+    return ServerError(text.strip() or f"the server at {url} reported an error without words")
+
+
+def error_from_status(code: str, details: str, *, url: str) -> BarkError:
+    """The error that ended a call: `code` is the name of a gRPC status (`UNAVAILABLE`), `details` its text."""
+    if _CODED.search(details):
+        return error_from_text(details, url=url)
+    if code == "UNAVAILABLE":
+        reason = details.rpartition(": ")[2] or "no connection"
+        return ServerUnavailable(
+            f"no server answers at {url} ({reason}): start one with `bark-serve up`, or correct the address"
+        )
+    if code == "DEADLINE_EXCEEDED":
+        return RequestTimeout(f"the server at {url} didn't finish in time: allow a longer timeout")
+    if code == "CANCELLED":
+        return RequestCancelled("the request was cancelled before it was finished")
+    kind = _BY_CODE.get(code, ServerError)
+    return kind(f"{details or 'no details'} ({code} from {url})")

@@ -1,0 +1,173 @@
+"""One request's life, without a connection: what an answer means, how long to wait, whether to try again.
+
+The threaded and the asyncio client drive these same objects; they differ only in how they read and wait.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from tritonclient.grpc import service_pb2
+
+from bark_client import protocol
+from bark_client.errors import (
+    BarkError,
+    InvalidRequest,
+    RequestTimeout,
+    ServerError,
+    ServerUnavailable,
+)
+from bark_client.speech import Chunk, Speech
+from bark_client.voice import Voice
+
+_FIRST_DELAY, _LONGEST_DELAY = 0.05, 1.0  # seconds between attempts, doubling
+_FINAL_GRACE = 5.0  # seconds that Triton's closing message may take once the audio is complete
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds to wait; None is for ever."""
+
+    total: float | None = None  #: a request from beginning to end
+    answer: float | None = 300.0  #: from one answer to the next
+    connect: float = 5.0  #: how long to keep trying a server that can't be reached
+
+    def __post_init__(self) -> None:
+        for name in ("total", "answer", "connect"):
+            value = getattr(self, name)
+            if value is None and name != "connect":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise InvalidRequest(f"timeout ({name}): expected seconds above 0, not {value!r}")
+
+    def overridden(self, *, total: float | None = None, answer: float | None = None) -> Limits:
+        """These limits, with a request's own where it has any."""
+        return replace(
+            self,
+            total=self.total if total is None else total,
+            answer=self.answer if answer is None else answer,
+        )
+
+
+class Retries:
+    """When to try again: only an unreachable server, only within `limits.connect` seconds of the first try."""
+
+    def __init__(self, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._window = limits.connect if limits.total is None else min(limits.connect, limits.total)
+        self._clock, self._start, self._delay = clock, clock(), _FIRST_DELAY
+
+    def delay(self, error: BarkError) -> float:
+        """Seconds to wait before the next attempt; raises `error` when there must be none."""
+        left = self._start + self._window - self._clock()
+        if not isinstance(error, ServerUnavailable) or left <= 0:
+            raise error
+        delay = self._delay * random.uniform(0.5, 1.0)  # jitter: many clients shouldn't come back at once
+        self._delay = min(2 * self._delay, _LONGEST_DELAY)
+        return min(delay, left)
+
+
+class Exchange:
+    """One request to speak and the answers it has got so far."""
+
+    def __init__(
+        self,
+        request: service_pb2.ModelInferRequest,
+        *,
+        text: str,
+        limits: Limits,
+        url: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.request, self.text, self.limits, self.url = request, text, limits, url
+        self.finished = False
+        self.chunks: list[Chunk] = []
+        self._report: dict[str, Any] | None = None  # of the last chunk
+        self._tokens: Voice | None = None
+        self._clock, self._start = clock, clock()
+        self._retries = Retries(limits, clock=clock)
+
+    def time_left(self) -> float | None:
+        """Seconds until the request as a whole must be done."""
+        return None if self.limits.total is None else max(0.0, self._start + self.limits.total - self._clock())
+
+    def answer_wait(self) -> float | None:
+        """Seconds that the next answer may take."""
+        waits = [self.time_left(), self.limits.answer, None if self._report is None else _FINAL_GRACE]
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def timed_out(self) -> RequestTimeout:
+        """The error for an answer that didn't come within `answer_wait()`."""
+        heard = f"after {self._audio_seconds():.1f} s of audio" if self.chunks else "before any audio"
+        if self.time_left() == 0.0:
+            return RequestTimeout(
+                f"not finished within {self.limits.total:g} s ({heard}): raise timeout, or shorten the text"
+            )
+        return RequestTimeout(
+            f"no answer for {self.limits.answer:g} s ({heard}): raise answer_timeout, or look at the server"
+        )
+
+    def receive(self, message: service_pb2.ModelStreamInferResponse) -> Chunk | None:
+        """Take the next message in: its audio, if it has any. Sets `finished`; raises what the server reports."""
+        answer = protocol.parse_answer(message, url=self.url)
+        if answer.chunk is not None:
+            self.chunks.append(answer.chunk)
+            if answer.chunk.last:
+                self._report, self._tokens = answer.report, answer.tokens
+        if answer.final:
+            self.ended()
+        return answer.chunk
+
+    def ended(self) -> None:
+        """Nothing follows. ServerError if the last chunk never came."""
+        if self._report is None:
+            raise ServerError(f"the server at {self.url} ended the stream without the last of the audio: see its log")
+        self.finished = True
+
+    def failed(self, error: BarkError) -> float | None:
+        """Seconds to wait before the request is sent again, None if it has all it needs; otherwise raises `error`.
+
+        It is never sent again after the first audio: the caller may have played it.
+        """
+        if self._report is not None:
+            self.finished = True  # complete; only Triton's closing message was lost
+            return None
+        if self.chunks:
+            if isinstance(error, ServerUnavailable):
+                error = ServerUnavailable(
+                    f"the connection was lost after {self._audio_seconds():.1f} s of audio: {error}"
+                )
+            raise error
+        return self._retries.delay(error)
+
+    def speech(self) -> Speech:
+        """All of it, once `finished`."""
+        if not self.finished or self._report is None:
+            raise InvalidRequest("the speech isn't complete yet: iterate over the stream to its end first")
+        report = self._report
+        return Speech(
+            text=self.text,
+            samples=np.concatenate([chunk.samples for chunk in self.chunks]),
+            sample_rate=self.chunks[-1].sample_rate,
+            seed=int(report.get("seed", 0)),
+            timings=protocol.parse_timings(report),
+            sentence_starts=self._sentence_starts(),
+            warnings=tuple(str(warning) for warning in report.get("warnings", ())),
+            tokens=self._tokens,
+        )
+
+    def _audio_seconds(self) -> float:
+        return sum(chunk.seconds for chunk in self.chunks)
+
+    def _sentence_starts(self) -> tuple[float, ...]:
+        starts: dict[int, float] = {}
+        at = 0.0
+        for chunk in self.chunks:
+            starts.setdefault(chunk.sentence, at)
+            at += chunk.seconds
+        return tuple(starts.values())

@@ -1,0 +1,113 @@
+"""The options of `bark say`, one type each: help, names and completion apart from what is done with them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from bark_client.client import BarkClient
+from bark_client.connection import DEFAULT_URL
+from bark_client.errors import BarkError
+
+
+def complete_voice(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of the server's voices, for the shell's Tab: quick or nothing."""
+    url = ctx.params.get("url") or os.environ.get("BARK_URL") or DEFAULT_URL
+    try:
+        with BarkClient(url, timeout=1.0, connect_timeout=0.3) as client:
+            return [voice.name for voice in client.voices() if voice.name.startswith(incomplete)]
+    except BarkError:
+        return []  # a shell's completion has nowhere to complain
+
+
+def _sampling(*names: str, text: str, **more: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel="How to speak", **more)
+
+
+def _output(*names: str, text: str) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel="What to make of it")
+
+
+def _server(*names: str, text: str, **more: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel="Server", **more)
+
+
+Text: TypeAlias = Annotated[
+    list[str] | None, typer.Argument(help="What to say; `-`, or nothing in a pipe, reads standard input.")
+]
+File: TypeAlias = Annotated[
+    Path | None, typer.Option("--file", "-f", help="Read the text from a file.", exists=True, dir_okay=False)
+]
+
+Output: TypeAlias = Annotated[
+    str | None,
+    _output(
+        "--output",
+        "-o",
+        text="File to write: .wav, .flac, .ogg or .mp3; `-` is standard output (WAV). "
+        "If not given, and unless it is played: out.wav.",
+    ),
+]
+Stream: TypeAlias = Annotated[bool, _output("--stream", text="Write and play audio as it comes, not at the end.")]
+Play: TypeAlias = Annotated[bool, _output("--play", text="Play it (needs the `play` extra).")]
+Raw: TypeAlias = Annotated[bool, _output("--raw", text="With `-o -`: bare 16-bit samples without a header.")]
+Timings: TypeAlias = Annotated[bool, _output("--timings", text="Print what each stage took.")]
+Picture: TypeAlias = Annotated[
+    Path | None,
+    _output("--picture", text="Draw waveform and spectrogram: .png, .svg or .pdf (needs the `demo` extra)."),
+]
+SaveVoice: TypeAlias = Annotated[
+    Path | None, _output("--save-voice", text="Keep this generation as a voice (.npz) for further ones.")
+]
+
+Voice: TypeAlias = Annotated[
+    str | None,
+    _sampling(
+        "--voice", "-v", text="Name of a voice (see `bark voices`), or an .npz file.", autocompletion=complete_voice
+    ),
+]
+Seed: TypeAlias = Annotated[
+    int | None, _sampling("--seed", text="Same seed and options, same speech. If not given: drawn, and reported.")
+]
+SemanticTemperature: TypeAlias = Annotated[
+    float | None, _sampling("--semantic-temperature", text="What is said and how: 0 is greedy, higher is livelier.")
+]
+CoarseTemperature: TypeAlias = Annotated[
+    float | None, _sampling("--coarse-temperature", text="How it sounds: 0 is greedy, higher is livelier.")
+]
+FineTemperature: TypeAlias = Annotated[
+    float | None, _sampling("--fine-temperature", text="The sound's detail: 0 is greedy, higher is livelier.")
+]
+TopK: TypeAlias = Annotated[int | None, _sampling("--top-k", text="Draw from the k most probable tokens only.")]
+TopP: TypeAlias = Annotated[
+    float | None, _sampling("--top-p", text="Draw from the most probable tokens that add up to p only.")
+]
+MinEosP: TypeAlias = Annotated[float | None, _sampling("--min-eos-p", text="Stop when the end is this probable.")]
+CoarseHistory: TypeAlias = Annotated[
+    int | None, _sampling("--coarse-history", text="Coarse tokens that a window looks back on.")
+]
+CoarseWindow: TypeAlias = Annotated[int | None, _sampling("--coarse-window", text="Coarse tokens that a window makes.")]
+MaxDuration: TypeAlias = Annotated[
+    float | None, _sampling("--max-duration", text="Seconds of audio that a sentence may have.")
+]
+SplitSentences: TypeAlias = Annotated[
+    bool | None,
+    _sampling("--split-sentences/--one-piece", text="Speak sentence by sentence, or the text in one piece."),
+]
+ChainSentences: TypeAlias = Annotated[
+    bool | None,
+    _sampling(
+        "--chain-sentences/--same-voice", text="Continue each sentence from the one before, or all from one voice."
+    ),
+]
+
+Url: TypeAlias = Annotated[
+    str, _server("--url", text="The server's gRPC endpoint.", envvar="BARK_URL", metavar="HOST:PORT")
+]
+Timeout: TypeAlias = Annotated[float | None, _server("--timeout", text="Seconds that it may take in all.")]
+AnswerTimeout: TypeAlias = Annotated[
+    float, _server("--answer-timeout", text="Seconds without an answer after which the server is given up.")
+]

@@ -1,0 +1,136 @@
+"""A picture of speech: waveform above, mel-scaled spectrogram below, on one time axis. Needs the `demo` extra."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bark_client.errors import InvalidRequest, MissingExtra
+from bark_client.speech import Speech
+
+SUFFIXES: Final = (".png", ".svg", ".pdf")
+_WINDOW: Final = 1024  # samples, 43 ms at 24 kHz: resolves the harmonics of a voice
+_COLUMNS: Final = 1600  # as many as the picture has pixels across; longer speech gets a longer hop
+_FLOOR_DB: Final = -80.0
+_INK, _MUTED, _WAVE = "#1d2433", "#6b7488", "#3b528b"
+
+
+def check(path: str | os.PathLike[str]) -> None:
+    """Raise now what would otherwise fail after the work: a suffix that can't be drawn, matplotlib missing."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise InvalidRequest(f"can't draw {Path(path).name!r}: the suffix must be one of {', '.join(SUFFIXES)}")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingExtra("a picture needs matplotlib: pip install 'bark-triton[demo]'") from None
+
+
+def draw(speech: Speech, path: str | os.PathLike[str]) -> Path:
+    """Draw `speech` to a PNG, SVG or PDF file."""
+    check(path)
+    if speech.samples.size == 0:
+        raise InvalidRequest("there is no audio to draw")
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(hspace=0.02, h_pad=0.06, w_pad=0.06)
+    figure = Figure(figsize=(10, 5), dpi=160, facecolor="white", layout=layout)
+    wave, spectrum = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2.2))
+    _draw_waveform(wave, speech)
+    image = _draw_spectrogram(spectrum, speech)
+    _draw_colour_bar(figure, image, spectrum)
+    for axes in (wave, spectrum):
+        _tidy(axes)
+    spectrum.set_xlim(0, speech.seconds)
+    target = Path(path)
+    figure.savefig(target)
+    return target
+
+
+def spectrogram(samples: NDArray[np.float32], *, hop: int, window: int = _WINDOW) -> NDArray[np.float32]:
+    """Power in dB below the loudest bin, [window // 2 + 1, frames]; Hann window, frames centred on k·hop."""
+    padded = np.pad(samples, window // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
+    power = np.abs(np.fft.rfft(frames * np.hanning(window).astype(np.float32), axis=1)) ** 2
+    peak = power.max()
+    decibels = 10.0 * np.log10(np.maximum(power, 1e-20) / peak) if peak > 0 else np.full(power.shape, _FLOOR_DB)
+    return np.asarray(np.maximum(decibels, _FLOOR_DB).T, dtype=np.float32)
+
+
+def envelope(samples: NDArray[np.float32], *, columns: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Lowest and highest sample of each of at most `columns` equal stretches: what a waveform looks like from afar."""
+    starts = np.unique(np.linspace(0, samples.size, min(columns, samples.size), endpoint=False).astype(int))
+    return np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
+
+
+def _draw_waveform(axes: Any, speech: Speech) -> None:
+    low, high = envelope(speech.samples, columns=_COLUMNS)
+    times = np.linspace(0, speech.seconds, low.size)
+    axes.fill_between(times, low, high, color=_WAVE, linewidth=0.4, edgecolor=_WAVE)
+    axes.axhline(0, color=_WAVE, linewidth=0.5)
+    limit = max(0.05, 1.08 * float(np.abs(speech.samples).max()))
+    axes.set_ylim(-limit, limit)
+    axes.set_ylabel("amplitude")
+    for start in speech.sentence_starts[1:]:
+        axes.axvline(start, color=_MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
+    axes.set_title(_shortened(speech.text), loc="left", fontsize=11, color=_INK, pad=8, parse_math=False)
+    axes.set_title(_caption(speech), loc="right", fontsize=8.5, color=_MUTED, pad=8)
+
+
+def _draw_spectrogram(axes: Any, speech: Speech) -> Any:
+    hop = max(_WINDOW // 8, speech.samples.size // _COLUMNS)
+    decibels = spectrogram(speech.samples, hop=hop)
+    times = np.arange(decibels.shape[1]) * hop / speech.sample_rate
+    frequencies = np.linspace(0, speech.sample_rate / 2, decibels.shape[0])
+    image = axes.pcolormesh(
+        times, frequencies, decibels, cmap="magma", vmin=_FLOOR_DB, vmax=0, shading="gouraud", rasterized=True
+    )
+    axes.set_facecolor("black")
+    axes.set_yscale("function", functions=(_mel, _hertz))  # as the ear hears pitch: low harmonics get their room
+    axes.set_ylim(0, speech.sample_rate / 2)
+    ticks = [hertz for hertz in (0, 250, 500, 1000, 2000, 4000, 8000, 12000) if hertz <= speech.sample_rate / 2]
+    axes.set_yticks(ticks, [f"{hertz / 1000:g}" for hertz in ticks])
+    axes.minorticks_off()
+    axes.set_ylabel("frequency (kHz)")
+    axes.set_xlabel("time (s)")
+    return image
+
+
+def _draw_colour_bar(figure: Any, image: Any, axes: Any) -> None:
+    bar = figure.colorbar(image, ax=axes, pad=0.01, fraction=0.03, aspect=30, ticks=range(int(_FLOOR_DB), 1, 20))
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=8, colors=_MUTED, length=0)
+    bar.set_label("dB", color=_MUTED, fontsize=9)
+
+
+def _tidy(axes: Any) -> None:
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(labelsize=8, colors=_MUTED, length=3)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=_MUTED, fontsize=9)
+
+
+def _caption(speech: Speech) -> str:
+    parts = [f"{speech.seconds:.1f} s", f"seed {speech.seed}"]
+    if speech.timings.seconds:
+        parts.append(f"real-time factor {speech.timings.real_time_factor:.2f}")
+    return " · ".join(parts)
+
+
+def _shortened(text: str, *, length: int = 70) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def _mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """O'Shaughnessy's mel scale."""
+    return np.asarray(2595.0 * np.log10(1.0 + np.maximum(hertz, 0.0) / 700.0))
+
+
+def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(700.0 * (10.0 ** (np.asarray(mel) / 2595.0) - 1.0))

@@ -1,0 +1,198 @@
+"""The wire: parameters to a Triton request, Triton's answers to our own words. Pure; no connection in sight.
+
+The protobuf messages are built and read directly. tritonclient's own streaming calls aren't used: its asyncio
+client can't ask for the empty final response, and its threaded one leaves a thread behind for each cancelled stream.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Final, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferResult, service_pb2
+from tritonclient.utils import serialize_byte_tensor
+
+from bark_client.errors import InvalidRequest, ServerError, error_from_text
+from bark_client.speech import Chunk, StageTime, Timings, VoiceInfo
+from bark_client.voice import ARRAYS, Voice, VoiceLike, resolve
+
+MODEL: Final = "bark"
+VOICES_MODEL: Final = "voices"
+SAMPLE_RATE: Final = 24_000  #: of chunks; the last answer's report confirms it
+MAX_SEED: Final = 2**64 - 1
+
+
+class SpeakOptions(TypedDict, total=False):
+    """How to speak. What is left out, or None, isn't sent: the server's default rules."""
+
+    semantic_temperature: float | None  #: 0 is greedy; about 0.7 is lively
+    coarse_temperature: float | None
+    fine_temperature: float | None
+    top_k: int | None  #: draw from the k most probable semantic and coarse tokens only
+    top_p: float | None  #: draw from the smallest set of tokens whose probabilities add up to p
+    min_eos_p: float | None  #: stop when the end's probability reaches this
+    coarse_history: int | None  #: coarse tokens that a window looks back on
+    coarse_window: int | None  #: coarse tokens that a window makes
+    max_duration: float | None  #: seconds of audio a sentence at most
+    split_sentences: bool | None  #: speak sentence by sentence (the server's default), or the text in one piece
+    chain_sentences: bool | None  #: let each sentence continue from the one before it
+    return_tokens: bool | None  #: return the generation's tokens too, reusable as a voice
+
+
+_OPTION_TYPES: Final[dict[str, str]] = {
+    "semantic_temperature": "FP32",
+    "coarse_temperature": "FP32",
+    "fine_temperature": "FP32",
+    "top_k": "INT32",
+    "top_p": "FP32",
+    "min_eos_p": "FP32",
+    "coarse_history": "INT32",
+    "coarse_window": "INT32",
+    "max_duration": "FP32",
+    "split_sentences": "BOOL",
+    "chain_sentences": "BOOL",
+    "return_tokens": "BOOL",
+}
+_DTYPES: Final = {"FP32": np.float32, "INT32": np.int32, "UINT64": np.uint64, "BOOL": np.bool_, "BYTES": np.object_}
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One message of the stream."""
+
+    chunk: Chunk | None
+    report: dict[str, Any]  #: the whole account on the last chunk
+    tokens: Voice | None
+    final: bool  #: Triton says that nothing follows
+
+
+def speech_request(
+    text: str, *, voice: VoiceLike | None = None, seed: int | None = None, options: SpeakOptions | None = None
+) -> service_pb2.ModelInferRequest:
+    """A request to speak; InvalidRequest for what is wrong whatever the checkpoint."""
+    if not isinstance(text, str):
+        raise InvalidRequest(f"text: expected str, not {type(text).__name__}")
+    if not text.strip():
+        raise InvalidRequest("text: empty; give at least one word to speak")
+    request = service_pb2.ModelInferRequest(model_name=MODEL)
+    request.parameters["triton_enable_empty_final_response"].bool_param = True
+    _add(request, "text", "BYTES", [text])
+    if voice is not None:
+        _add_voice(request, resolve(voice))
+    if seed is not None:
+        _add(request, "seed", "UINT64", [_seed(seed)])
+    for name, value in (options or {}).items():
+        if name not in _OPTION_TYPES:
+            raise InvalidRequest(_unknown_option(name))
+        if value is not None:
+            datatype = _OPTION_TYPES[name]
+            _add(request, name, datatype, [_checked(name, datatype, value)])
+    return request
+
+
+def voices_request() -> service_pb2.ModelInferRequest:
+    """A request for the list of voices."""
+    request = service_pb2.ModelInferRequest(model_name=VOICES_MODEL)
+    _add(request, "command", "BYTES", ["list"])
+    return request
+
+
+def parse_voices(response: service_pb2.ModelInferResponse, *, language: str | None = None) -> list[VoiceInfo]:
+    """The voices of an answer, in the server's order, of one language if asked."""
+    rows = InferResult(response).as_numpy("voices")
+    try:
+        items = [json.loads(row) for row in rows]
+        voices = [VoiceInfo(v["name"], v["language"], int(v["semantic_tokens"]), int(v["frames"])) for v in items]
+    except (TypeError, ValueError, KeyError) as error:
+        raise ServerError(f"the server's list of voices can't be read ({error!r})") from None
+    return [voice for voice in voices if language in (None, voice.language)]
+
+
+def parse_answer(message: service_pb2.ModelStreamInferResponse, *, url: str) -> Answer:
+    """One message of a stream of speech; raises the error that it carries."""
+    if message.error_message:
+        raise error_from_text(message.error_message, url=url)
+    response = message.infer_response
+    final = response.parameters["triton_final_response"].bool_param
+    if not response.outputs:
+        return Answer(chunk=None, report={}, tokens=None, final=final)
+    result = InferResult(response)
+    try:
+        samples = np.array(result.as_numpy("audio"), dtype=np.float32).reshape(-1)
+        report = json.loads(result.as_numpy("report").item())
+        chunk = Chunk(
+            samples=samples,
+            sample_rate=int(report.get("sample_rate", SAMPLE_RATE)),
+            sentence=int(report["sentence"]),
+            sentences=int(report["sentences"]),
+            last=bool(report["last"]),
+        )
+        arrays = {name: result.as_numpy(name.replace("_prompt", "_tokens")) for name in ARRAYS}
+        tokens = None if any(array is None for array in arrays.values()) else Voice.from_arrays(arrays)
+    except (AttributeError, TypeError, ValueError, KeyError, InvalidRequest) as error:
+        raise ServerError(f"the server at {url} sent an answer that can't be read ({error!r})") from None
+    return Answer(chunk=chunk, report=report, tokens=tokens, final=final)
+
+
+def parse_timings(report: dict[str, Any]) -> Timings:
+    """The account of the last chunk's report."""
+    stages = {}
+    for name, stage in report.get("stages", {}).items():
+        unit = "frames" if "frames" in stage else "tokens"
+        stages[name] = StageTime(float(stage["seconds"]), int(stage["calls"]), int(stage.get(unit, 0)), unit)
+    totals = {name: float(report.get(name, 0.0)) for name in ("seconds", "first_audio_seconds", "audio_seconds")}
+    return Timings(stages=stages, **totals)
+
+
+def _add(request: service_pb2.ModelInferRequest, name: str, datatype: str, value: Any) -> None:
+    """Add a tensor: `value` is an array, or a list of scalars."""
+    if datatype == "BYTES":
+        array: NDArray[Any] = np.array([item.encode() for item in value], dtype=np.object_)
+        data = serialize_byte_tensor(array).item()
+    else:
+        array = np.ascontiguousarray(value, dtype=_DTYPES[datatype])
+        data = array.tobytes()
+    request.inputs.add(name=name, datatype=datatype, shape=array.shape)
+    request.raw_input_contents.append(data)
+
+
+def _add_voice(request: service_pb2.ModelInferRequest, voice: str | Voice) -> None:
+    if isinstance(voice, str):
+        _add(request, "voice", "BYTES", [voice])
+        return
+    for name in ARRAYS:
+        _add(request, name, "INT32", getattr(voice, name))
+
+
+def _seed(seed: Any) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise InvalidRequest(f"seed: expected an integer, not {type(seed).__name__}")
+    if not 0 <= seed <= MAX_SEED:
+        raise InvalidRequest(f"seed: {seed} is outside 0..{MAX_SEED}")
+    return int(seed)
+
+
+def _checked(name: str, datatype: str, value: Any) -> Any:
+    """`value` if it can be an option of that type at all; its limits are the server's affair."""
+    boolean = isinstance(value, bool | np.bool_)
+    if datatype == "BOOL" and not boolean:
+        raise InvalidRequest(f"{name}: expected True or False, not {value!r}")
+    if datatype == "INT32":
+        if boolean or not isinstance(value, int | np.integer):
+            raise InvalidRequest(f"{name}: expected an integer, not {value!r}")
+        if not -(2**31) <= value < 2**31:
+            raise InvalidRequest(f"{name}: {value} is outside -2147483648..2147483647")
+    if datatype == "FP32" and (boolean or not isinstance(value, int | float | np.number) or not math.isfinite(value)):
+        raise InvalidRequest(f"{name}: expected a finite number, not {value!r}")
+    return value
+
+
+def _unknown_option(name: str) -> str:
+    close = difflib.get_close_matches(name, _OPTION_TYPES, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(_OPTION_TYPES)}"
+    return f"{name}: no such option; {hint}"

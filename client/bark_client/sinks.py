@@ -1,0 +1,87 @@
+"""Where audio goes: a file, standard output, the loudspeaker. Each takes samples as they come."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bark_client import audio
+from bark_client.errors import BarkError, InvalidRequest, MissingExtra
+
+
+class Sink(Protocol):
+    """Takes audio piece by piece; `close` when the last has come, or none more will."""
+
+    def write(self, samples: NDArray[np.float32], *, sample_rate: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class FileSink:
+    """An audio file that grows; its suffix chooses the format. Holds what has come, also if the rest never does."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._format = path, audio.format_of(path)
+        self._file: Any = None
+        if not path.parent.is_dir():
+            raise InvalidRequest(f"can't write {path}: there is no folder {path.parent}")
+
+    def write(self, samples: NDArray[np.float32], *, sample_rate: int) -> None:
+        self._file = self._file or audio.open_file(self._path, sample_rate=sample_rate, format=self._format)
+        audio.write_blocks(self._file, samples)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+class PipeSink:
+    """A byte stream, such as standard output: a WAV of unknown length, or bare 16-bit samples."""
+
+    def __init__(self, stream: BinaryIO | None = None, *, raw: bool = False) -> None:
+        self._stream, self._header_due = stream or sys.stdout.buffer, not raw
+
+    def write(self, samples: NDArray[np.float32], *, sample_rate: int) -> None:
+        if self._header_due:
+            self._stream.write(audio.endless_wav_header(sample_rate=sample_rate))
+            self._header_due = False
+        self._stream.write(audio.pcm16(samples))
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.flush()
+
+
+class SpeakerSink:
+    """The default loudspeaker. Needs the `play` extra (sounddevice)."""
+
+    def __init__(self) -> None:
+        try:
+            import sounddevice
+        except ImportError:
+            raise MissingExtra("playing needs sounddevice: pip install 'bark-triton[play]'") from None
+        except OSError as error:  # the package is there, the system's PortAudio isn't
+            raise MissingExtra(f"playing needs the PortAudio library ({error}): apt install libportaudio2") from None
+        self._sounddevice = sounddevice
+        self._output: Any = None
+
+    def write(self, samples: NDArray[np.float32], *, sample_rate: int) -> None:
+        try:
+            self._output = self._output or self._open(sample_rate)
+            self._output.write(samples.reshape(-1, 1))  # waits while the loudspeaker is busy
+        except self._sounddevice.PortAudioError as error:
+            raise BarkError(f"can't play: {error}; write a file with -o instead") from None
+
+    def close(self) -> None:
+        if self._output is not None:
+            self._output.stop()  # plays what is still buffered
+            self._output.close()
+
+    def _open(self, sample_rate: int) -> Any:
+        output = self._sounddevice.OutputStream(samplerate=sample_rate, channels=1, dtype="float32")
+        output.start()
+        return output

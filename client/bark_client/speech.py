@@ -1,0 +1,129 @@
+"""What comes back: chunks while it is spoken, and the whole with its account when it is done."""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bark_client import audio
+from bark_client.errors import InvalidRequest
+from bark_client.voice import Voice
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """One stage's share of the work on the server."""
+
+    seconds: float  #: time spent in the stage; stages overlap, so these may add up to more than the whole
+    calls: int  #: requests sent to it
+    count: int  #: what it made, in `unit`s
+    unit: str  #: "tokens" or "frames"
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where the time went, as the server measured it. All in seconds."""
+
+    stages: dict[str, StageTime] = field(default_factory=dict)  #: by name, in order of the pipeline
+    seconds: float = 0.0  #: the request as a whole
+    first_audio_seconds: float = 0.0  #: until the first chunk was ready
+    audio_seconds: float = 0.0  #: length of the audio
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of work a second of audio: below 1 is faster than it plays."""
+        return self.seconds / self.audio_seconds if self.audio_seconds else float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """The next piece of audio: chunks are gap-free and in order."""
+
+    samples: NDArray[np.float32]  #: [n], -1..1, mono
+    sample_rate: int
+    sentence: int  #: which sentence it belongs to, from 0
+    sentences: int  #: how many the text has
+    last: bool
+
+    @property
+    def seconds(self) -> float:
+        return self.samples.size / self.sample_rate
+
+    def __repr__(self) -> str:
+        return f"Chunk({self.seconds:.2f} s, sentence {self.sentence + 1} of {self.sentences})"
+
+
+@dataclass(frozen=True, eq=False)
+class Speech:
+    """A finished utterance. In a notebook it shows itself as a player."""
+
+    text: str
+    samples: NDArray[np.float32]  #: [n], -1..1, mono
+    sample_rate: int
+    seed: int  #: drawn by the server when none was given; the same seed and options give the same speech
+    timings: Timings
+    sentence_starts: tuple[float, ...] = ()  #: seconds
+    warnings: tuple[str, ...] = ()
+    tokens: Voice | None = None  #: the generation itself, where `return_tokens` asked for it
+
+    @property
+    def seconds(self) -> float:
+        """Length of the audio."""
+        return self.samples.size / self.sample_rate
+
+    def __repr__(self) -> str:
+        return f"Speech({self.seconds:.2f} s at {self.sample_rate} Hz, seed {self.seed})"
+
+    def as_voice(self) -> Voice:
+        """This generation as the voice of further ones. Needs `return_tokens=True` when it was asked for."""
+        if self.tokens is None:
+            raise InvalidRequest("this speech came without its tokens: ask for it with return_tokens=True")
+        return self.tokens
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write an audio file; the suffix (.wav, .flac, .ogg, .mp3) chooses the format."""
+        target = Path(path)
+        data = audio.encode(self.samples, sample_rate=self.sample_rate, format=audio.format_of(target))
+        target.write_bytes(data)
+        return target
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(audio.encode(self.samples, sample_rate=self.sample_rate)).decode()
+        caption = f"{self.seconds:.1f} s · seed {self.seed}"
+        if self.timings.seconds:
+            caption += f" · made in {self.timings.seconds:.1f} s"
+        return (
+            f'<figure style="margin:0"><audio controls preload="metadata" src="data:audio/wav;base64,{data}"></audio>'
+            f'<figcaption style="opacity:.7">{html.escape(self.text)}<br><small>{caption}</small></figcaption></figure>'
+        )
+
+
+@dataclass(frozen=True)
+class VoiceInfo:
+    """A voice that the server knows by name."""
+
+    name: str  #: what `voice=` takes
+    language: str  #: two letters
+    semantic_tokens: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a server can do right now."""
+
+    live: bool  #: the server process answers
+    ready: bool  #: the `bark` model says that it takes requests
+    server: str = ""  #: name and version
+    canary_seconds: float | None = None  #: what a real, tiny synthesis took; None if not tried or not finished
+    problem: str = ""  #: one sentence, where something is wrong
+
+    @property
+    def ok(self) -> bool:
+        return self.live and self.ready and not self.problem
