@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bark_serving import text
+from bark_serving.arrays import Floats, Ids
 from bark_serving.errors import InvalidRequest
 from bark_serving.request import SpeechRequest
-from bark_serving.sentence import Floats, Ids, SentenceRun, Utterance
+from bark_serving.sentence import SentenceRun, Utterance
 from bark_serving.spec import Spec
 from bark_serving.stages import Caller, Stages
 from bark_serving.text import Tokenise
 from bark_serving.voices import Voice, VoiceLibrary, voice_from_arrays
-
 
 _Chunks = asyncio.Queue[tuple[Floats, bool] | BaseException]
 
@@ -61,7 +60,7 @@ class Orchestrator:
         caller: Caller,
         *,
         spec: Spec,
-        embeddings: npt.NDArray[np.float32],
+        embeddings: Floats,
         tokenise: Tokenise,
         voices: VoiceLibrary,
         concurrency: int,
@@ -73,7 +72,7 @@ class Orchestrator:
         self._voices = voices
         self._concurrency = concurrency
 
-    async def speak(self, request: SpeechRequest, *, request_id: str) -> AsyncIterator[Answer]:
+    async def speak(self, request: SpeechRequest, *, request_id: str) -> AsyncGenerator[Answer, None]:
         """Answers in order; the last one's report says ``last``. Raises `bark_serving.errors.ServingError`."""
         job = _Job(
             request=request,

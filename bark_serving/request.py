@@ -5,10 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import Annotated, Any
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bark_serving.arrays import Array
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
 
@@ -24,9 +23,9 @@ class SpeechRequest(BaseModel):
 
     text: str
     voice: str | None = None
-    semantic_prompt: npt.NDArray[np.generic] | None = None
-    coarse_prompt: npt.NDArray[np.generic] | None = None
-    fine_prompt: npt.NDArray[np.generic] | None = None
+    semantic_prompt: Array | None = None
+    coarse_prompt: Array | None = None
+    fine_prompt: Array | None = None
     language: Annotated[str, Field(pattern="^[a-z]{2}$")] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**64)] = Field(default_factory=lambda: secrets.randbits(32))
     semantic_temperature: Temperature
@@ -44,7 +43,7 @@ class SpeechRequest(BaseModel):
     chain_sentences: bool = False
 
     @property
-    def voice_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+    def voice_arrays(self) -> dict[str, Array]:
         """The arrays of a voice sent along; empty when there are none."""
         named = {
             "semantic_prompt": self.semantic_prompt,

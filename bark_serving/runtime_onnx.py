@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
+
+from bark_serving.arrays import Array
 
 MODEL_FILE = "model.onnx"
 
@@ -23,8 +23,6 @@ def open_session(engine: Path, *, threads: int) -> ort.InferenceSession:
     return ort.InferenceSession(str(engine / MODEL_FILE), options, providers=["CPUExecutionProvider"])
 
 
-def run(
-    session: ort.InferenceSession, inputs: dict[str, npt.NDArray[np.generic]], outputs: list[str]
-) -> dict[str, npt.NDArray[np.generic]]:
+def run(session: ort.InferenceSession, inputs: dict[str, Array], outputs: list[str]) -> dict[str, Array]:
     """Run a network by names."""
     return dict(zip(outputs, session.run(outputs, inputs), strict=True))

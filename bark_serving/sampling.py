@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from bark_serving.arrays import Floats
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def derive_seed(seed: int, *path: int) -> int:
 
 
 def keep_top_p(logits: Floats, top_p: float) -> Floats:
-    """[n] logits with all but the nucleus at −inf: the smallest set of most likely tokens whose mass exceeds ``top_p``."""
+    """[n] logits with all but the nucleus at −inf: the fewest most likely tokens whose mass exceeds ``top_p``."""
     order = np.argsort(logits)[::-1]
     drop = np.cumsum(softmax(logits[order])) > top_p
     drop[1:] = drop[:-1].copy()
@@ -56,8 +56,8 @@ def keep_top_k(logits: Floats, top_k: int) -> Floats:
 
 def softmax(logits: Floats) -> Floats:
     """[n] → [n] probabilities."""
-    powers = np.exp(logits - logits.max())
-    return powers / powers.sum()
+    powers: Floats = np.exp(logits - logits.max())
+    return np.divide(powers, powers.sum())
 
 
 def probabilities(logits: Floats, sampling: Sampling) -> Floats:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-import numpy.typing as npt
 
+from bark_serving.arrays import Floats, Ids
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import fine as fine_layout
 from bark_serving.request import SpeechRequest
@@ -18,8 +18,6 @@ from bark_serving.spec import Spec
 from bark_serving.stages import Stages
 from bark_serving.voices import Voice
 
-Ids = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 Emit = Callable[[Floats, bool], None]
 
 
@@ -33,7 +31,7 @@ class Part(IntEnum):
 
 @dataclass(frozen=True)
 class Utterance:
-    """A sentence's tokens, usable as a voice: semantic [n], coarse [coarse codebooks, frames], fine [codebooks, frames]."""
+    """A sentence's tokens, usable as a voice: semantic [n], coarse and fine [codebooks of the stage, frames]."""
 
     semantic: Ids
     coarse: Ids

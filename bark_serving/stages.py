@@ -10,19 +10,15 @@ import asyncio
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from bark_serving.arrays import Array, Floats, Ids
 from bark_serving.errors import StageFailed
 from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.sampling import Sampling
 from bark_serving.spec import Spec
-
-Array = npt.NDArray[Any]
-Ids = npt.NDArray[np.int32]
-Floats = npt.NDArray[np.float32]
 
 
 class Caller(Protocol):
@@ -91,7 +87,7 @@ class Stages:
             "semantic", semantic_layout.virtual_ids(numbers), max_tokens=max_tokens, sampling=sampling, extra=extra
         )
         ends = np.flatnonzero(tokens == numbers.end_token)
-        return tokens[: ends[0]] if len(ends) else tokens
+        return tokens[: int(ends[0])] if len(ends) else tokens
 
     async def coarse(self, prompt: Ids, *, count: int, sampling: Sampling) -> Ids:
         """[n] ids of a window's prompt → [count] coarse ids."""
@@ -111,7 +107,8 @@ class Stages:
         }
         answer = await self._caller.call("fine", inputs, ["predictions"])
         self.times.add("fine", started, 0)
-        return answer["predictions"][0]
+        predictions: Ids = answer["predictions"][0]
+        return predictions
 
     async def decode(self, codes: Ids) -> Floats:
         """[codebooks, frames] → [frames × samples_per_frame] audio."""

@@ -32,7 +32,7 @@ def normalise(text: str) -> str:
 
 
 def guess_language(text: str, *, voice: str | None = None) -> str:
-    """ISO 639-1 code for sentence splitting: from the voice's name (``v2/de_speaker_3``), else the script, else English."""
+    """ISO 639-1 code: from the voice's name (``v2/de_speaker_3``), else the script, else English."""
     return language_of(voice or "") or next((code for code, pattern in _SCRIPTS if pattern.search(text)), "en")
 
 

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from bark_serving.arrays import Array, Ids
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
-
-Codes = npt.NDArray[np.int32]
 
 ARRAYS = ("semantic_prompt", "coarse_prompt", "fine_prompt")
 _NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?")
@@ -31,12 +29,12 @@ def language_of(name: str) -> str | None:
 class Voice:
     """semantic: [n] tokens; coarse: [coarse codebooks, frames]; fine: [codebooks, frames]."""
 
-    semantic: Codes
-    coarse: Codes
-    fine: Codes
+    semantic: Ids
+    coarse: Ids
+    fine: Ids
 
 
-def voice_from_arrays(arrays: Mapping[str, npt.NDArray[np.generic]], *, spec: Spec) -> Voice:
+def voice_from_arrays(arrays: Mapping[str, Array], *, spec: Spec) -> Voice:
     """Check the three arrays as Bark's own code does and make a voice of them. Raises `InvalidRequest`."""
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
@@ -55,7 +53,7 @@ def voice_from_arrays(arrays: Mapping[str, npt.NDArray[np.generic]], *, spec: Sp
     return Voice(semantic=semantic, coarse=coarse, fine=fine)
 
 
-def _tokens(name: str, array: npt.NDArray[np.generic], *, rows: int | None, limit: int) -> Codes:
+def _tokens(name: str, array: Array, *, rows: int | None, limit: int) -> Ids:
     shape = "[tokens]" if rows is None else f"[{rows}, frames]"
     if array.ndim != (1 if rows is None else 2) or (rows is not None and array.shape[0] != rows):
         raise InvalidRequest(f"{name} has shape {list(array.shape)}; it must be {shape}.")

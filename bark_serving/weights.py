@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from bark_serving.arrays import Floats
 from bark_serving.spec import BundleError
 
 
-def mapped(path: Path, name: str) -> npt.NDArray[np.float32]:
+def mapped(path: Path, name: str) -> Floats:
     """The float32 tensor ``name`` of a safetensors file, memory-mapped read-only: only pages that are read cost memory.
 
     safetensors' own reader hands out copies or contiguous slices; rows picked by index want the map itself. The

@@ -14,17 +14,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from bark_serving import sampling
+from bark_serving.arrays import Floats, Ids, Ints
 from bark_serving.decoding.rules import Rule
 from bark_serving.errors import StageFailed
 from bark_serving.sampling import Sampling
 
 log = logging.getLogger(__name__)
-
-Floats = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int32]
 
 
 class Runtime(Protocol):
@@ -33,13 +30,13 @@ class Runtime(Protocol):
     rows: int
     capacity: int
 
-    def embed(self, ids: npt.NDArray[np.integer]) -> Floats:
+    def embed(self, ids: Ints) -> Floats:
         """[n] ids → [n, width] token embeddings."""
 
     def prefill(self, row: int, embeddings: Floats) -> Floats:
         """Fill a row's cache with [n, width] embedding sums; logits [vocab] of the last position."""
 
-    def decode(self, embeddings: Floats, lengths: npt.NDArray[np.int32]) -> Floats:
+    def decode(self, embeddings: Floats, lengths: Ids) -> Floats:
         """One step for rows 0…len(lengths)−1: [n, width] embeddings at positions ``lengths`` → logits [n, vocab]."""
 
     def move(self, source: int, target: int, length: int) -> None:
@@ -114,7 +111,7 @@ class DecodeLoop:
             try:
                 self._admit()
                 self._step()
-            except Exception as error:  # noqa: BLE001 - whatever the runtime raises, the loop goes on for those to come
+            except Exception as error:
                 log.exception("a decode step failed; its sequences are given up")
                 self._fail(self._active, f"the runtime failed: {error}")
         self._receive(block=False)
@@ -145,7 +142,7 @@ class DecodeLoop:
         sequence = self._waiting.pop(0)
         try:
             logits = self._runtime.prefill(len(self._active), sequence.generation.prompt)
-        except Exception as error:  # noqa: BLE001 - one bad prompt must not disturb those in flight
+        except Exception as error:
             log.exception("a prefill failed; its sequence is given up")
             self._fail([sequence], f"the runtime failed: {error}")
             return

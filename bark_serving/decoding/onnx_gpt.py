@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 
+from bark_serving.arrays import Array, Floats, Ids, Ints
 from bark_serving.runtime_onnx import open_session
 from bark_serving.spec import GptSpec
-
-Floats = npt.NDArray[np.float32]
 
 
 class OnnxGpt:
@@ -34,29 +32,29 @@ class OnnxGpt:
             f"{kind}_{i}": np.zeros(shape, np.float32) for i in range(gpt.layers) for kind in ("key", "value")
         }
 
-    def embed(self, ids: npt.NDArray[np.integer]) -> Floats:
-        return self._embeddings[ids]
+    def embed(self, ids: Ints) -> Floats:
+        rows: Floats = self._embeddings[ids]
+        return rows
 
     def prefill(self, row: int, embeddings: Floats) -> Floats:
         length = len(embeddings)
         positions = np.arange(length, dtype=np.int64)[None]
-        return self._run(row, embeddings[None], positions, np.array([length - 1], np.int32))[0]
+        logits: Floats = self._run(row, embeddings[None], positions, np.array([length - 1], np.int32))[0]
+        return logits
 
-    def decode(self, embeddings: Floats, lengths: npt.NDArray[np.int32]) -> Floats:
+    def decode(self, embeddings: Floats, lengths: Ids) -> Floats:
         return self._run(0, embeddings[:, None], lengths.astype(np.int64)[:, None], lengths)
 
     def move(self, source: int, target: int, length: int) -> None:
         for cache in self._caches.values():
             cache[target, :, :length] = cache[source, :, :length]
 
-    def _run(
-        self, row: int, embeddings: Floats, positions: npt.NDArray[np.int64], seqlens: npt.NDArray[np.int32]
-    ) -> Floats:
-        """Rows ``row`` … ``row + batch``: embeddings [batch, n, width] → logits [batch, vocab]; caches grow in place."""
+    def _run(self, row: int, embeddings: Floats, positions: Ints, seqlens: Ids) -> Floats:
+        """Rows from ``row`` on: embeddings [batch, n, width] → logits [batch, vocab]; caches grow in place."""
         batch = len(embeddings)
         logits = np.empty((batch, self._vocab), np.float32)
         binding = self._session.io_binding()
-        inputs = {
+        inputs: dict[str, Array] = {
             "embeddings": np.ascontiguousarray(embeddings, np.float32),
             "positions": positions,
             "seqlens": seqlens,
@@ -73,5 +71,5 @@ class OnnxGpt:
         return logits
 
 
-def _bind(bind: ort.IOBinding, name: str, array: npt.NDArray[np.generic]) -> None:
+def _bind(bind: ort.IOBinding, name: str, array: Array) -> None:
     bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)

@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from bark_serving.arrays import Floats, Ints
 from bark_serving.spec import Spec
-
-Floats = npt.NDArray[np.float32]
 
 
 class Rule(Protocol):
     """What a stage may draw."""
 
-    def drawable(self, last_token: int) -> npt.NDArray[np.int64]:
+    def drawable(self, last_token: int) -> Ints:
         """The ids that may follow ``last_token``; a draw is an index into them."""
 
     def ends(self, token: int, chances: Floats, *, min_eos_p: float) -> bool:
@@ -30,10 +28,10 @@ class Rule(Protocol):
 class SemanticRule:
     """All semantic tokens and the end token, last; the end token's probability alone may end speech."""
 
-    ids: npt.NDArray[np.int64]
+    ids: Ints
     end_token: int
 
-    def drawable(self, last_token: int) -> npt.NDArray[np.int64]:  # noqa: ARG002 - the rule has no memory
+    def drawable(self, last_token: int) -> Ints:
         return self.ids
 
     def ends(self, token: int, chances: Floats, *, min_eos_p: float) -> bool:
@@ -48,14 +46,14 @@ class CoarseRule:
     codebooks: int
     codebook_size: int
 
-    def drawable(self, last_token: int) -> npt.NDArray[np.int64]:
+    def drawable(self, last_token: int) -> Ints:
         turn = 0
         if self.offset <= last_token < self.offset + self.codebooks * self.codebook_size:
             turn = ((last_token - self.offset) // self.codebook_size + 1) % self.codebooks
         start = self.offset + turn * self.codebook_size
         return np.arange(start, start + self.codebook_size)
 
-    def ends(self, token: int, chances: Floats, *, min_eos_p: float) -> bool:  # noqa: ARG002 - windows have a length
+    def ends(self, token: int, chances: Floats, *, min_eos_p: float) -> bool:
         return False
 
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from bark_serving.arrays import Ids, Ints
 from bark_serving.spec import Spec
 
-IntArray = npt.NDArray[np.integer]
-Ids = npt.NDArray[np.int32]
 
-
-def flatten(codes: IntArray, *, spec: Spec) -> Ids:
+def flatten(codes: Ints, *, spec: Spec) -> Ids:
     """[codebooks, frames] codes → [frames × codebooks] coarse ids, frame by frame, each codebook in its own range."""
     starts = spec.coarse.offset + spec.encodec.codebook_size * np.arange(codes.shape[0])
     return (np.asarray(codes, np.int64) + starts[:, None]).T.reshape(-1).astype(np.int32)
 
 
-def unflatten(ids: IntArray, *, spec: Spec) -> Ids:
+def unflatten(ids: Ints, *, spec: Spec) -> Ids:
     """The inverse of `flatten`: [frames × codebooks] → [codebooks, frames]."""
     count = spec.coarse.codebooks
     starts = spec.coarse.offset + spec.encodec.codebook_size * np.arange(count)
@@ -52,7 +49,7 @@ class Schedule:
         """Tokens that the window at ``start`` makes."""
         return min(self.window, self.steps - start)
 
-    def prompt(self, start: int, generated: IntArray) -> Ids:
+    def prompt(self, start: int, generated: Ints) -> Ids:
         """The ids that the window at ``start`` sees, given the ``start`` coarse ids made so far.
 
         [semantic_context + 1 + ≤ max_history]: semantic tokens padded on the right, infer token, coarse history.
@@ -67,15 +64,15 @@ class Schedule:
 
 
 def schedule(
-    semantic: IntArray,
+    semantic: Ints,
     *,
     spec: Spec,
-    semantic_history: IntArray | None = None,
-    coarse_history: IntArray | None = None,
+    semantic_history: Ints | None = None,
+    coarse_history: Ints | None = None,
     max_history: int | None = None,
     window: int | None = None,
 ) -> Schedule:
-    """Plan the windows for ``semantic`` [n] after a voice's ``semantic_history`` [m] and ``coarse_history`` [codebooks, frames].
+    """Plan the windows for ``semantic`` [n], after a voice's semantic [m] and coarse [codebooks, frames] history.
 
     Histories are trimmed so that both cover the same time, and the coarse one ends one frame early: the reference
     does so "for time alignment". ``max_history`` and ``window`` default to the spec's.

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from bark_serving.arrays import Ids, Ints
 from bark_serving.spec import Spec
-
-IntArray = npt.NDArray[np.integer]
-Codes = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class FineWindow:
     final: int  #: frames of speech that no later window changes
 
 
-def buffer(frames: int, *, spec: Spec, history: IntArray | None = None) -> tuple[Codes, int]:
+def buffer(frames: int, *, spec: Spec, history: Ints | None = None) -> tuple[Ids, int]:
     """An empty buffer for ``frames`` of speech: ([codebooks, rows] codes, number of history frames in front).
 
     Everything but the history holds the padding id; the caller writes coarse codes from the history's end on.

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from bark_serving.arrays import Floats, Ids, Ints
 from bark_serving.spec import SemanticSpec
 
-IntArray = npt.NDArray[np.integer]
 
-
-def prompt_ids(
-    text_tokens: IntArray, *, spec: SemanticSpec, history: IntArray | None = None
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def prompt_ids(text_tokens: Ints, *, spec: SemanticSpec, history: Ints | None = None) -> tuple[Ints, Ints]:
     """Lay out a prompt.
 
     text_tokens: [n] tokenizer ids without the text offset; what exceeds ``spec.text_context`` is cut.
@@ -30,9 +26,7 @@ def prompt_ids(
     return text, past
 
 
-def prompt_table(
-    text: IntArray, history: IntArray, *, embeddings: npt.NDArray[np.float32], spec: SemanticSpec
-) -> npt.NDArray[np.float32]:
+def prompt_table(text: Ints, history: Ints, *, embeddings: Floats, spec: SemanticSpec) -> Floats:
     """Token-embedding sums of a prompt, [prefill, width]: what a server gets as ``prompt_embedding_table``.
 
     embeddings: [input_vocab, width], the network's token embedding (may be memory-mapped: only rows in use are read).
@@ -44,6 +38,6 @@ def prompt_table(
     return table
 
 
-def virtual_ids(spec: SemanticSpec) -> npt.NDArray[np.int32]:
+def virtual_ids(spec: SemanticSpec) -> Ids:
     """Ids beyond the vocabulary, one a prompt position, that index the prompt table: [prefill]."""
     return np.arange(spec.gpt.output_vocab, spec.gpt.output_vocab + spec.prefill, dtype=np.int32)

@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from bark_serving.arrays import Array
 from bark_serving.errors import Cancelled, InvalidRequest
 from bark_serving.orchestrator import Answer, Orchestrator
 from bark_serving.request import parse
 from bark_serving.tokenizer import load_tokenise
 from bark_serving.triton.bls import BlsCaller
-from bark_serving.triton.tensors import Array, Parameters, failure, finish, inputs_of, response
+from bark_serving.triton.tensors import Parameters, failure, finish, inputs_of, response
 from bark_serving.voices import VoiceLibrary
 from bark_serving.weights import mapped
 
@@ -74,7 +75,7 @@ class BarkModel:
             await _cancel_when_client_leaves(speaking, sender)
         except asyncio.CancelledError:
             sender.send(failure(Cancelled("the request was cancelled.")))
-        except Exception as error:  # noqa: BLE001 - the client gets a sentence, the log the traceback
+        except Exception as error:
             if not isinstance(error, InvalidRequest):
                 log.exception("a request failed")
             sender.send(failure(error))

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from bark_serving.arrays import Array
 from bark_serving.errors import from_wire
-from bark_serving.triton.tensors import Array
 
 
 class BlsCaller:

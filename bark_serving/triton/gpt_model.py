@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from bark_serving.arrays import Array, Floats, Ids
 from bark_serving.decoding.loop import DecodeLoop, Generation
 from bark_serving.decoding.onnx_gpt import OnnxGpt
 from bark_serving.decoding.rules import rule_of
 from bark_serving.errors import InvalidRequest
 from bark_serving.sampling import Sampling
-from bark_serving.spec import GptSpec
-from bark_serving.triton.tensors import Array, Parameters, failure, finish, inputs_of, response
+from bark_serving.spec import GptSpec, Network
+from bark_serving.triton.tensors import Parameters, failure, finish, inputs_of, response
 from bark_serving.weights import mapped
 
 
@@ -28,12 +28,12 @@ class GptModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         parameters = Parameters(args)
-        bundle, stage = parameters.bundle(), parameters.model
+        bundle, stage = parameters.bundle(), cast(Network, parameters.model)
         self._gpt: GptSpec = getattr(bundle.spec, stage).gpt
         runtime = OnnxGpt(
             parameters.path("engine"),
             gpt=self._gpt,
-            embeddings=mapped(bundle.weights(stage), "token_embedding.weight"),  # type: ignore[arg-type]
+            embeddings=mapped(bundle.weights(stage), "token_embedding.weight"),
             rows=parameters.number("rows"),
             threads=parameters.number("threads"),
         )
@@ -67,7 +67,8 @@ def parse_generation(inputs: dict[str, Array], *, gpt: GptSpec, embed: Any, requ
     count = int(inputs["request_output_len"].item())
     if len(ids) == 0 or count < 1 or len(ids) + count - 1 > gpt.block_size:
         raise InvalidRequest(
-            f"{len(ids)} input ids and {count} tokens to make; both must be at least 1, together at most {gpt.block_size + 1}."
+            f"{len(ids)} input ids and {count} tokens to make; both must be at least 1, "
+            f"together at most {gpt.block_size + 1}."
         )
 
     def value(name: str, default: float) -> Any:
@@ -88,7 +89,7 @@ def parse_generation(inputs: dict[str, Array], *, gpt: GptSpec, embed: Any, requ
     )
 
 
-def _prompt(ids: Array, inputs: dict[str, Array], *, gpt: GptSpec, embed: Any) -> npt.NDArray[np.float32]:
+def _prompt(ids: Array, inputs: dict[str, Array], *, gpt: GptSpec, embed: Any) -> Floats:
     """[n] ids → [n, width]; ids from the output vocabulary's end on index the request's prompt table."""
     table = inputs.get("prompt_embedding_table")
     if table is None:
@@ -99,18 +100,19 @@ def _prompt(ids: Array, inputs: dict[str, Array], *, gpt: GptSpec, embed: Any) -
     virtual = ids - gpt.output_vocab
     if rows.shape[1] != gpt.width or virtual.min() < 0 or virtual.max() >= len(rows):
         raise InvalidRequest(
-            f"prompt_embedding_table has shape {list(rows.shape)}; it must be [ids, {gpt.width}], and input_ids must be "
-            f"in {gpt.output_vocab}..{gpt.output_vocab + len(rows) - 1}."
+            f"prompt_embedding_table has shape {list(rows.shape)}; it must be [ids, {gpt.width}], and input_ids must "
+            f"be in {gpt.output_vocab}..{gpt.output_vocab + len(rows) - 1}."
         )
-    return rows[virtual]
+    prompt: Floats = rows[virtual]
+    return prompt
 
 
-def _result(done: Future[npt.NDArray[np.int32]]) -> Any:
+def _result(done: Future[Ids]) -> Any:
     error = done.exception()
     if isinstance(error, Exception):
         return failure(error)
     return _answer(done.result())
 
 
-def _answer(tokens: npt.NDArray[np.int32]) -> Any:
+def _answer(tokens: Ids) -> Any:
     return response({"output_ids": tokens.reshape(1, 1, -1), "sequence_length": np.array([[len(tokens)]], np.int32)})

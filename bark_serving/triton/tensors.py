@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
 
+from bark_serving.arrays import Array
 from bark_serving.errors import ServingError
 from bark_serving.spec import Bundle
-
-Array = npt.NDArray[Any]
 
 _CODES = {
     "INVALID_ARGUMENT": pb_utils.TritonError.INVALID_ARG,
@@ -31,7 +29,9 @@ class Parameters:
     def __init__(self, args: Mapping[str, str]) -> None:
         config = json.loads(args["model_config"])
         self.model: str = config["name"]
-        self._values = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
+        self._values: dict[str, str] = {
+            key: value["string_value"] for key, value in config.get("parameters", {}).items()
+        }
 
     def text(self, name: str) -> str:
         return self._values[name]
