@@ -1,0 +1,253 @@
+"""``bark-serve``: render a model repository, run a Triton server on it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bark_serving.engines import EngineError, Precision, Profile
+from bark_serving.repository import render
+from bark_serving.server import Server, ServerError, ServerSettings, detach, serve, state
+from bark_serving.server.process import StopRequest
+from bark_serving.server.settings import default_folder
+from bark_serving.server.status import describe
+from bark_serving.spec import BundleError
+
+app = typer.Typer(
+    name="bark-serve",
+    help="Serve Bark on Triton Inference Server.\n\n"
+    "Example: `bark-serve up --bundle build/bundles/tiny`, then `bark say 'Hello.' -o hello.wav`",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+console = Console(stderr=True, highlight=False)
+
+Bundle_ = Annotated[
+    Path, typer.Option("--bundle", help="The bundle to serve (`bark-build import`, `bark-build tiny`).")
+]
+Engines = Annotated[Path, typer.Option(envvar="BARK_ENGINES", help="Where `bark-build` keeps engines.")]
+ProfileOption = Annotated[Profile, typer.Option("--profile", help="What runs the stages. cpu: ONNX Runtime.")]
+PrecisionOption = Annotated[
+    Precision, typer.Option("--precision", help="Of the three transformers: int8 is fast, fp32 the reference.")
+]
+Voices = Annotated[list[Path] | None, typer.Option(help="A folder of .npz voices beside the bundle's own; repeatable.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one stage call. Default: all cores.")]
+MaxBatch = Annotated[int, typer.Option(min=1, help="Sequences that a stage runs together at most.")]
+Name = Annotated[str, typer.Option(help="The server's name; servers of several names can run side by side.")]
+
+
+@contextmanager
+def _errors_shown() -> Iterator[None]:
+    """Print an expected error in red with its remedy, and leave with status 1 (2 for a wrong option)."""
+    try:
+        yield
+    except ServerError as error:
+        console.print(f"[red]error:[/red] {escape(error.message)}", soft_wrap=True)
+        console.print(escape(error.remedy), soft_wrap=True)
+        raise typer.Exit(1) from error
+    except EngineError as error:
+        console.print(f"[red]error:[/red] {escape(error.problem)}", soft_wrap=True)
+        console.print(escape(error.remedy), soft_wrap=True)
+        raise typer.Exit(1) from error
+    except BundleError as error:
+        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        raise typer.Exit(1) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-") if first["loc"] else "options"
+        console.print(f"[red]error:[/red] {escape(option)}: {escape(first['msg'])}", soft_wrap=True)
+        raise typer.Exit(2) from error
+
+
+@contextmanager
+def _waiting() -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
+    """Show what is waited for: a spinner with the time on a terminal, else one line a change.
+
+    Yields a function that takes the text, and one that ends the spinner: from then on each text is a line.
+    """
+    progress = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+    )
+    spinning = console.is_terminal
+
+    def report(message: str) -> None:
+        if spinning:
+            progress.update(task, description=escape(message))
+        else:
+            console.print(escape(message), soft_wrap=True)
+
+    def settle() -> None:
+        nonlocal spinning
+        spinning = False
+        progress.stop()
+
+    task = progress.add_task("Starting", total=None)
+    if spinning:
+        progress.start()
+    try:
+        yield report, settle
+    finally:
+        progress.stop()
+
+
+@app.command("render")
+def render_command(
+    bundle: Bundle_ = Path("build/bundles/tiny"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.")] = Path("build/repository/bark"),
+    engines: Engines = Path("build/engines"),
+    profile: ProfileOption = "cpu",
+    precision: PrecisionOption = "int8",
+    voices: Voices = None,
+    threads: Threads = None,
+    max_batch: MaxBatch = 8,
+) -> None:
+    """Write the model repository that Triton loads: one folder a model.
+
+    `bark-serve up` does this by itself; use it to look at the result, or to run tritonserver some other way.
+
+    Example: `bark-serve render --bundle build/bundles/tiny --precision fp32 -o build/repository/exact`
+    """
+    with _errors_shown():
+        path = render(
+            bundle=bundle,
+            engines=engines,
+            output=output,
+            profile=profile,
+            precision=precision,
+            voices=voices,
+            threads=threads,
+            max_batch=max_batch,
+        )
+    print(path)
+
+
+@app.command()
+def up(
+    bundle: Bundle_ = Path("build/bundles/tiny"),
+    repository: Annotated[
+        Path | None, typer.Option(help="Serve this rendered repository instead of rendering one from a bundle.")
+    ] = None,
+    engines: Engines = Path("build/engines"),
+    profile: ProfileOption = "cpu",
+    precision: PrecisionOption = "int8",
+    voices: Voices = None,
+    threads: Threads = None,
+    max_batch: MaxBatch = 8,
+    name: Name = "bark",
+    address: Annotated[
+        str, typer.Option(help="Where to listen. Keep it on loopback unless a gateway guards it.")
+    ] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(help="HTTP port.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(help="gRPC port; clients of `bark` use this one.")] = 8001,
+    metrics_port: Annotated[int, typer.Option(help="Port of the Prometheus metrics.")] = 8002,
+    triton: Annotated[
+        Path | None, typer.Option(help="The tritonserver binary. Default: the wheel's, else PATH.")
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="Log file. Default: build/server/NAME.log.")] = None,
+    start_timeout: Annotated[float, typer.Option(help="Seconds until the first answer.")] = 300.0,
+    stop_timeout: Annotated[float, typer.Option(help="Seconds that stopping may take before it is forced.")] = 15.0,
+    detached: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return once the server answers; end it with `bark-serve down`.")
+    ] = False,
+) -> None:
+    """Start a server and wait until it really answers; Ctrl-C stops it.
+
+    Renders the repository, starts Triton, and has it speak a word before it counts as up. While it runs, models whose
+    process dies are reloaded.
+
+    Example: `bark-serve up --bundle build/bundles/tiny --detach`
+    """
+    with _errors_shown():
+        settings = ServerSettings(
+            name=name,
+            repository=repository or Path("build/repository") / name,
+            address=address,
+            http_port=http_port,
+            grpc_port=grpc_port,
+            metrics_port=metrics_port,
+            triton=triton,
+            log=log,
+            start_timeout=start_timeout,
+            stop_timeout=stop_timeout,
+        )
+        state.check_free(settings)  # before its repository is rendered anew
+        if repository is None:
+            render(
+                bundle=bundle,
+                engines=engines,
+                output=settings.repository,
+                profile=profile,
+                precision=precision,
+                voices=voices,
+                threads=threads,
+                max_batch=max_batch,
+            )
+        if detached:
+            with _waiting() as (report, _):
+                seconds = detach.start(settings, report=report)
+            _announce(settings, seconds, end=f"bark-serve down --name {name}")
+        else:
+            _foreground(settings)
+
+
+def _foreground(settings: ServerSettings) -> None:
+    stop = StopRequest()
+    stop.listen(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with _waiting() as (report, settle):
+
+        def ready(server: Server) -> None:
+            settle()
+            _announce(settings, server.canary_seconds, end="Ctrl-C")
+
+        serve(settings, stop=stop, report=report, ready=ready)
+    console.print("Stopped.")
+
+
+def _announce(settings: ServerSettings, canary_seconds: float, *, end: str) -> None:
+    console.print(
+        f"[green]Up:[/green] gRPC {settings.address}:{settings.grpc_port}, "
+        f"HTTP {settings.address}:{settings.http_port}, metrics {settings.address}:{settings.metrics_port}. "
+        f"First answer took {canary_seconds:.2f} s.\n"
+        f"Log: {escape(str(settings.log_path))}. End it with {end}.",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def down(name: Name = "bark") -> None:
+    """Stop a server that runs in the background (or in another terminal). Does nothing if it isn't running."""
+    with _errors_shown(), _waiting() as (report, _):
+        report(f"Stopping {name}")
+        ended = detach.end(default_folder().absolute(), name=name)
+    console.print("Stopped." if ended else f"No server named {escape(repr(name))} is running.")
+
+
+@app.command()
+def status(
+    name: Name = "bark", as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False
+) -> None:
+    """Show whether a server runs: process, ports, uptime, models, log. Exits with 1 if it does not."""
+    found = describe(default_folder().absolute(), name=name)
+    if as_json:
+        print(json.dumps(found.model_dump(mode="json") if found else None))
+    elif found is None:
+        console.print(f"No server named {escape(repr(name))} is running. Start one with `bark-serve up`.")
+    else:
+        table = Table(show_header=False, box=None)
+        for label, value in found.rows():
+            table.add_row(label, escape(value))
+        Console(highlight=False).print(table)
+    if found is None:
+        raise typer.Exit(1)

@@ -1,0 +1,75 @@
+"""Starting a supervisor in the background, and ending one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bark_serving.server import process, state
+from bark_serving.server.errors import ServerError, StartFailed
+from bark_serving.server.settings import ServerSettings
+
+
+def start(settings: ServerSettings, *, report: Callable[[str], None]) -> float:
+    """Start a supervisor in a session of its own and wait until its server answers.
+
+    Returns the canary's seconds. Raises `ServerError` as the supervisor reports it. An interrupt ends the supervisor.
+    """
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    reader, writer = os.pipe()
+    crash = settings.folder / f"{settings.name}.supervisor.log"  # what a supervisor that cannot report says
+    with crash.open("wb") as output:
+        supervisor = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "bark_serving.server.supervisor"),
+                *(settings.model_dump_json(), "--report-descriptor", str(writer)),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=(writer,),
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": _python_path()},
+        )
+    os.close(writer)
+    try:
+        with os.fdopen(reader, encoding="utf-8") as events:
+            for line in events:
+                event = json.loads(line)
+                if "waiting" in event:
+                    report(event["waiting"])
+                elif "ready" in event:
+                    return float(event["ready"])
+                else:
+                    raise ServerError(event["error"], remedy=event["remedy"])
+    except KeyboardInterrupt:
+        supervisor.terminate()
+        supervisor.wait()
+        raise
+    raise StartFailed(
+        f"The supervisor ended without a word (exit status {supervisor.wait()}):\n{crash.read_text(errors='replace')}",
+        remedy="Run `bark-serve up` without --detach to see more.",
+    )
+
+
+def _python_path() -> str:
+    root = str(Path(__file__).resolve().parents[2])
+    return os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+
+
+def end(folder: Path, *, name: str) -> bool:
+    """Stop the server of this name, by force once its deadline has passed; False if none runs."""
+    description = state.read(folder, name=name)
+    supervisor = process.find(description.pid, created=description.created) if description else None
+    if description is None or supervisor is None:
+        state.clear(folder, name=name)
+        return False
+    supervisor.terminate()
+    if not process.wait_for([supervisor], timeout=description.settings.stop_timeout + 10):
+        process.kill([supervisor])
+    state.clear(folder, name=name)
+    return True

@@ -1,0 +1,187 @@
+"""A server's process: started so that it cannot outlive its supervisor, stopped so that nothing is left of it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from bark_serving.server.errors import PortInUse
+from bark_serving.server.settings import ServerSettings
+
+SHARED_MEMORY = Path("/dev/shm")
+UNLOAD_GRACE = 5.0  #: seconds that models get to finalize; about 1.3 s each, in parallel
+CONNECTION_GRACE = 1.0  #: seconds that clients get to hang up once every model is unloaded
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class StopRequest:
+    """Set by a signal handler, waited for by the supervisor.
+
+    A `threading.Event` would not do: its lock may be held by the very thread that the handler interrupts.
+    """
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self.count = 0
+
+    def set(self, *_: object) -> None:
+        """Ask for a stop; also fits as a signal handler. The second time means: at once."""
+        self.count += 1
+        if self.count == 1:
+            os.write(self._writer, b"\0")
+
+    def wait(self, timeout: float) -> bool:
+        """Whether a stop was asked for, after at most `timeout` seconds."""
+        return bool(select.select([self._reader], [], [], timeout)[0])
+
+    def listen(self, *signals: signal.Signals) -> None:
+        for number in signals:
+            signal.signal(number, self.set)
+
+
+def check_ports(settings: ServerSettings) -> None:
+    """Raise `PortInUse`, naming the option and the process if we may know it, when a port is taken."""
+    for option, port in settings.ports.items():
+        with socket.socket(socket.AF_INET6 if ":" in settings.address else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
+            try:
+                probe.bind((settings.address, port))
+            except OSError as error:
+                raise PortInUse(
+                    f"Port {port} on {settings.address} cannot be used ({error.strerror}{_listener(port)}).",
+                    remedy=f"Give another with --{option}, or stop what listens there.",
+                ) from error
+
+
+def _listener(port: int) -> str:
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        return ""
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            return f", held by pid {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return ""
+
+
+def launch(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Start `command` in a process group of its own, output appended to `log`.
+
+    The kernel kills it when this process dies, however that happens (``PR_SET_PDEATHSIG``). Since that watches the
+    *thread* that forked, only the main thread may launch.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("launch() must run in the main thread: the server dies with the thread that starts it")
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we asked to be told
+            os._exit(1)
+
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            process_group=0,
+            preexec_fn=die_with_parent,
+        )
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Whether a process exists and is more than a zombie."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def find(pid: int, *, created: float) -> psutil.Process | None:
+    """The running process that had this pid at that time (seconds since the epoch), or None."""
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - created) < 0.5
+    except psutil.NoSuchProcess:
+        return None
+    return process if same and is_running(process) else None
+
+
+def stop(
+    process: psutil.Process,
+    *,
+    timeout: float,
+    drained: Callable[[], bool] = lambda: False,
+    hurry: Callable[[], bool] = lambda: False,
+) -> bool:
+    """End a server and its whole process group: SIGTERM, up to `timeout` seconds, then SIGKILL to what is left.
+
+    Triton neither exits nor unloads a model while a client holds a stream to it open, idle or not. So once it has
+    `drained`, that is once no inference is in flight, it gets `UNLOAD_GRACE` seconds more and no longer; and
+    `CONNECTION_GRACE` once its last stub has gone. `hurry` ends the wait. Returns whether no inference was cut off.
+    """
+    stubs = _group(process)
+    if is_running(process):
+        process.terminate()
+    deadline = time.monotonic() + timeout
+    idle = unloaded = False
+    while is_running(process) and time.monotonic() < deadline and not hurry():
+        if not idle and drained():
+            idle, deadline = True, min(deadline, time.monotonic() + UNLOAD_GRACE)
+        if not unloaded and not any(map(is_running, stubs)):
+            unloaded, deadline = True, min(deadline, time.monotonic() + CONNECTION_GRACE)
+        wait_for([process], timeout=0.1)
+    clean = idle or unloaded or not is_running(process)
+    kill([process, *stubs, *_group(process)])
+    return clean
+
+
+def kill(processes: Iterable[psutil.Process], *, timeout: float = 10.0) -> None:
+    """SIGKILL, and wait until they are gone or zombies that their new parent will reap."""
+    doomed = list(processes)
+    for process in doomed:
+        if is_running(process):
+            process.kill()
+    wait_for(doomed, timeout=timeout)
+
+
+def wait_for(processes: Iterable[psutil.Process], *, timeout: float) -> bool:
+    """Whether all ended within `timeout` seconds. Polls: psutil waits for reaping, which may not be ours to do."""
+    deadline = time.monotonic() + timeout
+    remaining = [process for process in processes if is_running(process)]
+    while remaining and time.monotonic() < deadline:
+        time.sleep(0.02)
+        remaining = [process for process in remaining if is_running(process)]
+    return not remaining
+
+
+def _group(leader: psutil.Process) -> list[psutil.Process]:
+    """The other processes of the group that `launch` made: the stubs, orphaned ones too."""
+    members = []
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == leader.pid != process.pid:
+                members.append(process)
+        except ProcessLookupError:
+            continue
+    return members
+
+
+def remove_shared_memory(prefix: str) -> None:
+    """Remove the regions of one server, which a killed stub leaves behind. Others' regions stay."""
+    for path in SHARED_MEMORY.glob(f"{prefix}*"):
+        path.unlink(missing_ok=True)

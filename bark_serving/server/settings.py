@@ -1,0 +1,64 @@
+"""How one server runs: its name, its repository, where it listens, how long it may take."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+STATE_FOLDER_VARIABLE = "BARK_SERVER"
+
+
+def default_folder() -> Path:
+    """Where servers keep their state, logs and links: ``$BARK_SERVER``, else ``build/server``."""
+    return Path(os.environ.get(STATE_FOLDER_VARIABLE, "build/server"))
+
+
+class ServerSettings(BaseModel):
+    """Settings of one server. Paths are made absolute, so that a detached supervisor sees the same files."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(default="bark", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    repository: Path  #: a rendered model repository
+    folder: Path = Field(default_factory=default_folder)  #: state file, lock, log, backend links
+    address: str = "127.0.0.1"
+    http_port: int = Field(default=8000, ge=1, le=65_535)
+    grpc_port: int = Field(default=8001, ge=1, le=65_535)
+    metrics_port: int = Field(default=8002, ge=1, le=65_535)
+    triton: Path | None = None  #: the tritonserver binary; None finds one
+    gpu: bool = False  #: leave Triton its GPU memory pools and metrics
+    log: Path | None = None
+    start_timeout: float = Field(default=300.0, gt=0)  #: seconds from launch to the canary's answer
+    stop_timeout: float = Field(default=15.0, gt=0)  #: seconds from SIGTERM to SIGKILL
+
+    @model_validator(mode="after")
+    def _absolute_paths_and_distinct_ports(self) -> Self:
+        for field in ("repository", "folder", "log"):
+            path = getattr(self, field)
+            if path is not None:
+                object.__setattr__(self, field, Path(path).absolute())
+        if len({self.http_port, self.grpc_port, self.metrics_port}) < 3:
+            raise ValueError("the HTTP, gRPC and metrics ports must be three different ones")
+        return self
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Port by option name, in the order that messages list them."""
+        return {"http-port": self.http_port, "grpc-port": self.grpc_port, "metrics-port": self.metrics_port}
+
+    @property
+    def host(self) -> str:
+        """The address that a client on this machine connects to."""
+        return "127.0.0.1" if self.address in ("0.0.0.0", "::") else self.address
+
+    @property
+    def log_path(self) -> Path:
+        return self.log or self.folder / f"{self.name}.log"
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models in the repository."""
+        return sorted(path.parent.name for path in self.repository.glob("*/config.pbtxt"))

@@ -1,0 +1,104 @@
+"""What is known about a server from outside: ``<folder>/<name>.json``, and a lock that only one supervisor holds."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bark_serving.server import process
+from bark_serving.server.errors import AlreadyRunning
+from bark_serving.server.settings import ServerSettings
+
+
+class ServerState(BaseModel):
+    """One server as its supervisor describes it. Times are seconds since the epoch."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    settings: ServerSettings
+    pid: int  #: the supervisor
+    created: float
+    triton_pid: int
+    triton_created: float
+    started: float
+    ready: bool = False
+    shm_prefix: str
+    control_key: str  #: opens Triton's model control API; the file is readable by its owner only
+
+    @property
+    def running(self) -> bool:
+        """Whether the supervisor lives. Triton cannot live without it."""
+        return process.find(self.pid, created=self.created) is not None
+
+    @property
+    def uptime(self) -> float:
+        return time.time() - self.started
+
+
+def path(folder: Path, *, name: str) -> Path:
+    return folder / f"{name}.json"
+
+
+def write(state: ServerState) -> None:
+    """Replace the state file; readers see the old one or the new one. Mode 0600, since it holds the control key."""
+    target = path(state.settings.folder, name=state.settings.name)
+    temporary = target.with_suffix(".json.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(state.model_dump_json(indent=2))
+    temporary.replace(target)
+
+
+def read(folder: Path, *, name: str) -> ServerState | None:
+    """The state file, whether its server still runs or not; None if there is none, or one of another version."""
+    try:
+        return ServerState.model_validate_json(path(folder, name=name).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def clear(folder: Path, *, name: str) -> None:
+    """Remove what a server leaves: its state file and, if it was killed, what it could not clean up itself."""
+    state = read(folder, name=name)
+    if state is not None:
+        triton = process.find(state.triton_pid, created=state.triton_created)
+        if triton is not None:
+            process.stop(triton, timeout=0)
+        process.remove_shared_memory(state.shm_prefix)
+    path(folder, name=name).unlink(missing_ok=True)
+
+
+def check_free(settings: ServerSettings) -> None:
+    """Raise `AlreadyRunning` when a server of this name runs, by what its state file says."""
+    state = read(settings.folder, name=settings.name)
+    if state is not None and state.running:
+        raise _already_running(settings, state)
+
+
+@contextmanager
+def exclusive(settings: ServerSettings) -> Iterator[None]:
+    """Hold the server's name. The kernel lets go of it when this process ends, however it ends.
+
+    Raises `AlreadyRunning` when another supervisor holds it.
+    """
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    with (settings.folder / f"{settings.name}.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _already_running(settings, read(settings.folder, name=settings.name)) from error
+        yield
+
+
+def _already_running(settings: ServerSettings, state: ServerState | None) -> AlreadyRunning:
+    where = f" (pid {state.pid}, gRPC port {state.settings.grpc_port})" if state else ""
+    return AlreadyRunning(
+        f"A server named {settings.name!r} is already running{where}.",
+        remedy=f"Stop it with `bark-serve down --name {settings.name}`, or start this one under another --name.",
+    )

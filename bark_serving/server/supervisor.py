@@ -1,0 +1,196 @@
+"""One server from launch to the last trace removed, and the loop that watches it in between.
+
+``python -m bark_serving.server.supervisor`` is what ``bark-serve up --detach`` starts in a session of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+
+from bark_serving.server import canary, log, process, state, triton
+from bark_serving.server.errors import RepositoryError, ServerDied, ServerError
+from bark_serving.server.process import StopRequest
+from bark_serving.server.settings import ServerSettings
+from bark_serving.server.stubs import StubWatch
+
+WATCH_INTERVAL = 1.0  #: seconds between looks at the server's processes
+Report = Callable[[str], None]
+
+
+def _silent(message: str) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers."""
+
+    settings: ServerSettings
+    process: psutil.Process  #: tritonserver
+    shm_prefix: str
+    control_key: str
+    canary_seconds: float
+
+    @property
+    def url(self) -> str:
+        return f"{self.settings.host}:{self.settings.grpc_port}"
+
+    @property
+    def http_url(self) -> str:
+        return f"http://{self.settings.host}:{self.settings.http_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{self.settings.host}:{self.settings.metrics_port}/metrics"
+
+
+@contextmanager
+def running(settings: ServerSettings, *, report: Report = _silent, stop: StopRequest | None = None) -> Iterator[Server]:
+    """A server for the length of a block: entered once its canary was answered, nothing left of it afterwards.
+
+    `report` hears what is waited for; `stop` ends the wait. Only in a main thread (see `process.launch`).
+    Raises `ServerError`, all checks that can be made before starting being made first.
+    """
+    stop = stop or StopRequest()
+    check_repository(settings)
+    found = triton.find(settings)
+    triton.check_interpreter(found)
+    with state.exclusive(settings):
+        state.clear(settings.folder, name=settings.name)
+        process.check_ports(settings)
+        log.rotate(settings.log_path)
+        prefix, key = f"bark-{secrets.token_hex(4)}-", secrets.token_urlsafe(24)
+        command = triton.command(
+            found,
+            settings,
+            backends=triton.backends(found, folder=settings.folder / f"{settings.name}.backends"),
+            shm_prefix=prefix,
+            control_key=key,
+        )
+        report("Starting Triton")
+        child = process.launch(command, environment=triton.environment(), log=settings.log_path)
+        server_process = psutil.Process(child.pid)
+        try:
+            description = _describe(settings, server_process, shm_prefix=prefix, control_key=key)
+            state.write(description)
+            seconds = canary.wait_until_answering(
+                settings, ended=lambda: child.poll() is not None, stop=stop, report=report
+            )
+            state.write(description.model_copy(update={"ready": True}))
+            yield Server(settings, server_process, prefix, key, seconds)
+        finally:
+            report("Stopping Triton")
+            clean = process.stop(
+                server_process,
+                timeout=settings.stop_timeout,
+                drained=lambda: log.drained(settings.log_path),
+                hurry=lambda: stop.count > 1,
+            )
+            child.wait()
+            log.note(settings.log_path, "stopped" if clean else "stopped by force: inferences were still running")
+            state.clear(settings.folder, name=settings.name)
+
+
+def check_repository(settings: ServerSettings) -> None:
+    """Raise `RepositoryError` unless the repository holds at least the model that the canary asks."""
+    if canary.MODEL not in settings.models:
+        raise RepositoryError(
+            f"{settings.repository} holds no model {canary.MODEL!r} (no {canary.MODEL}/config.pbtxt).",
+            remedy="Render a repository with `bark-serve render`.",
+        )
+
+
+def _describe(
+    settings: ServerSettings, server: psutil.Process, *, shm_prefix: str, control_key: str
+) -> state.ServerState:
+    own = psutil.Process()
+    return state.ServerState(
+        settings=settings,
+        pid=own.pid,
+        created=own.create_time(),
+        triton_pid=server.pid,
+        triton_created=server.create_time(),
+        started=time.time(),
+        shm_prefix=shm_prefix,
+        control_key=control_key,
+    )
+
+
+def serve(
+    settings: ServerSettings, *, stop: StopRequest, report: Report = _silent, ready: Callable[[Server], None]
+) -> None:
+    """Run a server until `stop`; `ready` is called once it answers. Raises `ServerError`, `ServerDied` among them."""
+    with running(settings, report=report, stop=stop) as server:
+        ready(server)
+        watch(server, stop=stop, report=report)
+
+
+def watch(server: Server, *, stop: StopRequest, report: Report = _silent) -> None:
+    """Look after a server until `stop`: reload models whose process died. Raises `ServerDied` if Triton ends."""
+
+    def tell(message: str) -> None:
+        log.note(server.settings.log_path, message)
+        report(message)
+
+    stubs = StubWatch(server.process, settings=server.settings, control_key=server.control_key)
+    while not stop.wait(WATCH_INTERVAL):
+        if not process.is_running(server.process):
+            raise _died(server)
+        try:
+            stubs.look(report=tell)
+        except psutil.NoSuchProcess as error:
+            raise _died(server) from error
+
+
+def _died(server: Server) -> ServerDied:
+    lines = "\n".join(f"  {line}" for line in log.relevant_lines(server.settings.log_path))
+    return ServerDied(
+        f"Triton (pid {server.process.pid}) ended by itself.\n{lines}",
+        remedy=f"The whole log is {server.settings.log_path}. Start it again with `bark-serve up`.",
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Supervise a detached server. Tells its parent how the start goes, as JSON lines on a pipe."""
+    parser = argparse.ArgumentParser(prog="python -m bark_serving.server.supervisor", description=main.__doc__)
+    parser.add_argument("settings", type=ServerSettings.model_validate_json, help="server settings as JSON")
+    parser.add_argument("--report-descriptor", type=int, required=True, help="write end of a pipe")
+    options = parser.parse_args(arguments)
+    settings: ServerSettings = options.settings
+    stop = StopRequest()
+    stop.listen(signal.SIGTERM, signal.SIGINT)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    pipe = os.fdopen(options.report_descriptor, "w", buffering=1, encoding="utf-8")
+
+    def tell(**event: object) -> None:
+        try:
+            print(json.dumps(event), file=pipe, flush=True)
+        except (BrokenPipeError, ValueError):  # the parent has seen enough, or we closed it ourselves
+            return
+
+    def ready(server: Server) -> None:
+        tell(ready=server.canary_seconds)
+        pipe.close()
+
+    try:
+        serve(settings, stop=stop, report=lambda message: tell(waiting=message), ready=ready)
+    except ServerError as error:
+        if settings.log_path.exists():
+            log.note(settings.log_path, str(error))
+        tell(error=error.message, remedy=error.remedy)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,177 @@
+"""The tritonserver binary: where it is, what it needs around it, and its command line.
+
+On a laptop the binary comes from the ``nvidia-pytriton`` wheel, of which nothing is imported; in NVIDIA's containers it
+is on PATH. Facts of the wheel's server (2.51) that this module lives with: its Python backend looks for the stub of the
+right Python version beside itself, finds its libraries by the stub's real path (so link, never copy), and takes the
+first ``python3`` on PATH as the models' interpreter.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bark_serving.server.errors import TritonMissing
+from bark_serving.server.settings import ServerSettings
+
+CONTAINER_BINARY = Path("/opt/tritonserver/bin/tritonserver")
+CONTROL_HEADER = "bark-control"
+GRPC_CONTROL_HEADER = f"triton-grpc-protocol-{CONTROL_HEADER}"
+
+
+@dataclass(frozen=True)
+class Triton:
+    """A tritonserver found on this machine."""
+
+    binary: Path
+    wheel: bool  #: from the nvidia-pytriton wheel: its backend folder must be assembled first
+
+    @property
+    def root(self) -> Path:
+        return self.binary.parent.parent
+
+
+def find(settings: ServerSettings) -> Triton:
+    """The server that the settings name, else the wheel's, else the one on PATH or of NVIDIA's container.
+
+    With a GPU the order is reversed, since the wheel's server has the Python backend only.
+    Raises `TritonMissing`.
+    """
+    if settings.triton is not None:
+        if not settings.triton.is_file():
+            raise TritonMissing(f"{settings.triton} is not a file.", remedy="Give --triton the tritonserver binary.")
+        return _describe(settings.triton)
+    found = [_in_wheel(), _on_path()]
+    for binary in reversed(found) if settings.gpu else found:
+        if binary is not None:
+            return _describe(binary)
+    raise TritonMissing(
+        "No tritonserver was found.",
+        remedy="Install it with `pip install 'bark-triton[serve]'`, or give --triton the path of the binary.",
+    )
+
+
+def _describe(binary: Path) -> Triton:
+    binary = binary.resolve()
+    return Triton(binary, wheel=(binary.parent.parent / "python_backend_stubs").is_dir())
+
+
+def _in_wheel() -> Path | None:
+    spec = importlib.util.find_spec("pytriton")  # finds the package without importing it
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        binary = Path(folder) / "tritonserver/bin/tritonserver"
+        if binary.is_file():
+            return binary
+    return None
+
+
+def _on_path() -> Path | None:
+    found = shutil.which("tritonserver")
+    if found:
+        return Path(found)
+    return CONTAINER_BINARY if CONTAINER_BINARY.is_file() else None
+
+
+def check_interpreter(triton: Triton, *, numpy: str | None = None) -> None:
+    """Refuse an interpreter whose models the wheel's stub would run wrongly or not at all.
+
+    Under NumPy 2 this stub corrupts tensors in silence: FP32 ``[1, 2, 3, 4]`` arrives as ``[1, 1, 1, 1]``.
+    `numpy` overrides the installed version. Raises `TritonMissing`.
+    """
+    if not triton.wheel:
+        return
+    version = numpy or importlib.metadata.version("numpy")
+    if int(version.split(".")[0]) >= 2:
+        raise TritonMissing(
+            f"{sys.executable} has NumPy {version}; Triton 24.10's Python stub corrupts tensors under NumPy 2.",
+            remedy="Run `pip install numpy==1.26.4` in that environment.",
+        )
+    if not _stub(triton).is_file():
+        have = ", ".join(sorted(path.name for path in (triton.root / "python_backend_stubs").iterdir()))
+        raise TritonMissing(
+            f"Triton has no stub for Python {_python()}, only for {have}.",
+            remedy="Use one of those Pythons, e.g. 3.11.",
+        )
+    library = sysconfig.get_config_var("INSTSONAME") or ""
+    shared = ".so" in library and (Path(sysconfig.get_config_var("LIBDIR") or "/") / library).exists()
+    if not shared and ctypes.util.find_library(f"python{_python()}") is None:
+        raise TritonMissing(
+            f"{sys.executable} has no shared libpython{_python()}.so, which Triton's stub links to.",
+            remedy=f"Install it (Debian: `apt install libpython{_python()}`), or a Python that has one.",
+        )
+
+
+def _python() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _stub(triton: Triton) -> Path:
+    return triton.root / "python_backend_stubs" / _python() / "triton_python_backend_stub"
+
+
+def backends(triton: Triton, *, folder: Path) -> Path:
+    """The folder for ``--backend-directory``; for the wheel's server, links assembled under `folder`."""
+    if not triton.wheel:
+        return triton.root / "backends"
+    python = folder / "python"
+    shutil.rmtree(folder, ignore_errors=True)
+    python.mkdir(parents=True)
+    source = triton.root / "backends/python"
+    for path in (source / "libtriton_python.so", source / "triton_python_backend_utils.py", _stub(triton)):
+        (python / path.name).symlink_to(path)
+    return folder
+
+
+def environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The server's environment: this interpreter first on PATH, its libpython found, this very package imported."""
+    environment = dict(os.environ if base is None else base)
+    package_root = str(Path(__file__).resolve().parents[2])
+    _prepend(environment, "PATH", str(Path(sys.executable).parent))
+    _prepend(environment, "LD_LIBRARY_PATH", str(sysconfig.get_config_var("LIBDIR") or ""))
+    _prepend(environment, "PYTHONPATH", package_root)
+    return environment
+
+
+def _prepend(environment: dict[str, str], variable: str, value: str) -> None:
+    environment[variable] = os.pathsep.join(part for part in (value, environment.get(variable, "")) if part)
+
+
+def command(
+    triton: Triton, settings: ServerSettings, *, backends: Path, shm_prefix: str, control_key: str
+) -> list[str]:
+    """The command line.
+
+    Models are loaded in explicit control mode so that the supervisor can reload one; that API could also upload
+    code, hence it answers only to requests that carry `control_key`.
+    """
+    arguments = {
+        "model-repository": settings.repository,
+        "backend-directory": backends,
+        "http-address": settings.address,
+        "grpc-address": settings.address,
+        "metrics-address": settings.address,
+        **settings.ports,
+        "model-control-mode": "explicit",
+        "load-model": "*",
+        "grpc-restricted-protocol": f"model-repository:{CONTROL_HEADER}={control_key}",
+        "http-restricted-api": f"model-repository:{CONTROL_HEADER}={control_key}",
+        "backend-config": f"python,shm-region-prefix-name={shm_prefix}",
+        # Triton counts whole seconds down, then still has to unload: leave it the rest of our own deadline.
+        "exit-timeout-secs": max(1, int(settings.stop_timeout / 2)),
+        "log-format": "ISO8601",
+    }
+    if not settings.gpu:
+        arguments |= {"allow-gpu-metrics": "false", "pinned-memory-pool-byte-size": 0}
+    return [
+        str(triton.binary),
+        "--disable-auto-complete-config",
+        *(f"--{name}={value}" for name, value in arguments.items()),
+    ]

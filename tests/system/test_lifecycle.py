@@ -1,0 +1,303 @@
+"""Starting, watching and stopping a real Triton, with toys for models, mostly through the real command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import tritonclient.grpc as grpc
+
+from bark_serving.server import ServerError, ServerSettings, canary, detach, running, state
+from bark_serving.server.process import SHARED_MEMORY, StopRequest, find, is_running, launch
+from bark_serving.server.stubs import running_stubs
+from bark_serving.server.triton import check_interpreter
+from bark_serving.server.triton import find as find_triton
+from tests.system import toy
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Cli:
+    """`bark-serve` in processes of their own, on toys under one folder. Ends what a failed test leaves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = toy.settings(folder)
+        self._started: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            [sys.executable, "-c", "from bark_serving.cli import app; app()", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "BARK_SERVER": str(self.settings.folder), "COLUMNS": "400"},
+        )
+        self._started.append(child)
+        return child
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        child = self.start(*arguments)
+        output, _ = child.communicate(timeout=60)
+        assert child.returncode == expect, output
+        return output
+
+    def up(self, *more: str, name: str = "toy", ports: dict[str, int] | None = None) -> list[str]:
+        ports = ports or self.settings.ports
+        options = [part for option, port in ports.items() for part in (f"--{option}", str(port))]
+        return ["up", "--repository", str(self.settings.repository), "--name", name, *options, *more]
+
+    def state(self) -> state.ServerState:
+        found = state.read(self.settings.folder, name=self.settings.name)
+        assert found is not None
+        return found
+
+    def close(self) -> None:
+        detach.end(self.settings.folder, name=self.settings.name)
+        for child in self._started:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+            assert child.stdout is not None
+            child.stdout.close()
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    commands = Cli(tmp_path)
+    try:
+        yield commands
+    finally:
+        commands.close()
+
+
+def until(condition: Callable[[], bool], *, timeout: float = 20.0) -> None:
+    """Wait for an event in another process, which nothing announces."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def processes_of(description: state.ServerState) -> list[psutil.Process]:
+    triton = find(description.triton_pid, created=description.triton_created)
+    assert triton is not None
+    return [triton, *triton.children(recursive=True)]
+
+
+def regions(prefix: str) -> list[Path]:
+    return list(SHARED_MEMORY.glob(f"{prefix}*"))
+
+
+def assert_no_trace(description: state.ServerState, processes: list[psutil.Process]) -> None:
+    assert not [process for process in processes if is_running(process)]
+    assert not regions(description.shm_prefix)
+    assert not state.path(description.settings.folder, name=description.settings.name).exists()
+
+
+def test_a_server_answers_within_its_block_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    settings = toy.settings(tmp_path)
+    told: list[str] = []
+    with running(settings, report=told.append) as server:
+        assert canary.speak(settings, timeout=10) > 0
+        description = state.read(settings.folder, name=settings.name)
+        assert description is not None
+        assert description.ready
+        assert description.running
+        assert regions(server.shm_prefix)
+        processes = processes_of(description)
+        assert sorted(running_stubs(server.process).values()) == ["bark", "echo"]
+    assert_no_trace(description, processes)
+    assert told[0] == "Starting Triton"
+    assert "Waiting for bark to speak" in told
+
+
+def test_the_state_file_is_for_its_owner_only_since_it_opens_the_control_api(tmp_path: Path) -> None:
+    settings = toy.settings(tmp_path)
+    with running(settings) as server:
+        mode = state.path(settings.folder, name=settings.name).stat().st_mode
+        client = grpc.InferenceServerClient(server.url)
+        with pytest.raises(Exception, match="restricted"):
+            client.unload_model("echo")
+        client.close()
+    assert mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"error": "[INTERNAL] the toy is broken"}, "did not answer the canary.*the toy is broken"),
+        ({"silent": True}, "did not answer the canary.*ended without any audio"),
+        ({"unloadable": "no engine for this machine"}, "ended before it was ready.*no engine for this machine"),
+    ],
+)
+def test_a_server_that_cannot_speak_fails_with_the_reason_and_the_log(
+    tmp_path: Path, fault: dict[str, object], message: str
+) -> None:
+    settings = toy.settings(tmp_path, **fault)
+    with pytest.raises(ServerError, match=f"(?s){message}.*{settings.log_path}"), running(settings):
+        pytest.fail("it counted as running")
+    assert state.read(settings.folder, name=settings.name) is None
+
+
+def test_a_stop_asked_for_during_the_start_ends_it(tmp_path: Path) -> None:
+    stop = StopRequest()
+    stop.set()
+    with pytest.raises(ServerError, match="Stopped before"), running(toy.settings(tmp_path), stop=stop):
+        pytest.fail("it counted as running")
+
+
+def test_regions_of_other_servers_stay(tmp_path: Path) -> None:
+    foreign = SHARED_MEMORY / f"bark-test-{os.getpid()}-foreign"
+    foreign.write_bytes(b"not ours")
+    try:
+        with running(toy.settings(tmp_path)):
+            pass
+        assert foreign.exists()
+    finally:
+        foreign.unlink()
+
+
+def test_a_client_that_keeps_its_stream_open_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    settings = toy.settings(tmp_path)
+    with running(settings) as server:
+        client = grpc.InferenceServerClient(server.url)
+        client.start_stream(lambda result, error: None)
+        text = grpc.InferInput("text", [1], "BYTES")
+        text.set_data_from_numpy(np.array([b"Hello."], dtype=np.object_))
+        client.async_stream_infer("bark", [text])
+        leaving = time.monotonic()
+    assert time.monotonic() - leaving < settings.stop_timeout / 2
+    client.stop_stream(cancel_requests=True)
+    client.close()
+
+
+def test_a_port_in_use_is_named_with_its_option_and_its_holder(tmp_path: Path) -> None:
+    settings = toy.settings(tmp_path)
+    with (
+        socket.create_server(("127.0.0.1", settings.metrics_port)),
+        pytest.raises(ServerError, match=rf"{settings.metrics_port}.*pid {os.getpid()}.*--metrics-port"),
+        running(settings),
+    ):
+        pytest.fail("it counted as running")
+
+
+def test_a_repository_without_bark_is_refused_before_the_start(tmp_path: Path) -> None:
+    settings = ServerSettings(repository=tmp_path, folder=tmp_path / "server", **toy.free_ports())
+    with pytest.raises(ServerError, match="no model 'bark'"), running(settings):
+        pytest.fail("it counted as running")
+
+
+def test_a_server_may_not_be_launched_from_a_thread_that_could_end_before_it(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="main thread"):
+        pool.submit(launch, ["true"], environment={}, log=tmp_path / "log").result()
+
+
+def test_numpy_2_is_refused_with_the_command_that_helps(tmp_path: Path) -> None:
+    triton = find_triton(toy.settings(tmp_path))
+    check_interpreter(triton)
+    if triton.wheel:
+        with pytest.raises(ServerError, match=r"NumPy 2\.1\.0.*numpy==1\.26\.4"):
+            check_interpreter(triton, numpy="2.1.0")
+
+
+def test_detached_status_second_up_and_down(cli: Cli) -> None:
+    assert "not running" not in cli.run(*cli.up("--detach"))
+    description = cli.state()
+    processes = processes_of(description)
+
+    found = json.loads(cli.run("status", "--name", "toy", "--json"))
+    assert found["models"] == {"bark": True, "echo": True}
+    assert found["state"] == "ready"
+    assert found["pid"] == description.pid
+    table = cli.run("status", "--name", "toy")
+    for text in (str(description.pid), str(cli.settings.grpc_port), "echo", str(cli.settings.log_path)):
+        assert text in table
+
+    assert "already running" in cli.run(*cli.up("--detach"), expect=1)
+    other_name = cli.run(*cli.up("--detach", name="other"), expect=1)
+    assert "--http-port" in other_name
+    assert canary.speak(cli.settings, timeout=10) > 0  # the first one took no harm
+
+    assert "Stopped" in cli.run("down", "--name", "toy")
+    assert_no_trace(description, processes)
+    assert "No server" in cli.run("status", "--name", "toy", expect=1)
+    assert "No server" in cli.run("down", "--name", "toy")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_a_server_in_the_foreground_within_its_deadline(cli: Cli, number: signal.Signals) -> None:
+    child = cli.start(*cli.up())
+    assert child.stdout is not None
+    lines = iter(child.stdout.readline, "")
+    assert any("Up:" in line for line in lines)
+    description = cli.state()
+    processes = processes_of(description)
+    child.send_signal(number)
+    child.wait(timeout=cli.settings.stop_timeout + 5)
+    assert child.returncode == 0
+    assert "Stopped." in "".join(lines)
+    assert_no_trace(description, processes)
+
+
+def test_a_start_that_fails_in_the_background_is_reported_in_the_foreground(tmp_path: Path) -> None:
+    commands = Cli(tmp_path)
+    commands.settings = toy.settings(tmp_path / "broken", error="[INTERNAL] the toy is broken")
+    try:
+        output = commands.run(*commands.up("--detach"), expect=1)
+    finally:
+        commands.close()
+    assert "the toy is broken" in output
+    assert str(commands.settings.log_path) in output
+    assert "Traceback" not in output
+
+
+def test_a_killed_supervisor_takes_its_server_along_and_the_next_one_cleans_up(cli: Cli) -> None:
+    cli.run(*cli.up("--detach"))
+    description = cli.state()
+    processes = processes_of(description)
+    os.kill(description.pid, signal.SIGKILL)
+    until(lambda: not any(map(is_running, processes)))
+    left = SHARED_MEMORY / f"{description.shm_prefix}left"  # what a stub killed at the same time would leave
+    left.write_bytes(b"")
+    assert "No server" in cli.run("status", "--name", "toy", expect=1)
+    cli.run(*cli.up("--detach"))
+    assert not left.exists()
+
+
+def test_a_model_whose_process_was_killed_is_loaded_again(cli: Cli) -> None:
+    cli.run(*cli.up("--detach"))
+    triton = processes_of(cli.state())[0]
+    before = {model: pid for pid, model in running_stubs(triton).items()}
+    for model in ("echo", "bark"):
+        os.kill(before[model], signal.SIGKILL)
+        until(lambda: f"model {model}: reloaded" in cli.settings.log_path.read_text())  # noqa: B023 - awaited at once
+    after = {model: pid for pid, model in running_stubs(triton).items()}
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+    assert canary.speak(cli.settings, timeout=10) > 0
+
+
+def test_a_triton_that_ends_by_itself_ends_the_supervisor_and_is_logged(cli: Cli) -> None:
+    child = cli.start(*cli.up())
+    assert child.stdout is not None
+    lines = iter(child.stdout.readline, "")
+    assert any("Up:" in line for line in lines)
+    description = cli.state()
+    processes = processes_of(description)
+    os.kill(description.triton_pid, signal.SIGKILL)
+    child.wait(timeout=30)
+    assert child.returncode == 1
+    assert "ended by itself" in "".join(lines)
+    assert_no_trace(description, processes)
