@@ -17,8 +17,8 @@ from bark_serving.spec import GptSpec
 
 NORM_EPSILON = 1e-5  # of nanoGPT; no checkpoint says otherwise
 
-#: (query, key, value, past_key, past_value, seqlens, total_length, heads) → (attended, present_key, present_value)
-CachedAttention = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor, Tensor]]
+#: (query ‖ key ‖ value, past_key, past_value, seqlens, total_length, heads) → (attended, present_key, present_value)
+CachedAttention = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor, Tensor]]
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -32,9 +32,7 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 def cached_attention(
-    query: Tensor,  # [B, S, width], as are key and value
-    key: Tensor,
-    value: Tensor,
+    qkv: Tensor,  # [B, S, 3 × width]: query, key and value side by side
     past_key: Tensor,  # [B, heads, C, head_width], as is past_value
     past_value: Tensor,
     seqlens: Tensor,  # [B]: last valid position of each row, new ones included
@@ -46,17 +44,17 @@ def cached_attention(
     Returns the attended values [B, S, width] and the caches with the new keys and values written in; a cache shorter
     than `total_length` grows. Cache positions beyond a row's length are never read.
     """
-    total = int(total_length)
-    steps = query.shape[1]
+    total, steps = int(total_length), qkv.shape[1]
+    query, key, value = (split_heads(x, heads) for x in qkv.chunk(3, dim=-1))
     grow = max(0, total - past_key.shape[2])
     keys, values = F.pad(past_key, (0, 0, 0, grow)), F.pad(past_value, (0, 0, 0, grow))
-    at = seqlens.long()[:, None] - steps + 1 + torch.arange(steps, device=query.device)  # [B, S]
-    rows = torch.arange(len(at), device=query.device)[:, None]
-    keys[rows, :, at] = split_heads(key, heads).transpose(1, 2)
-    values[rows, :, at] = split_heads(value, heads).transpose(1, 2)
-    visible = torch.arange(total, device=query.device) <= at[:, :, None]  # [B, S, total]
+    at = seqlens.long()[:, None] - steps + 1 + torch.arange(steps, device=qkv.device)  # [B, S]
+    rows = torch.arange(len(at), device=qkv.device)[:, None]
+    keys[rows, :, at] = key.transpose(1, 2)
+    values[rows, :, at] = value.transpose(1, 2)
+    visible = torch.arange(total, device=qkv.device) <= at[:, :, None]  # [B, S, total]
     attended = F.scaled_dot_product_attention(
-        split_heads(query, heads), keys[:, :, :total], values[:, :, :total], attn_mask=visible[:, None]
+        query, keys[:, :, :total], values[:, :, :total], attn_mask=visible[:, None]
     )
     return merge_heads(attended), keys, values
 
@@ -74,9 +72,8 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, past_key: Tensor, past_value: Tensor, seqlens: Tensor, total_length: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        query, key, value = self.qkv(x).chunk(3, dim=-1)
         attended, present_key, present_value = self.attend(
-            query, key, value, past_key, past_value, seqlens, total_length, self.heads
+            self.qkv(x), past_key, past_value, seqlens, total_length, self.heads
         )
         return self.out(attended), present_key, present_value
 
@@ -145,4 +142,4 @@ class Gpt(nn.Module):
         for i, layer in enumerate(self.layers):
             x, key, value = layer(x, past[2 * i], past[2 * i + 1], seqlens, total_length)
             present += (key, value)
-        return self.head(self.norm(x[:, -1])), *present
+        return self.head(self.norm(x[:, -1:]))[:, 0], *present

@@ -1,0 +1,97 @@
+"""One stage of a bundle to one engine of a store: load, export, quantize, save, validate, publish."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bark_serving.engines import PRECISIONS, Engine, EngineStore, Manifest, Precision, Stage
+from bark_serving.spec import Bundle
+from build_engines.errors import BuildError
+from build_engines.export import graph, quantize
+from build_engines.export.operators import onnxruntime_operators
+from build_engines.export.stages import GRAPHS
+from build_engines.export.validate import validate
+from build_engines.networks import load
+
+STEPS = ("load", "export", "quantize", "save", "validate", "publish")
+_LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
+
+
+def builder_version() -> str:
+    """Hash of the source that decides what an engine contains: the networks and this package."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for path in sorted((*here.glob("*.py"), *(here.parent / "networks").glob("*.py"))):
+        digest.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def manifest_of(bundle: Bundle, *, stage: Stage, precision: Precision) -> Manifest:
+    """What an engine built here and now would be. Raises `BuildError` for a precision that the stage does not have."""
+    if precision not in PRECISIONS[stage]:
+        raise BuildError(
+            f"{stage} cannot be built in {precision}.", remedy=f"It has {' and '.join(PRECISIONS[stage])}."
+        )
+    return Manifest(
+        stage=stage,
+        profile="cpu",
+        precision=precision,
+        bundle=bundle.hash,
+        bundle_name=bundle.spec.name,
+        versions={library: metadata.version(library) for library in _LIBRARIES},
+        builder=builder_version(),
+        inputs=GRAPHS[stage].inputs(bundle.spec),
+        outputs=GRAPHS[stage].outputs(bundle.spec),
+    )
+
+
+def make(
+    bundle: Bundle,
+    *,
+    stage: Stage,
+    precision: Precision,
+    store: EngineStore,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> Engine:
+    """The engine of one stage, from the store or built now. ``on_step`` is called with each of `STEPS` as it begins.
+
+    Raises `BundleError` for a bad bundle and `ExportError` when the graph does not compute what the network does.
+    """
+
+    def build(folder: Path) -> None:
+        _export(bundle, stage=stage, precision=precision, folder=folder, on_step=on_step)
+        on_step("publish")
+
+    return store.publish(manifest_of(bundle, stage=stage, precision=precision), build)
+
+
+def _export(
+    bundle: Bundle, *, stage: Stage, precision: Precision, folder: Path, on_step: Callable[[str], None]
+) -> None:
+    spec, stage_graph = bundle.spec, GRAPHS[stage]
+    on_step("load")
+    module = stage_graph.forward(load(stage_graph.network, bundle))
+    on_step("export")
+    # traced at batch 2 and a length of its own: torch takes an axis of 1 for a fixed one
+    sample = stage_graph.sample(spec, 2, stage_graph.lengths[0] + 4, np.random.default_rng(1))
+    with onnxruntime_operators(module), torch.inference_mode():
+        model = graph.to_onnx(
+            module,
+            sample={name: torch.from_numpy(array) for name, array in sample.items()},
+            inputs=stage_graph.inputs(spec),
+            outputs=stage_graph.outputs(spec),
+        )
+    if precision == "int8":
+        on_step("quantize")
+        model = quantize.to_int8(model)
+    on_step("save")
+    graph.save(model, folder)
+    del model  # over a gigabyte at true size
+    on_step("validate")
+    validate(stage, module=module, spec=spec, precision=precision, folder=folder)

@@ -1,0 +1,97 @@
+"""ONNX Runtime's own operators in place of a network's attention and LSTMs, for the time of an export.
+
+Written out in plain operators, attention over a shared KV cache cannot be expressed, full attention is slower and
+takes quadratic memory, and an LSTM becomes one node a step. Each function below has the signature of what it replaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from build_engines.networks import fine, gpt, hubert
+
+CONTRIB = "com.microsoft"
+
+
+def group_query_attention(
+    qkv: Tensor, past_key: Tensor, past_value: Tensor, seqlens: Tensor, total_length: Tensor, heads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`gpt.cached_attention` as one node; bound to the same memory, present is past updated in place."""
+    attended, key, value = torch.onnx.ops.symbolic_multi_out(
+        f"{CONTRIB}::GroupQueryAttention",
+        (qkv, None, None, past_key, past_value, seqlens, total_length),
+        attrs={"num_heads": heads, "kv_num_heads": heads},
+        dtypes=(qkv.dtype,) * 3,
+        shapes=((*qkv.shape[:2], qkv.shape[2] // 3), tuple(past_key.shape), tuple(past_value.shape)),
+        version=1,
+    )
+    return attended, key, value
+
+
+def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """`fine.full_attention` as one node."""
+    return torch.onnx.ops.symbolic(
+        f"{CONTRIB}::MultiHeadAttention",
+        (query, key, value),
+        attrs={"num_heads": heads},
+        dtype=query.dtype,
+        shape=tuple(query.shape),
+        version=1,
+    )
+
+
+class OnnxLstm(nn.Module):
+    """`nn.LSTM` (time first, one direction) as one ONNX node a layer. Returns outputs and no state."""
+
+    def __init__(self, lstm: nn.LSTM) -> None:
+        super().__init__()
+        self.layers, self.hidden = lstm.num_layers, lstm.hidden_size
+        for i in range(self.layers):
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                # torch stacks the gates as input, forget, cell, output; ONNX as input, output, forget, cell
+                i_gate, f_gate, c_gate, o_gate = getattr(lstm, f"{name}_l{i}").detach().chunk(4)
+                stacked = torch.cat((i_gate, o_gate, f_gate, c_gate))[None]
+                self.register_buffer(f"{name}_l{i}", stacked, persistent=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """[T, B, inputs] → [T, B, hidden]."""
+        for i in range(self.layers):
+            biases = torch.cat((getattr(self, f"bias_ih_l{i}"), getattr(self, f"bias_hh_l{i}")), dim=1)
+            (y,) = torch.onnx.ops.symbolic_multi_out(
+                "LSTM",
+                (x, getattr(self, f"weight_ih_l{i}"), getattr(self, f"weight_hh_l{i}"), biases),
+                attrs={"hidden_size": self.hidden},
+                dtypes=(x.dtype,),
+                shapes=((x.shape[0], 1, x.shape[1], self.hidden),),
+                version=14,
+            )
+            x = y.squeeze(1)  # the axis of directions
+        return x, None
+
+
+@contextlib.contextmanager
+def onnxruntime_operators(network: nn.Module) -> Iterator[None]:
+    """Swap the operators in, and back out: the module stays usable as the reference for validation."""
+    swapped: list[tuple[nn.Module, str, Any]] = []
+
+    def swap(module: nn.Module, name: str, new: Any) -> None:
+        swapped.append((module, name, getattr(module, name)))
+        setattr(module, name, new)
+
+    for module in list(network.modules()):
+        if isinstance(module, gpt.Attention):
+            swap(module, "attend", group_query_attention)
+        elif isinstance(module, fine.Attention | hubert.Attention):
+            swap(module, "attend", multi_head_attention)
+        elif isinstance(getattr(module, "lstm", None), nn.LSTM):
+            swap(module, "lstm", OnnxLstm(module.lstm))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for module, name, old in swapped:
+            setattr(module, name, old)

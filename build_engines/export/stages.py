@@ -1,0 +1,170 @@
+"""What each stage's graph is: its network, its inputs and outputs with axis labels, and sample inputs.
+
+This is the contract between the exporter and whoever runs an engine; nothing else declares these names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from bark_serving.engines import Stage, TensorInfo
+from bark_serving.spec import GptSpec, Network, Spec
+from build_engines.networks import Encodec
+
+Arrays = dict[str, npt.NDArray[Any]]
+Axes = dict[str, TensorInfo]
+
+
+@dataclass(frozen=True)
+class StageGraph:
+    """One stage as a graph.
+
+    ``sample(spec, batch, length, rng)`` makes inputs; `lengths` are the two that every export is validated at, in the
+    stage's own unit (positions, frames or samples).
+    """
+
+    network: Network
+    inputs: Callable[[Spec], Axes]
+    outputs: Callable[[Spec], Axes]
+    sample: Callable[[Spec, int, int, np.random.Generator], Arrays]
+    lengths: tuple[int, int]
+    forward: Callable[[Any], nn.Module] = lambda network: cast(nn.Module, network)
+
+
+class Decode(nn.Module):
+    """The codec's decoder as a module of its own."""
+
+    def __init__(self, codec: Encodec) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return self.codec.decode(codes)
+
+
+class Encode(nn.Module):
+    """The codec's encoder as a module of its own."""
+
+    def __init__(self, codec: Encodec) -> None:
+        super().__init__()
+        self.codec = codec
+
+    def forward(self, audio: Tensor) -> Tensor:
+        return self.codec.encode(audio)
+
+
+def _cache_axes(gpt: GptSpec, when: str) -> Axes:
+    axes = ("batch", gpt.heads, "capacity", gpt.head_width)
+    return {
+        f"{when}_{kind}_{i}": TensorInfo(dtype="float32", axes=axes)
+        for i in range(gpt.layers)
+        for kind in ("key", "value")
+    }
+
+
+def _gpt_graph(network: Network) -> StageGraph:
+    def gpt_of(spec: Spec) -> GptSpec:
+        return spec.semantic.gpt if network == "semantic" else spec.coarse.gpt
+
+    def inputs(spec: Spec) -> Axes:
+        return {
+            "embeddings": TensorInfo(dtype="float32", axes=("batch", "sequence", gpt_of(spec).width)),
+            "positions": TensorInfo(dtype="int64", axes=("batch", "sequence")),
+            "seqlens": TensorInfo(dtype="int32", axes=("batch",)),
+            "total_length": TensorInfo(dtype="int32", axes=(1,)),
+            **_cache_axes(gpt_of(spec), "past"),
+        }
+
+    def outputs(spec: Spec) -> Axes:
+        gpt = gpt_of(spec)
+        logits = TensorInfo(dtype="float32", axes=("batch", gpt.output_vocab))
+        return {"logits": logits, **_cache_axes(gpt, "present")}
+
+    def sample(spec: Spec, batch: int, length: int, rng: np.random.Generator) -> Arrays:
+        """A prefill of `length` positions; the cache has room for a few more."""
+        gpt = gpt_of(spec)
+        cache = np.zeros((batch, gpt.heads, length + 4, gpt.head_width), np.float32)
+        return {
+            "embeddings": rng.standard_normal((batch, length, gpt.width), np.float32),
+            "positions": np.tile(np.arange(length, dtype=np.int64), (batch, 1)),
+            "seqlens": np.full(batch, length - 1, np.int32),
+            "total_length": np.array([length], np.int32),
+            **dict.fromkeys(_cache_axes(gpt, "past"), cache),
+        }
+
+    return StageGraph(network, inputs, outputs, sample, lengths=(7, 19))
+
+
+def _fine_graph() -> StageGraph:
+    def inputs(spec: Spec) -> Axes:
+        return {
+            "codes": TensorInfo(dtype="int32", axes=("batch", spec.encodec.codebooks, "window")),
+            "codebook": TensorInfo(dtype="int32", axes=("batch", 1)),
+            "temperature": TensorInfo(dtype="float32", axes=("batch", 1)),
+            "uniforms": TensorInfo(dtype="float32", axes=("batch", "window")),
+        }
+
+    def outputs(spec: Spec) -> Axes:
+        return {
+            "predictions": TensorInfo(dtype="int32", axes=("batch", "window")),
+            "logits": TensorInfo(dtype="float32", axes=("batch", "window", spec.encodec.codebook_size)),
+        }
+
+    def sample(spec: Spec, batch: int, length: int, rng: np.random.Generator) -> Arrays:
+        """Every row at another codebook, the last one greedy."""
+        codebooks = spec.encodec.codebooks
+        first = codebooks - 1 - np.arange(batch, dtype=np.int32) % (codebooks - spec.fine.codebooks_given)
+        temperature = np.full((batch, 1), 0.5, np.float32)
+        temperature[-1] = 0
+        return {
+            "codes": rng.integers(0, spec.encodec.codebook_size, (batch, codebooks, length), np.int32),
+            "codebook": first[:, None],
+            "temperature": temperature,
+            "uniforms": rng.random((batch, length), np.float32),
+        }
+
+    return StageGraph("fine", inputs, outputs, sample, lengths=(24, 65))
+
+
+def _codes(spec: Spec) -> Axes:
+    return {"codes": TensorInfo(dtype="int32", axes=("batch", spec.encodec.codebooks, "frames"))}
+
+
+def _audio(_: Spec) -> Axes:
+    return {"audio": TensorInfo(dtype="float32", axes=("batch", "samples"))}
+
+
+def _sample_codes(spec: Spec, batch: int, length: int, rng: np.random.Generator) -> Arrays:
+    return {"codes": rng.integers(0, spec.encodec.codebook_size, (batch, spec.encodec.codebooks, length), np.int32)}
+
+
+def _sample_frames(spec: Spec, batch: int, length: int, rng: np.random.Generator) -> Arrays:
+    return {"audio": _noise(batch, length * spec.encodec.samples_per_frame, rng)}
+
+
+def _sample_wave(_: Spec, batch: int, length: int, rng: np.random.Generator) -> Arrays:
+    return {"audio": _noise(batch, length, rng)}
+
+
+def _noise(batch: int, samples: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    return 0.3 * rng.standard_normal((batch, samples), np.float32)
+
+
+def _tokens(_: Spec) -> Axes:
+    return {"tokens": TensorInfo(dtype="int32", axes=("batch", "frames"))}
+
+
+GRAPHS: dict[Stage, StageGraph] = {
+    "semantic": _gpt_graph("semantic"),
+    "coarse": _gpt_graph("coarse"),
+    "fine": _fine_graph(),
+    "encodec_decode": StageGraph("encodec", _codes, _audio, _sample_codes, lengths=(9, 26), forward=Decode),
+    "encodec_encode": StageGraph("encodec", _audio, _codes, _sample_frames, lengths=(9, 26), forward=Encode),
+    "hubert": StageGraph("hubert", _audio, _tokens, _sample_wave, lengths=(3_000, 7_777)),
+}

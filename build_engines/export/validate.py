@@ -1,0 +1,130 @@
+"""An exported graph against the torch module it came from: two lengths × two batch sizes, before it may be kept.
+
+The tolerances stand here, beside the comparisons that use them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+import torch
+from torch import nn
+
+from bark_serving.engines import MODEL_FILE, Precision, Stage
+from bark_serving.spec import Spec
+from build_engines.errors import ExportError
+from build_engines.export.stages import GRAPHS, Arrays
+
+Floats = npt.NDArray[np.float32]
+
+BATCHES = (1, 3)
+FP32_ERROR = 1e-4  #: of floats, relative to the largest value of the reference
+INT8_COSINE = 0.999  #: of a row of logits
+AGREEMENT = 0.99  #: share of codes or tokens that must be equal; rounding moves one that lies on a boundary
+
+
+def validate(stage: Stage, *, module: nn.Module, spec: Spec, precision: Precision, folder: Path) -> None:
+    """Run the graph in `folder` beside `module`. Raises `ExportError` naming the first output that differs."""
+    graph = GRAPHS[stage]
+    session = open_session(folder)
+    rng = np.random.default_rng(0)
+    for length in graph.lengths:
+        for batch in BATCHES:
+            case = f"{stage} at batch {batch} and length {length}"
+            sample = graph.sample(spec, batch, length, rng)
+            expected, actual = run_module(stage, module, spec, sample), run_graph(session, sample)
+            _compare(case, _valid(sample, expected), _valid(sample, actual), precision)
+            if "past_key_0" in sample:
+                step = decode_step(sample, expected, rng)
+                expected = run_module(stage, module, spec, step)
+                # the graph goes on from its own cache, as it will when it serves
+                step |= {name.replace("present", "past"): actual[name] for name in actual if name != "logits"}
+                found = run_graph(session, step)
+                _compare(f"{case}, next step", _valid(step, expected), _valid(step, found), precision)
+            if stage == "fine":
+                _check_draw(case, sample, actual)
+
+
+def open_session(folder: Path) -> ort.InferenceSession:
+    """A session as a server opens it."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    return ort.InferenceSession(str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"])
+
+
+def run_graph(session: ort.InferenceSession, inputs: Arrays) -> Arrays:
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def run_module(stage: Stage, module: nn.Module, spec: Spec, inputs: Arrays) -> Arrays:
+    """The torch module on the same inputs, by the names of the graph."""
+    with torch.inference_mode():
+        outputs = module(*(torch.from_numpy(inputs[name]) for name in GRAPHS[stage].inputs(spec)))
+    tensors = outputs if isinstance(outputs, tuple) else (outputs,)
+    return {name: tensor.numpy() for name, tensor in zip(GRAPHS[stage].outputs(spec), tensors, strict=True)}
+
+
+def decode_step(prefill: Arrays, present: Arrays, rng: np.random.Generator) -> Arrays:
+    """The step after a prefill, each row at another length (row r goes back r positions, as if it had begun later)."""
+    batch, length, width = prefill["embeddings"].shape
+    at = (length - np.arange(batch)).astype(np.int32)
+    return {
+        "embeddings": rng.standard_normal((batch, 1, width), np.float32),
+        "positions": at[:, None].astype(np.int64),
+        "seqlens": at,
+        "total_length": np.array([length + 1], np.int32),
+        **{name.replace("present", "past"): array for name, array in present.items() if name != "logits"},
+    }
+
+
+def cosine(a: Floats, b: Floats) -> float:
+    """The least cosine between corresponding rows (last axis)."""
+    return float(((a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)).min())
+
+
+def _valid(inputs: Arrays, outputs: Arrays) -> Arrays:
+    """`outputs` with cache positions beyond each row's length zeroed: what lies there is never read."""
+    if "seqlens" not in inputs:
+        return outputs
+
+    def masked(cache: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        valid = np.arange(cache.shape[2]) <= inputs["seqlens"][:, None]  # [B, C]
+        return np.where(valid[:, None, :, None], cache, 0)
+
+    return {name: array if name == "logits" else masked(array) for name, array in outputs.items()}
+
+
+def _compare(case: str, expected: Arrays, actual: Arrays, precision: Precision) -> None:
+    for name, reference in expected.items():
+        found = actual[name]
+        if found.shape != reference.shape:
+            raise ExportError(f"{case}: {name} has shape {found.shape}, the network gives {reference.shape}.")
+        if reference.dtype != np.float32:
+            # what follows from quantized logits may differ; `_check_draw` looks at it
+            agreement = float((found == reference).mean())
+            if precision == "fp32" and agreement < AGREEMENT:
+                raise ExportError(f"{case}: {agreement:.1%} of {name} agree with the network, {AGREEMENT:.0%} must.")
+        elif precision == "fp32":
+            error = float(np.abs(found - reference).max() / max(1.0, float(np.abs(reference).max())))
+            if not error <= FP32_ERROR:
+                raise ExportError(f"{case}: {name} is off by {error:.1e} of its largest value, {FP32_ERROR} may be.")
+        elif name == "logits" and not (similarity := cosine(found, reference)) >= INT8_COSINE:
+            raise ExportError(f"{case}: int8 {name} have cosine {similarity:.5f} to fp32, {INT8_COSINE} must be.")
+
+
+def _check_draw(case: str, sample: Arrays, outputs: Arrays) -> None:
+    """The graph's draw against numpy's from the graph's own logits."""
+    logits: Any = outputs["logits"].astype(np.float64)
+    temperature = sample["temperature"][:, :, None]
+    scaled = logits / np.where(temperature > 0, temperature, 1)
+    weights = np.exp(scaled - scaled.max(-1, keepdims=True)).cumsum(-1)
+    drawn = (weights <= sample["uniforms"][..., None] * weights[..., -1:]).sum(-1)
+    expected = np.where(sample["temperature"] > 0, drawn, logits.argmax(-1))
+    agreement = float((expected == outputs["predictions"]).mean())
+    if agreement < AGREEMENT:
+        raise ExportError(f"{case}: {agreement:.1%} of predictions follow from the logits, {AGREEMENT:.0%} must.")
