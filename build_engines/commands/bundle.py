@@ -47,6 +47,77 @@ def tiny(
     console.print(f"[green]{bundle.spec.name}[/green] in {out}  (hash {bundle.hash[:12]})", soft_wrap=True)
 
 
-def import_checkpoint(source: Annotated[str, typer.Argument()], out: Out) -> None:
-    """Import a checkpoint."""
-    raise NotImplementedError
+def import_checkpoint(
+    source: Annotated[
+        str, typer.Argument(help="A folder, or OWNER/NAME of the Hugging Face hub (suno/bark, suno/bark-small).")
+    ],
+    out: Out,
+    name: Annotated[
+        str | None, typer.Option(help="The bundle's name. Default: bark-large, bark-small, or the source's.")
+    ] = None,
+    hubert: Annotated[
+        str | None, typer.Option(help="For voice cloning: hubert_base_ls960.pt, or facebook/hubert-base-ls960.")
+    ] = None,
+    hubert_head: Annotated[
+        str | None,
+        typer.Option(help="For voice cloning: the token head, quantifier_….pth or OWNER/NAME:FILE of the hub."),
+    ] = None,
+    hubert_layer: Annotated[int, typer.Option(help="The HuBERT layer that the token head reads.")] = 7,
+    encodec: Annotated[
+        str | None, typer.Option(help="For Suno's files: encodec_24khz-….th, or facebook/encodec_24khz.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="tokenizer.json, vocab.txt, or bert-base-multilingual-cased, if SOURCE has none.")
+    ] = None,
+    voices: Annotated[
+        str | None, typer.Option(help="A folder of speaker prompts (.npz). Default: those that SOURCE comes with.")
+    ] = None,
+    no_voices: Annotated[bool, typer.Option("--no-voices", help="Leave SOURCE's voices out.")] = False,
+    source_format: Annotated[
+        Literal["transformers", "suno"] | None,
+        typer.Option("--format", help="Which format to read where SOURCE holds both. Default: transformers."),
+    ] = None,
+    small: Annotated[bool, typer.Option("--small", help="Of Suno's files, text.pt rather than text_2.pt …")] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub SOURCE.")] = None,
+    force: Force = False,
+) -> None:
+    """Import a checkpoint into a bundle: safetensors, tokenizer, voices and every number in one folder.
+
+    Reads Suno's `.pt` files, the `transformers` format, Encodec's `.th`, HuBERT of fairseq or `transformers` and the
+    published token heads. Pickles are read without running anything in them. The hub's address follows `HF_ENDPOINT`.
+
+    Examples:
+
+    `bark-build import suno/bark-small build/bundles/small`
+
+    `bark-build import ~/.cache/suno/bark_v0 build/bundles/large --encodec encodec_24khz.th --tokenizer vocab.txt`
+    """
+    from build_engines.checkpoints.importer import STEPS, Request, import_bundle  # torch is slow to import
+
+    request = Request(
+        source=source,
+        name=name,
+        format=source_format,
+        small=small,
+        hubert=hubert,
+        hubert_head=hubert_head,
+        hubert_layer=hubert_layer,
+        encodec=encodec,
+        tokenizer=tokenizer,
+        voices=voices,
+        no_voices=no_voices,
+        revision=revision,
+    )
+    with errors_shown(), progress() as bar:
+        task = bar.add_task("starting", total=len(STEPS))
+
+        def step(label: str) -> None:
+            bar.update(task, description=label, completed=STEPS.index(label))
+
+        bundle = import_bundle(request, out, force=force, on_step=step)
+        bar.update(task, description="done", completed=len(STEPS))
+    console.print(f"[green]{bundle.spec.name}[/green] in {out}  (hash {bundle.hash[:12]})", soft_wrap=True)
+    if bundle.spec.hubert is None:
+        console.print(
+            "[yellow]Voice cloning will not be available:[/yellow] it needs --hubert and --hubert-head.", soft_wrap=True
+        )

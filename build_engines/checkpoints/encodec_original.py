@@ -1,0 +1,71 @@
+"""Encodec as its authors publish it: `encodec_24khz-d7cc33bc.th`, a state dict with weight norm.
+
+The file holds no numbers; sizes follow from the tensors' shapes, the sample rate from the file's name.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bark_serving.spec import EncodecSpec
+from build_engines.checkpoints.numbers import made
+from build_engines.checkpoints.pickles import load_pickle
+from build_engines.checkpoints.renaming import (
+    Part,
+    Table,
+    Tensors,
+    as_tensors,
+    fold_weight_norm,
+    rename,
+    shape_of,
+    stack,
+)
+
+TABLE: Table = (
+    ("{side}.model.{i}.conv.conv.{w}", "{side}.layers.{i}.conv.{w}"),
+    ("{side}.model.{i}.convtr.convtr.{w}", "{side}.layers.{i}.conv.{w}"),
+    ("{side}.model.{i}.block.{j}.conv.conv.{w}", "{side}.layers.{i}.block.{j}.conv.{w}"),
+    ("{side}.model.{i}.shortcut.conv.conv.{w}", "{side}.layers.{i}.shortcut.conv.{w}"),
+    ("{side}.model.{i}.lstm.{name}", "{side}.layers.{i}.lstm.{name}"),
+    ("quantizer.vq.layers.{i}._codebook.embed", "codebooks.{i}"),
+    ("quantizer.vq.layers.{i}._codebook.{name}", None),  # k-means statistics of its training
+)
+
+
+def read(path: Path, *, codebooks: int) -> Part[EncodecSpec]:
+    """Encodec with its first `codebooks` codebooks. Raises `CheckpointError`."""
+    source = str(path)
+    tensors = rename(as_tensors(load_pickle(path), source=source), TABLE, source=source)
+    tensors = fold_weight_norm(tensors, source=source)
+    tensors = stack(tensors, "codebooks", into="quantizer.codebooks", count=codebooks, source=source)
+    spec = made(EncodecSpec, source=source, codebooks=codebooks, **_sizes(tensors, path))
+    return Part(spec, tensors, source, (path,))
+
+
+def _sizes(tensors: Tensors, path: Path) -> dict[str, object]:
+    source = str(path)
+    first = shape_of(tensors, "encoder.layers.0.conv.weight", dimensions=3, source=source)  # [filters, 1, kernel]
+    # the decoder's convolutions are its first, one transposed one a ratio (kernel twice the ratio), and its last
+    layers = sorted(
+        int(match[1]) for name in tensors if (match := re.fullmatch(r"decoder\.layers\.(\d+)\.conv\.weight", name))
+    )
+    shapes = [shape_of(tensors, f"decoder.layers.{i}.conv.weight", dimensions=3, source=source) for i in layers]
+    block = shape_of(tensors, "encoder.layers.1.block.1.conv.weight", dimensions=3, source=source)
+    codes = shape_of(tensors, "quantizer.codebooks", dimensions=3, source=source)
+    residual = {name.split(".")[2] for name in tensors if re.match(r"encoder\.layers\.\d+\.block\.1\.", name)}
+    ratios = tuple(shape[2] // 2 for shape in shapes[1:-1])
+    rate = re.search(r"(\d+)khz", path.name.lower())
+    return {
+        **({"sample_rate": int(rate[1]) * 1000} if rate else {}),
+        "filters": first[0],
+        "kernel": first[2],
+        "last_kernel": shapes[-1][2],
+        "ratios": ratios,
+        "residual_kernel": block[2],
+        "residual_layers": len(residual) // max(1, len(ratios)),
+        "compress": first[0] // max(1, block[0]),
+        "codebook_size": codes[1],
+        "dimension": codes[2],
+        "lstm_layers": sum(bool(re.fullmatch(r"encoder\.layers\.\d+\.lstm\.weight_ih_l\d+", name)) for name in tensors),
+    }

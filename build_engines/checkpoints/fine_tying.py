@@ -1,0 +1,35 @@
+"""The fine network's tied weights: the head that predicts codebook k is codebook k's own embedding."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from build_engines.checkpoints.renaming import Tensors, stack
+from build_engines.errors import CheckpointError
+
+
+def tie(tensors: Tensors, *, codebooks: int, given: int, source: str) -> Tensors:
+    """From `embeddings.k` and `heads.k` make `token_embedding.weight` [codebooks, vocab, width].
+
+    Head k predicts codebook k + `given`. Files keep both, or either of them; where both are there they must be
+    equal, since our network has only the embedding. Raises `CheckpointError`.
+    """
+    merged = {name: tensor for name, tensor in tensors.items() if not name.startswith("heads.")}
+    for name, head in tensors.items():
+        match = re.fullmatch(r"heads\.(\d+)", name)
+        if not match:
+            continue
+        codebook = int(match[1]) + given
+        embedding = merged.setdefault(f"embeddings.{codebook}", head)
+        if embedding is not head and not torch.equal(embedding, head):
+            raise CheckpointError(
+                f"{source}: lm_heads.{match[1]} differs from the embedding of codebook {codebook}, expected the same "
+                "weights.",
+                remedy="The file is not a Bark fine model, or was trained without tied weights.",
+            )
+    extra = [name for name in merged if re.fullmatch(r"embeddings\.\d+", name) and int(name[11:]) >= codebooks]
+    if extra:
+        raise CheckpointError(f"{source}: {min(extra)} is one more than the {codebooks} codebooks expected.")
+    return stack(merged, "embeddings", into="token_embedding.weight", count=codebooks, source=source)

@@ -1,0 +1,120 @@
+"""A checkpoint in any of its formats → a bundle."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bark_serving.spec import Bundle, GptSpec, Source, Spec
+from build_engines.checkpoints import voices
+from build_engines.checkpoints.numbers import check_numbers, made
+from build_engines.checkpoints.readers import (
+    Format,
+    Read,
+    find_tokenizer,
+    layout,
+    read_hubert,
+    read_suno,
+    read_transformers,
+)
+from build_engines.checkpoints.sources import Place, locate
+from build_engines.checkpoints.tokenizers import check_tokenizer
+from build_engines.checkpoints.writer import BundleWriter, new_bundle, sha256
+from build_engines.errors import SourceError
+
+STEPS = ("locating", "reading", "semantic", "coarse", "fine", "encodec", "hubert", "voices", "checksums")
+
+#: layers, heads, width of all three transformers → the name by which Suno's release of that size is known
+_KNOWN_SIZES = {(24, 16, 1024): "bark-large", (12, 12, 768): "bark-small"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to import. Places are as users write them: a path, `OWNER/NAME` or `OWNER/NAME:FILE` of the hub."""
+
+    source: str
+    name: str | None = None
+    format: Format | None = None  #: None: transformers' if the source has it, else Suno's
+    small: bool = False  #: of Suno's files, the small ones where both are there
+    hubert: str | None = None
+    hubert_head: str | None = None
+    hubert_layer: int = 7
+    encodec: str | None = None  #: for Suno's files; transformers' format has its own
+    tokenizer: str | None = None
+    voices: str | None = None
+    no_voices: bool = False
+    revision: str | None = None
+
+
+def import_bundle(
+    request: Request, out: Path, *, force: bool = False, on_step: Callable[[str], None] = lambda step: None
+) -> Bundle:
+    """Import a checkpoint to `out`. Nothing is left there unless everything fits.
+
+    `on_step` is told each of `STEPS` before it starts. Raises `SourceError`, `CheckpointError` or `OutputError`.
+    """
+    if (request.hubert is None) != (request.hubert_head is None):
+        raise SourceError(
+            "HuBERT and its token head are needed together.", remedy="Give both --hubert and --hubert-head, or neither."
+        )
+    with new_bundle(out, force=force) as bundle:
+        on_step("locating")
+        place = locate(request.source, revision=request.revision)
+        names = place.names()
+        on_step("reading")
+        read = _read(request, place, names)
+        tokenizer, tokenizer_file = find_tokenizer(request.tokenizer, place, names, read)
+        spec = _spec(request, place, read)
+        check_numbers(spec, source=place.text)
+        check_tokenizer(tokenizer, spec=spec, source=tokenizer_file)
+        bundle.tokenizer(tokenizer.to_str())
+        for network, part in read.parts.items():
+            on_step(network)
+            bundle.network(network, part.tensors, spec=spec, source=part.source)
+        on_step("voices")
+        _write_voices(request, place, names, spec, bundle)
+        on_step("checksums")
+        labelled = sorted((label, path) for path, label in read.used.items())
+        sources = tuple(Source(file=label, sha256=sha256(path)) for label, path in labelled)
+        bundle.finish(spec.model_copy(update={"sources": sources}))
+    return Bundle(out)
+
+
+def _read(request: Request, place: Place, names: list[str]) -> Read:
+    if layout(place, names, wanted=request.format) == "transformers":
+        read = read_transformers(place, names)
+    else:
+        read = read_suno(place, names, small=request.small, encodec=request.encodec)
+    if request.hubert and request.hubert_head:
+        read_hubert(request.hubert, request.hubert_head, layer=request.hubert_layer, read=read)
+    return read
+
+
+def _spec(request: Request, place: Place, read: Read) -> Spec:
+    numbers: dict[str, object] = {"hubert": None, **{network: part.spec for network, part in read.parts.items()}}
+    gpts = {_size(read.parts[network].spec.gpt) for network in ("semantic", "coarse", "fine")}
+    known = _KNOWN_SIZES.get(gpts.pop()) if len(gpts) == 1 else None
+    name = request.name or known or re.sub(r"[^a-z0-9._-]+", "-", place.title.lower()).lstrip("._-") or "bark"
+    return made(Spec, source=place.text, name=name, sampling=read.sampling, **numbers)
+
+
+def _size(gpt: GptSpec) -> tuple[int, int, int]:
+    return gpt.layers, gpt.heads, gpt.width
+
+
+def _write_voices(request: Request, place: Place, names: list[str], spec: Spec, bundle: BundleWriter) -> None:
+    if request.no_voices:
+        return
+    if request.voices:
+        place = locate(request.voices)
+        names = place.names()
+    elif not any(name.startswith(tuple(f"{folder}/" for folder in voices.FOLDERS)) for name in names):
+        return
+    chosen = voices.choose(names)
+    if not chosen:
+        raise SourceError(f"{place.text} holds no voices.", remedy="Expected .npz files, or .npy files in threes.")
+    folder = place.fetch(file for files in chosen.values() for file in files)
+    for name, files in chosen.items():
+        voices.write_voice(bundle.voice(name), voices.read_voice(folder, files, spec=spec))

@@ -1,0 +1,90 @@
+"""The numbers of a checkpoint: reading them, and whether they fit together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from bark_serving.spec import Spec
+from build_engines.errors import CheckpointError
+
+Model = TypeVar("Model", bound=BaseModel)
+Names = Mapping[str, str]
+
+
+def made(model: type[Model], *, source: str, **numbers: object) -> Model:
+    """`model` from numbers of a file. Raises `CheckpointError` naming the number that does not do."""
+    try:
+        return model.model_validate(numbers)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or model.__name__
+        raise CheckpointError(f"{source}: {where}: {first['msg']}.") from error
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """A JSON object. Raises `CheckpointError`."""
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read as JSON ({error}).", remedy="Fetch it again.") from error
+    if not isinstance(tree, dict):
+        raise CheckpointError(f"{path} holds {type(tree).__name__}, expected a JSON object.")
+    return tree
+
+
+def section(tree: Mapping[str, object], key: str) -> dict[str, object]:
+    """The object under `key`, or an empty one."""
+    value = tree.get(key)
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def taken(tree: Mapping[str, object], names: Names) -> dict[str, object]:
+    """What `tree` says, under our names: {their name: our name}. Absent and null entries are left out."""
+    return {ours: tree[theirs] for theirs, ours in names.items() if tree.get(theirs) is not None}
+
+
+def demand(tree: Mapping[str, object], wanted: Mapping[str, object], *, source: str) -> None:
+    """Raise `CheckpointError` unless every entry of `wanted` that `tree` has is the same there.
+
+    Our networks implement the released architecture; a checkpoint with other switches would import and speak noise.
+    """
+    for key, value in wanted.items():
+        if key in tree and tree[key] != value:
+            raise CheckpointError(f"{source}: {key} is {tree[key]!r}; only {value!r} is supported.")
+
+
+def check_numbers(spec: Spec, *, source: str) -> None:
+    """Raise `CheckpointError` unless tokens lie in their vocabularies and contexts in their networks."""
+    semantic, coarse, fine, encodec = spec.semantic, spec.coarse, spec.fine, spec.encodec
+    last_code = coarse.offset + coarse.codebooks * encodec.codebook_size - 1
+    for what, value, limit in (
+        ("semantic.end_token", semantic.end_token, semantic.gpt.output_vocab - 1),
+        ("semantic.vocab", semantic.vocab, semantic.gpt.output_vocab),
+        ("semantic.text_pad", semantic.text_pad, semantic.gpt.input_vocab - 1),
+        ("semantic.infer_token", semantic.infer_token, semantic.gpt.input_vocab - 1),
+        # the last step's input stands at prefill + max_steps - 2
+        ("semantic prompt and steps", semantic.prefill + semantic.max_steps - 1, semantic.gpt.block_size),
+        ("coarse.semantic_pad", coarse.semantic_pad, coarse.gpt.input_vocab - 1),
+        ("coarse.infer_token", coarse.infer_token, coarse.gpt.input_vocab - 1),
+        ("coarse's last code", last_code, coarse.gpt.output_vocab - 1),
+        ("semantic.vocab, as coarse.offset,", semantic.vocab, coarse.offset),
+        (
+            "coarse prompt and window",
+            coarse.semantic_context + 1 + coarse.max_history + coarse.window,
+            coarse.gpt.block_size,
+        ),
+        ("fine.pad_token", fine.pad_token, fine.gpt.input_vocab - 1),
+        ("encodec.codebook_size", encodec.codebook_size, fine.gpt.output_vocab),
+        ("fine.window", fine.window, fine.gpt.block_size),
+        ("coarse.codebooks", coarse.codebooks, encodec.codebooks),
+    ):
+        if value > limit:
+            raise CheckpointError(
+                f"{source}: {what} is {value}, the limit is {limit}.",
+                remedy="The checkpoint's token numbers and sizes disagree; are its files from one model?",
+            )

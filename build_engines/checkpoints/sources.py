@@ -1,0 +1,107 @@
+"""Where checkpoints come from: a folder, a file, or a repository on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from build_engines.errors import SourceError
+
+#: `owner/name`, or a bare `name` of the hub's first models, and optionally `:file`.
+_REPOSITORY = re.compile(r"(?P<repo>[\w-][\w.-]*(?:/[\w-][\w.-]*)?)(?::(?P<file>[\w./ -]+))?")
+
+
+_FILE_SUFFIXES = (".pt", ".pth", ".th", ".json", ".txt")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Files by name, on disk or on the hub. `only` is the one file that was asked for, if one was."""
+
+    text: str  #: as the user wrote it
+    folder: Path | None  #: None: on the hub
+    repo: str = ""
+    revision: str | None = None
+    only: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The last part of its name."""
+        return self.repo.rsplit("/", 1)[-1] if self.folder is None else self.folder.absolute().name
+
+    def label(self, name: str) -> str:
+        """What the bundle's spec calls a file of this place: no paths of the machine that imported it."""
+        return f"{self.repo}/{name}" if self.folder is None else name
+
+    def names(self) -> list[str]:
+        """Relative names of the files there; the hub is asked, nothing is fetched. Raises `SourceError`."""
+        if self.only is not None:
+            return [self.only]
+        if self.folder is None:
+            return _hub_names(self)
+        return sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+
+    def fetch(self, names: Iterable[str]) -> Path:
+        """The folder in which these files are, fetched first if need be. Raises `SourceError`."""
+        return self.folder if self.folder is not None else _hub_fetch(self, list(names))
+
+
+def locate(text: str, *, revision: str | None = None) -> Place:
+    """The place a user's word means: a path if there is one, else a hub repository. Raises `SourceError`."""
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return Place(text, folder=path)
+    if path.is_file():
+        return Place(text, folder=path.parent, only=path.name)
+    match = _REPOSITORY.fullmatch(text)
+    looks_local = (
+        path.is_absolute() or text.startswith((".", "~")) or path.suffix in (".pt", ".pth", ".th", ".json", ".txt")
+    )
+    if not match or (looks_local and not match["file"]):
+        raise SourceError(
+            f"{text} is neither a file, nor a folder, nor a repository of the hub.",
+            remedy="Check the path, or write OWNER/NAME or OWNER/NAME:FILE for the hub.",
+        )
+    return Place(text, folder=None, repo=match["repo"], revision=revision, only=match["file"])
+
+
+def _hub_names(place: Place) -> list[str]:
+    from huggingface_hub import HfApi
+
+    with _hub_errors(place):
+        return sorted(HfApi().list_repo_files(place.repo, revision=place.revision))
+
+
+def _hub_fetch(place: Place, names: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    with _hub_errors(place):
+        folder = Path(snapshot_download(place.repo, revision=place.revision, allow_patterns=names))
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise SourceError(f"{place.repo} on the hub has no {missing[0]}.", remedy="Check its files on the hub's page.")
+    return folder
+
+
+@contextmanager
+def _hub_errors(place: Place) -> Iterator[None]:
+    """Turns whatever the hub's client raises into `SourceError`."""
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
+        at = f" at revision {place.revision}" if place.revision else ""
+        raise SourceError(
+            f"{place.repo}{at} is not on the hub, or not for you to read.",
+            remedy="Check the name; for a private or gated repository log in with `hf auth login`.",
+        ) from error
+    except (errors.HfHubHTTPError, OSError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SourceError(
+            f"{place.repo} could not be fetched from the hub ({reason}).",
+            remedy="Check the connection and HF_ENDPOINT, or give a folder with its files.",
+        ) from error

