@@ -15,12 +15,9 @@ from bark_serving.arrays import Array
 from bark_serving.errors import ServingError
 from bark_serving.spec import Bundle
 
-_CODES = {
-    "INVALID_ARGUMENT": pb_utils.TritonError.INVALID_ARG,
-    "UNAVAILABLE": pb_utils.TritonError.UNAVAILABLE,
-    "CANCELLED": pb_utils.TritonError.CANCELLED,
-    "INTERNAL": pb_utils.TritonError.INTERNAL,
-}
+#: Names of Triton's own codes where they differ from ours. Looked up when used: the stub fills `pb_utils` only after
+#: it has imported the model.
+_TRITON_CODES = {"INVALID_ARGUMENT": "INVALID_ARG"}
 
 
 class Parameters:
@@ -67,7 +64,8 @@ def failure(error: Exception) -> Any:
         if isinstance(error, ServingError)
         else ServingError(f"{type(error).__name__}; the server's log has more.")
     )
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(known), _CODES[known.code]))
+    code = getattr(pb_utils.TritonError, _TRITON_CODES.get(known.code, known.code))
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(known), code))
 
 
 def finish(sender: Any, answer: Any = None) -> None:
