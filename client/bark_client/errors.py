@@ -1,4 +1,3 @@
-# ruff: noqa: N818 - the names say what happened; each is caught as what it is, not as "an error"
 """What can go wrong, named for what the caller can do about it."""
 
 from __future__ import annotations

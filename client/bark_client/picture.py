@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +16,9 @@ from bark_client.speech import Speech
 SUFFIXES: Final = (".png", ".svg", ".pdf")
 _WINDOW: Final = 1024  # samples, 43 ms at 24 kHz: resolves the harmonics of a voice
 _COLUMNS: Final = 1600  # as many as the picture has pixels across; longer speech gets a longer hop
+_ROWS: Final = 512
 _FLOOR_DB: Final = -80.0
-_INK, _MUTED, _WAVE = "#1d2433", "#6b7488", "#3b528b"
+_INK, _MUTED, _WAVE = "#1d2433", "#6b7488", "#5b2a86"
 
 
 def check(path: str | os.PathLike[str]) -> None:
@@ -43,8 +45,10 @@ def draw(speech: Speech, path: str | os.PathLike[str]) -> Path:
     _draw_waveform(wave, speech)
     image = _draw_spectrogram(spectrum, speech)
     _draw_colour_bar(figure, image, spectrum)
-    for axes in (wave, spectrum):
+    for axes, ink in ((wave, _MUTED), (spectrum, "white")):
         _tidy(axes)
+        for start in speech.sentence_starts[1:]:
+            axes.axvline(start, color=ink, alpha=0.7, linewidth=0.8, linestyle=(0, (3, 3)))
     spectrum.set_xlim(0, speech.seconds)
     target = Path(path)
     figure.savefig(target)
@@ -75,8 +79,7 @@ def _draw_waveform(axes: Any, speech: Speech) -> None:
     limit = max(0.05, 1.08 * float(np.abs(speech.samples).max()))
     axes.set_ylim(-limit, limit)
     axes.set_ylabel("amplitude")
-    for start in speech.sentence_starts[1:]:
-        axes.axvline(start, color=_MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
+    axes.tick_params(axis="x", bottom=False)
     axes.set_title(_shortened(speech.text), loc="left", fontsize=11, color=_INK, pad=8, parse_math=False)
     axes.set_title(_caption(speech), loc="right", fontsize=8.5, color=_MUTED, pad=8)
 
@@ -84,17 +87,23 @@ def _draw_waveform(axes: Any, speech: Speech) -> None:
 def _draw_spectrogram(axes: Any, speech: Speech) -> Any:
     hop = max(_WINDOW // 8, speech.samples.size // _COLUMNS)
     decibels = spectrogram(speech.samples, hop=hop)
-    times = np.arange(decibels.shape[1]) * hop / speech.sample_rate
-    frequencies = np.linspace(0, speech.sample_rate / 2, decibels.shape[0])
-    image = axes.pcolormesh(
-        times, frequencies, decibels, cmap="magma", vmin=_FLOOR_DB, vmax=0, shading="gouraud", rasterized=True
+    top = speech.sample_rate / 2
+    # As the ear hears pitch, so that the low harmonics get their room: rows at equal steps in mel.
+    rows = _hertz(np.linspace(0, _mel(top), _ROWS)) / top * (decibels.shape[0] - 1)
+    low = np.minimum(rows.astype(int), decibels.shape[0] - 2)
+    part = (rows - low)[:, None]
+    image = axes.imshow(
+        (1 - part) * decibels[low] + part * decibels[low + 1],
+        cmap="magma",
+        vmin=_FLOOR_DB,
+        vmax=0,
+        origin="lower",
+        aspect="auto",
+        interpolation="bilinear",
+        extent=(0, decibels.shape[1] * hop / speech.sample_rate, 0, _mel(top)),
     )
-    axes.set_facecolor("black")
-    axes.set_yscale("function", functions=(_mel, _hertz))  # as the ear hears pitch: low harmonics get their room
-    axes.set_ylim(0, speech.sample_rate / 2)
-    ticks = [hertz for hertz in (0, 250, 500, 1000, 2000, 4000, 8000, 12000) if hertz <= speech.sample_rate / 2]
-    axes.set_yticks(ticks, [f"{hertz / 1000:g}" for hertz in ticks])
-    axes.minorticks_off()
+    ticks = [hertz for hertz in (0, 250, 500, 1000, 2000, 4000, 8000, 12000) if hertz <= top]
+    axes.set_yticks([_mel(hertz) for hertz in ticks], [f"{hertz / 1000:g}" for hertz in ticks])
     axes.set_ylabel("frequency (kHz)")
     axes.set_xlabel("time (s)")
     return image
@@ -127,10 +136,10 @@ def _shortened(text: str, *, length: int = 70) -> str:
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
-def _mel(hertz: NDArray[np.float64]) -> NDArray[np.float64]:
+def _mel(hertz: float) -> float:
     """O'Shaughnessy's mel scale."""
-    return np.asarray(2595.0 * np.log10(1.0 + np.maximum(hertz, 0.0) / 700.0))
+    return 2595.0 * math.log10(1.0 + hertz / 700.0)
 
 
 def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(700.0 * (10.0 ** (np.asarray(mel) / 2595.0) - 1.0))
+    return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))

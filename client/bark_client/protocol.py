@@ -123,7 +123,8 @@ def parse_answer(message: service_pb2.ModelStreamInferResponse, *, url: str) -> 
         return Answer(chunk=None, report={}, tokens=None, final=final)
     result = InferResult(response)
     try:
-        samples = np.array(result.as_numpy("audio"), dtype=np.float32).reshape(-1)
+        samples = np.asarray(result.as_numpy("audio"), dtype=np.float32).reshape(-1)
+        samples.setflags(write=False)
         report = json.loads(result.as_numpy("report").item())
         chunk = Chunk(
             samples=samples,

@@ -45,7 +45,7 @@ class Timings:
 class Chunk:
     """The next piece of audio: chunks are gap-free and in order."""
 
-    samples: NDArray[np.float32]  #: [n], -1..1, mono
+    samples: NDArray[np.float32]  #: [n], -1..1, mono, read-only
     sample_rate: int
     sentence: int  #: which sentence it belongs to, from 0
     sentences: int  #: how many the text has

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from bark_client.speech import Chunk, Speech, Timings, VoiceInfo
 
@@ -29,6 +30,7 @@ class SpeakingProgress:
             TextColumn("{task.fields[account]}", style="cyan"),
             TimeElapsedColumn(),
             console=console,
+            disable=not console.is_terminal,  # a log file wants no bar
             transient=True,
             expand=True,
         )
@@ -62,10 +64,9 @@ def account(*, seconds: float, audio_seconds: float) -> str:
     return f"{audio_seconds:.1f} s of audio{factor}"
 
 
-def timings_table(timings: Timings) -> Table:
+def timings_table(timings: Timings) -> Group:
     """Stage by stage; stages overlap, so their shares are of the work, not of the clock."""
-    table = Table(title="stage times", title_justify="left", title_style="bold", caption_justify="left")
-    table.add_column("stage")
+    table = Table("stage")
     for name in ("seconds", "share", "calls", "made", "a second"):
         table.add_column(name, justify="right")
     work = sum(stage.seconds for stage in timings.stages.values())
@@ -73,16 +74,13 @@ def timings_table(timings: Timings) -> Table:
         share = f"{100 * stage.seconds / work:.0f} %" if work else "–"
         rate = f"{stage.count / stage.seconds:,.0f}" if stage.seconds else "–"
         table.add_row(name, f"{stage.seconds:.3f}", share, str(stage.calls), f"{stage.count} {stage.unit}", rate)
-    table.caption = (
-        f"{account(seconds=timings.seconds, audio_seconds=timings.audio_seconds)}; "
-        f"{timings.seconds:.2f} s in all, first audio after {timings.first_audio_seconds:.2f} s"
-    )
-    return table
+    total = f"{timings.seconds:.2f} s in all, first audio after {timings.first_audio_seconds:.2f} s"
+    return Group(table, Text(f"{total}; {account(seconds=timings.seconds, audio_seconds=timings.audio_seconds)}"))
 
 
-def voices_table(voices: Sequence[VoiceInfo]) -> Table:
+def voices_table(voices: Sequence[VoiceInfo]) -> Group:
     """Name, language, length of each voice."""
-    table = Table(caption=f"{len(voices)} voice{'s' * (len(voices) != 1)}", caption_justify="left")
+    table = Table()
     table.add_column("voice", style="bold")
     table.add_column("language")
     table.add_column("semantic tokens", justify="right")
@@ -90,7 +88,7 @@ def voices_table(voices: Sequence[VoiceInfo]) -> Table:
     for voice in voices:
         language = _LANGUAGES.get(voice.language, voice.language)
         table.add_row(voice.name, language, str(voice.semantic_tokens), str(voice.frames))
-    return table
+    return Group(table, Text(f"{len(voices)} voice{'s' * (len(voices) != 1)}"))
 
 
 def summary(speech: Speech) -> str:

@@ -52,9 +52,10 @@ class Voice:
     def load(cls, path: str | os.PathLike[str]) -> Voice:
         """From an `.npz` file. Pickled contents are refused."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                if not isinstance(arrays, np.lib.npyio.NpzFile):
-                    raise InvalidRequest(f"voice {path}: not an .npz file")
+            arrays = np.load(path, allow_pickle=False)
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise InvalidRequest("it holds a single array")
+            with arrays:
                 return cls.from_arrays(arrays)
         except FileNotFoundError:
             raise InvalidRequest(f"voice {path}: no such file") from None

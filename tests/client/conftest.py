@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bark_client import AsyncBarkClient, BarkClient, Chunk, Health, Speech, VoiceInfo
+from tests.client.fake_triton import FakeTriton
+
+
+@pytest.fixture
+def triton() -> Iterator[FakeTriton]:
+    server = FakeTriton()
+    yield server
+    server.close()
+
+
+class AsyncDriver:
+    """AsyncBarkClient with the face of BarkClient, so that one test makes both keep the same promise."""
+
+    def __init__(self, url: str, **arguments: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._client = AsyncBarkClient(url, **arguments)
+
+    def speak(self, text: str, **options: Any) -> Speech:
+        return self._loop.run_until_complete(self._client.speak(text, **options))
+
+    def voices(self, **options: Any) -> list[VoiceInfo]:
+        return self._loop.run_until_complete(self._client.voices(**options))
+
+    def health(self, **options: Any) -> Health:
+        return self._loop.run_until_complete(self._client.health(**options))
+
+    def stream(self, text: str, **options: Any) -> AsyncStreamDriver:
+        return AsyncStreamDriver(self._client.stream(text, **options), self._loop)
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self._client.close())
+        self._loop.run_until_complete(asyncio.sleep(0))  # let gRPC's callbacks of the closed channel run
+        self._loop.close()
+
+
+class AsyncStreamDriver:
+    def __init__(self, stream: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._stream, self._loop = stream, loop
+
+    def __enter__(self) -> AsyncStreamDriver:
+        self._loop.run_until_complete(self._stream.__aenter__())
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self._loop.run_until_complete(self._stream.__aexit__(*exc))
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self
+
+    def __next__(self) -> Chunk:
+        try:
+            return self._loop.run_until_complete(anext(self._stream))
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@pytest.fixture(params=[BarkClient, AsyncDriver], ids=["sync", "async"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Make a client of either kind, closed after the test."""
+    with contextlib.ExitStack() as closing:
+
+        def make(url: str, **arguments: Any) -> Any:
+            client = request.param(url, **arguments)
+            closing.callback(client.close)
+            return client
+
+        yield make
+
+
+@pytest.fixture
+def client(connect: Callable[..., Any], triton: FakeTriton) -> Any:
+    return connect(triton.url)

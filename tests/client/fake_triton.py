@@ -1,0 +1,284 @@
+"""A gRPC server in this process that plays Triton with the models `bark` and `voices`, and misbehaves on demand."""
+
+from __future__ import annotations
+
+import json
+import queue
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import numpy as np
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor, triton_to_np_dtype
+
+SAMPLE_RATE = 24_000
+CHUNK = 2_400  # samples
+
+Answers = Iterator[service_pb2.ModelStreamInferResponse]
+Behaviour = Callable[["FakeTriton", dict[str, Any], grpc.ServicerContext], Answers]
+
+
+class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Each stream takes the next behaviour of `plan`; when it is empty they `speak`."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.plan: deque[Behaviour] = deque()
+        self.requests: list[dict[str, Any]] = []  # inputs of each stream, in order
+        self.metadata: list[dict[str, str]] = []
+        self.cancelled = threading.Semaphore(0)  # released when a stream ends before its behaviour does
+        self.release = threading.Event()  # lets hanging behaviours go
+        self.ready = True
+        self.voices = [voice_row("v2/en_speaker_6", "en"), voice_row("v2/de_speaker_1", "de"), voice_row("me", "en")]
+        self.voice_plan: deque[grpc.StatusCode] = deque()  # failures of the next calls for the list
+        self._server = grpc.server(ThreadPoolExecutor(16))
+        service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        self._server.start()
+
+    @property
+    def url(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        self.release.set()
+        self._server.stop(0).wait()
+
+    def ServerMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        return service_pb2.ServerMetadataResponse(name="triton", version="2.51.0")
+
+    def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ModelReadyResponse(ready=self.ready and request.name == "bark")
+
+    def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self.voice_plan:
+            context.abort(self.voice_plan.popleft(), "as planned")
+        assert request.model_name == "voices"
+        assert inputs_of(request) == {"command": b"list"}
+        response = service_pb2.ModelInferResponse(model_name="voices")
+        add_output(response, "voices", np.array(self.voices, dtype=np.object_))
+        return response
+
+    def ModelStreamInfer(self, requests: Any, context: Any) -> Answers:  # noqa: N802
+        request = next(requests)
+        assert request.model_name == "bark"
+        assert request.parameters["triton_enable_empty_final_response"].bool_param
+        self.metadata.append(dict(context.invocation_metadata()))
+        assert "triton_grpc_error" not in self.metadata[-1], "this header crashes the real server"
+        inputs = inputs_of(request)
+        self.requests.append(inputs)
+        behaviour = self.plan.popleft() if self.plan else speak
+        done = threading.Event()
+        if not context.add_callback(lambda: None if done.is_set() else self.cancelled.release()):
+            self.cancelled.release()
+        yield from behaviour(self, inputs, context)
+        done.set()
+
+
+def inputs_of(request: service_pb2.ModelInferRequest) -> dict[str, Any]:
+    """Tensors by name; one-element ones as scalars, with the shape and type that Triton would check."""
+    found: dict[str, Any] = {}
+    for tensor, data in zip(request.inputs, request.raw_input_contents, strict=True):
+        if tensor.datatype == "BYTES":
+            array = deserialize_bytes_tensor(data)
+        else:
+            array = np.frombuffer(data, dtype=triton_to_np_dtype(tensor.datatype))
+        array = array.reshape(tuple(tensor.shape))
+        found[tensor.name] = array[0] if array.shape == (1,) else array
+    return found
+
+
+def add_output(response: service_pb2.ModelInferResponse, name: str, array: np.ndarray) -> None:
+    kinds = {"f": "FP32", "i": "INT32", "O": "BYTES"}
+    response.outputs.add(name=name, datatype=kinds[array.dtype.kind], shape=array.shape)
+    is_bytes = array.dtype.kind == "O"
+    response.raw_output_contents.append(serialize_byte_tensor(array).item() if is_bytes else array.tobytes())
+
+
+def voice_row(name: str, language: str) -> bytes:
+    return json.dumps({"name": name, "language": language, "semantic_tokens": 300, "frames": 450}).encode()
+
+
+def chunk(sentence: int, sentences: int, **more: Any) -> service_pb2.ModelStreamInferResponse:
+    """An answer with audio: a tone whose loudness tells the sentence."""
+    tone = np.sin(np.arange(CHUNK) * 2 * np.pi * 220 / SAMPLE_RATE) * (sentence + 1) / (sentences + 1)
+    message = service_pb2.ModelStreamInferResponse()
+    message.infer_response.parameters["triton_final_response"].bool_param = False
+    report = {"sentence": sentence, "sentences": sentences, "last": False, **more.pop("report", {})}
+    add_output(message.infer_response, "audio", tone.astype(np.float32))
+    add_output(message.infer_response, "report", np.array([json.dumps(report).encode()], dtype=np.object_))
+    for name, array in more.items():
+        add_output(message.infer_response, name, array)
+    return message
+
+
+def last_chunk(inputs: dict[str, Any], sentence: int, sentences: int) -> service_pb2.ModelStreamInferResponse:
+    report = {
+        "last": True,
+        "sample_rate": SAMPLE_RATE,
+        "seed": int(inputs.get("seed", 4711)),
+        "text": inputs["text"].decode(),
+        "stages": {
+            "semantic": {"seconds": 1.5, "calls": 2, "tokens": 300},
+            "coarse": {"seconds": 4.0, "calls": 15, "tokens": 900},
+            "fine": {"seconds": 0.5, "calls": 2, "frames": 450},
+            "encodec_decode": {"seconds": 0.25, "calls": 3, "frames": 450},
+        },
+        "seconds": 6.0,
+        "first_audio_seconds": 2.5,
+        "audio_seconds": sentences * CHUNK / SAMPLE_RATE,
+        "warnings": ["sentence 1 was cut at 14 s [max_duration]"] if "max_duration" in inputs else [],
+    }
+    tokens = {}
+    if inputs.get("return_tokens"):
+        tokens = {
+            "semantic_tokens": np.arange(9, dtype=np.int32),
+            "coarse_tokens": np.full((2, 13), 7, dtype=np.int32),
+            "fine_tokens": np.full((8, 13), 7, dtype=np.int32),
+        }
+    return chunk(sentence, sentences, report=report, **tokens)
+
+
+def final() -> service_pb2.ModelStreamInferResponse:
+    message = service_pb2.ModelStreamInferResponse()
+    message.infer_response.parameters["triton_final_response"].bool_param = True
+    return message
+
+
+def speak(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+    """As it should be: one chunk for each full stop, then the end."""
+    sentences = max(1, inputs["text"].decode().count("."))
+    for sentence in range(sentences - 1):
+        yield chunk(sentence, sentences)
+    yield last_chunk(inputs, sentences - 1, sentences)
+    yield final()
+
+
+def say_error(text: str, *, after_chunks: int = 0) -> Behaviour:
+    """Reports an error on the stream, as Triton does: as text, followed by the end."""
+
+    def behave(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+        for sentence in range(after_chunks):
+            yield chunk(sentence, after_chunks + 1)
+        yield service_pb2.ModelStreamInferResponse(error_message=text)
+        yield final()
+
+    return behave
+
+
+def abort(code: grpc.StatusCode, *, after_chunks: int = 0) -> Behaviour:
+    """The call itself ends with a status."""
+
+    def behave(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+        for sentence in range(after_chunks):
+            yield chunk(sentence, after_chunks + 1)
+        context.abort(code, "as planned")
+
+    return behave
+
+
+def hang(*, after_chunks: int = 0) -> Behaviour:
+    """Goes silent, as a stream of a dead stub process does."""
+
+    def behave(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+        for sentence in range(after_chunks):
+            yield chunk(sentence, after_chunks + 1)
+        gone = threading.Event()
+        context.add_callback(gone.set)
+        while not (gone.is_set() or server.release.is_set()):
+            gone.wait(0.05)
+        if server.release.is_set() and not gone.is_set():
+            yield final()
+
+    return behave
+
+
+def end_early(*, after_chunks: int = 0, with_final: bool = True) -> Behaviour:
+    """Ends without the last chunk."""
+
+    def behave(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+        for sentence in range(after_chunks):
+            yield chunk(sentence, after_chunks + 1)
+        if with_final:
+            yield final()
+
+    return behave
+
+
+def speak_without_final(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+    """All the audio, then the connection breaks where Triton's closing message should be."""
+    yield last_chunk(inputs, 0, 1)
+    context.abort(grpc.StatusCode.UNAVAILABLE, "as planned")
+
+
+def hang_before_final(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+    """All the audio, then silence where Triton's closing message should be."""
+    yield last_chunk(inputs, 0, 1)
+    yield from hang()(server, inputs, context)
+
+
+def garble(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+    """An answer that isn't of the contract."""
+    message = service_pb2.ModelStreamInferResponse()
+    add_output(message.infer_response, "audio", np.zeros(4, dtype=np.float32))
+    add_output(message.infer_response, "report", np.array([b"{not json"], dtype=np.object_))
+    yield message
+    yield final()
+
+
+class Cable:
+    """A TCP connection to a server that can be cut, as a killed server or a pulled plug does."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target = target_port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._sockets: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def cut(self) -> None:
+        """Close everything at once, and for good."""
+        self._listener.close()
+        while not self._sockets.empty():
+            end = self._sockets.get()
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # its other end was first
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return  # cut
+            far = socket.create_connection(("127.0.0.1", self._target))
+            for end in (near, far):
+                self._sockets.put(end)
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+    except OSError:
+        return
+    finally:
+        for end in (source, sink):
+            end.close()
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

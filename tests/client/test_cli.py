@@ -1,0 +1,345 @@
+"""The command line, against the fake server."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+from typer.testing import CliRunner, Result
+
+import bark_client
+from bark_client.cli import app
+from bark_client.options import complete_voice
+from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, abort, free_port, hang, say_error
+
+import grpc  # isort: skip
+
+
+@pytest.fixture
+def bark(triton: FakeTriton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run `bark …` in an empty folder with BARK_URL set to the fake server."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BARK_URL", triton.url)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str, input: str | None = None) -> Result:  # noqa: A002
+        return CliRunner().invoke(app, list(arguments), input=input)
+
+    return run
+
+
+def read(path: str | Path) -> np.ndarray:
+    samples, rate = soundfile.read(path, dtype="float32")
+    assert rate == SAMPLE_RATE
+    return samples
+
+
+def test_say_writes_out_wav_and_says_so(bark: Any) -> None:
+    result = bark("say", "Hello", "there.", "And", "you.")
+    assert result.exit_code == 0, result.output
+    assert read("out.wav").size == 2 * CHUNK
+    assert "out.wav (name another with -o)" in result.stderr
+    assert "seed 4711" in result.stderr
+    assert result.stdout == ""
+
+
+def test_say_sends_every_option(bark: Any, triton: FakeTriton) -> None:
+    result = bark(
+        "say", "Hello.", "--voice", "me", "--seed", "5", "--semantic-temperature", "0", "--coarse-temperature", "0.5",
+        "--fine-temperature", "0.25", "--top-k", "50", "--top-p", "0.75", "--min-eos-p", "0.125", "--coarse-history",
+        "100", "--coarse-window", "40", "--max-duration", "12", "--one-piece", "--chain-sentences",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert triton.requests == [
+        {
+            "text": b"Hello.", "voice": b"me", "seed": 5, "semantic_temperature": 0, "coarse_temperature": 0.5,
+            "fine_temperature": 0.25, "top_k": 50, "top_p": 0.75, "min_eos_p": 0.125, "coarse_history": 100,
+            "coarse_window": 40, "max_duration": 12, "split_sentences": False, "chain_sentences": True,
+        }
+    ]  # fmt: skip
+    assert "warning: sentence 1 was cut at 14 s [max_duration]" in result.stderr
+
+
+def test_options_that_were_not_given_are_not_sent(bark: Any, triton: FakeTriton) -> None:
+    assert bark("say", "Hello.").exit_code == 0
+    assert triton.requests == [{"text": b"Hello."}]
+
+
+@pytest.mark.parametrize("arguments", [[], ["-"]])
+def test_say_reads_a_pipe(bark: Any, triton: FakeTriton, arguments: list[str]) -> None:
+    assert bark("say", *arguments, input="From a pipe.\n").exit_code == 0
+    assert triton.requests[0]["text"] == b"From a pipe.\n"
+
+
+def test_say_reads_a_file(bark: Any, triton: FakeTriton) -> None:
+    Path("story.txt").write_text("Es war einmal. Für immer.", encoding="utf-8")
+    assert bark("say", "--file", "story.txt", "-o", "story.flac").exit_code == 0
+    assert triton.requests[0]["text"].decode() == "Es war einmal. Für immer."
+    assert read("story.flac").size == 2 * CHUNK
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["say", ""], "text: empty"),
+        (["say", "x", "-o", "x.aac"], "the suffix must be one of .wav, .flac, .ogg, .mp3"),
+        (["say", "x", "-o", "no/such/x.wav"], "there is no folder no/such"),
+        (["say", "x", "--raw"], "--raw is for standard output"),
+        (["say", "x", "--picture", "x.bmp"], "the suffix must be one of .png"),
+        (["say", "x", "--save-voice", "x.wav"], "the suffix must be .npz"),
+        (["say", "x", "--voice", "gone.npz"], "gone.npz: no such file"),
+        (["say", "x", "--seed", "-1"], "seed: -1 is outside"),
+        (["say", "x", "--url", "http://h:1"], "url: expected host:port"),
+        (["say", "x", "--file", "binary.txt"], "not both"),
+        (["say", "--file", "binary.txt"], "not a UTF-8 text"),
+        (["say", "--file", "gone.txt"], "gone.txt"),
+        (["say", "x", "--top-k", "many"], "--top-k"),
+        (["sing"], "sing"),
+    ],
+)
+def test_mistakes_of_use_are_one_line_and_exit_2_before_any_work(
+    bark: Any, triton: FakeTriton, arguments: list[str], sentence: str
+) -> None:
+    Path("binary.txt").write_bytes(b"\xff\xfe\x00")
+    result = bark(*arguments)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+    assert "Traceback" not in result.output
+    assert triton.requests == []
+    assert not list(Path().glob("out*"))
+
+
+def test_a_refusal_of_the_server_exits_2_and_a_failure_1(bark: Any, triton: FakeTriton) -> None:
+    triton.plan.append(say_error("[INVALID_ARGUMENT] voice: no voice [bold]x[/bold] here; see `bark voices`"))
+    refused = bark("say", "Hello.", "--voice", "x")
+    assert refused.exit_code == 2
+    assert "error: voice: no voice [bold]x[/bold] here; see `bark voices`" in refused.stderr
+    triton.plan.append(abort(grpc.StatusCode.INTERNAL))
+    failed = bark("say", "Hello.")
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith("error: ")
+    assert not Path("out.wav").exists()
+
+
+def test_a_timeout_given_on_the_command_line_holds(bark: Any, triton: FakeTriton) -> None:
+    triton.plan.extend([hang(), hang()])
+    for option in ("--timeout", "--answer-timeout"):
+        start = time.monotonic()
+        result = bark("say", "Hello.", option, "0.3")
+        assert result.exit_code == 1
+        assert time.monotonic() - start < 3
+        assert triton.cancelled.acquire(timeout=3)
+
+
+def test_timings_prints_the_stage_table(bark: Any) -> None:
+    result = bark("say", "Hello.", "--timings")
+    assert result.exit_code == 0
+    rows = [line.split("│")[1:-1] for line in result.stderr.splitlines() if line.count("│") > 4]
+    cells = [[cell.strip() for cell in row] for row in rows]
+    assert ["coarse", "4.000", "64 %", "15", "900 tokens", "225"] in cells
+    assert ["encodec_decode", "0.250", "4 %", "3", "450 frames", "1,800"] in cells
+    assert "first audio after 2.50 s" in result.stderr
+
+
+def test_save_voice_keeps_the_generation(bark: Any, triton: FakeTriton) -> None:
+    assert bark("say", "Hello.", "--save-voice", "me.npz").exit_code == 0
+    assert bool(triton.requests[0]["return_tokens"]) is True
+    assert bark_client.Voice.load("me.npz").frames == 13
+    assert bark("say", "More.", "--voice", "me.npz").exit_code == 0
+    assert triton.requests[1]["coarse_prompt"].shape == (2, 13)
+
+
+def test_picture_draws_one(bark: Any) -> None:
+    pytest.importorskip("matplotlib")
+    result = bark("say", "Hello. You.", "--picture", "x.png")
+    assert result.exit_code == 0, result.output
+    assert Path("x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_missing_extra_shows_before_any_work(bark: Any, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    pictured, played = bark("say", "x", "--picture", "x.png"), bark("say", "x", "--play")
+    assert (pictured.exit_code, played.exit_code) == (1, 1)
+    assert "pip install 'bark-triton[demo]'" in pictured.stderr
+    assert "pip install 'bark-triton[play]'" in played.stderr
+    assert triton.requests == []
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_standard_output_gets_a_wav_and_nothing_else(bark: Any, stream: list[str]) -> None:
+    result = bark("say", "One. Two.", "-o", "-", *stream)
+    assert result.exit_code == 0
+    samples, rate = soundfile.read(io.BytesIO(result.stdout_bytes))
+    assert (samples.size, rate) == (2 * CHUNK, SAMPLE_RATE)
+    assert not Path("out.wav").exists()
+
+
+def test_raw_output_is_samples_only(bark: Any) -> None:
+    result = bark("say", "One. Two.", "-o", "-", "--raw", "--stream")
+    assert len(result.stdout_bytes) == 2 * 2 * CHUNK
+
+
+def test_a_streamed_file_keeps_what_came_before_a_failure(bark: Any, triton: FakeTriton) -> None:
+    triton.plan.append(abort(grpc.StatusCode.UNAVAILABLE, after_chunks=2))
+    result = bark("say", "One. Two. Three.", "--stream", "-o", "part.wav")
+    assert result.exit_code == 1
+    assert "after 0.2 s of audio" in result.stderr
+    assert read("part.wav").size == 2 * CHUNK
+
+
+class FakeSoundDevice(types.ModuleType):
+    """Records what is played, and how often it was handed over."""
+
+    class PortAudioError(Exception):
+        pass
+
+    def __init__(self) -> None:
+        super().__init__("sounddevice")
+        self.log: list[Any] = []
+        log = self.log
+
+        class OutputStream:
+            def __init__(self, **arguments: Any) -> None:
+                log.append(arguments)
+
+            def start(self) -> None:
+                log.append("start")
+
+            def write(self, samples: np.ndarray) -> None:
+                log.append(samples.shape)
+
+            def stop(self) -> None:
+                log.append("stop")
+
+            def close(self) -> None:
+                log.append("close")
+
+        self.OutputStream = OutputStream
+
+
+@pytest.mark.parametrize(("stream", "pieces"), [([], [2 * CHUNK]), (["--stream"], [CHUNK, CHUNK])])
+def test_play_plays_at_the_end_or_as_it_comes_and_leaves_no_file(
+    bark: Any, monkeypatch: pytest.MonkeyPatch, stream: list[str], pieces: list[int]
+) -> None:
+    device = FakeSoundDevice()
+    monkeypatch.setitem(sys.modules, "sounddevice", device)
+    result = bark("say", "One. Two.", "--play", *stream)
+    assert result.exit_code == 0, result.output
+    opened, *log = device.log
+    assert opened == {"samplerate": SAMPLE_RATE, "channels": 1, "dtype": "float32"}
+    assert log == ["start", *((size, 1) for size in pieces), "stop", "close"]
+    assert not Path("out.wav").exists()
+
+
+def test_voices_are_a_table_or_bare_names(bark: Any) -> None:
+    table = bark("voices", "--language", "en")
+    assert table.exit_code == 0
+    assert "v2/en_speaker_6" in table.stdout
+    assert "English" in table.stdout
+    assert "de_speaker" not in table.stdout
+    assert "2 voices" in table.stdout
+    assert bark("voices", "--names").stdout.split() == ["v2/en_speaker_6", "v2/de_speaker_1", "me"]
+    none = bark("voices", "-l", "xx")
+    assert (none.exit_code, none.stdout) == (0, "")
+    assert "no voices of language 'xx'" in none.stderr
+
+
+def test_health_is_told_by_words_and_exit_code(bark: Any, triton: FakeTriton) -> None:
+    assert "ready (triton 2.51.0)" in bark("health").stdout
+    assert "spoke a word in" in bark("health", "--deep").stdout
+    triton.ready = False
+    result = bark("health")
+    assert result.exit_code == 1
+    assert "'bark' is not ready" in result.stderr
+
+
+def test_names_of_voices_complete(triton: FakeTriton, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = types.SimpleNamespace(params={"url": triton.url})
+    assert complete_voice(context, "v2/en") == ["v2/en_speaker_6"]  # type: ignore[arg-type]
+    monkeypatch.setenv("BARK_URL", triton.url)
+    assert len(complete_voice(types.SimpleNamespace(params={}), "")) == 3  # type: ignore[arg-type]
+
+
+def test_completion_without_a_server_is_empty_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = time.monotonic()
+    for url in (f"127.0.0.1:{free_port()}", "nonsense"):
+        assert complete_voice(types.SimpleNamespace(params={"url": url}), "") == []  # type: ignore[arg-type]
+    assert time.monotonic() - start < 1.5
+
+
+def test_the_shell_gets_completions(triton: FakeTriton) -> None:
+    command = typer.main.get_command(app)
+    environment = {
+        "BARK_URL": triton.url,
+        "_BARK_COMPLETE": "complete_bash",
+        "COMP_WORDS": "bark say --voice v2",
+        "COMP_CWORD": "3",
+    }
+    result = CliRunner().invoke(app, [], prog_name="bark", env=environment)
+    assert result.output.split() == ["v2/en_speaker_6", "v2/de_speaker_1"]
+    assert command.name == "bark"
+
+
+def python_bark(*arguments: str, triton: FakeTriton, **more: Any) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "BARK_URL": triton.url, "PYTHONPATH": str(Path(bark_client.__file__).parents[1])}
+    return subprocess.Popen(
+        [sys.executable, "-m", "bark_client", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **more,
+    )
+
+
+def test_a_player_that_quits_early_ends_it_without_noise(triton: FakeTriton) -> None:
+    triton.plan.append(hang(after_chunks=1))
+    with python_bark("say", "Hello.", "-o", "-", "--stream", triton=triton) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.read(4) == b"RIFF"
+        process.stdout.close()
+        triton.release.set()  # the next answer is the end, without the last chunk
+        errors = process.stderr.read().decode()
+        process.wait(timeout=10)
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    assert "Exception ignored" not in errors
+
+
+def test_ctrl_c_stops_it_here_and_on_the_server(triton: FakeTriton, tmp_path: Path) -> None:
+    triton.plan.append(hang(after_chunks=1))
+    with python_bark("say", "Hello.", "--stream", "-o", str(tmp_path / "x.wav"), triton=triton) as process:
+        deadline = time.monotonic() + 10
+        while not (tmp_path / "x.wav").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)  # the other process gives no event
+        process.send_signal(2)
+        assert process.stderr is not None
+        errors = process.stderr.read().decode()
+        process.wait(timeout=10)
+    assert process.returncode == 130
+    assert "stopped" in errors
+    assert "Traceback" not in errors
+    assert triton.cancelled.acquire(timeout=5)
+
+
+def test_the_client_needs_nothing_of_the_server_or_the_builder() -> None:
+    code = (
+        "import sys, bark_client.cli, bark_client.picture; "
+        "bad = {'torch', 'onnxruntime', 'pydantic', 'matplotlib', 'sounddevice', 'bark_serving', 'build_engines'}; "
+        "sys.exit(f'imported {bad & set(sys.modules)}' if bad & set(sys.modules) else 0)"
+    )
+    root = Path(bark_client.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root)}, check=False)
+    assert done.returncode == 0
+    assert (Path(bark_client.__file__).parent / "py.typed").exists()

@@ -1,0 +1,378 @@
+"""What happens when it goes wrong: errors, timeouts, retries, cancellation, health."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from bark_client import (
+    AsyncBarkClient,
+    BarkClient,
+    BarkError,
+    InvalidRequest,
+    RequestCancelled,
+    RequestTimeout,
+    ServerError,
+    ServerUnavailable,
+)
+from bark_client.errors import error_from_status, error_from_text
+from tests.client.fake_triton import (
+    Cable,
+    FakeTriton,
+    abort,
+    end_early,
+    free_port,
+    hang,
+    hang_before_final,
+    say_error,
+    speak_without_final,
+)
+
+
+@pytest.fixture
+def cable(triton: FakeTriton) -> Iterator[Cable]:
+    cable = Cable(triton.port)
+    yield cable
+    cable.cut()
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "sentence"),
+    [
+        (
+            "[INVALID_ARGUMENT] top_k: -1 is below 1; give 1 or more",
+            InvalidRequest,
+            "top_k: -1 is below 1; give 1 or more",
+        ),
+        ("[INTERNAL] the fine stage failed", ServerError, "the fine stage failed"),
+        ("[CANCELLED] the server is stopping", RequestCancelled, "the server is stopping"),
+        ("[DEADLINE_EXCEEDED] a stage took too long", RequestTimeout, "a stage took too long"),
+        ("Failed to process, message: [INVALID_ARGUMENT] no such voice", InvalidRequest, "no such voice"),
+        ("unexpected inference input 'bogus'", ServerError, "unexpected inference input 'bogus'"),
+        ("[INVALID_ARGUMENT]", InvalidRequest, "invalid argument"),
+    ],
+)
+def test_the_code_in_a_servers_text_chooses_the_error(
+    client: Any, triton: FakeTriton, text: str, kind: type[BarkError], sentence: str
+) -> None:
+    triton.plan.append(say_error(text))
+    with pytest.raises(BarkError) as caught:
+        client.speak("Hello.")
+    assert type(caught.value) is kind
+    assert str(caught.value) == sentence
+    assert len(triton.requests) == 1, "none of these may be sent again"
+
+
+def test_triton_s_own_words_for_a_missing_model_mean_unavailable() -> None:
+    error = error_from_text("Request for unknown model: 'bark' is not found", url="h:1")
+    assert type(error) is ServerUnavailable
+    assert "h:1" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("UNAVAILABLE", ServerUnavailable),
+        ("DEADLINE_EXCEEDED", RequestTimeout),
+        ("CANCELLED", RequestCancelled),
+        ("INVALID_ARGUMENT", InvalidRequest),
+        ("INTERNAL", ServerError),
+        ("UNIMPLEMENTED", ServerError),
+    ],
+)
+def test_a_status_of_grpc_becomes_the_error_of_its_meaning(code: str, kind: type[BarkError]) -> None:
+    error = error_from_status(code, "details", url="h:1")
+    assert type(error) is kind
+    assert "h:1" in str(error) or kind is RequestCancelled
+
+
+def test_a_bad_request_does_not_spoil_the_client(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(say_error("[INVALID_ARGUMENT] no"))
+    with pytest.raises(InvalidRequest):
+        client.speak("Hello.")
+    assert client.speak("Hello.").seconds > 0
+
+
+def test_silence_before_any_audio_times_out_and_cancels_on_the_server(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(hang())
+    start = time.monotonic()
+    with pytest.raises(RequestTimeout, match=r"no answer for 0\.3 s \(before any audio\)"):
+        client.speak("Hello.", answer_timeout=0.3)
+    assert 0.25 < time.monotonic() - start < 2
+    assert triton.cancelled.acquire(timeout=3)
+    assert len(triton.requests) == 1
+
+
+def test_silence_in_mid_stream_times_out_and_cancels_on_the_server(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(hang(after_chunks=2))
+    with (
+        pytest.raises(RequestTimeout, match=r"no answer for 0\.3 s \(after 0\.2 s of audio\)"),
+        client.stream("Hello.", answer_timeout=0.3) as stream,
+    ):
+        for _ in stream:
+            pass
+    assert len(stream.chunks) == 2, "what has come stays at hand"
+    assert triton.cancelled.acquire(timeout=3)
+
+
+def test_the_whole_request_has_a_limit_of_its_own(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(hang(after_chunks=1))
+    start = time.monotonic()
+    with pytest.raises(RequestTimeout, match="timeout"):
+        client.speak("Hello.", timeout=0.4)
+    assert 0.3 < time.monotonic() - start < 2
+    assert triton.cancelled.acquire(timeout=3)
+
+
+def test_the_clients_limits_hold_where_a_request_names_none(connect: Callable[..., Any], triton: FakeTriton) -> None:
+    triton.plan.extend([hang(), hang()])
+    with pytest.raises(RequestTimeout):
+        connect(triton.url, timeout=0.3).speak("Hello.")
+    with pytest.raises(RequestTimeout):
+        connect(triton.url, answer_timeout=0.3).speak("Hello.")
+
+
+def test_leaving_a_stream_early_cancels_it_on_the_server(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(hang(after_chunks=1))
+    start = time.monotonic()
+    with client.stream("Hello.") as stream:
+        next(stream)
+    assert triton.cancelled.acquire(timeout=3)
+    assert time.monotonic() - start < 2
+
+
+def test_an_exception_of_the_caller_cancels_the_stream_and_passes_through(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(hang(after_chunks=1))
+    with pytest.raises(ZeroDivisionError), client.stream("Hello.") as stream:
+        next(stream)
+        _ = 1 / 0
+    assert triton.cancelled.acquire(timeout=3)
+
+
+def test_a_server_that_comes_up_late_is_waited_for(connect: Callable[..., Any]) -> None:
+    port = free_port()
+    late: list[FakeTriton] = []
+    starter = threading.Timer(0.5, lambda: late.append(FakeTriton(port)))
+    starter.start()
+    try:
+        assert connect(f"127.0.0.1:{port}", connect_timeout=10).speak("Hello.").seconds > 0
+        assert len(late[0].requests) == 1
+    finally:
+        starter.join()
+        late[0].close()
+
+
+def test_a_server_that_never_comes_up_is_given_up_in_time_with_the_remedy(connect: Callable[..., Any]) -> None:
+    start = time.monotonic()
+    with pytest.raises(ServerUnavailable, match="bark-serve up"):
+        connect(f"127.0.0.1:{free_port()}", connect_timeout=0.5).speak("Hello.")
+    assert 0.4 < time.monotonic() - start < 2
+
+
+def test_a_port_that_accepts_but_never_answers_is_given_up_in_time(connect: Callable[..., Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        start = time.monotonic()
+        with pytest.raises((ServerUnavailable, RequestTimeout)):
+            connect(f"127.0.0.1:{mute.getsockname()[1]}", connect_timeout=0.5).speak("Hello.")
+        assert time.monotonic() - start < 4
+
+
+def test_a_refused_request_is_sent_again_before_any_audio(client: Any, triton: FakeTriton) -> None:
+    triton.plan.extend([abort(grpc.StatusCode.UNAVAILABLE), say_error("[UNAVAILABLE] still loading")])
+    assert client.speak("Hello.", seed=5).seed == 5
+    assert len(triton.requests) == 3
+    assert triton.requests[0] == triton.requests[2]
+
+
+def test_nothing_is_sent_again_after_the_first_audio(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(abort(grpc.StatusCode.UNAVAILABLE, after_chunks=1))
+    with pytest.raises(ServerUnavailable, match=r"after 0\.1 s of audio"):
+        client.speak("Hello.")
+    assert len(triton.requests) == 1
+
+
+def test_a_fault_of_the_server_is_not_answered_by_trying_again(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(abort(grpc.StatusCode.INTERNAL))
+    with pytest.raises(ServerError, match="INTERNAL"):
+        client.speak("Hello.")
+    assert len(triton.requests) == 1
+
+
+def test_trying_again_ends_with_the_time_of_the_request(client: Any, triton: FakeTriton) -> None:
+    triton.plan.extend([abort(grpc.StatusCode.UNAVAILABLE)] * 100)
+    start = time.monotonic()
+    with pytest.raises((ServerUnavailable, RequestTimeout)):
+        client.speak("Hello.", timeout=0.5)
+    assert time.monotonic() - start < 2
+    assert 2 <= len(triton.requests) < 20, "attempts must thin out"
+
+
+def test_a_connection_cut_in_mid_stream_is_an_error_at_once(
+    connect: Callable[..., Any], triton: FakeTriton, cable: Cable
+) -> None:
+    triton.plan.append(hang(after_chunks=1))
+    start = time.monotonic()
+    with pytest.raises(ServerUnavailable, match="connection was lost"), connect(cable.url).stream("Hello.") as stream:
+        for _ in stream:
+            cable.cut()
+    assert time.monotonic() - start < 3
+    assert triton.cancelled.acquire(timeout=3)
+
+
+@pytest.mark.parametrize("with_final", [True, False])
+@pytest.mark.parametrize("after_chunks", [0, 1])
+def test_a_stream_that_ends_without_the_last_chunk_is_the_servers_fault(
+    client: Any, triton: FakeTriton, after_chunks: int, with_final: bool
+) -> None:
+    triton.plan.append(end_early(after_chunks=after_chunks, with_final=with_final))
+    with pytest.raises(ServerError, match="without the last of the audio"):
+        client.speak("Hello.")
+
+
+def test_speech_that_is_complete_stays_so_when_the_closing_message_is_lost(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(speak_without_final)
+    assert client.speak("Hello.", seed=2).seed == 2
+    assert len(triton.requests) == 1
+
+
+def test_a_closing_message_is_not_waited_for_as_long_as_audio(
+    client: Any, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bark_client.exchange._FINAL_GRACE", 0.2)
+    triton.plan.append(hang_before_final)
+    start = time.monotonic()
+    assert client.speak("Hello.", seed=2).seed == 2
+    assert time.monotonic() - start < 2
+    assert triton.cancelled.acquire(timeout=3)
+
+
+def test_a_server_that_cancels_is_told_from_a_caller_that_does(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(abort(grpc.StatusCode.CANCELLED))
+    with pytest.raises(RequestCancelled):
+        client.speak("Hello.")
+
+
+def test_the_list_of_voices_is_asked_for_again_when_the_server_was_unavailable(client: Any, triton: FakeTriton) -> None:
+    triton.voice_plan.extend([grpc.StatusCode.UNAVAILABLE] * 2)
+    assert len(client.voices()) == 3
+    triton.voice_plan.append(grpc.StatusCode.INTERNAL)
+    with pytest.raises(ServerError):
+        client.voices()
+
+
+def test_health_of_a_good_server(client: Any, triton: FakeTriton) -> None:
+    health = client.health()
+    assert health.ok
+    assert (health.live, health.ready, health.server, health.canary_seconds) == (True, True, "triton 2.51.0", None)
+    assert triton.requests == []
+
+
+def test_health_of_no_server_is_a_result_and_not_an_exception(connect: Callable[..., Any]) -> None:
+    health = connect(f"127.0.0.1:{free_port()}", connect_timeout=0.3).health()
+    assert (health.ok, health.live, health.ready) == (False, False, False)
+    assert "no server answers" in health.problem
+
+
+def test_health_tells_a_live_server_without_the_model(client: Any, triton: FakeTriton) -> None:
+    triton.ready = False
+    health = client.health(deep=True)
+    assert (health.ok, health.live, health.ready) == (False, True, False)
+    assert "'bark' is not ready" in health.problem
+
+
+def test_deep_health_speaks_a_word(client: Any, triton: FakeTriton) -> None:
+    health = client.health(deep=True)
+    assert health.ok
+    assert health.canary_seconds is not None
+    assert health.canary_seconds > 0
+    assert triton.requests[0]["max_duration"] < 1
+
+
+def test_deep_health_finds_a_ready_model_whose_process_is_dead(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(hang())
+    health = client.health(deep=True, timeout=0.4)
+    assert (health.ok, health.live, health.ready, health.canary_seconds) == (False, True, True, None)
+    assert "before any audio" in health.problem or "in time" in health.problem
+
+
+def test_closing_the_client_ends_a_stream_in_another_thread(triton: FakeTriton) -> None:
+    triton.plan.append(hang(after_chunks=1))
+    client = BarkClient(triton.url)
+    with client.stream("Hello.") as stream:
+        next(stream)
+        threading.Timer(0.2, client.close).start()
+        with pytest.raises(RequestCancelled):
+            next(stream)
+    assert triton.cancelled.acquire(timeout=3)
+
+
+def test_closing_the_client_ends_the_wait_for_a_server() -> None:
+    client = BarkClient(f"127.0.0.1:{free_port()}", connect_timeout=30)
+    threading.Timer(0.3, client.close).start()
+    start = time.monotonic()
+    with pytest.raises(RequestCancelled):
+        client.speak("Hello.")
+    assert time.monotonic() - start < 3
+
+
+def test_a_closed_client_says_so(triton: FakeTriton) -> None:
+    client = BarkClient(triton.url)
+    client.close()
+    with pytest.raises(RequestCancelled, match="closed"):
+        client.speak("Hello.")
+    with pytest.raises(RequestCancelled, match="closed"):
+        client.voices()
+
+    async def later() -> None:
+        closed = AsyncBarkClient(triton.url)
+        await closed.close()
+        with pytest.raises(RequestCancelled, match="closed"):
+            await closed.speak("Hello.")
+
+    asyncio.run(later())
+
+
+def test_async_requests_run_side_by_side_in_one_loop(triton: FakeTriton) -> None:
+    async def main() -> list[int]:
+        async with AsyncBarkClient(triton.url) as client:
+            return [speech.seed for speech in await asyncio.gather(*(client.speak("Hi.", seed=n) for n in range(16)))]
+
+    assert asyncio.run(main()) == list(range(16))
+
+
+def test_cancelling_an_asyncio_task_cancels_the_request_on_the_server(triton: FakeTriton) -> None:
+    triton.plan.append(hang(after_chunks=1))
+
+    async def main() -> None:
+        async with AsyncBarkClient(triton.url) as client:
+            task = asyncio.create_task(client.speak("Hello."))
+            while not triton.requests:
+                await asyncio.sleep(0.01)  # the server's thread has no event for this loop
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())
+    assert triton.cancelled.acquire(timeout=3)
+
+
+def test_closing_an_async_client_ends_its_streams(triton: FakeTriton) -> None:
+    triton.plan.append(hang(after_chunks=1))
+
+    async def main() -> None:
+        client = AsyncBarkClient(triton.url)
+        async with client.stream("Hello.") as stream:
+            await anext(stream)
+            asyncio.get_running_loop().call_later(0.2, lambda: asyncio.ensure_future(client.close()))
+            with pytest.raises(RequestCancelled):
+                await anext(stream)
+
+    asyncio.run(main())
+    assert triton.cancelled.acquire(timeout=3)

@@ -1,0 +1,195 @@
+"""What a speech can do once it is there: files, notebook, voice, picture."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import struct
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from bark_client import InvalidRequest, MissingExtra, Speech, StageTime, Timings, Voice, audio, picture
+
+RATE = 24_000
+
+
+def make_speech(*, seconds: float = 0.5, text: str = "Hello.") -> Speech:
+    times = np.arange(int(seconds * RATE)) / RATE
+    samples = (0.5 * np.sin(2 * np.pi * 440 * times)).astype(np.float32)
+    stages = {"semantic": StageTime(1.0, 2, 30, "tokens")}
+    return Speech(text, samples, RATE, 7, Timings(stages, 2.0, 1.0, seconds), sentence_starts=(0.0, seconds / 2))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "tolerance"), [(".wav", 1e-4), (".WAV", 1e-4), (".flac", 1e-4), (".ogg", 0.1), (".mp3", 0.1)]
+)
+def test_every_format_is_read_back_as_the_same_sound(tmp_path: Path, suffix: str, tolerance: float) -> None:
+    speech = make_speech()
+    path = speech.save(tmp_path / f"hello{suffix}")
+    samples, rate = soundfile.read(path, dtype="float32")
+    assert rate == RATE
+    assert abs(samples.size - speech.samples.size) <= 2400  # mp3 pads to its frames
+    middle = slice(4000, 8000)
+    spectrum = np.abs(np.fft.rfft(samples[middle] * np.hanning(4000)))
+    assert np.argmax(spectrum) * RATE / 4000 == pytest.approx(440, abs=6)
+    assert np.abs(samples[middle]).max() == pytest.approx(0.5, abs=max(tolerance, 0.001))
+
+
+def test_another_suffix_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"'x\.aac'.*\.wav, \.flac, \.ogg, \.mp3"):
+        make_speech().save(tmp_path / "x.aac")
+    with pytest.raises(InvalidRequest, match=r"\.wav"):
+        make_speech().save(tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_minutes_of_ogg_do_not_overflow_the_encoder(tmp_path: Path) -> None:
+    path = make_speech(seconds=240).save(tmp_path / "long.ogg")
+    assert soundfile.info(path).frames == 240 * RATE
+
+
+def test_too_loud_samples_are_clipped_and_not_wrapped(tmp_path: Path) -> None:
+    loud = Speech("x", np.array([2.0, -2.0, 0.5], dtype=np.float32), RATE, 0, Timings())
+    samples, _ = soundfile.read(loud.save(tmp_path / "x.wav"), dtype="float32")
+    np.testing.assert_allclose(samples, [1, -1, 0.5], atol=1e-4)
+    assert np.frombuffer(audio.pcm16(loud.samples), dtype="<i2").tolist() == [32767, -32767, 16384]
+
+
+def test_speech_without_a_sample_can_still_be_saved_and_shown(tmp_path: Path) -> None:
+    silent = Speech("x", np.zeros(0, dtype=np.float32), RATE, 0, Timings())
+    assert soundfile.info(silent.save(tmp_path / "x.wav")).frames == 0
+    assert "<audio" in silent._repr_html_()
+    assert np.isnan(silent.timings.real_time_factor)
+
+
+def test_a_notebook_shows_a_player_with_the_audio_in_it() -> None:
+    page = make_speech(text="<b>bold</b> & brave")._repr_html_()
+    assert "&lt;b&gt;bold&lt;/b&gt; &amp; brave" in page
+    found = re.search(r'<audio controls[^>]* src="data:audio/wav;base64,([^"]+)"', page)
+    assert found
+    with wave.open(io.BytesIO(base64.b64decode(found.group(1)))) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (RATE, 1, RATE // 2)
+
+
+def test_the_header_of_an_endless_wav_is_one_that_readers_accept() -> None:
+    data = audio.endless_wav_header(sample_rate=RATE) + audio.pcm16(np.full(100, 0.5, dtype=np.float32))
+    assert struct.unpack("<I", data[40:44]) == (0xFFFFFFFF,)
+    samples, rate = soundfile.read(io.BytesIO(data))
+    assert rate == RATE
+    np.testing.assert_allclose(samples, 0.5, atol=1e-4)
+
+
+def test_a_voice_comes_back_from_its_file_and_reads_as_suno_s(tmp_path: Path) -> None:
+    voice = Voice(np.arange(9), np.ones((2, 5), dtype=np.int64), np.full((8, 5), 3, dtype=np.uint16))
+    path = voice.save(tmp_path / "me.npz")
+    again = Voice.load(path)
+    assert again.frames == 5
+    with np.load(path, allow_pickle=False) as arrays:
+        assert set(arrays) == {"semantic_prompt", "coarse_prompt", "fine_prompt"}
+        for name in arrays:
+            np.testing.assert_array_equal(arrays[name], getattr(voice, name))
+            np.testing.assert_array_equal(arrays[name], getattr(again, name))
+    with pytest.raises(InvalidRequest, match=r"must be \.npz"):
+        voice.save(tmp_path / "me.wav")
+
+
+def test_a_voice_file_with_a_pickle_in_it_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "evil.npz"
+    np.savez(path, semantic_prompt=np.array([object()]), coarse_prompt=[[1]], fine_prompt=[[1]])
+    with pytest.raises(InvalidRequest, match=r"evil\.npz: not a readable \.npz"):
+        Voice.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 cut short"])
+def test_a_file_that_is_no_voice_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "odd.npz"
+    path.write_bytes(content)
+    with pytest.raises(InvalidRequest, match=r"odd\.npz"):
+        Voice.load(path)
+
+
+def test_a_bare_array_is_no_voice(tmp_path: Path) -> None:
+    path = tmp_path / "array.npz"
+    with path.open("wb") as file:
+        np.save(file, np.arange(3))
+    with pytest.raises(InvalidRequest, match=r"array\.npz"):
+        Voice.load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"semantic_prompt": np.zeros((2, 2), dtype=int)},
+            "semantic_prompt: expected a non-empty integer array of 1 dim",
+        ),
+        ({"semantic_prompt": []}, "semantic_prompt: expected a non-empty"),
+        ({"coarse_prompt": np.ones(4, dtype=int)}, "coarse_prompt: expected a non-empty integer array of 2 dimensions"),
+        ({"fine_prompt": np.ones((8, 5))}, "fine_prompt: expected a non-empty integer array.*float64"),
+        ({"fine_prompt": np.full((8, 5), -1)}, "fine_prompt: tokens must lie in"),
+        ({"fine_prompt": np.full((8, 5), 2**31)}, "fine_prompt: tokens must lie in"),
+    ],
+)
+def test_arrays_that_cannot_be_tokens_are_refused(change: dict[str, object], sentence: str) -> None:
+    good = {
+        "semantic_prompt": np.arange(9),
+        "coarse_prompt": np.ones((2, 5), dtype=int),
+        "fine_prompt": np.ones((8, 5), dtype=int),
+    }
+    with pytest.raises(InvalidRequest, match=sentence):
+        Voice.from_arrays({**good, **change})
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_a_picture_is_drawn(tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip("matplotlib")
+    path = picture.draw(make_speech(text="It costs $5 and $6: don't typeset me"), tmp_path / f"x{suffix}")
+    data = path.read_bytes()
+    if suffix == ".png":
+        assert data.startswith(b"\x89PNG")
+        width, height = struct.unpack(">II", data[16:24])
+        assert (width, height) == (1600, 800)
+    else:
+        assert "don't typeset me" in data.decode() or b"<svg" in data
+
+
+def test_pictures_of_silence_and_of_minutes_are_drawn_too(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    silence = Speech("", np.zeros(RATE, dtype=np.float32), RATE, 0, Timings())
+    assert picture.draw(silence, tmp_path / "silence.png").stat().st_size > 0
+    assert picture.draw(make_speech(seconds=90), tmp_path / "long.png").stat().st_size > 0
+    with pytest.raises(InvalidRequest, match="no audio"):
+        picture.draw(Speech("", np.zeros(0, dtype=np.float32), RATE, 0, Timings()), tmp_path / "none.png")
+
+
+def test_the_spectrogram_has_a_tone_at_its_frequency_and_0_db_at_its_peak() -> None:
+    decibels = picture.spectrogram(make_speech().samples, hop=256)
+    assert decibels.shape == (513, 1 + 12_000 // 256)
+    assert decibels.max() == pytest.approx(0, abs=1e-4)
+    assert decibels.min() >= -80
+    assert abs(int(np.argmax(decibels[:, 20])) * RATE / 1024 - 440) < RATE / 1024
+
+
+def test_the_envelope_keeps_every_peak() -> None:
+    samples = np.zeros(10_000, dtype=np.float32)
+    samples[[5, 7777]] = 0.9, -0.8
+    low, high = picture.envelope(samples, columns=100)
+    assert low.size == high.size == 100
+    assert (high.max(), low.min()) == (np.float32(0.9), np.float32(-0.8))
+
+
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'bark-triton\[demo\]'"):
+        picture.check("x.png")
+
+
+def test_a_picture_of_another_kind_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r"x\.bmp.*\.png, \.svg, \.pdf"):
+        picture.check("x.bmp")
