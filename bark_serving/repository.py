@@ -17,7 +17,15 @@ from typing import Any
 
 import jinja2
 
-from bark_serving.engines import STAGES, EngineStore, Precision, Profile, stage_precision
+from bark_serving.engines import (
+    STAGES,
+    EngineError,
+    EngineMissing,
+    EngineStore,
+    Precision,
+    Profile,
+    stage_precision,
+)
 from bark_serving.server.errors import RepositoryError
 from bark_serving.spec import Bundle
 
@@ -70,6 +78,7 @@ def render(
         "queue_delay": queue_delay,
     }
     models: dict[str, dict[str, Any]] = {}
+    missing: list[EngineError] = []
     for model in sorted(path.parent.name for path in source.glob(f"*/{TEMPLATE}")):
         if model in CLONING and opened.spec.hubert is None:
             continue
@@ -77,8 +86,19 @@ def render(
         for stage in STAGES:
             if stage == model:
                 chosen = stage_precision(stage, precision)
-                engine = store.find(opened, stage=stage, profile=profile, precision=chosen)
-                models[model] |= {"precision": chosen, "engine": engine.folder.absolute()}
+                try:
+                    engine = store.find(opened, stage=stage, profile=profile, precision=chosen)
+                except EngineError as error:
+                    missing.append(error)
+                else:
+                    models[model] |= {"precision": chosen, "engine": engine.folder.absolute()}
+    if len(missing) == 1:
+        raise missing[0]
+    if missing:
+        raise EngineMissing(
+            f"{len(missing)} engines are missing or do not fit. {missing[0].problem}",
+            remedy=f"Run `bark-build onnx --bundle {bundle} --precision {precision} --engines {engines}`.",
+        )
     return _write(models, source=source, output=output.absolute())
 
 

@@ -6,7 +6,8 @@ import re
 import time
 from pathlib import Path
 
-_ENTRY = re.compile(r"^\S+Z (?P<level>[IWEF]) \d+ \S+?:\d+\] ?(?P<text>.*)$")  # of --log-format=ISO8601
+#: An entry of --log-format=ISO8601, or of a stub, which knows the older format only.
+_ENTRY = re.compile(r"^(?:\S+Z (?P<level>[IWEF]) \d+|(?P<stub>[IWEF])\d{4} \S+ \d+) \S+?:\d+\] *(?P<text>.*)$")
 _LOADED = re.compile(r"successfully loaded '([^']+)'")
 _NOISE = re.compile(r"^[+|]|CudaDriverHelper|^\s*$")
 
@@ -43,7 +44,7 @@ def relevant_lines(log: Path, *, limit: int = 20) -> list[str]:
     lines: list[str] = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         entry = _ENTRY.match(line)
-        if entry and entry["level"] == "I":
+        if entry and "I" in (entry["level"], entry["stub"]):
             continue
         text = entry["text"].strip('"') if entry else line
         lines += [part for part in text.replace("\\n", "\n").splitlines() if not _NOISE.search(part)]

@@ -3,7 +3,7 @@
 On a laptop the binary comes from the ``nvidia-pytriton`` wheel, of which nothing is imported; in NVIDIA's containers it
 is on PATH. Facts of the wheel's server (2.51) that this module lives with: its Python backend looks for the stub of the
 right Python version beside itself, finds its libraries by the stub's real path (so link, never copy), and takes the
-first ``python3`` on PATH as the models' interpreter.
+first ``python3`` on PATH as the models' interpreter, which it runs isolated: PYTHONPATH is ignored.
 """
 
 from __future__ import annotations
@@ -118,25 +118,28 @@ def _stub(triton: Triton) -> Path:
 
 
 def backends(triton: Triton, *, folder: Path) -> Path:
-    """The folder for ``--backend-directory``; for the wheel's server, links assembled under `folder`."""
+    """The folder for ``--backend-directory``; for the wheel's server, links assembled under `folder`.
+
+    The Python backend's folder is on the models' path, so a link there lets them import this very package, installed or
+    not. (NVIDIA's containers must have it installed.)
+    """
     if not triton.wheel:
         return triton.root / "backends"
     python = folder / "python"
     shutil.rmtree(folder, ignore_errors=True)
     python.mkdir(parents=True)
     source = triton.root / "backends/python"
-    for path in (source / "libtriton_python.so", source / "triton_python_backend_utils.py", _stub(triton)):
+    package = Path(__file__).resolve().parents[1]
+    for path in (source / "libtriton_python.so", source / "triton_python_backend_utils.py", _stub(triton), package):
         (python / path.name).symlink_to(path)
     return folder
 
 
 def environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The server's environment: this interpreter first on PATH, its libpython found, this very package imported."""
+    """The server's environment: this interpreter first on PATH, its libpython found."""
     environment = dict(os.environ if base is None else base)
-    package_root = str(Path(__file__).resolve().parents[2])
     _prepend(environment, "PATH", str(Path(sys.executable).parent))
     _prepend(environment, "LD_LIBRARY_PATH", str(sysconfig.get_config_var("LIBDIR") or ""))
-    _prepend(environment, "PYTHONPATH", package_root)
     return environment
 
 

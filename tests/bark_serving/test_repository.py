@@ -1,0 +1,120 @@
+"""Rendering: what the templates are given, what is left out, and that a repository appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bark_serving.engines import EngineError, EngineStore, Manifest
+from bark_serving.repository import render
+from bark_serving.server import ServerError
+from bark_serving.spec import Bundle, Spec
+
+
+def bundle_in(folder: Path, *, hubert: bool = True) -> Bundle:
+    folder.mkdir()
+    spec = Spec(name="test") if hubert else Spec(name="test", hubert=None)
+    (folder / "spec.json").write_text(spec.model_dump_json())
+    return Bundle(folder)
+
+
+def templates_in(folder: Path, **texts: str) -> Path:
+    for model, text in texts.items():
+        (folder / model / "1/__pycache__").mkdir(parents=True)
+        (folder / model / "1/__pycache__/model.pyc").touch()
+        (folder / model / "config.pbtxt.j2").write_text(text)
+        (folder / model / "1/model.py").write_text(f"# {model}\n")
+    return folder
+
+
+def engine_in(root: Path, bundle: Bundle, *, stage: str, precision: str) -> Path:
+    """A folder that is an engine to the store, but for its graph."""
+    import onnxruntime
+
+    manifest = Manifest(
+        stage=stage,
+        profile="cpu",
+        precision=precision,
+        bundle=bundle.hash,
+        bundle_name=bundle.spec.name,
+        versions={"onnxruntime": onnxruntime.__version__},
+        builder="test",
+        inputs={},
+        outputs={},
+    )
+    return EngineStore(root).publish(manifest, lambda folder: (folder / "model.onnx").touch()).folder
+
+
+def test_a_template_gets_the_stage_s_own_engine_and_precision(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path / "bundle")
+    text = "{{ precision }} {{ engine }} {{ bundle }} {{ spec.encodec.codebooks }} {{ threads }} {{ max_batch }}"
+    templates = templates_in(tmp_path / "templates", coarse=text, encodec_decode=text)
+    coarse = engine_in(tmp_path / "engines", bundle, stage="coarse", precision="int8")
+    decode = engine_in(tmp_path / "engines", bundle, stage="encodec_decode", precision="fp32")
+    output = render(
+        bundle=bundle.folder,
+        engines=tmp_path / "engines",
+        output=tmp_path / "out",
+        templates=templates,
+        threads=3,
+        max_batch=5,
+    )
+    assert (output / "coarse/config.pbtxt").read_text() == f"int8 {coarse} {bundle.folder} 8 3 5"
+    assert (output / "encodec_decode/config.pbtxt").read_text() == f"fp32 {decode} {bundle.folder} 8 3 5"
+    assert (output / "coarse/1/model.py").read_text() == "# coarse\n"
+    assert sorted(path.name for path in output.rglob("*") if path.is_file()) == ["config.pbtxt"] * 2 + ["model.py"] * 2
+
+
+def test_models_that_only_make_voices_are_left_out_when_the_bundle_has_no_hubert(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path / "bundle", hubert=False)
+    templates = templates_in(tmp_path / "templates", bark="b", hubert="h", encodec_encode="e")
+    output = render(bundle=bundle.folder, engines=tmp_path / "engines", output=tmp_path / "out", templates=templates)
+    assert [path.name for path in output.iterdir()] == ["bark"]
+
+
+def test_paths_are_quoted_for_protobuf_not_for_html(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path / 'it\'s <"odd"> & été')
+    templates = templates_in(tmp_path / "templates", bark="{{ bundle | string | tojson }}")
+    output = render(bundle=bundle.folder, engines=tmp_path / "engines", output=tmp_path / "out", templates=templates)
+    text = (output / "bark/config.pbtxt").read_text()
+    assert json.loads(text) == str(bundle.folder)
+    assert "\\u" not in text
+
+
+def test_folders_of_voices_are_joined_and_must_exist(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path / "bundle")
+    templates = templates_in(tmp_path / "templates", voices="{{ voices }}")
+    arguments = {"bundle": bundle.folder, "engines": tmp_path, "output": tmp_path / "out", "templates": templates}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    output = render(voices=[tmp_path / "a", tmp_path / "b"], **arguments)  # type: ignore[arg-type]
+    assert (output / "voices/config.pbtxt").read_text() == f"{tmp_path / 'a'}:{tmp_path / 'b'}"
+    with pytest.raises(ServerError, match="c is not a folder of voices"):
+        render(voices=tmp_path / "c", **arguments)  # type: ignore[arg-type]
+
+
+def test_one_missing_engine_names_its_command_and_several_one_command_for_all(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path / "bundle")
+    templates = templates_in(tmp_path / "templates", fine="f", coarse="c")
+    arguments = {"bundle": bundle.folder, "engines": tmp_path / "engines", "templates": templates}
+    with pytest.raises(EngineError, match=r"2 engines.*bark-build onnx --bundle [^ ]+ --precision int8"):
+        render(output=tmp_path / "out", **arguments)  # type: ignore[arg-type]
+    engine_in(tmp_path / "engines", bundle, stage="fine", precision="int8")
+    with pytest.raises(EngineError, match=r"bark-build onnx .*--stage coarse"):
+        render(output=tmp_path / "out", **arguments)  # type: ignore[arg-type]
+
+
+def test_rendering_that_fails_leaves_the_old_repository_and_nothing_else(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path / "bundle")
+    place = tmp_path / "place"
+    arguments = {"bundle": bundle.folder, "engines": tmp_path / "engines", "output": place / "out"}
+    render(templates=templates_in(tmp_path / "good", bark="old"), **arguments)  # type: ignore[arg-type]
+    with pytest.raises(ServerError, match="'nonsense' is undefined"):
+        render(templates=templates_in(tmp_path / "bad", bark="{{ nonsense }}"), **arguments)  # type: ignore[arg-type]
+    assert (place / "out/bark/config.pbtxt").read_text() == "old"
+    assert [path.name for path in place.iterdir()] == ["out"]
+    render(templates=templates_in(tmp_path / "new", echo="new"), **arguments)  # type: ignore[arg-type]
+    assert [path.name for path in (place / "out").iterdir()] == ["echo"]
+    assert [path.name for path in place.iterdir()] == ["out"]
