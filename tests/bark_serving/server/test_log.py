@@ -12,8 +12,8 @@ LOG = r"""
 2026-11-22T14:41:17Z I 13792 model_lifecycle.cc:839] "successfully loaded 'echo'"
 I1122 14:41:17.366641 13799 pb_stub.cc:366]  Failed to initialize Python stub: RuntimeError: wrong engine
 a line that a model printed
-2026-11-22T14:41:17Z E 13792 backend_model.cc:692] "ERROR: RuntimeError: wrong engine\n\nAt:\n  /x/1/model.py(3): initialize\n"
-2026-11-22T14:41:17Z E 13792 backend_model.cc:692] "ERROR: RuntimeError: wrong engine\n\nAt:\n  /x/1/model.py(3): initialize\n"
+2026-11-22T14:41:17Z E 13792 backend_model.cc:692] "ERROR: wrong engine\n\nAt:\n  /x/1/model.py: initialize\n"
+2026-11-22T14:41:17Z E 13792 backend_model.cc:692] "ERROR: wrong engine\n\nAt:\n  /x/1/model.py: initialize\n"
 2026-11-22T14:41:17Z I 13792 server.cc:674]
 +-------+---------+
 | Model | Version |
@@ -31,9 +31,9 @@ def write(folder: Path, text: str = LOG) -> Path:
 def test_the_lines_that_explain_a_failure_are_errors_and_prints_each_once(tmp_path: Path) -> None:
     assert relevant_lines(write(tmp_path)) == [
         "a line that a model printed",
-        "ERROR: RuntimeError: wrong engine",
+        "ERROR: wrong engine",
         "At:",
-        "  /x/1/model.py(3): initialize",
+        "  /x/1/model.py: initialize",
         "error: creating server: Internal - failed to load all models",
     ]
 

@@ -1,0 +1,120 @@
+"""A real Triton with every model of the miniature bundle, for a whole session of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bark_serving.engines import STAGES, EngineStore, Precision, stage_precision
+from bark_serving.repository import render
+from bark_serving.server import Server, ServerSettings, running, state
+from bark_serving.server.process import SHARED_MEMORY, is_running
+from bark_serving.spec import Bundle
+from tests import oracle
+from tests.system.toy import free_ports
+
+#: Engines outlive the session: their key holds everything that decides them, the exporter's source too.
+ENGINES = Path(__file__).parents[2] / "build/test-engines"
+
+
+@dataclass(frozen=True)
+class RealServer:
+    """A running server and what it was made from."""
+
+    server: Server
+    bundle: Bundle
+    precision: Precision
+
+    @property
+    def url(self) -> str:
+        """``host:port`` of gRPC."""
+        return self.server.url
+
+    @property
+    def http_url(self) -> str:
+        return self.server.http_url
+
+    @property
+    def metrics_url(self) -> str:
+        return self.server.metrics_url
+
+    @property
+    def settings(self) -> ServerSettings:
+        return self.server.settings
+
+    @property
+    def log(self) -> Path:
+        return self.server.settings.log_path
+
+    @property
+    def repository(self) -> Path:
+        return self.server.settings.repository
+
+
+def build_engines_of(bundle: Bundle, *, precision: Precision) -> None:
+    """Build what the store does not have yet."""
+    from build_engines.export.build import make
+
+    for stage in STAGES:
+        make(bundle, stage=stage, precision=stage_precision(stage, precision), store=EngineStore(ENGINES))
+
+
+@contextmanager
+def real_server(bundle: Bundle, folder: Path, *, precision: Precision, **options: int) -> Iterator[RealServer]:
+    """Render, start, and on leaving assert that nothing of the server is left."""
+    build_engines_of(bundle, precision=precision)
+    repository = render(
+        bundle=bundle.folder,
+        engines=ENGINES,
+        output=folder / "repository",
+        precision=precision,
+        voices=oracle.prompts(),
+        **{"threads": 1, **options},  # type: ignore[arg-type]
+    )
+    settings = ServerSettings(name="test", repository=repository, folder=folder / "server", **free_ports())  # type: ignore[arg-type]
+    with running(settings) as server:
+        yield RealServer(server, bundle, precision)
+        processes = [server.process, *server.process.children(recursive=True)]
+    assert_gone(server, processes)
+
+
+def assert_gone(server: Server, processes: list[psutil.Process]) -> None:
+    """No process, no shared memory, no state file, and no inference cut off by the stop."""
+    assert not [process for process in processes if is_running(process)]
+    assert not list(SHARED_MEMORY.glob(f"{server.shm_prefix}*"))
+    assert state.read(server.settings.folder, name=server.settings.name) is None
+    assert server.settings.log_path.read_text().rstrip().endswith("bark-serve: stopped")
+
+
+@pytest.fixture(scope="session")
+def make_server(
+    tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Precision], RealServer]]:
+    """Start a server of the miniature bundle in a precision, or give the one that runs; stopped with the session."""
+    servers: dict[Precision, RealServer] = {}
+    with ExitStack() as stack:
+
+        def make(precision: Precision) -> RealServer:
+            if precision not in servers:
+                folder = tmp_path_factory.mktemp(f"server-{precision}")
+                servers[precision] = stack.enter_context(real_server(tiny_bundle, folder, precision=precision))
+            return servers[precision]
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def triton(make_server: Callable[[Precision], RealServer]) -> RealServer:
+    """The server in fp32, whose greedy tokens are the oracle's."""
+    return make_server("fp32")
+
+
+@pytest.fixture(scope="session")
+def triton_int8(make_server: Callable[[Precision], RealServer]) -> RealServer:
+    """The server as users run it by default."""
+    return make_server("int8")
