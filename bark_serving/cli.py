@@ -90,8 +90,9 @@ def _waiting() -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
 
     def settle() -> None:
         nonlocal spinning
-        spinning = False
-        progress.stop()
+        if spinning:
+            spinning = False
+            progress.stop()
 
     task = progress.add_task("Starting", total=None)
     if spinning:
@@ -99,7 +100,7 @@ def _waiting() -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
     try:
         yield report, settle
     finally:
-        progress.stop()
+        settle()
 
 
 @app.command("render")

@@ -17,12 +17,15 @@ import psutil
 import pytest
 import tritonclient.grpc as grpc
 
+from bark_serving.engines import STAGES
 from bark_serving.server import ServerError, ServerSettings, canary, detach, running, state
 from bark_serving.server.process import SHARED_MEMORY, StopRequest, find, is_running, launch
+from bark_serving.server.status import describe
 from bark_serving.server.stubs import running_stubs
 from bark_serving.server.triton import check_interpreter
 from bark_serving.server.triton import find as find_triton
 from tests.system import toy
+from tests.system.conftest import RealServer
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -301,3 +304,12 @@ def test_a_triton_that_ends_by_itself_ends_the_supervisor_and_is_logged(cli: Cli
     assert child.returncode == 1
     assert "ended by itself" in "".join(lines)
     assert_no_trace(description, processes)
+
+
+@pytest.mark.parametrize("fixture", ["triton", "triton_int8"])
+def test_every_model_of_a_bundle_is_ready_and_speaks(fixture: str, request: pytest.FixtureRequest) -> None:
+    server: RealServer = request.getfixturevalue(fixture)
+    found = describe(server.settings.folder, name=server.settings.name)
+    assert found is not None
+    assert found.models == dict.fromkeys((*STAGES, "bark", "voices"), True)
+    assert canary.speak(server.settings, timeout=30) > 0
