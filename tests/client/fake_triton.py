@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import socket
@@ -158,6 +159,14 @@ def speak(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
     yield final()
 
 
+def speak_in_pieces(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+    """Two sentences of two chunks each."""
+    for sentence in (0, 0, 1):
+        yield chunk(sentence, 2)
+    yield last_chunk(inputs, 1, 2)
+    yield final()
+
+
 def say_error(text: str, *, after_chunks: int = 0) -> Behaviour:
     """Reports an error on the stream, as Triton does: as text, followed by the end."""
 
@@ -248,11 +257,7 @@ class Cable:
         """Close everything at once, and for good."""
         self._listener.close()
         while not self._sockets.empty():
-            end = self._sockets.get()
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # its other end was first
+            _shut(self._sockets.get())
 
     def _accept(self) -> None:
         while True:
@@ -268,14 +273,17 @@ class Cable:
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):  # cut
         while data := source.recv(65536):
             sink.sendall(data)
-    except OSError:
-        return
-    finally:
-        for end in (source, sink):
-            end.close()
+    _shut(source)
+    _shut(sink)
+
+
+def _shut(end: socket.socket) -> None:
+    """End a connection at once. Closing wouldn't, as long as another thread waits on it."""
+    with contextlib.suppress(OSError):  # its other end was first
+        end.shutdown(socket.SHUT_RDWR)
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bark_client import BarkClient, InvalidRequest, ServerError, Voice
-from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, garble
+from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, garble, speak_in_pieces
 
 ARRAYS = {
     "semantic_prompt": np.arange(20),
@@ -121,6 +121,13 @@ def test_a_stream_gives_chunk_after_chunk_and_then_the_whole(client: Any) -> Non
         assert [(chunk.sentence, chunk.last) for chunk in stream] == [(1, True)]
     assert stream.speech.samples.size == 2 * CHUNK
     assert len(stream.chunks) == 2
+
+
+def test_sentences_of_several_chunks_start_where_their_first_does(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(speak_in_pieces)
+    speech = client.speak("One. Two.")
+    assert speech.samples.size == 4 * CHUNK
+    assert speech.sentence_starts == pytest.approx((0.0, 0.2))
 
 
 def test_chunks_cannot_be_changed_behind_the_back_of_the_whole(client: Any) -> None:
