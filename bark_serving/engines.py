@@ -210,7 +210,9 @@ class EngineStore:
                     }
                 )
                 (folder / MANIFEST_FILE).write_text(complete.model_dump_json(indent=2) + "\n")
-                folder.chmod(0o755)  # mkdtemp makes it private; a server may run as another user
+                folder.chmod(0o755)  # mkdtemp and some writers make theirs private; a server may be another user
+                for path in folder.iterdir():
+                    path.chmod(0o644)
                 folder.rename(final)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)

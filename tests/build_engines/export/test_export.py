@@ -1,0 +1,307 @@
+"""Exported graphs: equal to their networks, free in every axis, and safe to decode in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from bark_serving.engines import PRECISIONS, STAGES, Engine, EngineStore, Precision, Stage
+from bark_serving.spec import Bundle, GptSpec
+from build_engines.cli import app
+from build_engines.errors import BuildError, ExportError
+from build_engines.export import make
+from build_engines.export import validate as validation
+from build_engines.export.build import builder_version, manifest_of
+from build_engines.export.graph import to_onnx
+from build_engines.export.stages import GRAPHS
+from build_engines.networks import load
+from tests.bundles import random_bundle, small_spec
+
+ALL = [pytest.param(stage, precision, id=f"{stage} {precision}") for stage in STAGES for precision in PRECISIONS[stage]]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return random_bundle(tmp_path_factory.mktemp("bundle"), small_spec())
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> EngineStore:
+    return EngineStore(tmp_path_factory.mktemp("engines"))
+
+
+@pytest.mark.parametrize(("stage", "precision"), ALL)
+def test_every_stage_exports_with_the_declared_inputs_and_outputs(
+    bundle: Bundle, store: EngineStore, stage: Stage, precision: Precision
+) -> None:
+    engine = make(bundle, stage=stage, precision=precision, store=store)
+    session = validation.open_session(engine.folder)
+    for declared, found in (
+        (engine.manifest.inputs, session.get_inputs()),
+        (engine.manifest.outputs, session.get_outputs()),
+    ):
+        assert {name: list(info.axes) for name, info in declared.items()} == {x.name: list(x.shape) for x in found}
+    assert declared == GRAPHS[stage].outputs(bundle.spec)
+
+
+@pytest.mark.parametrize(("stage", "precision"), ALL)
+def test_a_graph_holds_no_trace_of_the_machine_that_made_it(
+    bundle: Bundle, store: EngineStore, stage: Stage, precision: Precision
+) -> None:
+    engine = make(bundle, stage=stage, precision=precision, store=store)
+    model = onnx.load(engine.model)
+    onnx.checker.check_model(model)
+    assert not model.metadata_props
+    assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+    content = engine.model.read_bytes()
+    assert b".py" not in content
+    assert str(Path(__file__).parents[3]).encode() not in content
+
+
+@pytest.mark.parametrize("stage", ["semantic", "coarse", "fine"])
+def test_int8_logits_stay_close_to_fp32(bundle: Bundle, store: EngineStore, stage: Stage) -> None:
+    sample = GRAPHS[stage].sample(bundle.spec, 2, 40, np.random.default_rng(5))
+    int8, fp32 = (
+        validation.run_graph(
+            validation.open_session(make(bundle, stage=stage, precision=p, store=store).folder), sample
+        )
+        for p in PRECISIONS[stage]
+    )
+    similarity = validation.cosine(int8["logits"], fp32["logits"])
+    assert 0.999 <= similarity < 1 - 1e-7, "equal to the last digit would mean that nothing was quantized"
+
+
+def test_int8_quantizes_all_linear_layers_of_a_gpt_and_only_those_of_fine(bundle: Bundle, store: EngineStore) -> None:
+    def counts(stage: Stage) -> tuple[int, int]:
+        graph = onnx.load(make(bundle, stage=stage, precision="int8", store=store).model).graph
+        operators = [node.op_type for node in graph.node]
+        return operators.count("MatMulNBits"), operators.count("MatMul") + operators.count("Gemm")
+
+    assert counts("coarse") == (4 * 2 + 1, 0)  # four a layer, and the head
+    assert counts("fine") == (4 * 2, 1)  # the head is gathered by codebook
+
+
+class Decoder:
+    """A GPT engine with one cache for `rows` rows, bound to past and present alike."""
+
+    def __init__(self, engine: Engine, gpt: GptSpec, *, rows: int, threads: int = 1) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        self.gpt = gpt
+        self.session = ort.InferenceSession(str(engine.model), options, providers=["CPUExecutionProvider"])
+        shape = (rows, gpt.heads, 96, gpt.head_width)
+        self.cache = {f"{k}_{i}": np.zeros(shape, np.float32) for i in range(gpt.layers) for k in ("key", "value")}
+
+    def run(self, embeddings: npt.NDArray[np.float32], start: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Rows 0 … of the cache go on at their `start`; embeddings [B, S, width]."""
+        batch, steps = embeddings.shape[:2]
+        positions = (np.array(start)[:, None] + np.arange(steps)).astype(np.int64)
+        logits = np.empty((batch, self.gpt.output_vocab), np.float32)
+        inputs = {
+            "embeddings": np.ascontiguousarray(embeddings),
+            "positions": positions,
+            "seqlens": positions[:, -1].astype(np.int32),
+            "total_length": np.array([positions.max() + 1], np.int32),
+        }
+        binding = self.session.io_binding()
+        bound: list[tuple[Any, str, npt.NDArray[Any]]] = [
+            *((binding.bind_input, name, array) for name, array in inputs.items()),
+            *((binding.bind_input, f"past_{name}", array[:batch]) for name, array in self.cache.items()),
+            *((binding.bind_output, f"present_{name}", array[:batch]) for name, array in self.cache.items()),
+            (binding.bind_output, "logits", logits),
+        ]
+        for bind, name, array in bound:
+            bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        self.session.run_with_iobinding(binding)
+        return logits
+
+
+LENGTHS = (60, 13, 33, 47)
+
+
+def decode_rows(engine: Engine, gpt: GptSpec, rows: Sequence[int], *, threads: int = 1) -> npt.NDArray[np.float32]:
+    """Prefill each row alone to its own length, then decode one step of all `rows` together."""
+    rng = np.random.default_rng(0)
+    embeddings = rng.standard_normal((len(LENGTHS), max(LENGTHS) + 1, gpt.width), np.float32)
+    together = Decoder(engine, gpt, rows=len(rows), threads=threads)
+    for place, row in enumerate(rows):
+        alone = Decoder(engine, gpt, rows=1, threads=threads)
+        alone.run(embeddings[row : row + 1, : LENGTHS[row]], [0])
+        for name, cache in alone.cache.items():
+            together.cache[name][place] = cache[0]
+    new = np.stack([embeddings[row, LENGTHS[row]] for row in rows])[:, None]
+    return together.run(new, [LENGTHS[row] for row in rows])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("rows", [[0, 1], [1, 2, 0], [3, 1, 0, 2], [2, 3, 2, 3, 1, 0, 3]])
+def test_rows_of_different_lengths_decode_bit_for_bit_as_alone(
+    bundle: Bundle, store: EngineStore, precision: Precision, rows: list[int]
+) -> None:
+    """What makes a request's tokens independent of the requests beside it."""
+    engine, gpt = make(bundle, stage="coarse", precision=precision, store=store), bundle.spec.coarse.gpt
+    together = decode_rows(engine, gpt, rows)
+    for place, row in enumerate(rows):
+        assert np.array_equal(together[place], decode_rows(engine, gpt, [row])[0])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_number_of_threads_does_not_change_logits(bundle: Bundle, store: EngineStore, precision: Precision) -> None:
+    engine, gpt = make(bundle, stage="coarse", precision=precision, store=store), bundle.spec.coarse.gpt
+    assert np.array_equal(decode_rows(engine, gpt, [0, 1], threads=1), decode_rows(engine, gpt, [0, 1], threads=2))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("chunk", [7, 20, 44])
+def test_one_rows_prefill_may_be_cut_into_chunks_bit_for_bit(
+    bundle: Bundle, store: EngineStore, precision: Precision, chunk: int
+) -> None:
+    engine, gpt = make(bundle, stage="coarse", precision=precision, store=store), bundle.spec.coarse.gpt
+    embeddings = np.random.default_rng(1).standard_normal((1, 62, gpt.width), np.float32)
+    whole, pieces = Decoder(engine, gpt, rows=1), Decoder(engine, gpt, rows=1)
+    expected = whole.run(embeddings, [0])
+    for start in range(0, 62, chunk):
+        logits = pieces.run(embeddings[:, start : start + chunk], [start])
+    assert np.array_equal(logits, expected)
+    assert all(np.array_equal(pieces.cache[name], cache) for name, cache in whole.cache.items())
+
+
+def test_decoding_token_by_token_gives_a_prefills_cache_up_to_rounding(bundle: Bundle, store: EngineStore) -> None:
+    """Attention of one position sums in another order than that of several."""
+    engine, gpt = make(bundle, stage="coarse", precision="fp32", store=store), bundle.spec.coarse.gpt
+    embeddings = np.random.default_rng(1).standard_normal((2, 40, gpt.width), np.float32)
+    whole, steps = Decoder(engine, gpt, rows=2), Decoder(engine, gpt, rows=2)
+    expected = whole.run(embeddings, [0, 0])
+    for at in range(40):
+        logits = steps.run(embeddings[:, at : at + 1], [at, at])
+    np.testing.assert_allclose(logits, expected, atol=1e-5 * float(np.abs(expected).max()))
+    for name, cache in whole.cache.items():
+        np.testing.assert_allclose(steps.cache[name], cache, atol=1e-5)
+
+
+def test_fine_predicts_the_same_alone_and_in_a_batch_of_mixed_codebooks(bundle: Bundle, store: EngineStore) -> None:
+    session = validation.open_session(make(bundle, stage="fine", precision="fp32", store=store).folder)
+    sample = GRAPHS["fine"].sample(bundle.spec, 4, 64, np.random.default_rng(2))
+    assert len(set(sample["codebook"].ravel())) == 4
+    together = validation.run_graph(session, sample)["predictions"]
+    for row in range(4):
+        alone = validation.run_graph(session, {name: array[row : row + 1] for name, array in sample.items()})
+        assert np.array_equal(alone["predictions"][0], together[row])
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 100])
+def test_short_and_long_audio_goes_through_the_codec(bundle: Bundle, store: EngineStore, frames: int) -> None:
+    module: Any = load("encodec", bundle)
+    decode, encode = (
+        validation.open_session(make(bundle, stage=stage, precision="fp32", store=store).folder)
+        for stage in ("encodec_decode", "encodec_encode")
+    )
+    codes = np.random.default_rng(3).integers(0, 1024, (2, 8, frames), np.int32)
+    with torch.inference_mode():
+        audio = module.decode(torch.from_numpy(codes)).numpy()
+        expected = module.encode(torch.from_numpy(audio)).numpy()
+    np.testing.assert_allclose(validation.run_graph(decode, {"codes": codes})["audio"], audio, atol=1e-4)
+    assert (validation.run_graph(encode, {"audio": audio})["codes"] == expected).mean() > 0.99
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_validation_refuses_a_graph_of_other_weights(
+    bundle: Bundle, store: EngineStore, tmp_path: Path, stage: Stage
+) -> None:
+    engine = make(bundle, stage=stage, precision="fp32", store=store)
+    other = random_bundle(tmp_path, small_spec(), networks=[GRAPHS[stage].network], seed=1)
+    module = GRAPHS[stage].forward(load(GRAPHS[stage].network, other))
+    with pytest.raises(ExportError, match=stage):
+        validation.validate(stage, module=module, spec=other.spec, precision="fp32", folder=engine.folder)
+
+
+def test_validation_refuses_int8_that_lost_too_much(
+    bundle: Bundle, store: EngineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make(bundle, stage="coarse", precision="int8", store=store)
+    monkeypatch.setattr(validation, "INT8_COSINE", 1 - 1e-9)
+    with pytest.raises(ExportError, match="int8 logits have cosine"):
+        validation.validate(
+            "coarse", module=load("coarse", bundle), spec=bundle.spec, precision="int8", folder=engine.folder
+        )
+
+
+def test_an_axis_that_came_out_fixed_is_refused() -> None:
+    class Baked(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.ones(2, 3)
+
+    info = GRAPHS["hubert"].inputs(small_spec())
+    with pytest.raises(ExportError, match="Axis 0 of tokens is declared as 'batch', and exported as 2"):
+        to_onnx(
+            Baked(),
+            sample={"audio": torch.zeros(2, 3)},
+            inputs=info,
+            outputs={"tokens": info["audio"]},
+        )
+
+
+def test_the_network_is_left_as_it_was(bundle: Bundle, store: EngineStore) -> None:
+    """The exporter swaps operators inside the module that validation then runs."""
+    from build_engines.export.operators import onnxruntime_operators
+
+    module: Any = load("hubert", bundle)
+    before = [module.encoder.layers[0].attention.attend, module.head.lstm]
+    with pytest.raises(RuntimeError), onnxruntime_operators(module):
+        assert module.head.lstm is not before[1]
+        raise RuntimeError
+    assert [module.encoder.layers[0].attention.attend, module.head.lstm] == before
+
+
+def test_a_precision_that_a_stage_lacks_is_refused(bundle: Bundle) -> None:
+    with pytest.raises(BuildError, match="hubert cannot be built in int8"):
+        manifest_of(bundle, stage="hubert", precision="int8")
+
+
+def test_the_builder_version_is_stable_within_one_source() -> None:
+    assert builder_version() == builder_version()
+    assert len(builder_version()) == 16
+
+
+def test_weights_above_the_limit_go_beside_the_graph(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("build_engines.export.graph.EXTERNAL_DATA_ABOVE", 1_000_000)
+    engine = make(bundle, stage="coarse", precision="fp32", store=EngineStore(tmp_path))
+    assert sorted(engine.manifest.files) == ["model.onnx", "model.onnx.data"]
+    engine.verify()
+
+
+def test_the_commands_build_list_verify_and_prune(bundle: Bundle, tmp_path: Path) -> None:
+    runner, engines = CliRunner(), str(tmp_path / "engines")
+    build = ["onnx", "--bundle", str(bundle.folder), "--engines", engines, "--stage", "coarse", "--precision", "fp32"]
+    assert "coarse fp32:" in runner.invoke(app, build).output
+    assert "was there" in runner.invoke(app, build).output
+    assert "coarse" in runner.invoke(app, ["list", "--engines", engines]).output
+    assert runner.invoke(app, ["verify", "--engines", engines]).exit_code == 0
+    [engine] = EngineStore(engines).list()
+    engine.model.write_bytes(b"")
+    broken = runner.invoke(app, ["verify", "--engines", engines])
+    assert broken.exit_code == 1
+    assert "has sha256" in broken.output
+    assert str(engine.folder) in runner.invoke(app, ["prune", "--engines", engines]).output
+    assert "has no engines" in runner.invoke(app, ["list", "--engines", engines]).output
+
+
+def test_an_unknown_stage_is_a_usage_error_and_a_missing_bundle_a_failure(tmp_path: Path) -> None:
+    unknown = CliRunner().invoke(app, ["onnx", "--stage", "vocoder"])
+    assert unknown.exit_code == 2
+    assert "not a stage" in unknown.output
+    missing = CliRunner().invoke(app, ["onnx", "--bundle", str(tmp_path)])
+    assert missing.exit_code == 1
+    assert "is not a bundle" in missing.output
+    assert "Traceback" not in missing.output
