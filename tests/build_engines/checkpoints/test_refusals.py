@@ -1,0 +1,271 @@
+"""Files that must not become a bundle: hostile, truncated, incomplete, or of another shape."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from build_engines.checkpoints.importer import Request, import_bundle
+from build_engines.checkpoints.pickles import Inert, find, load_pickle
+from build_engines.errors import BuildError, CheckpointError, SourceError
+from tests.build_engines.checkpoints import formats
+
+
+class Hostile:
+    """Unpickled by pickle, it runs a command that makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.fixture
+def suno(suno_folder: Path, vocabulary: Path, tmp_path: Path) -> Path:
+    """A copy of Suno's checkpoint to be damaged."""
+    folder = tmp_path / "suno"
+    shutil.copytree(suno_folder, folder)
+    (folder / "vocab.txt").symlink_to(vocabulary)
+    return folder
+
+
+@pytest.fixture
+def transformers(bark_folder: Path, tmp_path: Path) -> Path:
+    """A copy of transformers' checkpoint to be damaged."""
+    folder = tmp_path / "transformers"
+    shutil.copytree(bark_folder, folder)
+    return folder
+
+
+def refused(folder: Path, match: str) -> None:
+    """Importing `folder` fails with a message that matches, and leaves nothing behind."""
+    out = folder.parent / "out" / "bundle"
+    with pytest.raises(BuildError, match=match):
+        import_bundle(Request(str(folder)), out)
+    assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_a_pickle_that_runs_a_command_is_refused_and_runs_nothing(suno: Path, tmp_path: Path, zipped: bool) -> None:
+    checkpoint = torch.load(suno / "text_2.pt", weights_only=False)
+    torch.save(
+        {**checkpoint, "best_val_loss": Hostile(tmp_path / "run")},
+        suno / "text_2.pt",
+        _use_new_zipfile_serialization=zipped,
+    )
+    refused(suno, r"text_2\.pt names (posix|nt|os)\.system, which no checkpoint .* nothing was run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_bare_pickle_that_runs_a_command_is_refused_too(suno: Path, tmp_path: Path) -> None:
+    (suno / "encodec_24khz-test.th").write_bytes(pickle.dumps(Hostile(tmp_path / "run")))
+    refused(suno, r"encodec_24khz-test\.th ")
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_of_inert_packages_are_never_imported(tmp_path: Path) -> None:
+    """`numpy` may be named in Suno's files, but what it names there is not called."""
+    call = b"\x80\x02cnumpy.testing\nassert_equal\nK\x01K\x02\x86R."
+    archive = tmp_path / "file.pt"
+    torch.save({}, archive)
+    rewrite_pickle(archive, call)
+    loaded = load_pickle(archive, inert=("numpy",))
+    assert isinstance(loaded, Inert)
+    assert loaded.arguments == (1, 2)
+    with pytest.raises(CheckpointError, match=r"names numpy\.testing\.assert_equal"):
+        load_pickle(archive)
+
+
+def rewrite_pickle(path: Path, content: bytes) -> None:
+    """Replace the pickle in a file of torch.save."""
+    import zipfile
+
+    with zipfile.ZipFile(path) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in records.items():
+            archive.writestr(name, content if name.endswith("data.pkl") else data)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.001, 0.5, 0.999], ids=["nothing", "start", "half", "most"])
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_a_truncated_pickle_names_the_file(suno: Path, keep: float, zipped: bool) -> None:
+    path = suno / "coarse_2.pt"
+    checkpoint = torch.load(path, weights_only=False)
+    torch.save({**checkpoint, "best_val_loss": 1.0}, path, _use_new_zipfile_serialization=zipped)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    refused(suno, r"coarse_2\.pt is truncated or is not a file of torch\.save")
+
+
+def test_a_truncated_safetensors_file_names_the_file(transformers: Path) -> None:
+    path = transformers / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    refused(transformers, r"model\.safetensors is truncated or is not a safetensors file")
+
+
+def change(path: Path, action: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    """Apply `action` to the state dict of one of Suno's files."""
+    checkpoint = torch.load(path, weights_only=False)
+    action(checkpoint["model"])
+    torch.save(checkpoint, path)
+
+
+WTE = "transformer.wte.weight"
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        (
+            lambda state: state.pop("transformer.h.1.mlp.c_fc.weight"),
+            r"text_2\.pt: semantic lacks tensor layers\.1\.mlp\.up\.weight \[128, 32\]",
+        ),
+        (
+            lambda state: state.update({"transformer.h.0.attn.rotary": torch.zeros(3)}),
+            r"text_2\.pt: tensor transformer\.h\.0\.attn\.rotary \[3\] is not expected",
+        ),
+        (
+            lambda state: state.update({"transformer.h.2.ln_1.weight": torch.zeros(32)}),
+            r"text_2\.pt: semantic has tensor layers\.2\.attention_norm\.weight \[32\], which is not expected",
+        ),
+        (
+            lambda state: state.update({"lm_head.weight": torch.zeros(10_000, 32)}),
+            r"text_2\.pt: semantic tensor head\.weight has shape \[10000, 32\], expected \[10048, 32\]",
+        ),
+        (
+            lambda state: state["transformer.ln_f.weight"].__setitem__(3, float("nan")),
+            r"text_2\.pt: semantic tensor norm\.weight holds values that are not finite",
+        ),
+        (
+            lambda state: state.update({WTE: state[WTE].int()}),
+            r"text_2\.pt: semantic tensor token_embedding\.weight is torch\.int32, expected floats",
+        ),
+        (
+            lambda state: state.update({WTE: "weights"}),
+            r"text_2\.pt: transformer\.wte\.weight is str, expected a tensor",
+        ),
+    ],
+    ids=["missing", "unknown", "extra layer", "shape", "not finite", "integers", "no tensor"],
+)
+def test_a_wrong_tensor_is_named_with_what_was_expected(
+    suno: Path, action: Callable[[dict[str, torch.Tensor]], None], message: str
+) -> None:
+    change(suno / "text_2.pt", action)
+    refused(suno, message)
+
+
+def test_a_fine_model_with_untied_heads_is_refused(suno: Path) -> None:
+    change(suno / "fine_2.pt", lambda state: state.update({"lm_heads.3.weight": torch.zeros(1_056, 32)}))
+    refused(suno, r"fine_2\.pt: lm_heads\.3 differs from the embedding of codebook 4")
+
+
+def test_model_args_that_are_missing_or_senseless_are_named(suno: Path) -> None:
+    path = suno / "text_2.pt"
+    checkpoint = torch.load(path, weights_only=False)
+    for arguments, message in (
+        ({**checkpoint["model_args"], "n_head": "two"}, r"text_2\.pt: model_args\.n_head is 'two'"),
+        ({**checkpoint["model_args"], "n_head": 3}, r"text_2\.pt: model_args: .*32 is not a multiple of heads 3"),
+        (None, r"text_2\.pt has no model_args"),
+    ):
+        torch.save({**checkpoint, "model_args": arguments}, path)
+        refused(suno, message)
+
+
+def test_files_of_different_models_are_refused_by_their_numbers(suno: Path) -> None:
+    formats.save_suno(suno / "text_2.pt", input_vocab_size=20_000, output_vocab_size=10_048)
+    refused(suno, r"semantic\.text_pad is 129595, the limit is 19999")
+
+
+def test_a_state_dict_of_something_else_in_transformers_format_is_refused(transformers: Path) -> None:
+    tensors = load_file(transformers / "model.safetensors")
+    save_file({**tensors, "vocoder.weight": torch.zeros(2)}, transformers / "model.safetensors")
+    refused(transformers, r"model\.safetensors: tensor vocoder\.weight \[2\] is not expected")
+
+
+@pytest.mark.parametrize(
+    ("change_to", "message"),
+    [
+        ({"codec_config": {"use_causal_conv": False}}, r"use_causal_conv is False; only True is supported"),
+        ({"semantic_config": {"num_heads": 5}}, r"config\.json: semantic_config: .*not a multiple of heads 5"),
+        ({"coarse_acoustics_config": {"hidden_size": 64}}, r"coarse tensor .* has shape .*32.*, expected .*64"),
+        ({"fine_acoustics_config": {"n_codes_total": 9}}, r"embeddings 8 of 9 is missing"),
+    ],
+)
+def test_a_config_that_the_weights_or_we_do_not_fit_is_named(
+    transformers: Path, change_to: dict[str, dict[str, Any]], message: str
+) -> None:
+    path = transformers / "config.json"
+    config = json.loads(path.read_text())
+    for key, values in change_to.items():
+        config[key] |= values
+    path.write_text(json.dumps(config))
+    refused(transformers, message)
+
+
+def test_broken_json_names_the_file(transformers: Path) -> None:
+    (transformers / "generation_config.json").write_text('{"semantic_config": ')
+    refused(transformers, r"generation_config\.json cannot be read as JSON")
+
+
+def test_an_index_that_leads_out_of_the_folder_is_refused(transformers: Path) -> None:
+    (transformers / "model.safetensors").unlink()
+    (transformers / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../secret.safetensors"}}')
+    refused(transformers, r"the shard '\.\./secret\.safetensors' is not a plain file name")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([[0, 1024]] * 8), r"_fine_prompt\.npy holds 0\.\.1024, expected 0\.\.1023"),
+        (np.zeros((2, 5), np.int64), r"_fine_prompt\.npy is int64 \[2, 5\], expected whole numbers \[8, n\]"),
+        (np.zeros((8, 5), np.float32), r"_fine_prompt\.npy is float32 \[8, 5\], expected whole numbers \[8, n\]"),
+        (np.zeros((8, 0), np.int64), r"_fine_prompt\.npy is int64 \[8, 0\]"),
+        (np.array([None]), r"_fine_prompt\.npy is not an array"),
+    ],
+    ids=["range", "rows", "floats", "empty", "pickle"],
+)
+def test_a_broken_voice_is_named(transformers: Path, values: np.ndarray[Any, Any], message: str) -> None:
+    np.save(transformers / "speaker_embeddings" / "v2" / "en_speaker_6_fine_prompt.npy", values, allow_pickle=True)
+    refused(transformers, message)
+
+
+def test_a_voice_without_one_of_its_arrays_is_named(transformers: Path) -> None:
+    (transformers / "speaker_embeddings" / "v2" / "en_speaker_6_coarse_prompt.npy").unlink()
+    refused(transformers, r"en_speaker_6_coarse_prompt\.npy")
+
+
+def test_a_folder_without_a_checkpoint_says_what_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", r"holds no Bark checkpoint\. Expected config\.json .* text_2\.pt")
+    with pytest.raises(SourceError, match="neither a file, nor a folder, nor a repository"):
+        import_bundle(Request("./nowhere/at/all"), tmp_path / "bundle")
+
+
+def test_a_tokenizer_that_is_none_is_named(transformers: Path) -> None:
+    (transformers / "vocab.txt").unlink()
+    (transformers / "tokenizer.json").write_text("{}")
+    refused(transformers, r"tokenizer\.json is not a tokenizer of the tokenizers library")
+    (transformers / "tokenizer.json").unlink()
+    (transformers / "vocab.txt").write_text("a\nb\n")
+    refused(transformers, r"vocab\.txt: 2 lines without \[UNK\]")
+
+
+def test_a_setting_is_found_in_nested_inert_objects_and_loops() -> None:
+    inner = Inert("unused")
+    inner.__setstate__({"depth": {"rate": 16_000}})
+    tree: dict[str, Any] = {"args": None, "list": [inner]}
+    tree["self"] = tree
+    assert find(tree, "rate") == 16_000
+    assert find(tree, "width") is None
