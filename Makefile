@@ -20,7 +20,7 @@ TORCH := 2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 VENV_READY := $(VENV)/.ready-python
 TORCH_READY := $(VENV)/.ready-torch-$(TORCH)
 BUILD_READY := $(VENV)/.ready-build
