@@ -45,6 +45,7 @@ def say(
     save_voice: opt.SaveVoice = None,
     voice: opt.Voice = None,
     seed: opt.Seed = None,
+    language: opt.Language = None,
     semantic_temperature: opt.SemanticTemperature = None,
     coarse_temperature: opt.CoarseTemperature = None,
     fine_temperature: opt.FineTemperature = None,
@@ -66,6 +67,7 @@ def say(
     `bark say -f story.txt --stream -o - | ffplay -nodisp -autoexit -`
     """
     options = SpeakOptions(
+        language=language,
         semantic_temperature=semantic_temperature,
         coarse_temperature=coarse_temperature,
         fine_temperature=fine_temperature,

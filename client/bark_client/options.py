@@ -72,6 +72,9 @@ Voice: TypeAlias = Annotated[
 Seed: TypeAlias = Annotated[
     int | None, _sampling("--seed", text="Same seed and options, same speech. If not given: drawn, and reported.")
 ]
+Language: TypeAlias = Annotated[
+    str | None, _sampling("--language", "-l", text="Whose rules cut the text into sentences, like `en`; else guessed.")
+]
 SemanticTemperature: TypeAlias = Annotated[
     float | None, _sampling("--semantic-temperature", text="What is said and how: 0 is greedy, higher is livelier.")
 ]

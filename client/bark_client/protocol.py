@@ -30,6 +30,7 @@ MAX_SEED: Final = 2**64 - 1
 class SpeakOptions(TypedDict, total=False):
     """How to speak. What is left out, or None, isn't sent: the server's default rules."""
 
+    language: str | None  #: two letters, whose rules cut the text into sentences; else the voice's, or guessed
     semantic_temperature: float | None  #: 0 is greedy; about 0.7 is lively
     coarse_temperature: float | None
     fine_temperature: float | None
@@ -45,6 +46,7 @@ class SpeakOptions(TypedDict, total=False):
 
 
 _OPTION_TYPES: Final[dict[str, str]] = {
+    "language": "BYTES",
     "semantic_temperature": "FP32",
     "coarse_temperature": "FP32",
     "fine_temperature": "FP32",
@@ -134,7 +136,8 @@ def parse_answer(message: service_pb2.ModelStreamInferResponse, *, url: str) -> 
             last=bool(report["last"]),
         )
         arrays = {name: result.as_numpy(name.replace("_prompt", "_tokens")) for name in ARRAYS}
-        tokens = None if any(array is None for array in arrays.values()) else Voice.from_arrays(arrays)
+        spoken = all(array is not None and array.size for array in arrays.values())
+        tokens = Voice.from_arrays(arrays) if spoken else None
     except (AttributeError, TypeError, ValueError, KeyError, InvalidRequest) as error:
         raise ServerError(f"the server at {url} sent an answer that can't be read ({error!r})") from None
     return Answer(chunk=chunk, report=report, tokens=tokens, final=final)
@@ -146,8 +149,13 @@ def parse_timings(report: dict[str, Any]) -> Timings:
     for name, stage in report.get("stages", {}).items():
         unit = "frames" if "frames" in stage else "tokens"
         stages[name] = StageTime(float(stage["seconds"]), int(stage["calls"]), int(stage.get(unit, 0)), unit)
-    totals = {name: float(report.get(name, 0.0)) for name in ("seconds", "first_audio_seconds", "audio_seconds")}
-    return Timings(stages=stages, **totals)
+    first_audio = report.get("first_audio_seconds")
+    return Timings(
+        stages=stages,
+        seconds=float(report.get("seconds", 0.0)),
+        first_audio_seconds=None if first_audio is None else float(first_audio),
+        audio_seconds=float(report.get("audio_seconds", 0.0)),
+    )
 
 
 def _add(request: service_pb2.ModelInferRequest, name: str, datatype: str, value: Any) -> None:
@@ -181,6 +189,8 @@ def _seed(seed: Any) -> int:
 def _checked(name: str, datatype: str, value: Any) -> Any:
     """`value` if it can be an option of that type at all; its limits are the server's affair."""
     boolean = isinstance(value, bool | np.bool_)
+    if datatype == "BYTES" and not isinstance(value, str):
+        raise InvalidRequest(f"{name}: expected str, not {value!r}")
     if datatype == "BOOL" and not boolean:
         raise InvalidRequest(f"{name}: expected True or False, not {value!r}")
     if datatype == "INT32":

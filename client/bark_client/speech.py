@@ -32,7 +32,7 @@ class Timings:
 
     stages: dict[str, StageTime] = field(default_factory=dict)  #: by name, in order of the pipeline
     seconds: float = 0.0  #: the request as a whole
-    first_audio_seconds: float = 0.0  #: until the first chunk was ready
+    first_audio_seconds: float | None = None  #: until the first chunk was ready; None if there was no audio
     audio_seconds: float = 0.0  #: length of the audio
 
     @property
@@ -70,7 +70,7 @@ class Speech:
     timings: Timings
     sentence_starts: tuple[float, ...] = ()  #: seconds
     warnings: tuple[str, ...] = ()
-    tokens: Voice | None = None  #: the generation itself, where `return_tokens` asked for it
+    tokens: Voice | None = None  #: the generation itself, where `return_tokens` asked for it and something was spoken
 
     @property
     def seconds(self) -> float:
@@ -83,7 +83,9 @@ class Speech:
     def as_voice(self) -> Voice:
         """This generation as the voice of further ones. Needs `return_tokens=True` when it was asked for."""
         if self.tokens is None:
-            raise InvalidRequest("this speech came without its tokens: ask for it with return_tokens=True")
+            raise InvalidRequest(
+                "this speech came without tokens: nothing was spoken, or it wasn't asked for with return_tokens=True"
+            )
         return self.tokens
 
     def save(self, path: str | os.PathLike[str]) -> Path:

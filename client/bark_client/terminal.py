@@ -74,7 +74,10 @@ def timings_table(timings: Timings) -> Group:
         share = f"{100 * stage.seconds / work:.0f} %" if work else "–"
         rate = f"{stage.count / stage.seconds:,.0f}" if stage.seconds else "–"
         table.add_row(name, f"{stage.seconds:.3f}", share, str(stage.calls), f"{stage.count} {stage.unit}", rate)
-    total = f"{timings.seconds:.2f} s in all, first audio after {timings.first_audio_seconds:.2f} s"
+    first = timings.first_audio_seconds
+    total = f"{timings.seconds:.2f} s in all, " + (
+        f"first audio after {first:.2f} s" if first is not None else "no audio"
+    )
     return Group(table, Text(f"{total}; {account(seconds=timings.seconds, audio_seconds=timings.audio_seconds)}"))
 
 

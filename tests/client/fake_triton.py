@@ -167,6 +167,21 @@ def speak_in_pieces(server: FakeTriton, inputs: dict[str, Any], context: Any) ->
     yield final()
 
 
+def say_nothing(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+    """What the server answers when the semantic stage ends at once: no audio, no tokens, a warning."""
+    message = service_pb2.ModelStreamInferResponse()
+    report = {
+        "sentence": 0, "sentences": 1, "last": True, "sample_rate": SAMPLE_RATE, "seed": 1, "text": "", "stages": {},
+        "seconds": 0.5, "first_audio_seconds": None, "audio_seconds": 0.0, "warnings": ["it ended before it began"],
+    }  # fmt: skip
+    add_output(message.infer_response, "audio", np.zeros(0, dtype=np.float32))
+    add_output(message.infer_response, "report", np.array([json.dumps(report).encode()], dtype=np.object_))
+    for name, shape in (("semantic_tokens", (0,)), ("coarse_tokens", (2, 0)), ("fine_tokens", (8, 0))):
+        add_output(message.infer_response, name, np.zeros(shape, dtype=np.int32))
+    yield message
+    yield final()
+
+
 def say_error(text: str, *, after_chunks: int = 0) -> Behaviour:
     """Reports an error on the stream, as Triton does: as text, followed by the end."""
 

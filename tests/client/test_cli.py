@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 import bark_client
 from bark_client.cli import app
 from bark_client.options import complete_voice
-from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, abort, free_port, hang, say_error
+from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, abort, free_port, hang, say_error, say_nothing
 
 import grpc  # isort: skip
 
@@ -58,13 +58,15 @@ def test_say_sends_every_option(bark: Any, triton: FakeTriton) -> None:
         "say", "Hello.", "--voice", "me", "--seed", "5", "--semantic-temperature", "0", "--coarse-temperature", "0.5",
         "--fine-temperature", "0.25", "--top-k", "50", "--top-p", "0.75", "--min-eos-p", "0.125", "--coarse-history",
         "100", "--coarse-window", "40", "--max-duration", "12", "--one-piece", "--chain-sentences",
+        "-l", "en",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert triton.requests == [
         {
             "text": b"Hello.", "voice": b"me", "seed": 5, "semantic_temperature": 0, "coarse_temperature": 0.5,
             "fine_temperature": 0.25, "top_k": 50, "top_p": 0.75, "min_eos_p": 0.125, "coarse_history": 100,
-            "coarse_window": 40, "max_duration": 12, "split_sentences": False, "chain_sentences": True,
+            "coarse_window": 40, "max_duration": 12, "language": b"en", "split_sentences": False,
+            "chain_sentences": True,
         }
     ]  # fmt: skip
     assert "warning: sentence 1 was cut at 14 s [max_duration]" in result.stderr
@@ -149,6 +151,17 @@ def test_timings_prints_the_stage_table(bark: Any) -> None:
     assert ["coarse", "4.000", "64 %", "15", "900 tokens", "225"] in cells
     assert ["encodec_decode", "0.250", "4 %", "3", "450 frames", "1,800"] in cells
     assert "first audio after 2.50 s" in result.stderr
+
+
+def test_a_request_that_spoke_nothing_is_told_and_writes_an_empty_file(bark: Any, triton: FakeTriton) -> None:
+    triton.plan.extend([say_nothing, say_nothing])
+    result = bark("say", "Hm.", "--timings")
+    assert result.exit_code == 0, result.output
+    assert "warning: it ended before it began" in result.stderr
+    assert "no audio" in result.stderr
+    assert read("out.wav").size == 0
+    assert bark("say", "Hm.", "--stream", "-o", "s.wav").exit_code == 0
+    assert read("s.wav").size == 0
 
 
 def test_save_voice_keeps_the_generation(bark: Any, triton: FakeTriton) -> None:

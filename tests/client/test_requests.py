@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bark_client import BarkClient, InvalidRequest, ServerError, Voice
-from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, garble, speak_in_pieces
+from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, garble, say_nothing, speak_in_pieces
 
 ARRAYS = {
     "semantic_prompt": np.arange(20),
@@ -68,11 +68,12 @@ def test_every_option_arrives_as_the_tensor_of_its_name(client: Any, triton: Fak
         "chain_sentences": True,
         "return_tokens": True,
     }
-    client.speak("Grüße.", seed=3, voice="v2/en_speaker_6", **options)
+    client.speak("Grüße.", seed=3, voice="v2/en_speaker_6", language="de", **options)
     (sent,) = triton.requests
     assert sent.pop("text") == "Grüße.".encode()
     assert sent.pop("voice") == b"v2/en_speaker_6"
     assert sent.pop("seed") == 3
+    assert sent.pop("language") == b"de"
     assert sent == options
     assert {name: value.dtype.name for name, value in sent.items()} == {
         **dict.fromkeys(options, "float32"),
@@ -121,6 +122,15 @@ def test_a_stream_gives_chunk_after_chunk_and_then_the_whole(client: Any) -> Non
         assert [(chunk.sentence, chunk.last) for chunk in stream] == [(1, True)]
     assert stream.speech.samples.size == 2 * CHUNK
     assert len(stream.chunks) == 2
+
+
+def test_speech_of_nothing_is_empty_with_a_warning_and_no_crash(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(say_nothing)
+    speech = client.speak("Hm.", return_tokens=True)
+    assert (speech.samples.size, speech.tokens, speech.timings.first_audio_seconds) == (0, None, None)
+    assert speech.warnings == ("it ended before it began",)
+    with pytest.raises(InvalidRequest, match="nothing was spoken"):
+        speech.as_voice()
 
 
 def test_sentences_of_several_chunks_start_where_their_first_does(client: Any, triton: FakeTriton) -> None:
@@ -199,9 +209,10 @@ def test_finished_streams_leave_no_threads_behind(triton: FakeTriton) -> None:
         ({"text": "x", "top_k": 2**31}, "top_k: 2147483648 is outside"),
         ({"text": "x", "top_p": "high"}, "top_p: expected a finite number"),
         ({"text": "x", "semantic_temperature": float("nan")}, "semantic_temperature: expected a finite number"),
+        ({"text": "x", "language": 7}, "language: expected str"),
         ({"text": "x", "return_tokens": 1}, "return_tokens: expected True or False"),
         ({"text": "x", "semantic_temprature": 1.0}, "did you mean semantic_temperature"),
-        ({"text": "x", "zeal": 1.0}, "zeal: no such option; there are semantic_temperature"),
+        ({"text": "x", "zeal": 1.0}, "zeal: no such option; there are language, semantic_temperature"),
         ({"text": "x", "voice": " "}, "voice: the name is empty"),
         ({"text": "x", "voice": 6}, "voice: expected a name"),
         ({"text": "x", "voice": "missing.npz"}, "missing.npz: no such file"),
