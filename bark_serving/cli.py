@@ -67,7 +67,9 @@ def _errors_shown() -> Iterator[None]:
     except ValidationError as error:
         first = error.errors()[0]
         option = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-") if first["loc"] else "options"
-        console.print(f"[red]error:[/red] {escape(option)}: {escape(first['msg'])}", soft_wrap=True)
+        console.print(
+            f"[red]error:[/red] {escape(option)}: {escape(first['msg'].removeprefix('Value error, '))}", soft_wrap=True
+        )
         raise typer.Exit(2) from error
 
 
