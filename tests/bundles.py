@@ -52,6 +52,22 @@ def small_spec(*, bias: bool = False, head_version: int = 0) -> Spec:
     )
 
 
+def true_size_spec() -> Spec:
+    """Bark small: real sizes that still fit a test machine."""
+    spec = Spec(name="true-size")
+
+    def sized(gpt: GptSpec) -> dict[str, GptSpec]:
+        return {"gpt": gpt.model_copy(update={"layers": 12, "heads": 12, "width": 768})}
+
+    return spec.model_copy(
+        update={
+            "semantic": spec.semantic.model_copy(update=sized(spec.semantic.gpt)),
+            "coarse": spec.coarse.model_copy(update=sized(spec.coarse.gpt)),
+            "fine": spec.fine.model_copy(update=sized(spec.fine.gpt)),
+        }
+    )
+
+
 def random_weights(network: Network, spec: Spec, *, seed: int = 0) -> dict[str, torch.Tensor]:
     """Weights large enough that outputs differ between inputs, positions and codebooks."""
     generator = torch.Generator().manual_seed(seed)

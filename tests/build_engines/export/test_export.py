@@ -24,7 +24,7 @@ from build_engines.export.build import builder_version, manifest_of
 from build_engines.export.graph import to_onnx
 from build_engines.export.stages import GRAPHS
 from build_engines.networks import load
-from tests.bundles import random_bundle, small_spec
+from tests.bundles import random_bundle, small_spec, true_size_spec
 
 ALL = [pytest.param(stage, precision, id=f"{stage} {precision}") for stage in STAGES for precision in PRECISIONS[stage]]
 
@@ -65,6 +65,14 @@ def test_a_graph_holds_no_trace_of_the_machine_that_made_it(
     content = engine.model.read_bytes()
     assert b".py" not in content
     assert str(Path(__file__).parents[3]).encode() not in content
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "precision"), ALL)
+def test_every_stage_exports_at_true_size(tmp_path: Path, stage: Stage, precision: Precision) -> None:
+    bundle = random_bundle(tmp_path / "bundle", true_size_spec(), networks=[GRAPHS[stage].network])
+    engine = make(bundle, stage=stage, precision=precision, store=EngineStore(tmp_path / "engines"))
+    assert engine.size < {"int8": 120e6, "fp32": 500e6}[precision]
 
 
 @pytest.mark.parametrize("stage", ["semantic", "coarse", "fine"])
@@ -188,8 +196,11 @@ def test_decoding_token_by_token_gives_a_prefills_cache_up_to_rounding(bundle: B
         np.testing.assert_allclose(steps.cache[name], cache, atol=1e-5)
 
 
-def test_fine_predicts_the_same_alone_and_in_a_batch_of_mixed_codebooks(bundle: Bundle, store: EngineStore) -> None:
-    session = validation.open_session(make(bundle, stage="fine", precision="fp32", store=store).folder)
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_fine_predicts_the_same_alone_and_in_a_batch_of_mixed_codebooks(
+    bundle: Bundle, store: EngineStore, precision: Precision
+) -> None:
+    session = validation.open_session(make(bundle, stage="fine", precision=precision, store=store).folder)
     sample = GRAPHS["fine"].sample(bundle.spec, 4, 64, np.random.default_rng(2))
     assert len(set(sample["codebook"].ravel())) == 4
     together = validation.run_graph(session, sample)["predictions"]

@@ -15,7 +15,7 @@ from bark_serving.spec import NETWORKS, BundleError, GptSpec, Network, Spec
 from build_engines.networks import Encodec, Fine, Gpt, Hubert, build, load
 from build_engines.networks.fine import draw
 from tests import oracle
-from tests.bundles import random_bundle, random_weights, small_spec
+from tests.bundles import random_bundle, random_weights, small_spec, true_size_spec
 
 TOLERANCE = 1e-5  # fp32, relative to the largest value of the reference
 
@@ -60,23 +60,10 @@ def prefill(module: Gpt, embeddings: Tensor, *, capacity: int) -> tuple[Tensor, 
     return logits, present
 
 
-def true_size(spec: Spec) -> Spec:
-    """Bark small's sizes, which are real and still fit a test machine."""
-    body = {"layers": 12, "heads": 12, "width": 768}
-    released = Spec(name="small")
-    return released.model_copy(
-        update={
-            "semantic": released.semantic.model_copy(update={"gpt": released.semantic.gpt.model_copy(update=body)}),
-            "coarse": released.coarse.model_copy(update={"gpt": released.coarse.gpt.model_copy(update=body)}),
-            "fine": released.fine.model_copy(update={"gpt": released.fine.gpt.model_copy(update=body)}),
-        }
-    )
-
-
 SPECS = [
-    pytest.param(lambda: small_spec(), id="tiny"),
+    pytest.param(small_spec, id="tiny"),
     pytest.param(lambda: small_spec(bias=True), id="tiny with biases"),
-    pytest.param(lambda: true_size(small_spec()), id="true size", marks=pytest.mark.slow),
+    pytest.param(true_size_spec, id="true size", marks=pytest.mark.slow),
 ]
 
 
