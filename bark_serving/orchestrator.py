@@ -96,7 +96,7 @@ class Orchestrator:
                     if final:
                         yield await self._finish(job, tasks, audio)
                     elif request.stream and len(audio):
-                        yield Answer(audio, {"sentence": index, "sentences": len(tasks), "last": False})
+                        yield Answer(audio, self._place(index, len(tasks)))
         finally:
             for task in tasks:
                 task.cancel()
@@ -151,6 +151,11 @@ class Orchestrator:
             pending.put_nowait(_first_cause(error))
             raise
 
+    def _place(self, sentence: int, sentences: int) -> dict[str, Any]:
+        """What every answer's report says."""
+        rate = self._spec.encodec.sample_rate
+        return {"sentence": sentence, "sentences": sentences, "last": False, "sample_rate": rate}
+
     def _count(self, job: _Job, audio: Floats) -> None:
         job.samples += len(audio)
         if len(audio) and job.first_audio is None:
@@ -161,10 +166,8 @@ class Orchestrator:
         said = [await task for task in tasks]
         first = job.first_audio
         report = {
-            "sentence": len(said) - 1,
-            "sentences": len(said),
+            **self._place(len(said) - 1, len(said)),
             "last": True,
-            "sample_rate": self._spec.encodec.sample_rate,
             "seed": job.request.seed,
             "text": job.request.text,
             "stages": job.stages.times.report(),

@@ -11,11 +11,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from bark_serving.networks.encodec import Encodec
+from bark_serving.networks.fine import Fine
+from bark_serving.networks.gpt import Gpt
+from bark_serving.networks.hubert import Hubert
 from bark_serving.spec import Bundle, BundleError, Network, Spec
-from build_engines.networks.encodec import Encodec
-from build_engines.networks.fine import Fine
-from build_engines.networks.gpt import Gpt
-from build_engines.networks.hubert import Hubert
 
 __all__ = ["Encodec", "Fine", "Gpt", "Hubert", "build", "load"]
 

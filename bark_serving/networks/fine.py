@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bark_serving.networks.gpt import NORM_EPSILON, Mlp, merge_heads, split_heads
 from bark_serving.spec import FineSpec, GptSpec
-from build_engines.networks.gpt import NORM_EPSILON, Mlp, merge_heads, split_heads
 
 #: (query, key, value, heads) → attended, all [B, S, width]
 FullAttention = Callable[[Tensor, Tensor, Tensor, int], Tensor]

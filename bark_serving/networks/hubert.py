@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bark_serving.networks.fine import FullAttention, full_attention
 from bark_serving.spec import HubertSpec, TokenHeadSpec
-from build_engines.networks.fine import FullAttention, full_attention
 
 NORM_EPSILON = 1e-5
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import torch
 
+from bark_serving.networks import build
 from bark_serving.spec import Network, Spec
 from build_engines.errors import CheckpointError
-from build_engines.networks import build
 
 Shape = tuple[int, ...]
 

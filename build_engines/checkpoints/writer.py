@@ -34,12 +34,10 @@ class BundleWriter:
     def network(self, network: Network, tensors: dict[str, torch.Tensor], *, spec: Spec, source: str) -> None:
         """Check a network's tensors against `spec` and write them as fp32. Raises `CheckpointError`."""
         check(tensors, network=network, spec=spec, source=source)
-        # clone: tensors of a memory-mapped or sliced source may share storage, which safetensors refuses
-        plain = {
-            name: tensors[name].detach().to(torch.float32).contiguous().clone(memory_format=torch.contiguous_format)
-            for name in sorted(tensors)
-        }
-        save_file(plain, self.folder / f"{network}.safetensors")
+        seen: set[int] = set()
+        save_file(
+            {name: _alone(tensors[name], seen) for name in sorted(tensors)}, self.folder / f"{network}.safetensors"
+        )
 
     def tokenizer(self, text: str) -> None:
         """Write `tokenizer.json` (the tokenizers library's format)."""
@@ -61,6 +59,17 @@ class BundleWriter:
         complete = spec.model_copy(update={"files": files})
         (self.folder / SPEC_FILE).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
         self.finished = True
+
+
+def _alone(tensor: torch.Tensor, seen: set[int]) -> torch.Tensor:
+    """The tensor as fp32 in memory of its own, as safetensors wants it; copied only if it shares its memory.
+
+    `seen` collects the addresses of the tensors of one file.
+    """
+    tensor = tensor.detach().to(torch.float32).contiguous()
+    shares = tensor.untyped_storage().nbytes() != tensor.nbytes or tensor.data_ptr() in seen
+    seen.add(tensor.data_ptr())
+    return tensor.clone() if shares else tensor
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bark_serving import networks
 from bark_serving.engines import PRECISIONS, Engine, EngineStore, Manifest, Precision, Stage
 from bark_serving.spec import Bundle
 from build_engines.errors import BuildError
@@ -17,7 +18,6 @@ from build_engines.export import graph, quantize
 from build_engines.export.operators import onnxruntime_operators
 from build_engines.export.stages import GRAPHS
 from build_engines.export.validate import validate
-from build_engines.networks import load
 
 STEPS = ("load", "export", "quantize", "save", "validate", "publish")
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
@@ -26,8 +26,8 @@ _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
 def builder_version() -> str:
     """Hash of the source that decides what an engine contains: the networks and this package."""
     digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for path in sorted((*here.glob("*.py"), *(here.parent / "networks").glob("*.py"))):
+    folders = (Path(__file__).parent, Path(networks.__file__).parent)
+    for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         digest.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -76,7 +76,7 @@ def _export(
 ) -> None:
     spec, stage_graph = bundle.spec, GRAPHS[stage]
     on_step("load")
-    module = stage_graph.forward(load(stage_graph.network, bundle))
+    module = stage_graph.forward(networks.load(stage_graph.network, bundle))
     on_step("export")
     # traced at batch 2 and a length of its own: torch takes an axis of 1 for a fixed one
     sample = stage_graph.sample(spec, 2, stage_graph.lengths[0] + 4, np.random.default_rng(1))

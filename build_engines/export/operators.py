@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from build_engines.networks import fine, gpt, hubert
+from bark_serving.networks import fine, gpt, hubert
 
 CONTRIB = "com.microsoft"
 

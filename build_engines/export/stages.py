@@ -14,8 +14,8 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from bark_serving.engines import Stage, TensorInfo
+from bark_serving.networks import Encodec
 from bark_serving.spec import GptSpec, Network, Spec
-from build_engines.networks import Encodec
 
 Arrays = dict[str, npt.NDArray[Any]]
 Axes = dict[str, TensorInfo]

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build, load
+from bark_serving.networks.fine import draw
 from bark_serving.spec import NETWORKS, BundleError, GptSpec, Network, Spec
-from build_engines.networks import Encodec, Fine, Gpt, Hubert, build, load
-from build_engines.networks.fine import draw
 from tests import oracle
 from tests.bundles import random_bundle, random_weights, small_spec, true_size_spec
 

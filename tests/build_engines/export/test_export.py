@@ -15,6 +15,7 @@ import torch
 from typer.testing import CliRunner
 
 from bark_serving.engines import PRECISIONS, STAGES, Engine, EngineStore, Precision, Stage
+from bark_serving.networks import load
 from bark_serving.spec import Bundle, GptSpec
 from build_engines.cli import app
 from build_engines.errors import BuildError, ExportError
@@ -23,7 +24,6 @@ from build_engines.export import validate as validation
 from build_engines.export.build import builder_version, manifest_of
 from build_engines.export.graph import to_onnx
 from build_engines.export.stages import GRAPHS
-from build_engines.networks import load
 from tests.bundles import random_bundle, small_spec, true_size_spec
 
 ALL = [pytest.param(stage, precision, id=f"{stage} {precision}") for stage in STAGES for precision in PRECISIONS[stage]]
