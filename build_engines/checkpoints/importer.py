@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bark_serving.spec import Bundle, GptSpec, Source, Spec
+from bark_serving.spec import NETWORKS, Bundle, GptSpec, Source, Spec
 from build_engines.checkpoints import voices
 from build_engines.checkpoints.numbers import check_numbers, made
 from build_engines.checkpoints.readers import (
@@ -21,10 +21,11 @@ from build_engines.checkpoints.readers import (
 )
 from build_engines.checkpoints.sources import Place, locate
 from build_engines.checkpoints.tokenizers import check_tokenizer
-from build_engines.checkpoints.writer import BundleWriter, new_bundle, sha256
+from build_engines.checkpoints.writer import new_bundle, sha256
 from build_engines.errors import SourceError
 
 STEPS = ("locating", "reading", "semantic", "coarse", "fine", "encodec", "hubert", "voices", "checksums")
+FETCHING = STEPS[:2]  #: the steps in which files may come from the hub
 
 #: layers, heads, width of all three transformers → the name by which Suno's release of that size is known
 _KNOWN_SIZES = {(24, 16, 1024): "bark-large", (12, 12, 768): "bark-small"}
@@ -64,32 +65,33 @@ def import_bundle(
         place = locate(request.source, revision=request.revision)
         names = place.names()
         on_step("reading")
-        read = _read(request, place, names)
+        source_format = layout(place, names, wanted=request.format)
+        read = Read()
+        # what is small to fetch comes first, so that a forgotten option is told before gigabytes have come
         tokenizer, tokenizer_file = find_tokenizer(request.tokenizer, place, names, read)
+        if request.hubert and request.hubert_head:
+            read_hubert(request.hubert, request.hubert_head, layer=request.hubert_layer, read=read)
+        if source_format == "transformers":
+            read_transformers(place, names, read=read)
+        else:
+            read_suno(place, names, small=request.small, encodec=request.encodec, read=read)
+        voice_folder, chosen = _fetch_voices(request, place, names)
         spec = _spec(request, place, read)
         check_numbers(spec, source=place.text)
         check_tokenizer(tokenizer, spec=spec, source=tokenizer_file)
         bundle.tokenizer(tokenizer.to_str())
-        for network, part in read.parts.items():
+        for network in sorted(read.parts, key=NETWORKS.index):
             on_step(network)
+            part = read.parts[network]
             bundle.network(network, part.tensors, spec=spec, source=part.source)
         on_step("voices")
-        _write_voices(request, place, names, spec, bundle)
+        for name, files in chosen.items():
+            voices.write_voice(bundle.voice(name), voices.read_voice(voice_folder, files, spec=spec))
         on_step("checksums")
         labelled = sorted((label, path) for path, label in read.used.items())
         sources = tuple(Source(file=label, sha256=sha256(path)) for label, path in labelled)
         bundle.finish(spec.model_copy(update={"sources": sources}))
     return Bundle(out)
-
-
-def _read(request: Request, place: Place, names: list[str]) -> Read:
-    if layout(place, names, wanted=request.format) == "transformers":
-        read = read_transformers(place, names)
-    else:
-        read = read_suno(place, names, small=request.small, encodec=request.encodec)
-    if request.hubert and request.hubert_head:
-        read_hubert(request.hubert, request.hubert_head, layer=request.hubert_layer, read=read)
-    return read
 
 
 def _spec(request: Request, place: Place, read: Read) -> Spec:
@@ -104,17 +106,14 @@ def _size(gpt: GptSpec) -> tuple[int, int, int]:
     return gpt.layers, gpt.heads, gpt.width
 
 
-def _write_voices(request: Request, place: Place, names: list[str], spec: Spec, bundle: BundleWriter) -> None:
-    if request.no_voices:
-        return
+def _fetch_voices(request: Request, place: Place, names: list[str]) -> tuple[Path, dict[str, tuple[str, ...]]]:
+    """The folder of the voices that are wanted, and the files of each."""
     if request.voices:
         place = locate(request.voices)
         names = place.names()
-    elif not any(name.startswith(tuple(f"{folder}/" for folder in voices.FOLDERS)) for name in names):
-        return
+    elif request.no_voices or not any(name.startswith(voices.PREFIXES) for name in names):
+        return Path(), {}
     chosen = voices.choose(names)
     if not chosen:
         raise SourceError(f"{place.text} holds no voices.", remedy="Expected .npz files, or .npy files in threes.")
-    folder = place.fetch(file for files in chosen.values() for file in files)
-    for name, files in chosen.items():
-        voices.write_voice(bundle.voice(name), voices.read_voice(folder, files, spec=spec))
+    return place.fetch(file for files in chosen.values() for file in files), chosen

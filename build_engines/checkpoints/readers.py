@@ -34,14 +34,15 @@ CONFIGS = ("config.json", "generation_config.json")
 class Read:
     """What has been read of a checkpoint."""
 
-    parts: dict[Network, Part[Any]]  #: in the order of `NETWORKS`
+    parts: dict[Network, Part[Any]] = field(default_factory=dict)
     sampling: SamplingSpec = field(default_factory=SamplingSpec)
     used: dict[Path, str] = field(default_factory=dict)  #: file → its name in the spec
 
     def note(self, place: Place, folder: Path, part: Part[Any]) -> None:
         """Remember the files of a part, for the spec's `sources`."""
         for path in part.files:
-            self.used[path] = place.label(path.relative_to(folder).as_posix())
+            label = place.label(path.relative_to(folder).as_posix())
+            self.used[path] = f"{place.title}/{label}" if label in self.used.values() else label
 
 
 def layout(place: Place, names: list[str], *, wanted: Format | None = None) -> Format:
@@ -75,93 +76,92 @@ def _weights(place: Place, names: list[str], *extra: str) -> tuple[Path, str]:
     return folder, weights
 
 
-def read_transformers(place: Place, names: list[str]) -> Read:
-    """Bark in transformers' format. Raises `SourceError` or `CheckpointError`."""
+def read_transformers(place: Place, names: list[str], *, read: Read) -> None:
+    """Add Bark in transformers' format to `read`. Raises `SourceError` or `CheckpointError`."""
     folder, weights = _weights(place, names, *CONFIGS)
     bark = bark_transformers.read(folder, weights=weights)
-    read = Read(
-        parts={"semantic": bark.semantic, "coarse": bark.coarse, "fine": bark.fine, "encodec": bark.encodec},
-        sampling=bark.sampling,
-    )
+    read.parts |= {"semantic": bark.semantic, "coarse": bark.coarse, "fine": bark.fine, "encodec": bark.encodec}
+    read.sampling = bark.sampling
     read.note(place, folder, bark.fine)
-    return read
 
 
-def read_suno(place: Place, names: list[str], *, small: bool, encodec: str | None) -> Read:
-    """Suno's three files and an Encodec, from `encodec` or from the same place. Raises as above."""
+def read_suno(place: Place, names: list[str], *, small: bool, encodec: str | None, read: Read) -> None:
+    """Add Suno's three files to `read`, and an Encodec from `encodec` or the same place. Raises as above."""
     try:
         chosen = suno.choose(names, small=small)
     except CheckpointError as error:
         raise CheckpointError(f"{place.text}: {error.problem}", remedy=error.remedy) from error
+    codec_place = locate(encodec) if encodec else place
+    codec_folder, codec_file = _fetch_encodec(codec_place, codec_place.names() if encodec else names)
     folder = place.fetch(chosen.values())
     fine, codebooks = suno.read_fine(folder / chosen["fine"])
-    read = Read(
-        parts={
-            "semantic": suno.read_semantic(folder / chosen["semantic"]),
-            "coarse": suno.read_coarse(folder / chosen["coarse"]),
-            "fine": fine,
-        }
-    )
-    for part in read.parts.values():
-        read.note(place, folder, part)
-    codec_place = locate(encodec) if encodec else place
-    codec, folder = _read_encodec(codec_place, codec_place.names() if encodec else names, codebooks)
-    read.parts["encodec"] = codec
-    read.note(codec_place, folder, codec)
-    return read
+    read.parts |= {
+        "semantic": suno.read_semantic(folder / chosen["semantic"]),
+        "coarse": suno.read_coarse(folder / chosen["coarse"]),
+        "fine": fine,
+        "encodec": _read_encodec(codec_folder, codec_file, codebooks),
+    }
+    for network in chosen:
+        read.note(place, folder, read.parts[network])
+    read.note(codec_place, codec_folder, read.parts["encodec"])
 
 
-def _read_encodec(place: Place, names: list[str], codebooks: int) -> tuple[Part[EncodecSpec], Path]:
-    """Encodec from its authors' file if there is one, else from a folder in transformers' format."""
+def _fetch_encodec(place: Place, names: list[str]) -> tuple[Path, str]:
+    """Encodec's own file if there is one, else the weights of a folder in transformers' format."""
     original = [name for name in names if name.endswith(".th")]
     if original:
-        folder = place.fetch(original[:1])
-        return encodec_original.read(folder / original[0], codebooks=codebooks), folder
+        return place.fetch(original[:1]), original[0]
     if "config.json" in names:
-        folder, weights = _weights(place, names)
-        config = read_json(folder / "config.json")
-        tensors, files = read_weights(folder, weights)
-        part = encodec_transformers.read(
-            tensors,
-            config,
-            codebooks=codebooks,
-            source=str(folder / weights),
-            files=(folder / "config.json", *files),
-        )
-        return part, folder
+        return _weights(place, names)
     raise SourceError(
         f"{place.text} has no Encodec (encodec_24khz-….th).",
         remedy="Give it with --encodec: the file, or facebook/encodec_24khz.",
     )
 
 
+def _read_encodec(folder: Path, name: str, codebooks: int) -> Part[EncodecSpec]:
+    if name.endswith(".th"):
+        return encodec_original.read(folder / name, codebooks=codebooks)
+    tensors, files = read_weights(folder, name)
+    return encodec_transformers.read(
+        tensors,
+        read_json(folder / "config.json"),
+        codebooks=codebooks,
+        source=str(folder / name),
+        files=(folder / "config.json", *files),
+    )
+
+
 def read_hubert(hubert: str, head: str, *, layer: int, read: Read) -> None:
     """Add HuBERT and its token head to `read`. Raises `SourceError` or `CheckpointError`."""
-    place = locate(hubert)
+    head_place, place = locate(head), locate(hubert)
+    head_file = _only(head_place, head_place.names(), (".pth", ".pt"), "--hubert-head")
     names = place.names()
     if "config.json" in names:
         folder, weights = _weights(place, names, "preprocessor_config.json")
-        tensors, files = read_weights(folder, weights)
-        features = folder / "preprocessor_config.json"
-        part = hubert_transformers.read(
-            tensors,
-            read_json(folder / "config.json"),
-            feature_layer=layer,
-            sample_rate=read_json(features).get("sampling_rate") if features.exists() else None,
-            source=str(folder / weights),
-            files=(folder / "config.json", *files),
-        )
+        part = _transformers_hubert(folder, weights, layer)
     else:
         file = _only(place, names, (".pt",), "--hubert")
         folder = place.fetch([file])
         part = hubert_fairseq.read(folder / file, feature_layer=layer)
-    read.note(place, folder, part)
-    head_place = locate(head)
-    head_file = _only(head_place, head_place.names(), (".pth", ".pt"), "--hubert-head")
     head_folder = head_place.fetch([head_file])
     head_part = token_head.read(head_folder / head_file)
+    read.note(place, folder, part)
     read.note(head_place, head_folder, head_part)
     read.parts["hubert"] = _join(part, head_part)
+
+
+def _transformers_hubert(folder: Path, weights: str, layer: int) -> Part[HubertSpec]:
+    tensors, files = read_weights(folder, weights)
+    features = folder / "preprocessor_config.json"
+    return hubert_transformers.read(
+        tensors,
+        read_json(folder / "config.json"),
+        feature_layer=layer,
+        sample_rate=read_json(features).get("sampling_rate") if features.exists() else None,
+        source=str(folder / weights),
+        files=(folder / "config.json", *files),
+    )
 
 
 def _join(hubert: Part[HubertSpec], head: Part[TokenHeadSpec]) -> Part[HubertSpec]:

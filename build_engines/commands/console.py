@@ -40,3 +40,12 @@ def progress() -> Progress:
         TimeElapsedColumn(),
         console=console,
     )
+
+
+@contextmanager
+def drawn(bar: Progress) -> Iterator[None]:
+    """Stop drawing `bar` when the block ends, however it does."""
+    try:
+        yield
+    finally:
+        bar.stop()

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
+from bark_serving.networks import Hubert, load
 from bark_serving.spec import Bundle, HubertSpec, TokenHeadSpec
 from build_engines.checkpoints.hubert_fairseq import strides
 from build_engines.checkpoints.importer import Request, import_bundle
 from build_engines.errors import CheckpointError, SourceError
-from build_engines.networks import Hubert, load
 from tests.build_engines.checkpoints import formats
 
 
@@ -76,6 +76,9 @@ def test_all_formats_give_the_same_bundle_files_and_numbers(folder: Path, bark_f
     assert len({bundle.spec.files["hubert.safetensors"] for bundle in bundles}) == 1
     labels = [source.file for source in bundles[1].spec.sources]
     assert {"early.pt", "head_0.pth"} <= set(labels)
+    labels = [source.file for source in bundles[0].spec.sources]
+    assert {"config.json", "my-bark/config.json"} <= set(labels)  # HuBERT's and Bark's
+    assert len(set(labels)) == len(labels)
 
 
 @pytest.mark.parametrize("version", [0, 1])

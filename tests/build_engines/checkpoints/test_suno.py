@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from bark_serving.networks import Encodec, load
 from bark_serving.spec import Bundle, GptSpec, Spec
 from build_engines.checkpoints.importer import STEPS, Request, import_bundle
 from build_engines.errors import CheckpointError, SourceError
-from build_engines.networks import Encodec, load
 from tests import oracle
 from tests.build_engines.checkpoints import formats
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from bark_serving.networks import Encodec, Hubert, load
 from bark_serving.spec import NETWORKS, Bundle, Spec
 from build_engines.checkpoints.check import expected
 from build_engines.checkpoints.tiny import STEPS, make_random_bundle, random_spec
 from build_engines.checkpoints.tokenizers import read_tokenizer
 from build_engines.errors import CheckpointError, OutputError
-from build_engines.networks import Encodec, Hubert, load
 
 SENTENCES = [
     "Hello, my name is Suno. [laughs] ♪ la la ♪ — “quoted”…",
