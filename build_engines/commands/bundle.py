@@ -18,7 +18,7 @@ def tiny(
     seed: Annotated[int, typer.Option(help="Another seed, other weights; the same seed, the same bytes.")] = 0,
     name: Annotated[str | None, typer.Option(help="The bundle's name. Default: bark-tiny, bark-large-random …")] = None,
     size: Annotated[
-        Literal["tiny", "small", "large"], typer.Option(help="tiny: seconds, 5 MB. small, large: Bark's true sizes.")
+        Literal["tiny", "small", "large"], typer.Option(help="tiny: seconds, 12 MB. small, large: Bark's true sizes.")
     ] = "tiny",
     tokenizer: Annotated[
         Path | None, typer.Option(help="vocab.txt or tokenizer.json to use instead of the small one.")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner, Result
 
 from bark_serving.spec import Bundle
