@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from bark_serving.networks import build
 from bark_serving.spec import (
     NETWORKS,
     Bundle,
@@ -22,7 +23,6 @@ from bark_serving.spec import (
     Spec,
     TokenHeadSpec,
 )
-from build_engines.networks import build
 
 
 def small_spec(*, bias: bool = False, head_version: int = 0) -> Spec:
