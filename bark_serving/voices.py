@@ -107,7 +107,7 @@ class VoiceLibrary:
             path = folder / f"{name}.npz"
             if path.is_file():
                 return path
-        raise InvalidRequest(f"there is no voice {name!r}; `bark voices` lists those that this server has.")
+        raise InvalidRequest(f"there is no voice {name!r}; `bark voice list` lists those that this server has.")
 
     def _read(self, path: Path, name: str) -> Voice:
         try:

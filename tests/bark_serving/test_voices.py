@@ -60,7 +60,7 @@ def test_a_name_that_is_a_path_trick_is_refused(name: str, tmp_path: Path) -> No
 
 
 def test_an_unknown_voice_is_refused_with_the_command_that_lists_them(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="bark voices"):
+    with pytest.raises(InvalidRequest, match="bark voice list"):
         VoiceLibrary([tmp_path], spec=SPEC).get("v2/xx_speaker_0")
 
 
