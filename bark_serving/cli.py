@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +16,10 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bark_serving.engines import EngineError, Precision, Profile
-from bark_serving.repository import render
+from bark_serving.engines import EngineError
+from bark_serving.gpus import parse_gpus
+from bark_serving.profiles import TABLE, Precision, Profile
+from bark_serving.repository import render, usable_gpus, uses_gpu
 from bark_serving.server import Server, ServerError, ServerSettings, detach, serve, state
 from bark_serving.server.process import StopRequest
 from bark_serving.server.settings import default_folder
@@ -38,9 +40,23 @@ Bundle_ = Annotated[
     Path, typer.Option("--bundle", help="The bundle to serve (`bark-build import`, `bark-build tiny`).")
 ]
 Engines = Annotated[Path, typer.Option(envvar="BARK_ENGINES", help="Where `bark-build` keeps engines.")]
-ProfileOption = Annotated[Profile, typer.Option("--profile", help="What runs the stages. cpu: ONNX Runtime.")]
+ProfileOption = Annotated[
+    Profile,
+    typer.Option(
+        "--profile", help="What runs the stages. " + " ".join(f"{name}: {row.runs}." for name, row in TABLE.items())
+    ),
+]
 PrecisionOption = Annotated[
-    Precision, typer.Option("--precision", help="Of the three transformers: int8 is fast, fp32 the reference.")
+    Precision | None,
+    typer.Option(
+        "--precision",
+        help="Of the three transformers, the fast default first. "
+        + " ".join(f"{name}: {', '.join(row.precisions)}." for name, row in TABLE.items())
+        + " fp32 is the reference.",
+    ),
+]
+Gpus = Annotated[
+    str, typer.Option(help="GPUs to use, as in 0,1; auto: all that are there; none: the CPU, where the profile can.")
 ]
 Voices = Annotated[list[Path] | None, typer.Option(help="A folder of .npz voices beside the bundle's own; repeatable.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one stage call. Default: all cores.")]
@@ -105,13 +121,29 @@ def _waiting() -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
         settle()
 
 
+def _check_precision(profile: Profile, precision: Precision | None) -> None:
+    choices = TABLE[profile].precisions
+    if precision is not None and precision not in choices:
+        raise typer.BadParameter(
+            f"the {profile} profile has {', '.join(choices)}, not {precision}.", param_hint="--precision"
+        )
+
+
+def _gpu_numbers(text: str) -> Sequence[int] | None:
+    try:
+        return parse_gpus(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.", param_hint="--gpus") from None
+
+
 @app.command("render")
 def render_command(
     bundle: Bundle_ = Path("build/bundles/tiny"),
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.")] = Path("build/repository/bark"),
     engines: Engines = Path("build/engines"),
     profile: ProfileOption = "cpu",
-    precision: PrecisionOption = "int8",
+    precision: PrecisionOption = None,
+    gpus: Gpus = "auto",
     voices: Voices = None,
     threads: Threads = None,
     max_batch: MaxBatch = 8,
@@ -122,6 +154,8 @@ def render_command(
 
     Example: `bark-serve render --bundle build/bundles/tiny --precision fp32 -o build/repository/exact`
     """
+    _check_precision(profile, precision)
+    numbers = _gpu_numbers(gpus)
     with _errors_shown():
         path = render(
             bundle=bundle,
@@ -129,6 +163,7 @@ def render_command(
             output=output,
             profile=profile,
             precision=precision,
+            gpus=numbers,
             voices=voices,
             threads=threads,
             max_batch=max_batch,
@@ -144,7 +179,8 @@ def up(
     ] = None,
     engines: Engines = Path("build/engines"),
     profile: ProfileOption = "cpu",
-    precision: PrecisionOption = "int8",
+    precision: PrecisionOption = None,
+    gpus: Gpus = "auto",
     voices: Voices = None,
     threads: Threads = None,
     max_batch: MaxBatch = 8,
@@ -172,7 +208,10 @@ def up(
 
     Example: `bark-serve up --bundle build/bundles/tiny --detach`
     """
+    _check_precision(profile, precision)
+    asked = _gpu_numbers(gpus)
     with _errors_shown():
+        used = usable_gpus(profile, asked)
         settings = ServerSettings(
             name=name,
             repository=repository or Path("build/repository") / name,
@@ -181,6 +220,7 @@ def up(
             grpc_port=grpc_port,
             metrics_port=metrics_port,
             triton=triton,
+            gpu=bool(used) if repository is None else uses_gpu(repository),
             log=log,
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
@@ -193,6 +233,7 @@ def up(
                 output=settings.repository,
                 profile=profile,
                 precision=precision,
+                gpus=used,
                 voices=voices,
                 threads=threads,
                 max_batch=max_batch,

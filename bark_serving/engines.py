@@ -20,26 +20,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bark_serving.profiles import STAGES as STAGES
+from bark_serving.profiles import TABLE
+from bark_serving.profiles import Precision as Precision
+from bark_serving.profiles import Profile as Profile
+from bark_serving.profiles import Stage as Stage
+from bark_serving.profiles import stage_precision as stage_precision
 from bark_serving.spec import Bundle
 
-Stage = Literal["semantic", "coarse", "fine", "encodec_decode", "encodec_encode", "hubert"]
-Profile = Literal["cpu"]
-Precision = Literal["int8", "fp32"]
-
-STAGES: tuple[Stage, ...] = get_args(Stage)
-#: Precisions a stage can be built in. The codec and HuBERT end in an argmax or in audio: fp32 only.
-PRECISIONS: dict[Stage, tuple[Precision, ...]] = {
-    "semantic": ("int8", "fp32"),
-    "coarse": ("int8", "fp32"),
-    "fine": ("int8", "fp32"),
-    "encodec_decode": ("fp32",),
-    "encodec_encode": ("fp32",),
-    "hubert": ("fp32",),
-}
+#: Precisions that a stage's engine can be built in, for the cpu profile.
+PRECISIONS: dict[Stage, tuple[Precision, ...]] = {stage: TABLE["cpu"].stages[stage].precisions for stage in STAGES}
 
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
@@ -104,11 +97,6 @@ def key(manifest: Manifest) -> str:
         mode="json", exclude={"bundle_name", "inputs", "outputs", "files", "created", "seconds"}
     )
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def stage_precision(stage: Stage, precision: Precision) -> Precision:
-    """`precision` where the stage has it, else the one it has."""
-    return precision if precision in PRECISIONS[stage] else PRECISIONS[stage][0]
 
 
 @dataclass(frozen=True)

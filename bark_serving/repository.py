@@ -1,8 +1,12 @@
 """A Triton model repository from templates: one bundle, its engines, one profile → a folder that Triton can load.
 
-The templates are ``model_repository/<model>/config.pbtxt.j2``. They are given: `profile`, `precision` (the stage's),
-`bundle` and `engine` (absolute folders), `spec`, `voices` (folders, separated as in PATH), `instances`, `max_batch`,
-`threads`, `calls` (stage calls in flight at most) and `queue_delay` (µs that a batch waits to fill).
+The templates are ``model_repository/<model>/config.pbtxt.j2``, or ``config.<profile>.pbtxt.j2`` beside it for a profile
+that runs the model in another backend (then ``model.py`` stays behind). They are given: `profile`, `precision` (the
+stage's), `bundle` and `engine` (absolute folders; no engine where the profile runs the bundle's own weights), `spec`,
+`voices` (folders, separated as in PATH), `voice_store` (a folder) with `max_voices` and `max_voice_bytes`, `max_batch`,
+`threads`, `calls` (stage calls in flight at most), `queue_delay` (µs that a batch waits to fill), `gpus` (numbers;
+none: the CPU), `devices` (the same for torch, e.g. ``cuda:0``), `instance_group` (instances on every GPU) and
+`single_instance_group` (one instance, for a model that shares out its requests itself).
 """
 
 from __future__ import annotations
@@ -12,25 +16,39 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from bark_serving.engines import (
-    STAGES,
-    EngineError,
-    EngineMissing,
-    EngineStore,
-    Precision,
-    Profile,
-    stage_precision,
-)
+from bark_serving.engines import EngineError, EngineMissing, EngineStore
+from bark_serving.gpus import gpu_count
+from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, stage_precision
 from bark_serving.server.errors import RepositoryError
 from bark_serving.spec import Bundle
+from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
 
 TEMPLATE = "config.pbtxt.j2"
-CLONING = frozenset({"encodec_encode", "hubert"})  #: serve only to make voices, which needs a bundle with HuBERT
+MODEL = "model.py"
+VERSION = "1"
+VOICE_STORE = Path("build/voices")
+#: Serve only to make voices, which needs a bundle with HuBERT. Without one, `clone_voice` itself stays to say so.
+CLONING = frozenset({"clone_assemble", "clone_prepare", "encodec_encode", "hubert"})
+
+
+@dataclass
+class _Model:
+    """One model of the repository."""
+
+    name: str
+    template: str
+    values: dict[str, Any]
+    links: dict[str, Path] = field(default_factory=dict)  #: by name in the version folder
+
+    @property
+    def is_python(self) -> bool:
+        return self.template == TEMPLATE
 
 
 def templates_folder() -> Path:
@@ -48,8 +66,12 @@ def render(
     engines: Path,
     output: Path,
     profile: Profile = "cpu",
-    precision: Precision = "int8",
+    precision: Precision | None = None,
     voices: Sequence[Path] | Path | None = None,
+    voice_store: Path = VOICE_STORE,
+    max_voices: int = MAX_VOICES,
+    max_voice_bytes: int = MAX_BYTES,
+    gpus: Sequence[int] | None = None,
     instances: int = 1,
     max_batch: int = 8,
     threads: int | None = None,
@@ -58,48 +80,107 @@ def render(
 ) -> Path:
     """Render the repository to `output`, replacing one that is there, and return its absolute path.
 
-    `threads`: per stage call, default all cores. `max_batch`: sequences or requests a stage runs together. `voices`:
-    folders of voices beside the bundle's own. A repository appears whole or not at all.
+    `precision`: of the three transformers; default the profile's. `gpus`: numbers of those to use; default all that
+    the machine has, an empty sequence for the CPU. `threads`: per stage call, default all cores. `max_batch`:
+    sequences or requests a stage runs together. `voices`: folders of voices beside the bundle's own. `voice_store`:
+    where the voices are kept that clients put, `max_voices` and `max_voice_bytes` of them at most. A repository appears whole or not at all.
     Raises `BundleError`, `EngineMissing` or `EngineMismatch` with the command that makes the engine, `RepositoryError`.
     """
     source = (templates or templates_folder()).absolute()
     opened = Bundle(bundle.absolute())
+    row = TABLE[profile]
+    precision = precision or row.precision
+    if precision not in row.precisions:
+        raise RepositoryError(
+            f"The {profile} profile has no precision {precision}.",
+            remedy=f"Give --precision {' or '.join(row.precisions)}.",
+        )
     store = EngineStore(engines)
     folders = [voices] if isinstance(voices, Path) else list(voices or ())
+    used = usable_gpus(profile, gpus)
     values: dict[str, Any] = {
         "profile": profile,
         "bundle": opened.folder,
         "spec": opened.spec,
         "voices": os.pathsep.join(str(_existing(folder)) for folder in folders),
-        "instances": instances,
+        "voice_store": voice_store.absolute(),
+        "max_voices": max_voices,
+        "max_voice_bytes": max_voice_bytes,
         "max_batch": max_batch,
         "threads": threads or os.cpu_count() or 1,
         "calls": 4 * max_batch,
         "queue_delay": queue_delay,
+        "gpus": list(used),
+        "devices": ",".join(f"cuda:{gpu}" for gpu in used) or "cpu",
+        "instance_group": _instance_group(used, count=instances),
+        "single_instance_group": _instance_group(used[:1], count=1),
     }
-    models: dict[str, dict[str, Any]] = {}
+    models: list[_Model] = []
     missing: list[EngineError] = []
-    for model in sorted(path.parent.name for path in source.glob(f"*/{TEMPLATE}")):
-        if model in CLONING and opened.spec.hubert is None:
+    for name in sorted({path.parent.name for path in source.glob("*/config.*pbtxt.j2")}):
+        if name in CLONING and opened.spec.hubert is None:
             continue
-        models[model] = dict(values)
-        for stage in STAGES:
-            if stage == model:
-                chosen = stage_precision(stage, precision)
-                try:
-                    engine = store.find(opened, stage=stage, profile=profile, precision=chosen)
-                except EngineError as error:
-                    missing.append(error)
-                else:
-                    models[model] |= {"precision": chosen, "engine": engine.folder.absolute()}
+        own = f"config.{profile}.pbtxt.j2"
+        model = _Model(name, own if (source / name / own).exists() else TEMPLATE, dict(values))
+        models.append(model)
+        if name not in STAGES:
+            continue
+        try:
+            _choose(model, stage=name, store=store, bundle=opened, profile=profile, precision=precision)
+        except EngineError as error:
+            missing.append(error)
     if len(missing) == 1:
         raise missing[0]
     if missing:
         raise EngineMissing(
             f"{len(missing)} engines are missing or do not fit. {missing[0].problem}",
-            remedy=f"Run `bark-build onnx --bundle {bundle} --precision {precision} --engines {engines}`.",
+            remedy=f"Run `{row.build} --bundle {bundle} --precision {precision} --engines {engines}`.",
         )
     return _write(models, source=source, output=output.absolute())
+
+
+def _choose(
+    model: _Model, *, stage: Stage, store: EngineStore, bundle: Bundle, profile: Profile, precision: Precision
+) -> None:
+    """Give a stage's model its precision and, where the profile runs engines, its engine. Raises `EngineError`."""
+    row = TABLE[profile].stages[stage]
+    chosen = stage_precision(stage, precision, profile)
+    model.values |= {"precision": chosen, "engine": None}
+    if row.engine:
+        engine = store.find(bundle, stage=stage, profile=profile, precision=chosen)
+        model.values["engine"] = engine.folder.absolute()
+        if row.plan:
+            model.links[row.plan] = engine.folder.absolute() / row.plan
+
+
+def usable_gpus(profile: Profile, asked: Sequence[int] | None) -> Sequence[int]:
+    """The GPUs that a server of the profile uses. Raises `RepositoryError` for one that it cannot have."""
+    need = TABLE[profile].gpu
+    if need == "never":
+        if asked:
+            raise RepositoryError(
+                f"The {profile} profile runs on the CPU.", remedy="Leave --gpus out, or give --profile torch."
+            )
+        return ()
+    if asked is None:
+        found = tuple(range(gpu_count()))
+        # a repository may be rendered on a machine without a GPU for one that has it
+        return found or ((0,) if need == "always" else ())
+    if need == "always" and not asked:
+        raise RepositoryError(f"The {profile} profile needs a GPU.", remedy="Give --gpus 0, or --profile cpu.")
+    return asked
+
+
+def uses_gpu(repository: Path) -> bool:
+    """Whether a model of a rendered repository has instances on a GPU."""
+    return any("KIND_GPU" in path.read_text(encoding="utf-8") for path in repository.glob("*/config.pbtxt"))
+
+
+def _instance_group(gpus: Sequence[int], *, count: int) -> str:
+    """What stands in ``instance_group [ … ]``; `count` instances on each GPU."""
+    if not gpus:
+        return f"{{ kind: KIND_CPU, count: {count} }}"
+    return f"{{ kind: KIND_GPU, count: {count}, gpus: [ {', '.join(map(str, gpus))} ] }}"
 
 
 def _existing(folder: Path) -> Path:
@@ -108,27 +189,33 @@ def _existing(folder: Path) -> Path:
     return folder.absolute()
 
 
-def _write(models: dict[str, dict[str, Any]], *, source: Path, output: Path) -> Path:
+def _write(models: Sequence[_Model], *, source: Path, output: Path) -> Path:
     """Render into a folder beside `output`, then put it in its place."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(source), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+        loader=jinja2.FileSystemLoader(source),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters["tojson"] = _quote  # jinja's own escapes for HTML, which protobuf's text format is not
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     try:
-        for model, values in models.items():
-            shutil.copytree(
-                source / model, temporary / model, ignore=shutil.ignore_patterns(TEMPLATE, "__pycache__", "*.pyc")
-            )
+        for model in models:
+            left_out = ["*.j2", "__pycache__", "*.pyc", *([] if model.is_python else [MODEL])]
+            folder = temporary / model.name
+            shutil.copytree(source / model.name, folder, ignore=shutil.ignore_patterns(*left_out))
+            (folder / VERSION).mkdir(exist_ok=True)  # Triton wants one, empty or not
+            for name, target in model.links.items():
+                (folder / VERSION / name).symlink_to(target)
             try:
-                text = environment.get_template(f"{model}/{TEMPLATE}").render(values)
+                text = environment.get_template(f"{model.name}/{model.template}").render(model.values)
             except jinja2.TemplateError as error:
                 raise RepositoryError(
-                    f"{source / model / TEMPLATE}: {error}.",
+                    f"{source / model.name / model.template}: {error}.",
                     remedy="Correct the template, or install bark-triton again.",
                 ) from error
-            (temporary / model / "config.pbtxt").write_text(text, encoding="utf-8")
+            (folder / "config.pbtxt").write_text(text, encoding="utf-8")
         temporary.chmod(0o755)
         _replace(output, temporary)
     finally:

@@ -1,0 +1,36 @@
+"""Which NVIDIA GPUs this machine has, asked of the driver itself: no torch, no nvidia-smi."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+DRIVER = "libcuda.so.1"
+
+
+def gpu_count() -> int:
+    """GPUs that the driver shows this process (``CUDA_VISIBLE_DEVICES`` counts); 0 without a driver."""
+    try:
+        driver = ctypes.CDLL(DRIVER)
+    except OSError:
+        return 0
+    count = ctypes.c_int()
+    # a driver without a device answers with an error code (CUDA_ERROR_NO_DEVICE, or one for a broken installation)
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return 0
+    return count.value
+
+
+def parse_gpus(text: str) -> Sequence[int] | None:
+    """What ``--gpus`` means: "auto" → None (whatever is there), "none" → (), "0,1" → (0, 1). Raises `ValueError`."""
+    if text == "auto":
+        return None
+    if text == "none":
+        return ()
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = (-1,)
+    if min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise ValueError(f"{text!r} is not auto, none, or a list of different GPU numbers as in 0,1")
+    return numbers

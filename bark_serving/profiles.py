@@ -1,0 +1,103 @@
+"""Profiles: what runs each stage. One table; nothing else in the project asks which profile it is.
+
+A *profile* decides, for every stage, the Triton backend, the precisions to choose from, and whether it runs an engine
+of the store or the bundle's own weights. The models above the stages (`bark`, `voices`, …) are the same in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Stage = Literal["semantic", "coarse", "fine", "encodec_decode", "encodec_encode", "hubert"]
+Profile = Literal["cpu", "torch", "tensorrt"]
+Precision = Literal["int8", "fp32", "bf16", "fp16"]
+Backend = Literal["python", "tensorrt", "tensorrtllm"]
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+PROFILES: tuple[Profile, ...] = get_args(Profile)
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """How a profile runs one stage."""
+
+    #: To choose from. The first one is used where a server's precision is none of them.
+    precisions: tuple[Precision, ...]
+    backend: Backend = "python"
+    engine: bool = True  #: from the engine store; else straight from the bundle
+    plan: str | None = None  #: the engine's file, if Triton wants it in the model's version folder
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """One profile."""
+
+    runs: str  #: what runs the stages, in a few words
+    precision: Precision  #: a server's, unless it says otherwise
+    gpu: Literal["never", "optional", "always"]
+    build: str | None  #: the command that makes its engines
+    stages: Mapping[Stage, StageRow]
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """Of the three transformers, which a server's precision is about."""
+        return self.stages["fine"].precisions
+
+
+def _rows(
+    gpts: StageRow, fine: StageRow, decode: StageRow, encode: StageRow, hubert: StageRow
+) -> dict[Stage, StageRow]:
+    return {
+        "semantic": gpts,
+        "coarse": gpts,
+        "fine": fine,
+        "encodec_decode": decode,
+        "encodec_encode": encode,
+        "hubert": hubert,
+    }
+
+
+_ONNX = StageRow(("int8", "fp32"))
+_ONNX_EXACT = StageRow(("fp32",))  # the codec and HuBERT end in an argmax or in audio
+_TORCH = StageRow(("bf16", "fp16", "fp32"), engine=False)
+_TORCH_HALF = StageRow(("fp16", "fp32"), engine=False)  # 8 bits of bf16 are audible noise in a waveform
+_TORCH_EXACT = StageRow(("fp32",), engine=False)  # fp16 moves up to 7 % of the encoder's codes
+_PLAN = "model.plan"
+
+TABLE: Mapping[Profile, ProfileRow] = {
+    "cpu": ProfileRow(
+        "ONNX Runtime",
+        precision="int8",
+        gpu="never",
+        build="bark-build onnx",
+        stages=_rows(_ONNX, _ONNX, _ONNX_EXACT, _ONNX_EXACT, _ONNX_EXACT),
+    ),
+    "torch": ProfileRow(
+        "PyTorch",
+        precision="bf16",
+        gpu="optional",
+        build=None,
+        stages=_rows(_TORCH, _TORCH, _TORCH_HALF, _TORCH_EXACT, _TORCH_HALF),
+    ),
+    "tensorrt": ProfileRow(
+        "TensorRT-LLM and TensorRT",
+        precision="fp16",
+        gpu="always",
+        build="bark-build engines --profile tensorrt",
+        stages=_rows(
+            StageRow(("fp16", "bf16", "int8"), backend="tensorrtllm"),
+            StageRow(("fp16", "fp32"), backend="tensorrt", plan=_PLAN),
+            StageRow(("fp16", "fp32"), backend="tensorrt", plan=_PLAN),
+            StageRow(("fp32",), backend="tensorrt", plan=_PLAN),
+            StageRow(("fp16", "fp32"), backend="tensorrt", plan=_PLAN),
+        ),
+    ),
+}
+
+
+def stage_precision(stage: Stage, precision: Precision, profile: Profile = "cpu") -> Precision:
+    """`precision` where the stage has it, else the one it has."""
+    choices = TABLE[profile].stages[stage].precisions
+    return precision if precision in choices else choices[0]
