@@ -19,12 +19,13 @@ from rich.table import Table
 from bark_serving.engines import EngineError
 from bark_serving.gpus import parse_gpus
 from bark_serving.profiles import TABLE, Precision, Profile
-from bark_serving.repository import render, usable_gpus, uses_gpu
+from bark_serving.repository import VOICE_STORE, render, usable_gpus, uses_gpu
 from bark_serving.server import Server, ServerError, ServerSettings, detach, serve, state
 from bark_serving.server.process import StopRequest
 from bark_serving.server.settings import default_folder
 from bark_serving.server.status import describe
 from bark_serving.spec import BundleError
+from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
 
 app = typer.Typer(
     name="bark-serve",
@@ -59,6 +60,11 @@ Gpus = Annotated[
     str, typer.Option(help="GPUs to use, as in 0,1; auto: all that are there; none: the CPU, where the profile can.")
 ]
 Voices = Annotated[list[Path] | None, typer.Option(help="A folder of .npz voices beside the bundle's own; repeatable.")]
+VoiceStoreOption = Annotated[
+    Path, typer.Option("--voice-store", help="The folder that keeps the voices which clients clone or put.")
+]
+MaxVoices = Annotated[int, typer.Option(min=0, help="Voices that the store keeps at most.")]
+MaxVoiceMegabytes = Annotated[int, typer.Option("--max-voice-mb", min=1, help="MiB of voices that it keeps at most.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one stage call. Default: all cores.")]
 MaxBatch = Annotated[int, typer.Option(min=1, help="Sequences that a stage runs together at most.")]
 Name = Annotated[str, typer.Option(help="The server's name; servers of several names can run side by side.")]
@@ -145,6 +151,9 @@ def render_command(
     precision: PrecisionOption = None,
     gpus: Gpus = "auto",
     voices: Voices = None,
+    voice_store: VoiceStoreOption = VOICE_STORE,
+    max_voices: MaxVoices = MAX_VOICES,
+    max_voice_mb: MaxVoiceMegabytes = MAX_BYTES // 2**20,
     threads: Threads = None,
     max_batch: MaxBatch = 8,
 ) -> None:
@@ -165,6 +174,9 @@ def render_command(
             precision=precision,
             gpus=numbers,
             voices=voices,
+            voice_store=voice_store,
+            max_voices=max_voices,
+            max_voice_bytes=max_voice_mb * 2**20,
             threads=threads,
             max_batch=max_batch,
         )
@@ -182,6 +194,9 @@ def up(
     precision: PrecisionOption = None,
     gpus: Gpus = "auto",
     voices: Voices = None,
+    voice_store: VoiceStoreOption = VOICE_STORE,
+    max_voices: MaxVoices = MAX_VOICES,
+    max_voice_mb: MaxVoiceMegabytes = MAX_BYTES // 2**20,
     threads: Threads = None,
     max_batch: MaxBatch = 8,
     name: Name = "bark",
@@ -235,6 +250,9 @@ def up(
                 precision=precision,
                 gpus=used,
                 voices=voices,
+                voice_store=voice_store,
+                max_voices=max_voices,
+                max_voice_bytes=max_voice_mb * 2**20,
                 threads=threads,
                 max_batch=max_batch,
             )

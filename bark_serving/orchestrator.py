@@ -78,7 +78,8 @@ class Orchestrator:
             request=request,
             stages=Stages(self._caller, spec=self._spec, embeddings=self._embeddings, request_id=request_id),
             sentences=self._sentences(request),
-            voice=self._voice(request),
+            # reads files, on a network volume perhaps: other requests' audio must not wait for it
+            voice=await asyncio.to_thread(self._voice, request),
         )
         queues: list[_Chunks] = [asyncio.Queue() for _ in job.sentences]
         tasks = self._start(job, queues)

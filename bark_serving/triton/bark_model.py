@@ -24,7 +24,7 @@ from bark_serving.request import parse
 from bark_serving.tokenizer import load_tokenise
 from bark_serving.triton.bls import BlsCaller
 from bark_serving.triton.tensors import Parameters, failure, finish, inputs_of, response
-from bark_serving.voices import VoiceLibrary
+from bark_serving.triton.voice_library import open_library
 from bark_serving.weights import mapped
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class BarkModel:
             spec=bundle.spec,
             embeddings=mapped(bundle.weights("semantic"), "token_embedding.weight"),
             tokenise=load_tokenise(bundle.tokenizer),
-            voices=VoiceLibrary([bundle.voices, *parameters.paths("voices")], spec=bundle.spec),
+            voices=open_library(parameters),
             concurrency=parameters.number("sentences"),
         )
         self._loop = asyncio.new_event_loop()

@@ -1,13 +1,11 @@
-"""Voices: speaker prompts, three token arrays each, interchangeable with Suno's ``.npz`` files."""
+"""What a voice is: its three arrays, what Bark asks of them, their hash, and what a name may look like."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-import zipfile
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -16,13 +14,10 @@ from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
 
 ARRAYS = ("semantic_prompt", "coarse_prompt", "fine_prompt")
-_NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?")
-
-
-def language_of(name: str) -> str | None:
-    """ISO 639-1 code that a name like ``v2/de_speaker_3`` states."""
-    named = re.search(r"(?:^|/)([a-z]{2})_speaker_\d+$", name)
-    return named[1] if named else None
+MAX_SECONDS = 1_800  #: the longest voice; a generation of the longest text a request may hold is shorter
+HASH_PREFIX = "sha256:"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?")
+_HASH = re.compile(r"sha256:[0-9a-f]{12,64}")
 
 
 @dataclass(frozen=True)
@@ -32,6 +27,51 @@ class Voice:
     semantic: Ids
     coarse: Ids
     fine: Ids
+
+    @property
+    def arrays(self) -> dict[str, Ids]:
+        """The arrays by the names that ``.npz`` files and tensors have."""
+        return dict(zip(ARRAYS, (self.semantic, self.coarse, self.fine), strict=True))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the three arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+def content_hash(voice: Voice) -> str:
+    """``sha256:`` and 64 hex digits: of each array in turn its shape, then its data, all as int32 little-endian."""
+    digest = hashlib.sha256()
+    for array in voice.arrays.values():
+        digest.update(np.array(array.shape, "<i4").tobytes())
+        digest.update(array.astype("<i4").tobytes())
+    return HASH_PREFIX + digest.hexdigest()
+
+
+def is_hash(name: str) -> bool:
+    """Whether this names a voice by (the beginning of) its content hash."""
+    return _HASH.fullmatch(name) is not None
+
+
+def is_name(name: str) -> bool:
+    """Whether a voice can have this name: letters, digits, ``_`` and ``-``, and one ``/`` at most, inside."""
+    return _NAME.fullmatch(name) is not None
+
+
+def check_name(name: str) -> str:
+    """The name itself. Raises `InvalidRequest` for one that no voice can have."""
+    if not is_name(name):
+        raise InvalidRequest(
+            f"{name[:80]!r} is no voice name; names look like v2/en_speaker_6: letters, digits, _ and -, "
+            "one slash at most, 64 characters on either side of it."
+        )
+    return name
+
+
+def language_of(name: str) -> str | None:
+    """ISO 639-1 code that a name like ``v2/de_speaker_3`` states."""
+    named = re.search(r"(?:^|/)([a-z]{2})_speaker_\d+$", name)
+    return named[1] if named else None
 
 
 def voice_from_arrays(arrays: Mapping[str, Array], *, spec: Spec) -> Voice:
@@ -50,6 +90,9 @@ def voice_from_arrays(arrays: Mapping[str, Array], *, spec: Spec) -> Voice:
             f"coarse_prompt has {coarse.shape[1]} frames for {len(semantic)} semantic tokens, a ratio of {ratio:.2f}; "
             f"both must cover the same time, a ratio of {expected:.1f}."
         )
+    seconds = max(coarse.shape[1], fine.shape[1]) / spec.encodec.frame_rate_hz
+    if seconds > MAX_SECONDS:
+        raise InvalidRequest(f"the voice is {seconds:.0f} s long; the limit is {MAX_SECONDS} s.")
     return Voice(semantic=semantic, coarse=coarse, fine=fine)
 
 
@@ -64,55 +107,3 @@ def _tokens(name: str, array: Array, *, rows: int | None, limit: int) -> Ids:
     if array.min() < 0 or array.max() >= limit:
         raise InvalidRequest(f"{name} holds {array.min()}..{array.max()}; its tokens must be in 0..{limit - 1}.")
     return array.astype(np.int32)
-
-
-class VoiceLibrary:
-    """Voices by name, from folders of ``.npz`` files; ``v2/en_speaker_6`` is ``<folder>/v2/en_speaker_6.npz``.
-
-    Folders are searched in order. The ``cached`` voices used last stay in memory.
-    """
-
-    def __init__(self, folders: Iterable[Path], *, spec: Spec, cached: int = 64) -> None:
-        self._folders = [Path(folder) for folder in folders]
-        self._spec = spec
-        self._size = cached
-        self._cache: OrderedDict[str, Voice] = OrderedDict()
-
-    def names(self) -> list[str]:
-        """All names, sorted."""
-        return sorted(
-            {
-                path.relative_to(folder).with_suffix("").as_posix()
-                for folder in self._folders
-                for pattern in ("*.npz", "*/*.npz")
-                for path in folder.glob(pattern)
-            }
-        )
-
-    def get(self, name: str) -> Voice:
-        """The voice of that name. Raises `InvalidRequest` when there is none or its file is broken."""
-        if name in self._cache:
-            self._cache.move_to_end(name)
-            return self._cache[name]
-        voice = self._read(self._path(name), name)
-        self._cache[name] = voice
-        while len(self._cache) > self._size:
-            self._cache.popitem(last=False)
-        return voice
-
-    def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise InvalidRequest(f"{name[:80]!r} is no voice name; names look like v2/en_speaker_6.")
-        for folder in self._folders:
-            path = folder / f"{name}.npz"
-            if path.is_file():
-                return path
-        raise InvalidRequest(f"there is no voice {name!r}; `bark voice list` lists those that this server has.")
-
-    def _read(self, path: Path, name: str) -> Voice:
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {key: file[key] for key in ARRAYS if key in file}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise InvalidRequest(f"the file of voice {name!r} cannot be read: {error}.") from error
-        return voice_from_arrays(arrays, spec=self._spec)

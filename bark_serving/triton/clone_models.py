@@ -1,0 +1,72 @@
+"""The Triton models around HuBERT and the codec in the ensemble ``clone_voice``: what comes before and after them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bark_serving import cloning
+from bark_serving.arrays import Array
+from bark_serving.errors import InvalidRequest, ServingError
+from bark_serving.triton.tensors import Parameters, failure, inputs_of, response
+
+log = logging.getLogger(__name__)
+
+
+class _CloneModel(ABC):
+    """Answers each request by itself."""
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        self._spec = Parameters(args).bundle().spec
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        return [self._answer(request) for request in requests]
+
+    @abstractmethod
+    def outputs(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        """The outputs of one request. Raises `ServingError`."""
+
+    def _answer(self, request: Any) -> Any:
+        try:
+            return response(self.outputs(inputs_of(request)))
+        except Exception as error:
+            if not isinstance(error, ServingError):
+                log.exception("a request failed")
+            return failure(error)
+
+
+class PrepareModel(_CloneModel):
+    """``clone_prepare``: a clip at any rate → mono audio for each of the two networks."""
+
+    def outputs(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        rate = inputs["sample_rate"]
+        if rate.size != 1:
+            raise InvalidRequest(f"sample_rate has {rate.size} elements; it must have one.")
+        prepared = cloning.prepare(inputs["audio"], sample_rate=int(rate.item()), spec=self._spec)
+        report = {"seconds": round(prepared.seconds, 3), "warnings": prepared.warnings}
+        return {
+            "hubert_audio": prepared.hubert[None],
+            "encodec_audio": prepared.encodec[None],
+            "report": np.array([json.dumps(report, ensure_ascii=False).encode()], np.object_),
+        }
+
+
+class AssembleModel(_CloneModel):
+    """``clone_assemble``: tokens and codes → the three arrays of a voice."""
+
+    def outputs(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        voice = cloning.assemble(inputs["tokens"][0], inputs["codes"][0], spec=self._spec)
+        return dict(voice.arrays)
+
+
+class NoCloningModel(_CloneModel):
+    """``clone_voice`` where the checkpoint has no HuBERT: says so."""
+
+    def outputs(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        cloning.hubert_of(self._spec)
+        raise InvalidRequest("this server was rendered from a checkpoint without HuBERT; render it again.")

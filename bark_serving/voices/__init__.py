@@ -1,0 +1,17 @@
+"""Voices: speaker prompts, three token arrays each, interchangeable with Suno's ``.npz`` files."""
+
+from bark_serving.voices.library import Entry, VoiceLibrary
+from bark_serving.voices.store import VoiceStore
+from bark_serving.voices.voice import ARRAYS, Voice, check_name, content_hash, language_of, voice_from_arrays
+
+__all__ = [
+    "ARRAYS",
+    "Entry",
+    "Voice",
+    "VoiceLibrary",
+    "VoiceStore",
+    "check_name",
+    "content_hash",
+    "language_of",
+    "voice_from_arrays",
+]

@@ -1,0 +1,117 @@
+"""Voices as ``.npz`` files: read as if an enemy had written them, written so that a crash leaves the old or the new.
+
+An ``.npz`` is a zip of ``.npy`` files. `numpy.load` would trust the sizes that both state; here each is compared with
+what a voice can be before anything of that size is read.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from bark_serving.arrays import Array
+from bark_serving.errors import InvalidRequest
+from bark_serving.spec import Spec
+from bark_serving.voices.voice import ARRAYS, MAX_SECONDS, Voice, voice_from_arrays
+
+SUFFIX = ".npz"
+TEMPORARY = ".writing"  #: suffix of a file that is not complete; no reader looks at those
+MAX_MEMBERS = 16  #: files in the zip; a voice has three
+HEADER_BYTES = 16_384  #: what a .npy may hold beside its data
+_BROKEN = (
+    OSError,
+    ValueError,  # also what numpy raises for headers it does not understand
+    EOFError,
+    KeyError,
+    TypeError,
+    RuntimeError,  # encrypted, or a compression that this Python lacks (NotImplementedError)
+    SyntaxError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
+
+def max_bytes(spec: Spec) -> int:
+    """Size of the largest voice: all arrays in int64, as Suno's own code may write them."""
+    frames = MAX_SECONDS * spec.encodec.frame_rate_hz * (spec.coarse.codebooks + spec.encodec.codebooks)
+    return int(8 * (frames + MAX_SECONDS * spec.semantic.rate_hz)) + MAX_MEMBERS * HEADER_BYTES
+
+
+def read(file: IO[bytes], *, name: str, spec: Spec) -> Voice:
+    """The voice in an open ``.npz`` file. Raises `InvalidRequest` naming the voice and what is wrong with its file."""
+    limit = max_bytes(spec)
+    try:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise InvalidRequest(f"it is {size} bytes large; a voice has {limit} at most")
+        with zipfile.ZipFile(file) as archive:
+            arrays = _members(archive, limit=limit)
+        return voice_from_arrays(arrays, spec=spec)
+    except InvalidRequest as error:
+        reason = error.args[0]
+    except _BROKEN as error:
+        reason = f"not a sound .npz ({type(error).__name__})"
+    raise InvalidRequest(f"the file of voice {name!r} cannot be read: {reason.removesuffix('.')}.")
+
+
+def _members(archive: zipfile.ZipFile, *, limit: int) -> dict[str, Array]:
+    members = archive.infolist()
+    if len(members) > MAX_MEMBERS:
+        raise InvalidRequest(f"it holds {len(members)} files; a voice has three arrays")
+    by_name = {member.filename: member for member in members}
+    arrays: dict[str, Array] = {}
+    for name in ARRAYS:
+        if (member := by_name.get(f"{name}.npy")) is None:
+            continue
+        if member.file_size > limit:
+            raise InvalidRequest(f"{name} unpacks to {member.file_size} bytes; a voice has {limit} at most")
+        with archive.open(member) as stream:
+            arrays[name] = _array(stream, name=name, limit=limit)
+    return arrays
+
+
+def _array(stream: IO[bytes], *, name: str, limit: int) -> Array:
+    """An array of integers whose stated shape is one that can be true. Reads no more than `limit` bytes of data."""
+    version = npy.read_magic(stream)  # type: ignore[no-untyped-call]
+    if version not in ((1, 0), (2, 0)):
+        raise InvalidRequest(f"{name} is of .npy version {version}; versions 1 and 2 are read")
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read_header(stream)  # type: ignore[no-untyped-call]
+    if dtype.kind not in "iu":
+        raise InvalidRequest(f"{name} is of type {dtype}; it must hold integers")
+    count = 1
+    for length in shape:
+        count *= length
+    if not 1 <= len(shape) <= 2 or min(shape) < 0 or count * dtype.itemsize > limit:
+        raise InvalidRequest(f"{name} states the shape {list(shape)[:8]}; a voice has {limit} bytes at most")
+    data = stream.read(count * dtype.itemsize + 1)
+    if len(data) != count * dtype.itemsize:
+        raise InvalidRequest(f"{name} holds other data than its shape {list(shape)} says")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def write(path: Path, arrays: Mapping[str, Array]) -> int:
+    """Write a complete file and make sure that it is on the disk. Returns its size in bytes."""
+    with path.open("xb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_size
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that what was renamed or removed in a folder is so on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,129 @@
+"""The voices that users keep on the server: a folder of ``.npz`` files that several processes share.
+
+``<folder>/<name>.npz`` is a voice, so the folder can be read, filled and copied with ordinary tools. Writers of all
+processes take turns (a file lock, which ends with its process) and never change a file: they write a new one beside it,
+make sure that it is on the disk, and rename it. So a reader needs no lock, and a writer killed at any moment leaves the
+old voice or the new one, and at worst a temporary file that the next writer removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from bark_serving.errors import InvalidRequest, StageFailed
+from bark_serving.voices import files
+from bark_serving.voices.voice import Voice, check_name
+
+MAX_VOICES = 1_000
+MAX_BYTES = 256 * 2**20
+_LOCK = ".lock"
+
+
+class VoiceStore:
+    """Puts, removes and renames voices in one folder, which the first put makes.
+
+    max_voices, max_bytes: what the folder holds at most; a put beyond that is refused, nothing is ever dropped.
+    """
+
+    def __init__(self, folder: Path, *, max_voices: int = MAX_VOICES, max_bytes: int = MAX_BYTES) -> None:
+        self.folder = Path(folder)
+        self._max_voices = max_voices
+        self._max_bytes = max_bytes
+
+    def path(self, name: str) -> Path:
+        """Where the voice of that name is, if it is there. Raises `InvalidRequest` for what is no name."""
+        return self.folder / f"{check_name(name)}{files.SUFFIX}"
+
+    def put(self, name: str, voice: Voice, *, overwrite: bool = False) -> None:
+        """Keep a voice under a name. Raises `InvalidRequest`: the name is taken (unless `overwrite`), or no room."""
+        target = self.path(name)
+        with self._writing():
+            if target.exists() and not overwrite:
+                raise InvalidRequest(f"there is a voice {name!r} already; choose another name, or allow overwriting.")
+            target.parent.mkdir(exist_ok=True)
+            temporary = target.with_name(f".{secrets.token_hex(8)}{files.TEMPORARY}")
+            try:
+                size = files.write(temporary, voice.arrays)
+                self._check_room(target, size)
+                temporary.replace(target)
+                self._sync(target)
+            finally:
+                temporary.unlink(missing_ok=True)
+                self._remove_empty(target)
+
+    def delete(self, name: str) -> None:
+        """Remove a voice. Raises `InvalidRequest` when there is none of that name."""
+        target = self.path(name)
+        with self._writing():
+            self._check_there(target, name)
+            target.unlink()
+            self._sync(target)
+            self._remove_empty(target)
+
+    def rename(self, name: str, new_name: str, *, overwrite: bool = False) -> None:
+        """Give a voice another name. Raises `InvalidRequest`: no such voice, or the new name is taken."""
+        source, target = self.path(name), self.path(new_name)
+        with self._writing():
+            self._check_there(source, name)
+            if target.exists() and not overwrite:
+                raise InvalidRequest(
+                    f"there is a voice {new_name!r} already; choose another name, or allow overwriting."
+                )
+            target.parent.mkdir(exist_ok=True)
+            source.replace(target)
+            self._sync(target)
+            self._sync(source)
+            self._remove_empty(source)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the folder's lock. What other writers left unfinished is removed; an error of the disk is worded."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / _LOCK).open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._remove_leftovers()
+                yield
+        except OSError as error:
+            raise StageFailed(
+                f"the voice store cannot be changed ({error.strerror}); its server's --voice-store must be a folder "
+                "that the server may write to, on a disk with room."
+            ) from error
+
+    def _remove_leftovers(self) -> None:
+        """Remove temporary files. Whoever wrote them is dead: writers hold the lock."""
+        for pattern in (f".*{files.TEMPORARY}", f"*/.*{files.TEMPORARY}"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
+
+    def _check_room(self, target: Path, size: int) -> None:
+        others = [path for path in self._voices() if path != target]
+        if len(others) + 1 > self._max_voices:
+            raise InvalidRequest(f"the server keeps {self._max_voices} voices at most; delete one first.")
+        if sum(path.stat().st_size for path in others) + size > self._max_bytes:
+            raise InvalidRequest(
+                f"the server keeps {self._max_bytes / 2**20:g} MiB of voices at most, and this one has "
+                f"{size / 2**20:.2g} MiB; delete some first."
+            )
+
+    def _voices(self) -> list[Path]:
+        return [path for pattern in (f"*{files.SUFFIX}", f"*/*{files.SUFFIX}") for path in self.folder.glob(pattern)]
+
+    def _check_there(self, path: Path, name: str) -> None:
+        if not path.is_file():
+            raise InvalidRequest(f"there is no voice {name!r} in the store.")
+
+    def _sync(self, path: Path) -> None:
+        files.sync_folder(path.parent)
+        if path.parent != self.folder:
+            files.sync_folder(self.folder)
+
+    def _remove_empty(self, path: Path) -> None:
+        """Remove the folder of a voice that was the last one in it."""
+        if path.parent != self.folder and not any(os.scandir(path.parent)):
+            path.parent.rmdir()
