@@ -30,6 +30,14 @@ def uniforms(seed: int, step: int, count: int | None = None) -> float | npt.NDAr
     return np.random.Generator(np.random.Philox(key=seed, counter=step)).random(count)
 
 
+def step_uniforms(seed: int, steps: int) -> npt.NDArray[np.float64]:
+    """``[uniforms(seed, 0), uniforms(seed, 1), …]``, at a hundredth of the time.
+
+    A step's number is the first of the four that Philox makes for a counter; one stream holds all of them in order.
+    """
+    return np.random.Generator(np.random.Philox(key=seed)).random(4 * steps)[::4]
+
+
 def derive_seed(seed: int, *path: int) -> int:
     """A 64-bit seed for one part of a request (stage, sentence, window, …), independent of the others."""
     return int(np.random.SeedSequence([seed, *path]).generate_state(1, np.uint64)[0])
@@ -37,7 +45,7 @@ def derive_seed(seed: int, *path: int) -> int:
 
 def keep_top_p(logits: Floats, top_p: float) -> Floats:
     """[n] logits with all but the nucleus at −inf: the fewest most likely tokens whose mass exceeds ``top_p``."""
-    order = np.argsort(logits)[::-1]
+    order = np.argsort(logits, kind="stable")[::-1]  # stable: equal logits in the same order on every machine
     drop = np.cumsum(softmax(logits[order])) > top_p
     drop[1:] = drop[:-1].copy()
     drop[0] = False

@@ -9,38 +9,24 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from bark_serving import sampling
-from bark_serving.arrays import Floats, Ids, Ints
+from bark_serving.arrays import Floats, Ids
+from bark_serving.decoding.drawing import Drawing, DrawingRuntime, HostDrawing, Runtime, Wish
 from bark_serving.decoding.rules import Rule
 from bark_serving.errors import StageFailed
 from bark_serving.sampling import Sampling
 
 log = logging.getLogger(__name__)
 
-
-class Runtime(Protocol):
-    """A GPT with a KV cache of ``rows`` sequences, each up to ``capacity`` positions."""
-
-    rows: int
-    capacity: int
-
-    def embed(self, ids: Ints) -> Floats:
-        """[n] ids → [n, width] token embeddings."""
-
-    def prefill(self, row: int, embeddings: Floats) -> Floats:
-        """Fill a row's cache with [n, width] embedding sums; logits [vocab] of the last position."""
-
-    def decode(self, embeddings: Floats, lengths: Ids) -> Floats:
-        """One step for rows 0…len(lengths)−1: [n, width] embeddings at positions ``lengths`` → logits [n, vocab]."""
-
-    def move(self, source: int, target: int, length: int) -> None:
-        """Copy the first ``length`` positions of one row's cache over another's."""
+#: How long a kept row waits for its continuation, which follows at once unless its client has gone.
+KEEP_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -48,11 +34,12 @@ class Generation:
     """One sequence to generate. ``prompt`` holds [n, width] token-embedding sums."""
 
     prompt: Floats
-    last_token: int  #: the prompt's last id, which a rule may look at
+    ids: Ids  #: the prompt's ids, which a rule and a continuation look at
     max_tokens: int
     sampling: Sampling
     min_eos_p: float = 1.1  #: above 1: only a drawn end token ends speech
     request_id: str = ""
+    keep: bool = False  #: hold the cache when done, for a generation of the same request id that goes on from it
 
 
 @dataclass
@@ -61,11 +48,22 @@ class _Sequence:
     answer: Future[Ids]
     tokens: list[int] = field(default_factory=list)
     length: int = 0  #: positions in the cache
-    done: bool = False
+    done: bool = False  #: its row is free
+    parked_until: float | None = None  #: its answer is out, its row is held until then (`time.monotonic`)
+    uniforms: npt.NDArray[np.float64] = field(init=False)  #: one a step, and one for a parked sequence to draw unheard
+
+    def __post_init__(self) -> None:
+        self.uniforms = sampling.step_uniforms(self.generation.sampling.seed, self.generation.max_tokens + 1)
 
     @property
     def last_token(self) -> int:
-        return self.tokens[-1] if self.tokens else self.generation.last_token
+        return self.tokens[-1] if self.tokens else int(self.generation.ids[-1])
+
+    def is_continued_by(self, generation: Generation) -> bool:
+        """Whether a prompt is exactly what is said so far: all of it is in the cache but the last token."""
+        return len(generation.ids) == self.length + 1 and np.array_equal(
+            generation.ids, np.concatenate([self.generation.ids, self.tokens])
+        )
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,16 @@ class _Stop:
 
 
 class DecodeLoop:
-    """Runs generations on a `Runtime`, up to its rows at once; the rest wait in order of arrival."""
+    """Runs generations on a `Runtime`, up to its rows at once; the rest wait in order of arrival.
+
+    A window of the coarse stage often begins with all that the window before it saw and made. So a sequence may ask to
+    be kept: it stays in its row, *parked*, and decodes along unheard until its continuation comes, which then needs no
+    prefill. A kept row is never taken by another sequence, so that whether a cache is reused, and with it every
+    rounding, depends on the request alone and not on the load.
+    """
 
     def __init__(self, runtime: Runtime, rule: Rule) -> None:
-        self._runtime = runtime
+        self._drawing: Drawing = runtime if isinstance(runtime, DrawingRuntime) else HostDrawing(runtime, rule)
         self._rule = rule
         self._inbox: queue.SimpleQueue[_Sequence | _Stop | None] = queue.SimpleQueue()
         self._waiting: list[_Sequence] = []
@@ -119,10 +123,12 @@ class DecodeLoop:
 
     def _receive(self, *, block: bool = True) -> None:
         """Take messages in; wait for one when there is nothing else to do."""
-        block = block and not self._active and not self._waiting
+        parked = [sequence.parked_until for sequence in self._active if sequence.parked_until is not None]
+        block = block and len(parked) == len(self._active) and not self._waiting
+        timeout = max(0.0, min(parked) - time.monotonic()) if parked else None
         while True:
             try:
-                message = self._inbox.get(block=block)
+                message = self._inbox.get(block=block, timeout=timeout)
             except queue.Empty:
                 break
             block = False
@@ -133,49 +139,74 @@ class DecodeLoop:
                     if sequence.generation.request_id == message.request_id and not sequence.done:
                         self._finish(sequence)
         self._waiting = [sequence for sequence in self._waiting if not sequence.done]
+        for sequence in self._active:
+            if sequence.parked_until is not None and sequence.parked_until < time.monotonic():
+                sequence.done = True
         self._compact()
 
     def _admit(self) -> None:
-        """Prefill at most one sequence a step, so that those in flight wait for one prefill at a time."""
-        if not self._waiting or len(self._active) >= self._runtime.rows:
-            return
-        sequence = self._waiting.pop(0)
+        """Let every continuation go on, and prefill at most one sequence: those in flight wait for one at a time."""
+        waiting, self._waiting = self._waiting, []
+        prefilled = False
+        for sequence in waiting:
+            row = self._row_for(sequence)
+            if row < len(self._active) and self._active[row].is_continued_by(sequence.generation):
+                sequence.length = self._active[row].length
+                self._active[row] = sequence
+            elif row < self._drawing.rows and not prefilled:
+                self._prefill(row, sequence)
+                prefilled = True
+            else:
+                self._waiting.append(sequence)
+        self._compact()
+
+    def _row_for(self, sequence: _Sequence) -> int:
+        """The row that was kept for a sequence, else the first free one; `rows` or more when there is none."""
+        for row, other in enumerate(self._active):
+            if other.parked_until is not None and other.generation.request_id == sequence.generation.request_id:
+                return row
+        return len(self._active)
+
+    def _prefill(self, row: int, sequence: _Sequence) -> None:
+        """Take a row and draw the first token."""
         try:
-            logits = self._runtime.prefill(len(self._active), sequence.generation.prompt)
+            drawn = self._drawing.prefill_and_draw(row, sequence.generation.prompt, self._wish(sequence))
         except Exception as error:
             log.exception("a prefill failed; its sequence is given up")
             self._fail([sequence], f"the runtime failed: {error}")
             return
-        self._active.append(sequence)
+        self._active[row : row + 1] = [sequence]
         sequence.length = len(sequence.generation.prompt)
-        self._advance(sequence, logits)
-        self._compact()
+        self._advance(sequence, int(drawn.tokens[0]), float(drawn.last_chances[0]))
 
     def _step(self) -> None:
-        """Decode one token for every active sequence."""
-        if not self._active:
+        """Decode one token for every active sequence. What a parked one gets is what its continuation will feed."""
+        if all(sequence.parked_until is not None for sequence in self._active):
             return
-        last = np.array([sequence.last_token for sequence in self._active])
+        last = np.array([sequence.last_token for sequence in self._active], np.int32)
         lengths = np.array([sequence.length for sequence in self._active], np.int32)
-        logits = self._runtime.decode(self._runtime.embed(last), lengths)
-        for sequence, row in zip(self._active, logits, strict=True):
-            sequence.length += 1
-            self._advance(sequence, row)
+        drawn = self._drawing.decode_and_draw(last, lengths, [self._wish(sequence) for sequence in self._active])
+        for sequence, token, chance in zip(self._active, drawn.tokens, drawn.last_chances, strict=True):
+            if sequence.parked_until is None:
+                sequence.length += 1
+                self._advance(sequence, int(token), float(chance))
         self._compact()
 
-    def _advance(self, sequence: _Sequence, logits: Floats) -> None:
-        """Draw a sequence's next token from logits [vocab]; finish it where it ends."""
+    def _wish(self, sequence: _Sequence) -> Wish:
+        """How a sequence's next token is drawn."""
+        turn = self._rule.turn(sequence.last_token)
+        return Wish(turn, sequence.generation.sampling, float(sequence.uniforms[len(sequence.tokens)]))
+
+    def _advance(self, sequence: _Sequence, token: int, last_chance: float) -> None:
+        """Take a drawn token in; finish the sequence where it ends."""
         wanted = sequence.generation
-        ids = self._rule.drawable(sequence.last_token)
-        chances = sampling.probabilities(logits[ids], wanted.sampling)
-        uniform = sampling.uniforms(wanted.sampling.seed, len(sequence.tokens))
-        token = int(ids[sampling.draw(chances, float(uniform))])
-        if self._rule.ends(token, chances, min_eos_p=wanted.min_eos_p):
+        if self._rule.ends(token, last_chance, min_eos_p=wanted.min_eos_p):
             self._finish(sequence)
             return
         sequence.tokens.append(token)
-        if len(sequence.tokens) >= wanted.max_tokens or sequence.length >= self._runtime.capacity:
-            self._finish(sequence)
+        full = sequence.length >= self._drawing.capacity
+        if len(sequence.tokens) >= wanted.max_tokens or full:
+            self._finish(sequence, keep=wanted.keep and not full)
 
     def _compact(self) -> None:
         """Close the gaps that finished sequences leave among the active rows."""
@@ -183,18 +214,20 @@ class DecodeLoop:
             if self._active[row].done:
                 last = self._active.pop()
                 if not last.done:
-                    self._runtime.move(len(self._active), row, last.length)
+                    self._drawing.move(len(self._active), row, last.length)
                     self._active[row] = last
 
     @staticmethod
-    def _finish(sequence: _Sequence) -> None:
-        sequence.done = True
-        sequence.answer.set_result(np.array(sequence.tokens, np.int32))
+    def _finish(sequence: _Sequence, *, keep: bool = False) -> None:
+        sequence.done = not keep
+        if not sequence.answer.done():
+            sequence.parked_until = time.monotonic() + KEEP_SECONDS if keep else None
+            sequence.answer.set_result(np.array(sequence.tokens, np.int32))
 
     @staticmethod
     def _fail(sequences: list[_Sequence], reason: str) -> None:
         for sequence in sequences:
-            if not sequence.done:
-                sequence.done = True
+            sequence.done = True
+            if not sequence.answer.done():
                 sequence.answer.set_exception(StageFailed(reason))
         sequences.clear()

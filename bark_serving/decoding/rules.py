@@ -5,23 +5,33 @@ They live below the stage contract: here for runtimes of ours, inside the engine
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from bark_serving.arrays import Floats, Ints
+from bark_serving.arrays import Ints
 from bark_serving.spec import Spec
 
 
 class Rule(Protocol):
-    """What a stage may draw."""
+    """What a stage may draw: at each step, the ids of one of a few sets."""
 
-    def drawable(self, last_token: int) -> Ints:
-        """The ids that may follow ``last_token``; a draw is an index into them."""
+    @property
+    def sets(self) -> Sequence[Ints]:
+        """The sets; a draw is an index into one of them."""
 
-    def ends(self, token: int, chances: Floats, *, min_eos_p: float) -> bool:
-        """Whether speech ends here; ``token`` is then dropped. ``chances`` are those of the drawable ids."""
+    def turn(self, last_token: int) -> int:
+        """The number of the set that follows ``last_token``."""
+
+    def ends(self, token: int, last_chance: float, *, min_eos_p: float) -> bool:
+        """Whether speech ends here; ``token`` is then dropped. ``last_chance`` is that of the set's last id."""
+
+
+def drawable(rule: Rule, last_token: int) -> Ints:
+    """The ids that may follow ``last_token``."""
+    return rule.sets[rule.turn(last_token)]
 
 
 @dataclass(frozen=True)
@@ -31,11 +41,15 @@ class SemanticRule:
     ids: Ints
     end_token: int
 
-    def drawable(self, last_token: int) -> Ints:
-        return self.ids
+    @property
+    def sets(self) -> Sequence[Ints]:
+        return (self.ids,)
 
-    def ends(self, token: int, chances: Floats, *, min_eos_p: float) -> bool:
-        return token == self.end_token or bool(chances[-1] >= min_eos_p)
+    def turn(self, last_token: int) -> int:
+        return 0
+
+    def ends(self, token: int, last_chance: float, *, min_eos_p: float) -> bool:
+        return token == self.end_token or last_chance >= min_eos_p
 
 
 @dataclass(frozen=True)
@@ -46,14 +60,17 @@ class CoarseRule:
     codebooks: int
     codebook_size: int
 
-    def drawable(self, last_token: int) -> Ints:
-        turn = 0
-        if self.offset <= last_token < self.offset + self.codebooks * self.codebook_size:
-            turn = ((last_token - self.offset) // self.codebook_size + 1) % self.codebooks
-        start = self.offset + turn * self.codebook_size
-        return np.arange(start, start + self.codebook_size)
+    @property
+    def sets(self) -> Sequence[Ints]:
+        starts = self.offset + self.codebook_size * np.arange(self.codebooks)
+        return [np.arange(start, start + self.codebook_size) for start in starts]
 
-    def ends(self, token: int, chances: Floats, *, min_eos_p: float) -> bool:
+    def turn(self, last_token: int) -> int:
+        if self.offset <= last_token < self.offset + self.codebooks * self.codebook_size:
+            return ((last_token - self.offset) // self.codebook_size + 1) % self.codebooks
+        return 0
+
+    def ends(self, token: int, last_chance: float, *, min_eos_p: float) -> bool:
         return False
 
 

@@ -76,7 +76,7 @@ def parse_generation(inputs: dict[str, Array], *, gpt: GptSpec, embed: Any, requ
 
     return Generation(
         prompt=_prompt(ids, inputs, gpt=gpt, embed=embed),
-        last_token=int(ids[-1]),
+        ids=ids,
         max_tokens=count,
         sampling=Sampling(
             temperature=value("temperature", 1.0),
@@ -86,6 +86,7 @@ def parse_generation(inputs: dict[str, Array], *, gpt: GptSpec, embed: Any, requ
         ),
         min_eos_p=value("min_eos_p", 1.1),
         request_id=request_id,
+        keep=bool(value("keep", False)),
     )
 
 

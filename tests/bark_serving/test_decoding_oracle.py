@@ -61,7 +61,10 @@ def test_drawn_tokens_over_many_seeds_have_the_oracles_distribution(bundle: Bund
     answers = [
         loop.submit(
             Generation(
-                prompt=prompt, last_token=0, max_tokens=2, sampling=Sampling(temperature=TEMPERATURE, seed=seed)
+                prompt=prompt,
+                ids=np.zeros(1, np.int32),
+                max_tokens=2,
+                sampling=Sampling(temperature=TEMPERATURE, seed=seed),
             )
         )
         for seed in range(DRAWS)

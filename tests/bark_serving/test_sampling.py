@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import softmax as scipy_softmax
 
-from bark_serving.sampling import Sampling, derive_seed, draw, probabilities, uniforms
+from bark_serving.sampling import Sampling, derive_seed, draw, probabilities, step_uniforms, uniforms
 
 
 def reference(logits: np.ndarray, *, temperature: float, top_k: int | None, top_p: float | None) -> np.ndarray:
@@ -74,6 +74,11 @@ def test_uniforms_depend_on_seed_and_step_alone() -> None:
     uniforms(1, 1)
     assert uniforms(5, 9) == alone
     assert len({uniforms(seed, step) for seed in range(20) for step in range(20)}) == 400
+
+
+@pytest.mark.parametrize("seed", [0, 5, 2**64 - 1])
+def test_the_uniforms_of_all_steps_at_once_are_those_of_each(seed: int) -> None:
+    assert step_uniforms(seed, 40).tolist() == [uniforms(seed, step) for step in range(40)]
 
 
 def test_derived_seeds_differ_in_every_part_of_the_path() -> None:
