@@ -87,6 +87,7 @@ class SentenceRun:
             max_tokens=limit,
             sampling=self._sampling(Part.SEMANTIC, self._request.semantic_temperature),
             min_eos_p=self._request.min_eos_p,
+            sentence=self._index,
         )
         return tokens, len(tokens) < numbers.max_steps
 
@@ -106,6 +107,8 @@ class SentenceRun:
                 plan.prompt(start, ids),
                 count=plan.length(start),
                 sampling=self._sampling(Part.COARSE, self._request.coarse_temperature, number),
+                sentence=self._index,
+                keep=start != plan.starts[-1],
             )
             ids = np.concatenate([ids, tokens])
             whole = len(ids) - len(ids) % self._spec.coarse.codebooks

@@ -67,11 +67,17 @@ class Stages:
         self._spec = spec
         self._embeddings = embeddings
         self._request_id = request_id
-        self._calls = 0
         self.times = StageTimes()
 
     async def semantic(
-        self, text_tokens: Ids, *, history: Ids | None, max_tokens: int, sampling: Sampling, min_eos_p: float
+        self,
+        text_tokens: Ids,
+        *,
+        history: Ids | None,
+        max_tokens: int,
+        sampling: Sampling,
+        min_eos_p: float,
+        sentence: int,
     ) -> Ids:
         """[n] tokenizer ids → [≤ max_tokens] semantic tokens."""
         numbers = self._spec.semantic
@@ -84,14 +90,25 @@ class Stages:
             "min_eos_p": np.array([[min_eos_p]], np.float32),
         }
         tokens = await self._generate(
-            "semantic", semantic_layout.virtual_ids(numbers), max_tokens=max_tokens, sampling=sampling, extra=extra
+            "semantic",
+            semantic_layout.virtual_ids(numbers),
+            max_tokens=max_tokens,
+            sampling=sampling,
+            extra=extra,
+            part=f"semantic-{sentence}",
         )
         ends = np.flatnonzero(tokens == numbers.end_token)
         return tokens[: int(ends[0])] if len(ends) else tokens
 
-    async def coarse(self, prompt: Ids, *, count: int, sampling: Sampling) -> Ids:
-        """[n] ids of a window's prompt → [count] coarse ids."""
-        tokens = await self._generate("coarse", prompt, max_tokens=count, sampling=sampling, extra={})
+    async def coarse(self, prompt: Ids, *, count: int, sampling: Sampling, sentence: int, keep: bool) -> Ids:
+        """[n] ids of a window's prompt → [count] coarse ids.
+
+        keep: another window of the ``sentence`` follows at once, which may go on from this one's cache.
+        """
+        extra = {"keep": np.array([[keep]])}
+        tokens = await self._generate(
+            "coarse", prompt, max_tokens=count, sampling=sampling, extra=extra, part=f"coarse-{sentence}"
+        )
         if len(tokens) != count:
             raise StageFailed(f"coarse made {len(tokens)} of the {count} tokens of a window.")
         return tokens
@@ -123,11 +140,18 @@ class Stages:
         return answer["audio"].reshape(-1)[: frames * self._spec.encodec.samples_per_frame]
 
     async def _generate(
-        self, stage: str, prompt: Ids, *, max_tokens: int, sampling: Sampling, extra: dict[str, Array]
+        self,
+        stage: str,
+        prompt: Ids,
+        *,
+        max_tokens: int,
+        sampling: Sampling,
+        extra: dict[str, Array],
+        part: str,
     ) -> Ids:
+        """``part`` tells this request's sequences in flight apart; a sequence that goes on keeps its own."""
         started = time.perf_counter()
-        self._calls += 1
-        request_id = f"{self._request_id}-{self._calls}"
+        request_id = f"{self._request_id}-{part}"
         # Greedy is top_k = 1 in this interface: TensorRT-LLM has no temperature 0.
         greedy = sampling.temperature <= 0
         inputs: dict[str, Array] = {

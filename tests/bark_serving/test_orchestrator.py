@@ -271,3 +271,12 @@ def test_very_short_audio_is_padded_for_the_decoder_and_cut_again(tmp_path: Path
     (answer,) = speak(stages, tmp_path, "Hm.")
     assert len(answer.audio) == 3 * 320
     assert [inputs["codes"].shape[2] for model, inputs in stages.seen if model == "encodec_decode"] == [7]
+
+
+def test_windows_of_a_sentence_are_one_sequence_kept_until_the_last(tmp_path: Path) -> None:
+    stages, ids = Stages(), []
+    stages.before = lambda model, _inputs: ids.extend(stages.running) if model == "coarse" else None
+    speak(stages, tmp_path, "Alone.")
+    kept = [inputs["keep"].item() for model, inputs in stages.seen if model == "coarse"]
+    assert kept == [True, False]
+    assert len(set(ids)) == 1
