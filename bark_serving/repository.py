@@ -22,6 +22,7 @@ from typing import Any
 
 import jinja2
 
+from bark_serving.cores import usable_cores
 from bark_serving.engines import EngineError, EngineMissing, EngineStore
 from bark_serving.gpus import gpu_count
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, stage_precision
@@ -108,7 +109,7 @@ def render(
         "max_voices": max_voices,
         "max_voice_bytes": max_voice_bytes,
         "max_batch": max_batch,
-        "threads": threads or os.cpu_count() or 1,
+        "threads": threads or usable_cores(),
         "calls": 4 * max_batch,
         "queue_delay": queue_delay,
         "gpus": list(used),

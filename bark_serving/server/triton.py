@@ -135,11 +135,15 @@ def backends(triton: Triton, *, folder: Path) -> Path:
     return folder
 
 
-def environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The server's environment: this interpreter first on PATH, its libpython found."""
+def environment(triton: Triton, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The server's environment: this interpreter first on PATH, and the wheel's server finds its libpython.
+
+    A container's search path is in order, and that order matters: CUDA's compatibility libraries hide the driver's.
+    """
     environment = dict(os.environ if base is None else base)
     _prepend(environment, "PATH", str(Path(sys.executable).parent))
-    _prepend(environment, "LD_LIBRARY_PATH", str(sysconfig.get_config_var("LIBDIR") or ""))
+    if triton.wheel:
+        _prepend(environment, "LD_LIBRARY_PATH", str(sysconfig.get_config_var("LIBDIR") or ""))
     return environment
 
 

@@ -1,0 +1,35 @@
+"""How many cores this process may use: fewer than the machine has in a container with a limit, or under ``taskset``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def usable_cores(*, cgroups: Path = CGROUPS) -> int:
+    """Whole cores, at least 1: those this process may be scheduled on, or what its CPU quota amounts to if that is less.
+
+    Threads beyond a quota are worse than idle: they use it up early, and the kernel then stops them all for the rest of
+    each period.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(cgroups)
+    return allowed if quota is None else max(1, min(allowed, int(quota)))
+
+
+def _quota(cgroups: Path) -> float | None:
+    """Cores a period that the control group allows, None if it sets no limit. Reads version 2 of cgroups, else 1."""
+    try:
+        limit, period = (cgroups / "cpu.max").read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        try:
+            limit, period = (
+                (cgroups / "cpu" / name).read_text(encoding="ascii")
+                for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            )
+        except FileNotFoundError:
+            return None
+    microseconds = -1 if limit == "max" else int(limit)
+    return microseconds / int(period) if microseconds > 0 else None

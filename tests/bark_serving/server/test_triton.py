@@ -1,0 +1,61 @@
+"""Finding tritonserver: the wheel's on a laptop, the container's own in NVIDIA's images, each taken as it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from bark_serving.server import ServerSettings, triton
+from bark_serving.server.errors import TritonMissing
+
+
+@pytest.fixture
+def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder ``/opt/tritonserver`` of a container, its binary on PATH."""
+    root = tmp_path / "opt/tritonserver"
+    for folder in ("bin", "backends/python", "backends/tensorrtllm"):
+        (root / folder).mkdir(parents=True)
+    (root / "bin/tritonserver").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return root
+
+
+def settings(folder: Path, *, gpu: bool = True) -> ServerSettings:
+    return ServerSettings(repository=folder, folder=folder, gpu=gpu)
+
+
+def test_with_a_gpu_the_server_of_the_container_goes_first(container: Path, tmp_path: Path) -> None:
+    assert triton.find(settings(tmp_path)) == triton.Triton(container / "bin/tritonserver", wheel=False)
+
+
+def test_without_a_gpu_the_wheel_s_server_goes_first(container: Path, tmp_path: Path) -> None:
+    assert triton.find(settings(tmp_path, gpu=False)).wheel
+
+
+def test_without_the_wheel_the_server_on_the_path_serves_any_profile(
+    container: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton, "_in_wheel", lambda: None)
+    assert triton.find(settings(tmp_path, gpu=False)).binary == container / "bin/tritonserver"
+
+
+def test_a_container_keeps_its_backends_its_numpy_and_its_library_path(
+    container: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = triton.find(settings(tmp_path))
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/local/cuda/compat/lib")
+
+    triton.check_interpreter(found, numpy="2.3.0")
+    assert triton.backends(found, folder=tmp_path / "links") == container / "backends"
+    assert not (tmp_path / "links").exists()
+    environment = triton.environment(found)
+    assert environment["LD_LIBRARY_PATH"] == "/usr/local/cuda/compat/lib"
+    assert environment["PATH"].startswith(f"{Path(sys.executable).parent}{os.pathsep}")
+
+
+def test_the_wheel_s_server_refuses_numpy_2(tmp_path: Path) -> None:
+    with pytest.raises(TritonMissing, match=r"NumPy 2\.3\.0.*corrupts tensors"):
+        triton.check_interpreter(triton.find(settings(tmp_path, gpu=False)), numpy="2.3.0")
