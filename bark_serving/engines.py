@@ -81,6 +81,7 @@ class Manifest(_Frozen):
     bundle: str  #: hash of the bundle
     bundle_name: str
     shapes: dict[str, tuple[int, int, int]] = {}  #: min, best, max of each axis label; none: any size
+    constants: dict[str, float] = {}  #: numbers built into the engine that others send with each request
     architecture: str = "any"  #: instruction set or GPU that the engine is bound to
     versions: dict[str, str]  #: of the libraries that made the engine or must run it
     builder: str  #: hash of the exporter's own source

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Sequence
 
 DRIVER = "libcuda.so.1"
+_COMPUTE_CAPABILITY = (75, 76)  #: CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
 
 
 def gpu_count() -> int:
@@ -19,6 +20,17 @@ def gpu_count() -> int:
     if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
         return 0
     return count.value
+
+
+def gpu_architecture(number: int = 0) -> str | None:
+    """A GPU's architecture as engines name it, e.g. ``sm90``; None when there is no such GPU."""
+    if number >= gpu_count():
+        return None
+    driver, parts = ctypes.CDLL(DRIVER), (ctypes.c_int(), ctypes.c_int())
+    for part, attribute in zip(parts, _COMPUTE_CAPABILITY, strict=True):
+        if driver.cuDeviceGetAttribute(ctypes.byref(part), attribute, number):
+            return None
+    return f"sm{parts[0].value}{parts[1].value}"
 
 
 def parse_gpus(text: str) -> Sequence[int] | None:
