@@ -9,7 +9,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def usable_cores(*, cgroups: Path = CGROUPS) -> int:
-    """Whole cores, at least 1: those this process may be scheduled on, or what its CPU quota amounts to if that is less.
+    """Whole cores, at least 1: those this process may be scheduled on, or its CPU quota's worth if that is less.
 
     Threads beyond a quota are worse than idle: they use it up early, and the kernel then stops them all for the rest of
     each period.
@@ -25,10 +25,8 @@ def _quota(cgroups: Path) -> float | None:
         limit, period = (cgroups / "cpu.max").read_text(encoding="ascii").split()
     except FileNotFoundError:
         try:
-            limit, period = (
-                (cgroups / "cpu" / name).read_text(encoding="ascii")
-                for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-            )
+            limit = (cgroups / "cpu/cpu.cfs_quota_us").read_text(encoding="ascii")
+            period = (cgroups / "cpu/cpu.cfs_period_us").read_text(encoding="ascii")
         except FileNotFoundError:
             return None
     microseconds = -1 if limit == "max" else int(limit)
