@@ -1,0 +1,30 @@
+# Makes bundles and engines for CPUs: docker build -f docker/Dockerfile.builder -t bark-triton-builder:0.1.0 .
+FROM python:3.11.14-slim-bookworm AS wheel
+WORKDIR /source
+COPY docker/build-wheel.sh docker/
+COPY pyproject.toml README.md LICENSE ./
+COPY build_engines/ build_engines/
+COPY bark_serving/ bark_serving/
+COPY client/ client/
+COPY model_repository/ model_repository/
+RUN docker/build-wheel.sh /wheels
+
+FROM python:3.11.14-slim-bookworm
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+WORKDIR /opt/install
+COPY docker/install-builder.sh docker/requirements-builder.txt ./
+RUN TORCH_INDEX="$TORCH_INDEX" ./install-builder.sh libraries
+COPY --from=wheel /wheels/ wheels/
+RUN ./install-builder.sh package wheels
+COPY docker/build-engines.sh /usr/local/bin/build-engines
+
+# The user of the images that serve, who reads what is made here.
+RUN useradd --uid 1000 --create-home bark \
+    && install --directory --owner=1000 --group=1000 /data/bundles /data/engines /data/checkpoints
+WORKDIR /data
+ENV BARK_ENGINES=/data/engines \
+    HF_HOME=/data/checkpoints/huggingface \
+    HOME=/tmp \
+    PYTHONUNBUFFERED=1
+USER 1000:1000
+CMD ["bark-build", "--help"]

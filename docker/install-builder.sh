@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# What Dockerfile.builder installs, in two steps that are two layers:
+#
+#   install-builder.sh libraries       everything that bark-triton[build] needs
+#   install-builder.sh package FOLDER  bark-triton itself, from the wheel in FOLDER
+#
+# TORCH_INDEX: where torch comes from. The default has the build for CPUs; PyPI's brings gigabytes of CUDA.
+set -euo pipefail
+
+PYTHON=${PYTHON:-python3}
+TORCH_INDEX=${TORCH_INDEX-https://download.pytorch.org/whl/cpu}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+pip=("$PYTHON" -m pip --disable-pip-version-check --no-cache-dir)
+
+case ${1:-} in
+    libraries)
+        "${pip[@]}" install --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
+            "$(grep '^torch==' "$here/requirements-builder.txt")"
+        "${pip[@]}" install --no-deps --requirement "$here/requirements-builder.txt"
+        ;;
+    package)
+        "${pip[@]}" install --no-deps "$2"/bark_triton-*.whl
+        "${pip[@]}" check
+        ;;
+    *)
+        echo "usage: install-builder.sh libraries | package FOLDER" >&2
+        exit 2
+        ;;
+esac

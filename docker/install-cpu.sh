@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# What Dockerfile.cpu installs, in two steps that are two layers:
+#
+#   install-cpu.sh libraries       everything that bark-triton[serve] needs; tritonserver comes in a wheel, nothing from apt
+#   install-cpu.sh package FOLDER  bark-triton itself, from the wheel in FOLDER
+set -euo pipefail
+
+PYTHON=${PYTHON:-python3}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+pip=("$PYTHON" -m pip --disable-pip-version-check --no-cache-dir)
+
+case ${1:-} in
+    libraries)
+        "${pip[@]}" install --no-deps --requirement "$here/requirements-cpu.txt"
+        ;;
+    package)
+        "${pip[@]}" install --no-deps "$2"/bark_triton-*.whl
+        "${pip[@]}" check
+        ;;
+    *)
+        echo "usage: install-cpu.sh libraries | package FOLDER" >&2
+        exit 2
+        ;;
+esac

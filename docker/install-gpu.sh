@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# What Dockerfile.gpu installs, in two steps that are two layers:
+#
+#   install-gpu.sh libraries       the environment that builds engines, in $BUILDER
+#   install-gpu.sh package FOLDER  bark-triton from the wheel in FOLDER: there, and for the container's own Python
+#
+# The container's Python runs Triton's Python models and TensorRT-LLM, so nothing it came with may change: what it has is
+# a constraint on what is added, and a package that needs another version fails the build. bark-build gets an environment of
+# its own, whose torch and onnx are those that exports are tested with; it sees the container's TensorRT through it.
+#
+# TORCH_INDEX: where the builder's torch comes from. BIN: where commands for everybody go.
+set -euo pipefail
+
+PYTHON=${PYTHON:-python3}
+BUILDER=${BUILDER:-/opt/bark-build}
+BIN=${BIN:-/usr/local/bin}
+TORCH_INDEX=${TORCH_INDEX-https://download.pytorch.org/whl/cpu}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+pip=("$PYTHON" -m pip --disable-pip-version-check --no-cache-dir)
+export PIP_BREAK_SYSTEM_PACKAGES=1 # the container is the environment
+
+constraints() { # what is installed, and for everything else the versions of the CPU image
+    "$PYTHON" - "$here/requirements-cpu.txt" << 'PYTHON'
+import re
+import sys
+from importlib.metadata import distributions
+
+from pip._vendor.packaging.version import InvalidVersion, Version
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+installed = {normal(found.metadata["Name"]): found.version for found in distributions() if found.metadata["Name"]}
+for name, version in sorted(installed.items()):
+    try:
+        print(f"{name}=={Version(version)}")
+    except InvalidVersion:  # a package of the distribution, which pip could not express anyway
+        print(f"# {name} {version}")
+with open(sys.argv[1], encoding="utf-8") as lock:
+    for line in lock:
+        if "==" in line and normal(line.split("==")[0]) not in installed:
+            print(line, end="")
+PYTHON
+}
+
+case ${1:-} in
+    libraries)
+        "$PYTHON" -m venv --system-site-packages --without-pip "$BUILDER" # the container may have no ensurepip
+        lock=$(mktemp)
+        grep -v '^nvidia-pytriton==' "$here/requirements-builder.txt" > "$lock" # the container has its own tritonserver
+        "${pip[@]}" --python "$BUILDER" install --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
+            "$(grep '^torch==' "$lock")"
+        "${pip[@]}" --python "$BUILDER" install --no-deps --requirement "$lock"
+        rm "$lock"
+        ;;
+    package)
+        fixed=$(mktemp)
+        constraints > "$fixed"
+        wheel=$(echo "$2"/bark_triton-*.whl)
+        "${pip[@]}" install --constraint "$fixed" "${wheel}[runtime]"
+        "${pip[@]}" --python "$BUILDER" install --no-deps --ignore-installed "$wheel"
+        ln -sf "$BUILDER/bin/bark-build" "$BIN/bark-build"
+        rm "$fixed"
+        ;;
+    *)
+        echo "usage: install-gpu.sh libraries | package FOLDER" >&2
+        exit 2
+        ;;
+esac

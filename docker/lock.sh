@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Writes anew the exact versions that the images install: requirements-cpu.txt and requirements-builder.txt, from what
+# pyproject.toml allows today. Run it after a change there, with the images' Python:
+#
+#   PYTHON=python3.11 docker/lock.sh
+set -euo pipefail
+
+PYTHON=${PYTHON:-python3.11}
+TORCH_INDEX=${TORCH_INDEX-https://download.pytorch.org/whl/cpu}
+docker=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+lock() { # lock EXTRA FILE
+    "$PYTHON" -m venv "$work/$1"
+    local pip=("$work/$1/bin/python" -m pip --disable-pip-version-check --quiet)
+    if [ "$1" = build ]; then # from its own index, or PyPI would bring the build for CUDA
+        "${pip[@]}" install --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep -o 'torch==[0-9.]*' "$docker/../pyproject.toml")"
+    fi
+    "${pip[@]}" install "$docker/..[$1]"
+    {
+        echo "# Every version in this image. Written by docker/lock.sh; change pyproject.toml, not this."
+        "${pip[@]}" freeze --exclude bark-triton | sed 's/+cpu$//'
+    } > "$docker/$2"
+}
+
+lock serve requirements-cpu.txt
+lock build requirements-builder.txt
