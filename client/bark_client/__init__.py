@@ -18,8 +18,8 @@ from bark_client.errors import (
     ServerUnavailable,
 )
 from bark_client.protocol import SpeakOptions
-from bark_client.speech import Chunk, Health, Speech, StageTime, Timings, VoiceInfo
-from bark_client.voice import Voice, VoiceLike
+from bark_client.speech import Chunk, Health, Speech, StageTime, Timings
+from bark_client.voice import Voice, VoiceInfo, VoiceLike, VoicePreview
 
 __all__ = [
     "AsyncBarkClient",
@@ -42,4 +42,5 @@ __all__ = [
     "Voice",
     "VoiceInfo",
     "VoiceLike",
+    "VoicePreview",
 ]

@@ -16,11 +16,13 @@ from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, 
 from bark_client.errors import BarkError, RequestCancelled
 from bark_client.exchange import Exchange, Limits, Retries
 from bark_client.protocol import SpeakOptions
-from bark_client.speech import Chunk, Health, Speech, VoiceInfo
+from bark_client.speech import Chunk, Health, Speech
 from bark_client.voice import VoiceLike
+from bark_client.voice_calls import Call, T
+from bark_client.voice_methods import AsyncVoiceMethods
 
 
-class AsyncBarkClient:
+class AsyncBarkClient(AsyncVoiceMethods):
     """A server that speaks, for one event loop and any number of requests at once.
 
     >>> async with AsyncBarkClient() as bark:
@@ -93,11 +95,6 @@ class AsyncBarkClient:
             connection=self._connection,
         )
 
-    async def voices(self, *, language: str | None = None) -> list[VoiceInfo]:
-        """See `BarkClient.voices`."""
-        response = await self._call(self._stub().ModelInfer, protocol.voices_request())
-        return protocol.parse_voices(response, language=language)
-
     async def health(self, *, deep: bool = False, timeout: float | None = None) -> Health:
         """See `BarkClient.health`."""
         metadata, ready, canary, problem = None, False, None, ""
@@ -128,6 +125,14 @@ class AsyncBarkClient:
                 else grpc.aio.secure_channel(url, credentials, options=options)
             )
         return service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def _infer(self, call: Call[T]) -> T:
+        if call.repeatable:
+            return call.parse(await self._call(self._stub().ModelInfer, call.request))
+        await self._call(self._stub().ServerLive, service_pb2.ServerLiveRequest())  # be sure of the connection, then
+        limits = self._connection.limits
+        once = self._once(self._stub().ModelInfer, call.request, timeout=limits.total or limits.answer)  # send once
+        return call.parse(await once)
 
     async def _call(self, method: Callable[..., Any], request: Any) -> Any:
         """A unary call that has no effect, so may be repeated until the server can be reached."""

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from bark_client import options as opt
 from bark_client import picture, terminal
 from bark_client.client import BarkClient
 from bark_client.connection import DEFAULT_URL
-from bark_client.errors import BarkError, InvalidRequest
+from bark_client.console import fail, messages, plain_errors
+from bark_client.errors import InvalidRequest
 from bark_client.protocol import SpeakOptions
-from bark_client.sinks import FileSink, PipeSink, Sink, SpeakerSink
+from bark_client.sinks import Sink, open_sinks
 from bark_client.speech import Speech
+from bark_client.voice_cli import app as voice_app
 
 app = typer.Typer(
     name="bark",
@@ -29,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-_messages = Console(stderr=True)  # standard output is for audio and tables, so that both can be piped
+app.add_typer(voice_app, name="voice")
 
 
 @app.command()
@@ -81,48 +80,30 @@ def say(
         chain_sentences=chain_sentences,
         return_tokens=True if save_voice else None,
     )
-    with _plain_errors():
+    with plain_errors():
         words = _read_text(text, file)
         if draw:
             picture.check(draw)
         if save_voice and save_voice.suffix != ".npz":
             raise InvalidRequest(f"--save-voice {save_voice}: the suffix must be .npz")
         target = output or (None if play else "out.wav")
-        sinks = _sinks(target, raw=raw, play=play)
+        sinks = open_sinks(target, raw=raw, play=play)
         with BarkClient(url, timeout=timeout, answer_timeout=answer_timeout) as client:
             speech = _speak(client, words, voice=voice, seed=seed, options=options, sinks=sinks, live=stream)
         if target not in (None, "-"):
             default = "" if output else " (name another with -o)"
-            _messages.print(
+            messages.print(
                 f"[bold green]{escape(str(target))}[/]{default}: {terminal.summary(speech)}", highlight=False
             )
         for warning in speech.warnings:
-            _messages.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+            messages.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
         if timings:
-            _messages.print(terminal.timings_table(speech.timings))
+            messages.print(terminal.timings_table(speech.timings))
         if draw:
-            _messages.print(f"[bold green]{escape(str(picture.draw(speech, draw)))}[/]: waveform and spectrogram")
+            messages.print(f"[bold green]{escape(str(picture.draw(speech, draw)))}[/]: waveform and spectrogram")
         if save_voice:
             kept = speech.as_voice()
-            _messages.print(f"[bold green]{escape(str(kept.save(save_voice)))}[/]: {kept}", highlight=False)
-
-
-@app.command()
-def voices(
-    language: Annotated[str | None, typer.Option("--language", "-l", help="Only of this language, like `en`.")] = None,
-    names: Annotated[bool, typer.Option("--names", help="Bare names, one a line.")] = False,
-    url: opt.Url = DEFAULT_URL,
-) -> None:
-    """List the voices that the server knows, for example `bark voices -l en`."""
-    with _plain_errors(), BarkClient(url) as client:
-        found = client.voices(language=language)
-        if names:
-            for voice in found:
-                typer.echo(voice.name)
-        elif found:
-            Console().print(terminal.voices_table(found))
-        else:
-            _messages.print(f"no voices{f' of language {language!r}' * bool(language)} on {url}", highlight=False)
+            messages.print(f"[bold green]{escape(str(kept.save(save_voice)))}[/]: {kept}", highlight=False)
 
 
 @app.command()
@@ -131,11 +112,11 @@ def health(
     url: opt.Url = DEFAULT_URL,
 ) -> None:
     """Say whether the server can speak; exit with 1 when it can't."""
-    with _plain_errors(), BarkClient(url) as client:
-        with _messages.status("asking the server …"):
+    with plain_errors(), BarkClient(url) as client:
+        with messages.status("asking the server …"):
             found = client.health(deep=deep)
         if not found.ok:
-            _fail(found.problem, code=1)
+            fail(found.problem, code=1)
         spoken = f", spoke a word in {found.canary_seconds:.1f} s" if found.canary_seconds is not None else ""
         typer.echo(f"{url}: ready ({found.server}){spoken}")
 
@@ -156,7 +137,7 @@ def _speak(
             closing.callback(sink.close)
         with (
             client.stream(text, voice=voice, seed=seed, **options) as stream,
-            terminal.SpeakingProgress(_messages) as bar,
+            terminal.SpeakingProgress(messages) as bar,
         ):
             for chunk in stream:
                 bar.advance(chunk)
@@ -166,22 +147,6 @@ def _speak(
         for sink in () if live else sinks:
             sink.write(speech.samples, sample_rate=speech.sample_rate)
     return speech
-
-
-def _sinks(target: str | None, *, raw: bool, play: bool) -> list[Sink]:
-    """Made before the work, so that a bad name or a missing package shows at once."""
-    sinks: list[Sink] = []
-    if raw and target != "-":
-        raise InvalidRequest("--raw is for standard output: add `-o -`")
-    if target == "-":
-        if sys.stdout.isatty():
-            raise InvalidRequest("-o - writes audio bytes: pipe it into a player or a file")
-        sinks.append(PipeSink(raw=raw))
-    elif target is not None:
-        sinks.append(FileSink(Path(target)))
-    if play:
-        sinks.append(SpeakerSink())
-    return sinks
 
 
 def _read_text(words: list[str] | None, file: Path | None) -> str:
@@ -198,25 +163,3 @@ def _read_text(words: list[str] | None, file: Path | None) -> str:
     if not words and sys.stdin.isatty():
         raise InvalidRequest('nothing to say: give a text (bark say "Hello."), --file, or pipe one in')
     return sys.stdin.read()
-
-
-@contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Every expected failure as one red line; exit 2 for what the caller asked wrongly, 1 for the rest."""
-    try:
-        yield
-    except InvalidRequest as error:
-        _fail(str(error), code=2)
-    except BrokenPipeError:
-        # The player at the other end has quit. Python would complain once more as it flushes on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(1) from None
-    except (BarkError, OSError) as error:
-        _fail(str(error), code=1)
-    except KeyboardInterrupt:
-        _fail("stopped", code=130)
-
-
-def _fail(message: str, *, code: int) -> NoReturn:
-    _messages.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
-    raise typer.Exit(code)

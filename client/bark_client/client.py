@@ -17,11 +17,13 @@ from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, 
 from bark_client.errors import BarkError, RequestCancelled
 from bark_client.exchange import Exchange, Limits, Retries
 from bark_client.protocol import SpeakOptions
-from bark_client.speech import Chunk, Health, Speech, VoiceInfo
+from bark_client.speech import Chunk, Health, Speech
 from bark_client.voice import VoiceLike
+from bark_client.voice_calls import Call, T
+from bark_client.voice_methods import VoiceMethods
 
 
-class BarkClient:
+class BarkClient(VoiceMethods):
     """A server that speaks. Thread-safe: one client serves any number of requests at once.
 
     >>> with BarkClient("localhost:8001") as bark:
@@ -116,11 +118,6 @@ class BarkClient:
             closed=self._closed,
         )
 
-    def voices(self, *, language: str | None = None) -> list[VoiceInfo]:
-        """The voices that the server knows by name, of one language (`"en"`) if given."""
-        response = self._call(self._stub.ModelInfer, protocol.voices_request())
-        return protocol.parse_voices(response, language=language)
-
     def health(self, *, deep: bool = False, timeout: float | None = None) -> Health:
         """What the server can do now; never raises for what is wrong with it, but says so in the result.
 
@@ -140,6 +137,13 @@ class BarkClient:
         except BarkError as error:
             problem = str(error)
         return self._connection.health(metadata=metadata, ready=ready, canary=canary, problem=problem)
+
+    def _infer(self, call: Call[T]) -> T:
+        if call.repeatable:
+            return call.parse(self._call(self._stub.ModelInfer, call.request))
+        self._call(self._stub.ServerLive, service_pb2.ServerLiveRequest())  # be sure of the connection, then send once
+        limits = self._connection.limits
+        return call.parse(self._once(self._stub.ModelInfer, call.request, timeout=limits.total or limits.answer))
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:
         """A unary call that has no effect, so may be repeated until the server can be reached."""

@@ -11,14 +11,24 @@ import typer
 from bark_client.client import BarkClient
 from bark_client.connection import DEFAULT_URL
 from bark_client.errors import BarkError
+from bark_client.voice import VoiceInfo
 
 
 def complete_voice(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of the server's voices, for the shell's Tab: quick or nothing."""
+    return [voice.name for voice in _voices(ctx) if voice.name.startswith(incomplete)]
+
+
+def complete_stored_voice(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of those that can be renamed and deleted."""
+    return [voice.name for voice in _voices(ctx) if voice.stored and voice.name.startswith(incomplete)]
+
+
+def _voices(ctx: typer.Context) -> list[VoiceInfo]:
     url = ctx.params.get("url") or os.environ.get("BARK_URL") or DEFAULT_URL
     try:
         with BarkClient(url, timeout=1.0, connect_timeout=0.3) as client:
-            return [voice.name for voice in client.voices() if voice.name.startswith(incomplete)]
+            return client.voices()
     except BarkError:
         return []  # a shell's completion has nowhere to complain
 
@@ -66,9 +76,19 @@ SaveVoice: TypeAlias = Annotated[
 Voice: TypeAlias = Annotated[
     str | None,
     _sampling(
-        "--voice", "-v", text="Name of a voice (see `bark voices`), or an .npz file.", autocompletion=complete_voice
+        "--voice", "-v", text="Name of a voice (see `bark voice list`), or an .npz file.", autocompletion=complete_voice
     ),
 ]
+AnyVoice: TypeAlias = Annotated[
+    str, typer.Argument(help="Name of a voice (see `bark voice list`), or an .npz file.", autocompletion=complete_voice)
+]
+StoredVoice: TypeAlias = Annotated[
+    str, typer.Argument(help="Name of a voice of the store.", autocompletion=complete_stored_voice)
+]
+StoredVoices: TypeAlias = Annotated[
+    list[str], typer.Argument(help="Names of voices of the store.", autocompletion=complete_stored_voice)
+]
+Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Also if there is a voice of that name.")]
 Seed: TypeAlias = Annotated[
     int | None, _sampling("--seed", text="Same seed and options, same speech. If not given: drawn, and reported.")
 ]

@@ -1,4 +1,4 @@
-"""A picture of speech: waveform above, mel-scaled spectrogram below, on one time axis. Needs the `demo` extra."""
+"""A picture of sound: waveform above, mel-scaled spectrogram below, on one time axis. Needs the `demo` extra."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bark_client.errors import InvalidRequest, MissingExtra
-from bark_client.speech import Speech
+from bark_client.playable import Playable
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
 _WINDOW: Final = 1024  # samples, 43 ms at 24 kHz: resolves the harmonics of a voice
@@ -31,10 +31,10 @@ def check(path: str | os.PathLike[str]) -> None:
         raise MissingExtra("a picture needs matplotlib: pip install 'bark-triton[demo]'") from None
 
 
-def draw(speech: Speech, path: str | os.PathLike[str]) -> Path:
-    """Draw `speech` to a PNG, SVG or PDF file."""
+def draw(sound: Playable, path: str | os.PathLike[str]) -> Path:
+    """Draw a speech, or a voice's preview, to a PNG, SVG or PDF file."""
     check(path)
-    if speech.samples.size == 0:
+    if sound.samples.size == 0:
         raise InvalidRequest("there is no audio to draw")
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -42,14 +42,14 @@ def draw(speech: Speech, path: str | os.PathLike[str]) -> Path:
     layout = ConstrainedLayoutEngine(hspace=0.02, h_pad=0.06, w_pad=0.06)
     figure = Figure(figsize=(10, 5), dpi=160, facecolor="white", layout=layout)
     wave, spectrum = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2.2))
-    _draw_waveform(wave, speech)
-    image = _draw_spectrogram(spectrum, speech)
+    _draw_waveform(wave, sound)
+    image = _draw_spectrogram(spectrum, sound)
     _draw_colour_bar(figure, image, spectrum)
     for axes, ink in ((wave, _MUTED), (spectrum, "white")):
         _tidy(axes)
-        for start in speech.sentence_starts[1:]:
+        for start in sound.sentence_starts[1:]:
             axes.axvline(start, color=ink, alpha=0.7, linewidth=0.8, linestyle=(0, (3, 3)))
-    spectrum.set_xlim(0, speech.seconds)
+    spectrum.set_xlim(0, sound.seconds)
     target = Path(path)
     figure.savefig(target)
     return target
@@ -71,23 +71,23 @@ def envelope(samples: NDArray[np.float32], *, columns: int) -> tuple[NDArray[np.
     return np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
 
 
-def _draw_waveform(axes: Any, speech: Speech) -> None:
-    low, high = envelope(speech.samples, columns=_COLUMNS)
-    times = np.linspace(0, speech.seconds, low.size)
+def _draw_waveform(axes: Any, sound: Playable) -> None:
+    low, high = envelope(sound.samples, columns=_COLUMNS)
+    times = np.linspace(0, sound.seconds, low.size)
     axes.fill_between(times, low, high, color=_WAVE, linewidth=0.4, edgecolor=_WAVE)
     axes.axhline(0, color=_WAVE, linewidth=0.5)
-    limit = max(0.05, 1.08 * float(np.abs(speech.samples).max()))
+    limit = max(0.05, 1.08 * float(np.abs(sound.samples).max()))
     axes.set_ylim(-limit, limit)
     axes.set_ylabel("amplitude")
     axes.tick_params(axis="x", bottom=False)
-    axes.set_title(_shortened(speech.text), loc="left", fontsize=11, color=_INK, pad=8, parse_math=False)
-    axes.set_title(_caption(speech), loc="right", fontsize=8.5, color=_MUTED, pad=8)
+    axes.set_title(_shortened(sound.title), loc="left", fontsize=11, color=_INK, pad=8, parse_math=False)
+    axes.set_title(sound.caption, loc="right", fontsize=8.5, color=_MUTED, pad=8)
 
 
-def _draw_spectrogram(axes: Any, speech: Speech) -> Any:
-    hop = max(_WINDOW // 8, speech.samples.size // _COLUMNS)
-    decibels = spectrogram(speech.samples, hop=hop)
-    top = speech.sample_rate / 2
+def _draw_spectrogram(axes: Any, sound: Playable) -> Any:
+    hop = max(_WINDOW // 8, sound.samples.size // _COLUMNS)
+    decibels = spectrogram(sound.samples, hop=hop)
+    top = sound.sample_rate / 2
     # As the ear hears pitch, so that the low harmonics get their room: rows at equal steps in mel.
     rows = _hertz(np.linspace(0, _mel(top), _ROWS)) / top * (decibels.shape[0] - 1)
     low = np.minimum(rows.astype(int), decibels.shape[0] - 2)
@@ -100,7 +100,7 @@ def _draw_spectrogram(axes: Any, speech: Speech) -> Any:
         origin="lower",
         aspect="auto",
         interpolation="bilinear",
-        extent=(0, decibels.shape[1] * hop / speech.sample_rate, 0, _mel(top)),
+        extent=(0, decibels.shape[1] * hop / sound.sample_rate, 0, _mel(top)),
     )
     ticks = [hertz for hertz in (0, 250, 500, 1000, 2000, 4000, 8000, 12000) if hertz <= top]
     axes.set_yticks([_mel(hertz) for hertz in ticks], [f"{hertz / 1000:g}" for hertz in ticks])
@@ -122,13 +122,6 @@ def _tidy(axes: Any) -> None:
     axes.tick_params(labelsize=8, colors=_MUTED, length=3)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set(color=_MUTED, fontsize=9)
-
-
-def _caption(speech: Speech) -> str:
-    parts = [f"{speech.seconds:.1f} s", f"seed {speech.seed}"]
-    if speech.timings.seconds:
-        parts.append(f"real-time factor {speech.timings.real_time_factor:.2f}")
-    return " · ".join(parts)
 
 
 def _shortened(text: str, *, length: int = 70) -> str:

@@ -18,11 +18,10 @@ from tritonclient.grpc import InferResult, service_pb2
 from tritonclient.utils import serialize_byte_tensor
 
 from bark_client.errors import InvalidRequest, ServerError, error_from_text
-from bark_client.speech import Chunk, StageTime, Timings, VoiceInfo
+from bark_client.speech import Chunk, StageTime, Timings
 from bark_client.voice import ARRAYS, Voice, VoiceLike, resolve
 
 MODEL: Final = "bark"
-VOICES_MODEL: Final = "voices"
 SAMPLE_RATE: Final = 24_000  #: of chunks; the last answer's report confirms it
 MAX_SEED: Final = 2**64 - 1
 
@@ -83,36 +82,30 @@ def speech_request(
         raise InvalidRequest("text: empty; give at least one word to speak")
     request = service_pb2.ModelInferRequest(model_name=MODEL)
     request.parameters["triton_enable_empty_final_response"].bool_param = True
-    _add(request, "text", "BYTES", [text])
+    add_tensor(request, "text", "BYTES", [text])
     if voice is not None:
         _add_voice(request, resolve(voice))
     if seed is not None:
-        _add(request, "seed", "UINT64", [_seed(seed)])
+        add_tensor(request, "seed", "UINT64", [_seed(seed)])
     for name, value in (options or {}).items():
         if name not in _OPTION_TYPES:
             raise InvalidRequest(_unknown_option(name))
         if value is not None:
             datatype = _OPTION_TYPES[name]
-            _add(request, name, datatype, [_checked(name, datatype, value)])
+            add_tensor(request, name, datatype, [_checked(name, datatype, value)])
     return request
 
 
-def voices_request() -> service_pb2.ModelInferRequest:
-    """A request for the list of voices."""
-    request = service_pb2.ModelInferRequest(model_name=VOICES_MODEL)
-    _add(request, "command", "BYTES", ["list"])
-    return request
-
-
-def parse_voices(response: service_pb2.ModelInferResponse, *, language: str | None = None) -> list[VoiceInfo]:
-    """The voices of an answer, in the server's order, of one language if asked."""
-    rows = InferResult(response).as_numpy("voices")
-    try:
-        items = [json.loads(row) for row in rows]
-        voices = [VoiceInfo(v["name"], v["language"], int(v["semantic_tokens"]), int(v["frames"])) for v in items]
-    except (TypeError, ValueError, KeyError) as error:
-        raise ServerError(f"the server's list of voices can't be read ({error!r})") from None
-    return [voice for voice in voices if language in (None, voice.language)]
+def add_tensor(request: service_pb2.ModelInferRequest, name: str, datatype: str, value: Any) -> None:
+    """Add a tensor: `value` is an array, or a list of scalars."""
+    if datatype == "BYTES":
+        array: NDArray[Any] = np.array([item.encode() for item in value], dtype=np.object_)
+        data = serialize_byte_tensor(array).item()
+    else:
+        array = np.ascontiguousarray(value, dtype=_DTYPES[datatype])
+        data = array.tobytes()
+    request.inputs.add(name=name, datatype=datatype, shape=array.shape)
+    request.raw_input_contents.append(data)
 
 
 def parse_answer(message: service_pb2.ModelStreamInferResponse, *, url: str) -> Answer:
@@ -158,24 +151,12 @@ def parse_timings(report: dict[str, Any]) -> Timings:
     )
 
 
-def _add(request: service_pb2.ModelInferRequest, name: str, datatype: str, value: Any) -> None:
-    """Add a tensor: `value` is an array, or a list of scalars."""
-    if datatype == "BYTES":
-        array: NDArray[Any] = np.array([item.encode() for item in value], dtype=np.object_)
-        data = serialize_byte_tensor(array).item()
-    else:
-        array = np.ascontiguousarray(value, dtype=_DTYPES[datatype])
-        data = array.tobytes()
-    request.inputs.add(name=name, datatype=datatype, shape=array.shape)
-    request.raw_input_contents.append(data)
-
-
 def _add_voice(request: service_pb2.ModelInferRequest, voice: str | Voice) -> None:
     if isinstance(voice, str):
-        _add(request, "voice", "BYTES", [voice])
+        add_tensor(request, "voice", "BYTES", [voice])
         return
     for name in ARRAYS:
-        _add(request, name, "INT32", getattr(voice, name))
+        add_tensor(request, name, "INT32", getattr(voice, name))
 
 
 def _seed(seed: Any) -> int:

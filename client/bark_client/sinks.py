@@ -85,3 +85,22 @@ class SpeakerSink:
         output = self._sounddevice.OutputStream(samplerate=sample_rate, channels=1, dtype="float32")
         output.start()
         return output
+
+
+def open_sinks(target: str | None, *, play: bool, raw: bool = False) -> list[Sink]:
+    """Where a command's audio goes; made before the work, so that a bad name or a missing package shows at once.
+
+    `target` is a path, `-` for standard output (without a header if `raw`), or None.
+    """
+    sinks: list[Sink] = []
+    if raw and target != "-":
+        raise InvalidRequest("--raw is for standard output: add `-o -`")
+    if target == "-":
+        if sys.stdout.isatty():
+            raise InvalidRequest("-o - writes audio bytes: pipe it into a player or a file")
+        sinks.append(PipeSink(raw=raw))
+    elif target is not None:
+        sinks.append(FileSink(Path(target)))
+    if play:
+        sinks.append(SpeakerSink())
+    return sinks

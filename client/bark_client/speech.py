@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bark_client import audio
 from bark_client.errors import InvalidRequest
+from bark_client.playable import Playable
 from bark_client.voice import Voice
 
 
@@ -60,8 +56,8 @@ class Chunk:
 
 
 @dataclass(frozen=True, eq=False)
-class Speech:
-    """A finished utterance. In a notebook it shows itself as a player."""
+class Speech(Playable):
+    """A finished utterance: `.save("x.flac")` writes it, and in a notebook it shows itself as a player."""
 
     text: str
     samples: NDArray[np.float32]  #: [n], -1..1, mono
@@ -73,47 +69,33 @@ class Speech:
     tokens: Voice | None = None  #: the generation itself, where `return_tokens` asked for it and something was spoken
 
     @property
-    def seconds(self) -> float:
-        """Length of the audio."""
-        return self.samples.size / self.sample_rate
+    def title(self) -> str:
+        return self.text
+
+    @property
+    def caption(self) -> str:
+        parts = [f"{self.seconds:.1f} s", f"seed {self.seed}"]
+        if self.timings.seconds:
+            parts.append(f"real-time factor {self.timings.real_time_factor:.2f}")
+        return " · ".join(parts)
 
     def __repr__(self) -> str:
         return f"Speech({self.seconds:.2f} s at {self.sample_rate} Hz, seed {self.seed})"
 
     def as_voice(self) -> Voice:
-        """This generation as the voice of further ones. Needs `return_tokens=True` when it was asked for."""
+        """This generation as the voice of further ones: how a long dialogue keeps a speaker.
+
+        >>> ada = bark.speak("Hello, I am Ada.", return_tokens=True).as_voice()
+        >>> replies = [bark.speak(line, voice=ada) for line in ("And this is still me.", "So is this.")]
+
+        `bark.save_voice("ada", ada)` keeps her on the server, under a name. Needs `return_tokens=True` when the speech
+        was asked for; InvalidRequest without.
+        """
         if self.tokens is None:
             raise InvalidRequest(
                 "this speech came without tokens: nothing was spoken, or it wasn't asked for with return_tokens=True"
             )
         return self.tokens
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write an audio file; the suffix (.wav, .flac, .ogg, .mp3) chooses the format."""
-        target = Path(path)
-        data = audio.encode(self.samples, sample_rate=self.sample_rate, format=audio.format_of(target))
-        target.write_bytes(data)
-        return target
-
-    def _repr_html_(self) -> str:
-        data = base64.b64encode(audio.encode(self.samples, sample_rate=self.sample_rate)).decode()
-        caption = f"{self.seconds:.1f} s · seed {self.seed}"
-        if self.timings.seconds:
-            caption += f" · made in {self.timings.seconds:.1f} s"
-        return (
-            f'<figure style="margin:0"><audio controls preload="metadata" src="data:audio/wav;base64,{data}"></audio>'
-            f'<figcaption style="opacity:.7">{html.escape(self.text)}<br><small>{caption}</small></figcaption></figure>'
-        )
-
-
-@dataclass(frozen=True)
-class VoiceInfo:
-    """A voice that the server knows by name."""
-
-    name: str  #: what `voice=` takes
-    language: str  #: two letters
-    semantic_tokens: int
-    frames: int
 
 
 @dataclass(frozen=True)

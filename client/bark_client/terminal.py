@@ -6,16 +6,21 @@ import time
 from collections.abc import Sequence
 
 from rich.console import Console, Group
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
-from bark_client.speech import Chunk, Speech, Timings, VoiceInfo
-
-_LANGUAGES = {
-    "en": "English", "de": "German", "es": "Spanish", "fr": "French", "hi": "Hindi", "it": "Italian", "ja": "Japanese",
-    "ko": "Korean", "pl": "Polish", "pt": "Portuguese", "ru": "Russian", "tr": "Turkish", "zh": "Chinese",
-}  # fmt: skip
+from bark_client.speech import Chunk, Speech, Timings
+from bark_client.voice import VoiceInfo, VoicePreview
 
 
 class SpeakingProgress:
@@ -81,17 +86,56 @@ def timings_table(timings: Timings) -> Group:
     return Group(table, Text(f"{total}; {account(seconds=timings.seconds, audio_seconds=timings.audio_seconds)}"))
 
 
+def counting(console: Console) -> Progress:
+    """A bar for work of a known number of equal steps."""
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+        expand=True,
+    )
+
+
 def voices_table(voices: Sequence[VoiceInfo]) -> Group:
-    """Name, language, length of each voice."""
+    """A line a voice."""
     table = Table()
-    table.add_column("voice", style="bold")
+    table.add_column("voice", style="bold", overflow="fold")
     table.add_column("language")
-    table.add_column("semantic tokens", justify="right")
-    table.add_column("frames", justify="right")
+    table.add_column("length", justify="right")
+    table.add_column("hash")
+    table.add_column("kept")
     for voice in voices:
-        language = _LANGUAGES.get(voice.language, voice.language)
-        table.add_row(voice.name, language, str(voice.semantic_tokens), str(voice.frames))
+        table.add_row(voice.name, voice.language_name, f"{voice.seconds:.1f} s", voice.hash[:19], kept(voice))
     return Group(table, Text(f"{len(voices)} voice{'s' * (len(voices) != 1)}"))
+
+
+def voice_table(preview: VoicePreview, info: VoiceInfo | None) -> Table:
+    """All about a voice; `info` is what the server knows of it, None if it comes from a file."""
+    voice = preview.voice
+    table = Table(title=Text(preview.name, style="bold"), title_justify="left", show_header=False, box=None)
+    table.add_column(style="cyan")
+    table.add_column(overflow="fold")
+    if info is not None:
+        table.add_row("language", info.language_name or "not known")
+    table.add_row("length", f"{preview.seconds:.1f} s")
+    codebooks = voice.fine_prompt.shape[0]
+    table.add_row("tokens", f"{voice.semantic_prompt.size} semantic; {voice.frames} frames of {codebooks} codebooks")
+    table.add_row("hash", voice.hash)
+    if info is not None:
+        table.add_row("kept", kept(info))
+    return table
+
+
+def kept(voice: VoiceInfo) -> str:
+    """Where a voice comes from: the store and since when, or what the server was started with."""
+    if not voice.stored:
+        return "with the server"
+    return f"since {voice.created.astimezone():%Y-%m-%d %H:%M}" if voice.created else "in the store"
 
 
 def summary(speech: Speech) -> str:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bark_client.errors import InvalidRequest
+from bark_client.playable import Playable
 
-ARRAYS = {"semantic_prompt": 1, "coarse_prompt": 2, "fine_prompt": 2}  #: name → dimensions
+ARRAYS: Final = {"semantic_prompt": 1, "coarse_prompt": 2, "fine_prompt": 2}  #: name → dimensions
+LANGUAGES: Final = {
+    "en": "English", "de": "German", "es": "Spanish", "fr": "French", "hi": "Hindi", "it": "Italian", "ja": "Japanese",
+    "ko": "Korean", "pl": "Polish", "pt": "Portuguese", "ru": "Russian", "tr": "Turkish", "zh": "Chinese",
+}  # fmt: skip
+_LARGEST: Final = (
+    16 << 20
+)  # bytes an array in a file may have: half an hour of frames; those of Suno's voices have 70 kB
+_UNREADABLE: Final = (
+    OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +42,7 @@ class Voice:
     semantic_prompt: NDArray[np.int32]
     coarse_prompt: NDArray[np.int32]
     fine_prompt: NDArray[np.int32]
+    warnings: tuple[str, ...] = ()  #: what is doubtful about the clip it was cloned from
 
     def __post_init__(self) -> None:
         for name, dimensions in ARRAYS.items():
@@ -41,6 +56,16 @@ class Voice:
         """Frames of audio that the voice holds."""
         return int(self.fine_prompt.shape[1])
 
+    @property
+    def hash(self) -> str:
+        """What the server calls a voice of these arrays: `sha256:` over each array's shape and data, as int32."""
+        digest = hashlib.sha256()
+        for name in ARRAYS:
+            array = getattr(self, name)
+            digest.update(np.array(array.shape, dtype="<i4").tobytes())
+            digest.update(array.astype("<i4").tobytes())
+        return f"sha256:{digest.hexdigest()}"
+
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Voice:
         """From anything that maps the three names to arrays; other names are ignored."""
@@ -50,19 +75,38 @@ class Voice:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Voice:
-        """From an `.npz` file. Pickled contents are refused."""
+        """From an `.npz` file; InvalidRequest says what is wrong with it. Pickles and bombs are refused unread."""
         try:
             arrays = np.load(path, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise InvalidRequest("it holds a single array")
             with arrays:
+                for entry in arrays.zip.infolist() if arrays.zip else ():
+                    _check_size(entry.filename, entry.file_size)
                 return cls.from_arrays(arrays)
         except FileNotFoundError:
             raise InvalidRequest(f"voice {path}: no such file") from None
         except InvalidRequest as error:
             raise InvalidRequest(f"voice {path}: {error}") from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise InvalidRequest(f"voice {path}: not a readable .npz file ({error})") from None
+
+    @classmethod
+    def load_parts(cls, paths: Mapping[str, Path]) -> Voice:
+        """From three `.npy` files by the arrays' names, as the transformers checkpoints of Bark hold their voices."""
+        arrays = {}
+        for name, path in paths.items():
+            try:
+                _check_size(path.name, path.stat().st_size)
+                arrays[name] = np.load(path, allow_pickle=False)
+            except FileNotFoundError:
+                raise InvalidRequest(f"voice {path}: no such file") from None
+            except _UNREADABLE as error:
+                raise InvalidRequest(f"voice {path}: not a readable .npy file ({error})") from None
+        try:
+            return cls.from_arrays(arrays)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"voice {next(iter(paths.values()))}: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """To an `.npz` file that Bark, in any of its implementations, takes as a speaker prompt."""
@@ -71,6 +115,48 @@ class Voice:
             raise InvalidRequest(f"voice file {target}: the suffix must be .npz")
         np.savez(target, **{name: getattr(self, name) for name in ARRAYS})
         return target
+
+
+@dataclass(frozen=True)
+class VoiceInfo:
+    """A voice that the server knows."""
+
+    name: str  #: what `voice=` takes
+    language: str | None  #: two letters, where the name tells
+    semantic_tokens: int
+    frames: int
+    seconds: float  #: length of its audio
+    hash: str  #: of its arrays, `sha256:` and 64 digits; cut after 12 of them or more, it names the voice too
+    stored: bool  #: kept by the server's store; False for one of the checkpoint or a folder, which is read-only
+    created: datetime | None  #: when it was stored
+
+    @property
+    def language_name(self) -> str:
+        """The language in English; empty where it isn't known."""
+        return LANGUAGES.get(self.language or "", self.language or "")
+
+
+@dataclass(frozen=True, eq=False)
+class VoicePreview(Playable):
+    """What a voice sounds like: its own audio, decoded from its fine tokens. In a notebook, a player."""
+
+    name: str
+    samples: NDArray[np.float32]  #: [n], -1..1, mono
+    sample_rate: int
+    voice: Voice
+    language: str = ""  #: in English
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+    @property
+    def caption(self) -> str:
+        tokens = f"{self.voice.semantic_prompt.size} semantic tokens, {self.voice.frames} frames"
+        return " · ".join(filter(None, (self.language, f"{self.seconds:.1f} s", tokens)))
+
+    def __repr__(self) -> str:
+        return f"VoicePreview({self.name!r}, {self.seconds:.2f} s at {self.sample_rate} Hz)"
 
 
 VoiceLike: TypeAlias = str | os.PathLike[str] | Voice | Mapping[str, Any]  #: what callers may give as a voice
@@ -92,6 +178,11 @@ def resolve(voice: VoiceLike) -> str | Voice:
     raise InvalidRequest(
         f"voice: expected a name, an .npz path, a Voice or a mapping of arrays, not {type(voice).__name__}"
     )
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > _LARGEST:
+        raise InvalidRequest(f"{name} has {size:,} bytes; no voice's array has more than {_LARGEST:,}")
 
 
 def _tokens(name: str, value: Any, dimensions: int) -> NDArray[np.int32]:

@@ -3,11 +3,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
-from bark_client import AsyncBarkClient, BarkClient, Chunk, Health, Speech, VoiceInfo
+from bark_client import AsyncBarkClient, BarkClient, Chunk
+from bark_client.cli import app
 from tests.client.fake_triton import FakeTriton
 
 
@@ -25,14 +28,9 @@ class AsyncDriver:
         self._loop = asyncio.new_event_loop()
         self._client = AsyncBarkClient(url, **arguments)
 
-    def speak(self, text: str, **options: Any) -> Speech:
-        return self._loop.run_until_complete(self._client.speak(text, **options))
-
-    def voices(self, **options: Any) -> list[VoiceInfo]:
-        return self._loop.run_until_complete(self._client.voices(**options))
-
-    def health(self, **options: Any) -> Health:
-        return self._loop.run_until_complete(self._client.health(**options))
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        return lambda *arguments, **options: self._loop.run_until_complete(method(*arguments, **options))
 
     def stream(self, text: str, **options: Any) -> AsyncStreamDriver:
         return AsyncStreamDriver(self._client.stream(text, **options), self._loop)
@@ -83,3 +81,16 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def client(connect: Callable[..., Any], triton: FakeTriton) -> Any:
     return connect(triton.url)
+
+
+@pytest.fixture
+def bark(triton: FakeTriton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run `bark …` in an empty folder with BARK_URL set to the fake server."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BARK_URL", triton.url)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str, input: str | None = None) -> Result:  # noqa: A002
+        return CliRunner().invoke(app, list(arguments), input=input)
+
+    return run

@@ -1,4 +1,4 @@
-"""A gRPC server in this process that plays Triton with the models `bark` and `voices`, and misbehaves on demand."""
+"""A gRPC server in this process that plays Triton with the models that clients call, and misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor, triton_to_np_dtype
 
+from tests.client.fake_voices import FakeVoices, Refused
+
 SAMPLE_RATE = 24_000
 CHUNK = 2_400  # samples
 
@@ -34,8 +36,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.cancelled = threading.Semaphore(0)  # released when a stream ends before its behaviour does
         self.release = threading.Event()  # lets hanging behaviours go
         self.ready = True
-        self.voices = [voice_row("v2/en_speaker_6", "en"), voice_row("v2/de_speaker_1", "de"), voice_row("me", "en")]
-        self.voice_plan: deque[grpc.StatusCode] = deque()  # failures of the next calls for the list
+        self.voices = FakeVoices()
+        self.unary_plan: deque[grpc.StatusCode] = deque()  # failures of the next unary requests
         self._server = grpc.server(ThreadPoolExecutor(16))
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
@@ -52,16 +54,22 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ServerMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         return service_pb2.ServerMetadataResponse(name="triton", version="2.51.0")
 
+    def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ServerLiveResponse(live=True)
+
     def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
         return service_pb2.ModelReadyResponse(ready=self.ready and request.name == "bark")
 
     def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
-        if self.voice_plan:
-            context.abort(self.voice_plan.popleft(), "as planned")
-        assert request.model_name == "voices"
-        assert inputs_of(request) == {"command": b"list"}
-        response = service_pb2.ModelInferResponse(model_name="voices")
-        add_output(response, "voices", np.array(self.voices, dtype=np.object_))
+        if self.unary_plan:
+            context.abort(self.unary_plan.popleft(), "as planned")
+        response = service_pb2.ModelInferResponse(model_name=request.model_name)
+        try:
+            outputs = self.voices.answer(request.model_name, inputs_of(request))
+        except Refused as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"[INVALID_ARGUMENT] {error}")
+        for name, array in outputs.items():
+            add_output(response, name, array)
         return response
 
     def ModelStreamInfer(self, requests: Any, context: Any) -> Answers:  # noqa: N802
@@ -98,10 +106,6 @@ def add_output(response: service_pb2.ModelInferResponse, name: str, array: np.nd
     response.outputs.add(name=name, datatype=kinds[array.dtype.kind], shape=array.shape)
     is_bytes = array.dtype.kind == "O"
     response.raw_output_contents.append(serialize_byte_tensor(array).item() if is_bytes else array.tobytes())
-
-
-def voice_row(name: str, language: str) -> bytes:
-    return json.dumps({"name": name, "language": language, "semantic_tokens": 300, "frames": 450}).encode()
 
 
 def chunk(sentence: int, sentences: int, **more: Any) -> service_pb2.ModelStreamInferResponse:

@@ -15,27 +15,15 @@ import numpy as np
 import pytest
 import soundfile
 import typer
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 import bark_client
 from bark_client.cli import app
 from bark_client.options import complete_voice
+from tests.client.fake_sound_device import FakeSoundDevice
 from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, abort, free_port, hang, say_error, say_nothing
 
 import grpc  # isort: skip
-
-
-@pytest.fixture
-def bark(triton: FakeTriton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run `bark …` in an empty folder with BARK_URL set to the fake server."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BARK_URL", triton.url)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str, input: str | None = None) -> Result:  # noqa: A002
-        return CliRunner().invoke(app, list(arguments), input=input)
-
-    return run
 
 
 def read(path: str | Path) -> np.ndarray:
@@ -122,10 +110,10 @@ def test_mistakes_of_use_are_one_line_and_exit_2_before_any_work(
 
 
 def test_a_refusal_of_the_server_exits_2_and_a_failure_1(bark: Any, triton: FakeTriton) -> None:
-    triton.plan.append(say_error("[INVALID_ARGUMENT] voice: no voice [bold]x[/bold] here; see `bark voices`"))
+    triton.plan.append(say_error("[INVALID_ARGUMENT] voice: no voice [bold]x[/bold] here; see `bark voice list`"))
     refused = bark("say", "Hello.", "--voice", "x")
     assert refused.exit_code == 2
-    assert "error: voice: no voice [bold]x[/bold] here; see `bark voices`" in refused.stderr
+    assert "error: voice: no voice [bold]x[/bold] here; see `bark voice list`" in refused.stderr
     triton.plan.append(abort(grpc.StatusCode.INTERNAL))
     failed = bark("say", "Hello.")
     assert failed.exit_code == 1
@@ -211,36 +199,6 @@ def test_a_streamed_file_keeps_what_came_before_a_failure(bark: Any, triton: Fak
     assert read("part.wav").size == 2 * CHUNK
 
 
-class FakeSoundDevice(types.ModuleType):
-    """Records what is played, and how often it was handed over."""
-
-    class PortAudioError(Exception):
-        pass
-
-    def __init__(self) -> None:
-        super().__init__("sounddevice")
-        self.log: list[Any] = []
-        log = self.log
-
-        class OutputStream:
-            def __init__(self, **arguments: Any) -> None:
-                log.append(arguments)
-
-            def start(self) -> None:
-                log.append("start")
-
-            def write(self, samples: np.ndarray) -> None:
-                log.append(samples.shape)
-
-            def stop(self) -> None:
-                log.append("stop")
-
-            def close(self) -> None:
-                log.append("close")
-
-        self.OutputStream = OutputStream
-
-
 @pytest.mark.parametrize(("stream", "pieces"), [([], [2 * CHUNK]), (["--stream"], [CHUNK, CHUNK])])
 def test_play_plays_at_the_end_or_as_it_comes_and_leaves_no_file(
     bark: Any, monkeypatch: pytest.MonkeyPatch, stream: list[str], pieces: list[int]
@@ -253,19 +211,6 @@ def test_play_plays_at_the_end_or_as_it_comes_and_leaves_no_file(
     assert opened == {"samplerate": SAMPLE_RATE, "channels": 1, "dtype": "float32"}
     assert log == ["start", *((size, 1) for size in pieces), "stop", "close"]
     assert not Path("out.wav").exists()
-
-
-def test_voices_are_a_table_or_bare_names(bark: Any) -> None:
-    table = bark("voices", "--language", "en")
-    assert table.exit_code == 0
-    assert "v2/en_speaker_6" in table.stdout
-    assert "English" in table.stdout
-    assert "de_speaker" not in table.stdout
-    assert "2 voices" in table.stdout
-    assert bark("voices", "--names").stdout.split() == ["v2/en_speaker_6", "v2/de_speaker_1", "me"]
-    none = bark("voices", "-l", "xx")
-    assert (none.exit_code, none.stdout) == (0, "")
-    assert "no voices of language 'xx'" in none.stderr
 
 
 def test_health_is_told_by_words_and_exit_code(bark: Any, triton: FakeTriton) -> None:
@@ -300,7 +245,7 @@ def test_the_shell_gets_completions(triton: FakeTriton) -> None:
         "COMP_CWORD": "3",
     }
     result = CliRunner().invoke(app, [], prog_name="bark", env=environment)
-    assert result.output.split() == ["v2/en_speaker_6", "v2/de_speaker_1"]
+    assert result.output.split() == ["v2/de_speaker_1", "v2/en_speaker_6"]
     assert command.name == "bark"
 
 

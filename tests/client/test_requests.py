@@ -153,19 +153,6 @@ def test_a_stream_outside_its_with_block_says_how_it_is_used(client: Any) -> Non
         next(client.stream("One."))
 
 
-def test_voices_are_listed_and_filtered_by_language(client: Any) -> None:
-    assert [voice.name for voice in client.voices()] == ["v2/en_speaker_6", "v2/de_speaker_1", "me"]
-    (german,) = client.voices(language="de")
-    assert (german.language, german.semantic_tokens, german.frames) == ("de", 300, 450)
-    assert client.voices(language="xx") == []
-
-
-def test_a_list_of_voices_that_cannot_be_read_is_the_servers_fault(client: Any, triton: FakeTriton) -> None:
-    triton.voices = [b'{"name": "me"}']
-    with pytest.raises(ServerError, match="language"):
-        client.voices()
-
-
 def test_headers_reach_the_server(connect: Callable[..., Any], triton: FakeTriton) -> None:
     connect(triton.url, headers={"authorization": "Bearer x"}).speak("Hello.")
     assert triton.metadata[0]["authorization"] == "Bearer x"

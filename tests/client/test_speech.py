@@ -8,6 +8,7 @@ import re
 import struct
 import sys
 import wave
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,34 @@ def test_a_voice_file_with_a_pickle_in_it_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "evil.npz"
     np.savez(path, semantic_prompt=np.array([object()]), coarse_prompt=[[1]], fine_prompt=[[1]])
     with pytest.raises(InvalidRequest, match=r"evil\.npz: not a readable \.npz"):
+        Voice.load(path)
+
+
+def test_a_bomb_of_a_voice_file_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, semantic_prompt=np.zeros(10_000_000, dtype=np.int32), coarse_prompt=[[1]], fine_prompt=[])
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InvalidRequest, match=r"bomb\.npz: semantic_prompt\.npy has 40,000,128 bytes; no voice"):
+        Voice.load(path)
+
+
+def test_a_voice_file_that_promises_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<i4", "fortran_order": False, "shape": (10**13,)})
+    with zipfile.ZipFile(tmp_path / "liar.npz", "w") as archive:
+        archive.writestr("semantic_prompt.npy", header.getvalue())
+        archive.writestr("coarse_prompt.npy", b"")
+        archive.writestr("fine_prompt.npy", b"")
+    with pytest.raises(InvalidRequest, match=r"liar\.npz: not a readable \.npz file"):
+        Voice.load(tmp_path / "liar.npz")
+
+
+def test_a_flipped_bit_in_a_voice_file_is_found(tmp_path: Path) -> None:
+    path = Voice(np.arange(9), np.ones((2, 5), dtype=int), np.ones((8, 5), dtype=int)).save(tmp_path / "x.npz")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"NUMPY") + 130] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InvalidRequest, match=r"x\.npz: not a readable \.npz file \(Bad CRC"):
         Voice.load(path)
 
 

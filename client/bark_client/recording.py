@@ -1,0 +1,106 @@
+"""Sound to clone a voice from: whatever libsndfile reads, or samples at hand."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bark_client.errors import InvalidRequest
+
+SHORTEST, LONGEST = 1.0, 30.0  #: seconds
+LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  #: samples a second
+_ADVICE: Final = "5 to 15 s of one person's clear speech are best"
+
+#: What to clone from: a sound file by path or open for reading, or samples [n] or [n, channels] with their rate.
+Source: TypeAlias = str | os.PathLike[str] | BinaryIO | tuple[ArrayLike, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A clip as the server takes it."""
+
+    samples: NDArray[np.float32]  #: [channels, n], full scale is ±1
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        return self.samples.shape[1] / self.sample_rate
+
+
+def read(source: Source, *, start: float = 0.0, duration: float | None = None) -> Recording:
+    """The clip, or the part of it from `start` for `duration` seconds (None: to its end); only that much is read.
+
+    Integer samples are scaled to ±1. Raises InvalidRequest: not a sound file, not 1 to 30 s, not 8 to 192 kHz.
+    """
+    if not start >= 0 or (duration is not None and not duration > 0):
+        raise InvalidRequest(f"start {start:g} s and duration {duration} s: give a start from 0 on, and some duration")
+    if isinstance(source, tuple):
+        name, samples, rate = "the samples", *_from_samples(source)
+        first, end = _span(name, samples.shape[1], rate, start=start, duration=duration)
+        samples = samples[:, first:end]
+    else:
+        name, samples, rate = _from_file(source, start=start, duration=duration)
+    if not np.isfinite(samples).all():
+        raise InvalidRequest(f"{name}: some samples aren't numbers (NaN or infinite)")
+    return Recording(np.ascontiguousarray(samples, dtype=np.float32), rate)
+
+
+def _from_file(
+    source: str | os.PathLike[str] | BinaryIO, *, start: float, duration: float | None
+) -> tuple[str, NDArray[np.float32], int]:
+    import soundfile
+
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    name = str(path) if path else str(getattr(source, "name", "the clip"))
+    if path and not path.is_file():
+        raise InvalidRequest(f"{name}: no such file")
+    try:
+        with soundfile.SoundFile(path or source) as file:
+            first, end = _span(name, file.frames, file.samplerate, start=start, duration=duration)
+            file.seek(first)
+            return name, file.read(end - first, dtype="float32", always_2d=True).T, file.samplerate
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless samples (.raw), of unknown rate
+        raise InvalidRequest(
+            f"{name}: not a sound file that can be read ({error}); convert it first: ffmpeg -i {name} clip.wav"
+        ) from None
+
+
+def _from_samples(source: tuple[ArrayLike, int]) -> tuple[NDArray[Any], int]:
+    """Samples as floats, [channels, n]."""
+    if len(source) != 2:
+        raise InvalidRequest(f"a clip of samples is a pair (samples, rate), not a tuple of {len(source)}")
+    samples, rate = np.asarray(source[0]), source[1]
+    if samples.dtype.kind not in "fi" or samples.ndim not in (1, 2) or samples.size == 0:
+        raise InvalidRequest(
+            f"the samples: expected floats or signed integers, [n] or [n, channels], "
+            f"not {samples.dtype} {list(samples.shape)}"
+        )
+    if isinstance(rate, bool) or not isinstance(rate, int | np.integer):
+        raise InvalidRequest(f"the samples' rate: expected a whole number of samples a second, not {rate!r}")
+    if samples.dtype.kind == "i":
+        samples = samples / -float(np.iinfo(samples.dtype).min)
+    samples = samples.reshape(1, -1) if samples.ndim == 1 else samples
+    # No clip of a second has more channels than samples, so [n, channels] and [channels, n] can be told apart.
+    return (samples.T if samples.shape[0] > samples.shape[1] else samples), int(rate)
+
+
+def _span(name: str, count: int, rate: int, *, start: float, duration: float | None) -> tuple[int, int]:
+    """First sample and end of the part that was asked for, of `count` samples."""
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise InvalidRequest(f"{name}: {rate} samples a second; a clip needs {LOWEST_RATE} to {HIGHEST_RATE}")
+    first = round(start * rate)
+    if first >= count:
+        raise InvalidRequest(f"{name}: it ends at {count / rate:.1f} s, before the start of {start:g} s")
+    end = count if duration is None else min(count, first + round(duration * rate))
+    seconds = (end - first) / rate
+    limits = f"a voice is cloned from {SHORTEST:g} to {LONGEST:g} s"
+    if seconds < SHORTEST:
+        raise InvalidRequest(f"{name}: {seconds:.2f} s of sound; {limits}, and {_ADVICE}")
+    if seconds > LONGEST:
+        raise InvalidRequest(f"{name}: {seconds:.1f} s of sound; {limits}: pick a part with start and duration")
+    return first, end

@@ -1,0 +1,178 @@
+"""What the voice methods of both clients send and read. Pure: calls are described here, made by the clients.
+
+A method that takes several calls is a generator: it yields each call, is sent what came of it, and returns the result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferResult, service_pb2
+
+from bark_client.errors import InvalidRequest, ServerError
+from bark_client.protocol import SAMPLE_RATE, add_tensor
+from bark_client.recording import Recording
+from bark_client.voice import ARRAYS, Voice, VoiceInfo, VoiceLike, VoicePreview, resolve
+
+VOICES_MODEL: Final = "voices"
+CLONE_MODEL: Final = "clone_voice"
+DECODE_MODEL: Final = "encodec_decode"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One unary request, and how its answer is read."""
+
+    request: service_pb2.ModelInferRequest
+    read: Callable[[InferResult], T]
+    repeatable: bool = True  #: sending it twice does no harm
+
+    def parse(self, response: service_pb2.ModelInferResponse) -> T:
+        """What the answer says; ServerError if it says nothing that can be understood."""
+        try:
+            return self.read(InferResult(response))
+        except (AttributeError, TypeError, ValueError, KeyError, IndexError, InvalidRequest) as error:
+            model = self.request.model_name
+            raise ServerError(f"the server's answer of {model!r} can't be read ({error!r})") from None
+
+
+Steps: TypeAlias = Generator[Call[Any], Any, T]  #: calls in turn, and a result
+
+
+def list_voices(*, language: str | None = None) -> Call[list[VoiceInfo]]:
+    """All voices, in the server's order, of one language if asked."""
+
+    def read(result: InferResult) -> list[VoiceInfo]:
+        return [voice for voice in _rows(result) if language in (None, voice.language)]
+
+    return Call(_command("list"), read)
+
+
+def get(name: str) -> Call[tuple[VoiceInfo, Voice]]:
+    """A voice and what the server says of it."""
+    return Call(_command("get", name=name), lambda result: (_rows(result)[0], _voice(result)))
+
+
+def put(name: str, voice: Voice, *, overwrite: bool) -> Call[VoiceInfo]:
+    """Keep a voice under a name."""
+    request = _command("put", name=name)
+    add_tensor(request, "overwrite", "BOOL", [overwrite])
+    for array in ARRAYS:
+        add_tensor(request, array, "INT32", getattr(voice, array))
+    return Call(request, lambda result: _rows(result)[0])
+
+
+def delete(name: str) -> Call[None]:
+    """Forget a voice."""
+    return Call(_command("delete", name=name), lambda result: None, repeatable=False)
+
+
+def rename(name: str, new_name: str) -> Call[VoiceInfo]:
+    """Give a voice another name."""
+    request = _command("rename", name=name)
+    add_tensor(request, "new_name", "BYTES", [_name(new_name)])
+    return Call(request, lambda result: _rows(result)[0], repeatable=False)
+
+
+def clone(recording: Recording) -> Call[Voice]:
+    """Make a voice of a clip."""
+    request = service_pb2.ModelInferRequest(model_name=CLONE_MODEL)
+    add_tensor(request, "audio", "FP32", recording.samples)
+    add_tensor(request, "sample_rate", "INT32", [recording.sample_rate])
+
+    def read(result: InferResult) -> Voice:
+        report = json.loads(result.as_numpy("report").item())
+        return _voice(result, warnings=tuple(str(warning) for warning in report["warnings"]))
+
+    return Call(request, read)
+
+
+def decode(voice: Voice) -> Call[NDArray[np.float32]]:
+    """The audio of a voice's fine tokens, [n] at `SAMPLE_RATE`."""
+    request = service_pb2.ModelInferRequest(model_name=DECODE_MODEL)
+    add_tensor(request, "codes", "INT32", voice.fine_prompt[None])  # a batch of one
+    return Call(request, lambda result: np.asarray(result.as_numpy("audio"), dtype=np.float32).reshape(-1))
+
+
+def cloning(recording: Recording, *, name: str | None, overwrite: bool) -> Steps[Voice]:
+    """Make a voice of a clip and keep it, if it gets a name."""
+    if name is not None:
+        taken = {voice.name: voice.stored for voice in (yield list_voices())}
+        if name in taken and not (overwrite and taken[name]):  # better known before the work than after
+            remedy = "or overwrite it" if taken[name] else "for it comes with the server"
+            raise InvalidRequest(f"there is a voice {name!r} already: choose another name, {remedy}")
+    voice: Voice = yield clone(recording)
+    if name is not None:
+        yield put(name, voice, overwrite=overwrite)
+    return voice
+
+
+def saving(name: str, voice: VoiceLike, *, overwrite: bool) -> Steps[VoiceInfo]:
+    """Keep a voice, of whatever form, under a name; one of the server's own gets the name beside its old one."""
+    _, arrays, _ = yield from _fetch(voice)
+    info: VoiceInfo = yield put(name, arrays, overwrite=overwrite)
+    return info
+
+
+def previewing(voice: VoiceLike) -> Steps[VoicePreview]:
+    """What a voice, of whatever form, sounds like."""
+    name, arrays, language = yield from _fetch(voice)
+    samples: NDArray[np.float32] = yield decode(arrays)
+    return VoicePreview(name, samples, SAMPLE_RATE, arrays, language)
+
+
+def _fetch(voice: VoiceLike) -> Steps[tuple[str, Voice, str]]:
+    """What to call a voice, its arrays, and its language."""
+    found = resolve(voice)
+    if isinstance(found, str):
+        info, arrays = yield get(found)
+        return info.name, arrays, info.language_name
+    return (os.fspath(voice) if isinstance(voice, str | os.PathLike) else "a voice"), found, ""
+
+
+def _command(command: str, *, name: str | None = None) -> service_pb2.ModelInferRequest:
+    request = service_pb2.ModelInferRequest(model_name=VOICES_MODEL)
+    add_tensor(request, "command", "BYTES", [command])
+    if name is not None:
+        add_tensor(request, "name", "BYTES", [_name(name)])
+    return request
+
+
+def _name(name: str) -> str:
+    """What can be a name at all; the server knows its exact form."""
+    if not isinstance(name, str):
+        raise InvalidRequest(f"name: expected str, not {type(name).__name__}")
+    if not name.strip():
+        raise InvalidRequest("name: empty; names look like me, or v2/en_speaker_6")
+    return name
+
+
+def _rows(result: InferResult) -> list[VoiceInfo]:
+    return [_info(json.loads(row)) for row in result.as_numpy("voices")]
+
+
+def _info(row: dict[str, Any]) -> VoiceInfo:
+    return VoiceInfo(
+        name=row["name"],
+        language=row["language"],
+        semantic_tokens=int(row["semantic_tokens"]),
+        frames=int(row["frames"]),
+        seconds=float(row["seconds"]),
+        hash=row["hash"],
+        stored=bool(row["stored"]),
+        created=None if row["created"] is None else datetime.fromisoformat(row["created"]),
+    )
+
+
+def _voice(result: InferResult, *, warnings: tuple[str, ...] = ()) -> Voice:
+    semantic, coarse, fine = (result.as_numpy(name) for name in ARRAYS)
+    return Voice(semantic, coarse, fine, warnings)

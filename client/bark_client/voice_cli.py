@@ -1,0 +1,287 @@
+"""`bark voice`: clone, keep and share voices from the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from bark_client import options as opt
+from bark_client import picture, terminal, voice_files
+from bark_client.client import BarkClient
+from bark_client.connection import DEFAULT_URL
+from bark_client.console import fail, messages, plain_errors
+from bark_client.errors import InvalidRequest, MissingExtra
+from bark_client.sinks import open_sinks
+from bark_client.voice_files import VoiceFile
+
+app = typer.Typer(
+    help="Clone, keep and share voices.\n\nFor example: `bark voice clone me.wav --name me`",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+@app.command("list")
+def list_(
+    language: Annotated[str | None, typer.Option("--language", "-l", help="Only of this language, like `en`.")] = None,
+    names: Annotated[bool, typer.Option("--names", help="Bare names, one a line.")] = False,
+    url: opt.Url = DEFAULT_URL,
+) -> None:
+    """List the voices that the server has.
+
+    For example those that speak German: `bark voice list -l de`
+    """
+    with plain_errors(), BarkClient(url) as client:
+        found = client.voices(language=language)
+        if names:
+            for voice in found:
+                typer.echo(voice.name)
+        elif found:
+            Console().print(terminal.voices_table(found))
+        else:
+            messages.print(f"no voices{f' of language {language!r}' * bool(language)} on {url}", highlight=False)
+
+
+@app.command()
+def show(
+    voice: opt.AnyVoice,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Picture to draw: .png, .svg or .pdf. If not given: NAME.png."),
+    ] = None,
+    url: opt.Url = DEFAULT_URL,
+) -> None:
+    """Say what a voice is, and draw its spectrogram.
+
+    For example: `bark voice show v2/en_speaker_6`
+    """
+    with plain_errors(), BarkClient(url) as client:
+        target = _picture(voice, output)
+        info = None if voice.endswith(".npz") else client.voice_info(voice)
+        preview = client.preview_voice(voice)
+        Console().print(terminal.voice_table(preview, info))
+        if target:
+            _done(picture.draw(preview, target), "waveform and spectrogram")
+
+
+@app.command()
+def preview(
+    voice: opt.AnyVoice,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write: .wav, .flac, .ogg or .mp3; `-` is standard output (WAV). "
+            "If not given, and unless it is played: NAME.wav.",
+        ),
+    ] = None,
+    play: opt.Play = False,
+    url: opt.Url = DEFAULT_URL,
+) -> None:
+    """Hear what a voice was made of, as Bark hears it.
+
+    For example: `bark voice preview me --play`
+    """
+    with plain_errors(), BarkClient(url) as client:
+        target = output or (None if play else f"{_stem(voice)}.wav")
+        with contextlib.ExitStack() as closing:
+            sinks = open_sinks(target, play=play)
+            for sink in sinks:
+                closing.callback(sink.close)
+            heard = client.preview_voice(voice)
+            for sink in sinks:
+                sink.write(heard.samples, sample_rate=heard.sample_rate)
+        if target not in (None, "-"):
+            _done(target, heard.caption)
+
+
+@app.command()
+def clone(
+    clip: Annotated[
+        str, typer.Argument(help="1 to 30 s of someone speaking: wav, flac, ogg, mp3 …; `-` is standard input.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="Keep it on the server under this name.", show_default=False)
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this .npz file.")] = None,
+    start: Annotated[float, typer.Option("--start", help="Seconds into the clip to begin at.")] = 0.0,
+    duration: Annotated[
+        float | None, typer.Option("--duration", help="Seconds of it to use; all the rest if not given.")
+    ] = None,
+    overwrite: opt.Overwrite = False,
+    url: opt.Url = DEFAULT_URL,
+) -> None:
+    """Make a voice that sounds like a clip.
+
+    Clone only voices whose owners agreed to it.
+
+    `bark voice clone me.wav --name me` keeps it on the server, to be spoken with: `bark say "Hello." --voice me`.
+    A part of a longer recording: `bark voice clone talk.mp3 --start 65 --duration 12 --name speaker`
+    """
+    with plain_errors(), BarkClient(url) as client:
+        if name is None and output is None:
+            raise InvalidRequest(
+                "where to keep the voice? give --name to keep it on the server, or -o me.npz for a file"
+            )
+        _check_voice_file(output)
+        source = io.BytesIO(sys.stdin.buffer.read()) if clip == "-" else clip
+        with messages.status("cloning …"):
+            voice = client.clone_voice(source, name=name, overwrite=overwrite, start=start, duration=duration)
+        for warning in voice.warnings:
+            messages.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+        if name is not None:
+            _done(name, f'{voice}; hear it with `bark say "Hello." --voice {name}`')
+        if output is not None:
+            _done(voice.save(output), str(voice))
+
+
+@app.command()
+def rename(
+    name: opt.StoredVoice,
+    new_name: Annotated[str, typer.Argument(help="Its new name, which must be free.")],
+    url: opt.Url = DEFAULT_URL,
+) -> None:
+    """Give a voice another name.
+
+    For example: `bark voice rename me me-in-the-morning`
+    """
+    with plain_errors(), BarkClient(url) as client:
+        _done(client.rename_voice(name, new_name).name, f"was {name}")
+
+
+@app.command()
+def delete(
+    names: opt.StoredVoices,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    url: opt.Url = DEFAULT_URL,
+) -> None:
+    """Make the server forget voices, after asking.
+
+    For example: `bark voice delete me`
+    """
+    with plain_errors(), BarkClient(url) as client:
+        for name in names:
+            if not (yes or _confirmed(f"delete the voice {name} from {url}?")):
+                messages.print(f"{name} stays", highlight=False)
+                continue
+            client.delete_voice(name)
+            _done(name, "deleted")
+
+
+@app.command()
+def export(
+    name: opt.AnyVoice,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write (.npz). If not given: NAME.npz.")
+    ] = None,
+    url: opt.Url = DEFAULT_URL,
+) -> None:
+    """Write a voice to a file that any implementation of Bark takes.
+
+    For example: `bark voice export me -o me.npz`
+    """
+    with plain_errors(), BarkClient(url) as client:
+        target = output or Path(f"{_stem(name)}.npz")
+        _check_voice_file(target)
+        voice = client.get_voice(name)
+        _done(voice.save(target), str(voice))
+
+
+@app.command("import")
+def import_(
+    path: Annotated[
+        Path, typer.Argument(help="An .npz file, or a folder of voices, such as `speaker_embeddings` of a checkpoint.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="For a file: what to call it, if not like it.")
+    ] = None,
+    overwrite: opt.Overwrite = False,
+    url: opt.Url = DEFAULT_URL,
+) -> None:
+    """Keep voices from files on the server.
+
+    For example one, `bark voice import me.npz`, or all of a checkpoint: `bark voice import path/to/bark-small`
+
+    A folder's layout gives the names: v2/en_speaker_6.npz becomes v2/en_speaker_6. Voices that are there already are
+    skipped.
+    """
+    with plain_errors(), BarkClient(url) as client:
+        files = voice_files.find(path)
+        if name is not None:
+            if path.is_dir():
+                raise InvalidRequest("--name is for one file; a folder's layout gives the names")
+            files = [VoiceFile(name, path)]
+        # Those that come with the server can't be replaced.
+        there = {voice.name for voice in client.voices() if not (overwrite and voice.stored)}
+        due = [file for file in files if file.name not in there]
+        refused = _import(client, due, overwrite=overwrite)
+        messages.print(_account(len(due) - refused, skipped=len(files) - len(due), overwrite=overwrite))
+        if refused:
+            fail(f"{refused} of {len(files)} left out", code=1)
+
+
+def _import(client: BarkClient, files: list[VoiceFile], *, overwrite: bool) -> int:
+    """Send voices to the server; returns how many of them it, or this client, refused."""
+    refused = 0
+    with terminal.counting(messages) as bar:
+        for file in bar.track(files, description="importing"):
+            try:
+                client.save_voice(file.name, file.load(), overwrite=overwrite)
+            except InvalidRequest as error:  # of this one; the others may be good
+                messages.print(f"[yellow]left out:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+                refused += 1
+    return refused
+
+
+def _account(imported: int, *, skipped: int, overwrite: bool) -> str:
+    account = f"[bold green]{imported} voice{'s' * (imported != 1)} imported[/]"
+    if skipped:
+        account += f", {skipped} there already" + (" with the server" if overwrite else " (--overwrite replaces them)")
+    return account
+
+
+def _picture(voice: str, asked: Path | None) -> Path | None:
+    """Where to draw, or None where nothing can be drawn and nobody insisted on it."""
+    target = asked or Path(f"{_stem(voice)}.png")
+    try:
+        picture.check(target)
+    except MissingExtra as error:
+        if asked:
+            raise
+        messages.print(f"[yellow]no picture:[/] {escape(str(error))}", highlight=False)
+        return None
+    return target
+
+
+def _stem(voice: str) -> str:
+    """What to call a file about a voice: the last part of its name."""
+    return Path(voice.removesuffix(".npz").removeprefix("sha256:")).name
+
+
+def _check_voice_file(path: Path | None) -> None:
+    """Raise now what would otherwise fail after the work."""
+    if path is None:
+        return
+    if path.suffix != ".npz":
+        raise InvalidRequest(f"voice file {path}: the suffix must be .npz")
+    if not path.parent.is_dir():
+        raise InvalidRequest(f"can't write {path}: there is no folder {path.parent}")
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:  # nobody there to answer
+        raise InvalidRequest("no answer: say --yes to delete without being asked") from None
+
+
+def _done(what: object, account: str) -> None:
+    messages.print(f"[bold green]{escape(str(what))}[/]: {escape(account)}", highlight=False, soft_wrap=True)

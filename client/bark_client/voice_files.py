@@ -1,0 +1,51 @@
+"""Voices in a folder: which files are voices, and what they are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bark_client.errors import InvalidRequest
+from bark_client.voice import ARRAYS, Voice
+
+#: Where checkpoints and packages of Bark keep their voices: names begin below these.
+_INSIDE: Final = ("speaker_embeddings", "assets/prompts", "bark/assets/prompts", "voices")
+_PART: Final = "_semantic_prompt.npy"
+
+
+@dataclass(frozen=True)
+class VoiceFile:
+    """A voice that could be read: one `.npz`, or three `.npy` files as the transformers checkpoints of Bark have."""
+
+    name: str
+    path: Path  #: of the .npz, or of the first of the three
+
+    def load(self) -> Voice:
+        """Read it; InvalidRequest names the file and what is wrong with it."""
+        if self.path.suffix == ".npz":
+            return Voice.load(self.path)
+        stem = self.path.name.removesuffix(_PART)
+        return Voice.load_parts({name: self.path.with_name(f"{stem}_{name}.npy") for name in ARRAYS})
+
+
+def find(path: Path) -> list[VoiceFile]:
+    """The voices of a file or folder, by name; a folder's layout gives the names: `v2/en_speaker_6`.
+
+    Raises InvalidRequest where there is none.
+    """
+    if path.is_file():
+        if path.suffix != ".npz":
+            raise InvalidRequest(f"{path}: a voice is an .npz file; `bark voice clone` makes one from sound")
+        return [VoiceFile(path.stem, path)]
+    if not path.is_dir():
+        raise InvalidRequest(f"{path}: no such file or folder")
+    base = next((path / inside for inside in _INSIDE if (path / inside).is_dir()), path)
+    found = {}
+    for pattern, suffix in ((f"*{_PART}", _PART), ("*.npz", ".npz")):
+        for file in base.rglob(pattern):
+            name = file.relative_to(base).as_posix().removesuffix(suffix)
+            found[name] = VoiceFile(name, file)
+    if not found:
+        raise InvalidRequest(f"{path}: no voices in this folder (.npz files, or three .npy files each)")
+    return [found[name] for name in sorted(found)]

@@ -1,0 +1,114 @@
+"""Clips to clone from: what is read, and what is refused with which advice."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from bark_client import InvalidRequest, audio, recording
+
+
+def tone(seconds: float, rate: int) -> np.ndarray:
+    return (0.5 * np.sin(np.arange(int(seconds * rate)) * 2 * np.pi * 440 / rate)).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 24_000, 44_100, 48_000, 96_000])
+def test_files_of_every_usual_rate_are_read_as_they_are(tmp_path: Path, rate: int) -> None:
+    soundfile.write(tmp_path / "x.wav", tone(1.5, rate), rate)
+    clip = recording.read(tmp_path / "x.wav")
+    assert (clip.sample_rate, clip.samples.shape, clip.samples.dtype) == (rate, (1, int(1.5 * rate)), np.float32)
+    assert clip.seconds == 1.5
+    np.testing.assert_allclose(clip.samples[0], tone(1.5, rate), atol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff", "au"])
+def test_whatever_libsndfile_reads_is_read(tmp_path: Path, suffix: str) -> None:
+    soundfile.write(tmp_path / f"x.{suffix}", np.stack([tone(2, 24_000)] * 2, axis=1), 24_000)
+    clip = recording.read(str(tmp_path / f"x.{suffix}"))
+    assert clip.samples.shape[0] == 2
+    assert clip.seconds == pytest.approx(2, abs=0.1)
+    assert np.abs(clip.samples[:, 12_000:36_000]).max() == pytest.approx(0.5, abs=0.03)
+
+
+def test_open_files_are_read_also_from_a_player_s_endless_wav() -> None:
+    data = audio.endless_wav_header(sample_rate=24_000) + audio.pcm16(tone(2, 24_000))
+    clip = recording.read(io.BytesIO(data))
+    assert clip.seconds == 2
+    np.testing.assert_allclose(clip.samples[0], tone(2, 24_000), atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.int8])
+def test_integer_samples_are_scaled_to_one(dtype: Any) -> None:
+    full = np.iinfo(dtype).min
+    clip = recording.read((np.full(16_000, full, dtype=dtype), 16_000))
+    np.testing.assert_array_equal(clip.samples, np.full((1, 16_000), -1, dtype=np.float32))
+
+
+def test_channels_are_found_on_either_axis_and_lists_will_do() -> None:
+    stereo = np.stack([tone(1, 8_000), -tone(1, 8_000)])
+    for samples in (stereo, stereo.T, stereo.T.tolist()):
+        np.testing.assert_allclose(recording.read((samples, 8_000)).samples, stereo, atol=1e-7)
+
+
+def test_a_part_of_a_long_file_is_read_alone(tmp_path: Path) -> None:
+    ramp = np.linspace(-1, 1, 8_000 * 600).astype(np.float32)
+    soundfile.write(tmp_path / "long.wav", ramp, 8_000, subtype="FLOAT")
+    clip = recording.read(tmp_path / "long.wav", start=300, duration=12)
+    np.testing.assert_array_equal(clip.samples[0], ramp[300 * 8_000 : 312 * 8_000])
+    rest = recording.read(tmp_path / "long.wav", start=590, duration=12)
+    assert rest.seconds == 10, "what there is of it"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "part", "sentence"),
+    [
+        (0.5, {}, "0.50 s of sound; a voice is cloned from 1 to 30 s, and 5 to 15 s of one person's clear speech"),
+        (31.0, {}, "31.0 s of sound; a voice is cloned from 1 to 30 s: pick a part with start and duration"),
+        (60.0, {"start": 5}, "55.0 s of sound"),
+        (60.0, {"start": 59.5}, "0.50 s of sound"),
+        (60.0, {"start": 61}, "it ends at 60.0 s, before the start of 61 s"),
+        (5.0, {"start": -1}, "give a start from 0 on"),
+        (5.0, {"duration": 0}, "some duration"),
+        (5.0, {"start": float("nan")}, "give a start from 0 on"),
+    ],
+)
+def test_too_short_and_too_long_are_refused_with_advice(
+    tmp_path: Path, seconds: float, part: dict[str, float], sentence: str
+) -> None:
+    samples = tone(seconds, 8_000)
+    soundfile.write(tmp_path / "x.wav", samples, 8_000)
+    for source in (tmp_path / "x.wav", (samples, 8_000)):
+        with pytest.raises(InvalidRequest, match=sentence):
+            recording.read(source, **part)
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("gone.wav", r"gone\.wav: no such file"),
+        (".", "no such file"),
+        ("text.wav", r"text\.wav: not a sound file.*ffmpeg -i text\.wav clip\.wav"),
+        ("samples.raw", r"samples\.raw: not a sound file"),
+        ((np.zeros(0), 8_000), "the samples: expected floats"),
+        ((np.zeros((2, 2, 2)), 8_000), "the samples: expected floats"),
+        ((np.zeros(9_000, dtype=np.uint8), 8_000), "not uint8"),
+        ((np.full(9_000, np.nan), 8_000), "aren't numbers"),
+        ((np.zeros(9_000), 8_000.0), "rate: expected a whole number"),
+        ((np.zeros(9_000), 7_999), "7999 samples a second; a clip needs 8000 to 192000"),
+        ((np.zeros(300_000), 192_001), "192001 samples a second"),
+        ((np.zeros(9_000), 8_000, 1), "a pair"),
+    ],
+)
+def test_what_is_no_clip_is_refused_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Any, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.wav").write_text("hello")
+    Path("samples.raw").write_bytes(bytes(99_999))
+    with pytest.raises(InvalidRequest, match=sentence):
+        recording.read(source)
