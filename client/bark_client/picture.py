@@ -17,6 +17,7 @@ SUFFIXES: Final = (".png", ".svg", ".pdf")
 _WINDOW: Final = 1024  # samples, 43 ms at 24 kHz: resolves the harmonics of a voice
 _COLUMNS: Final = 1600  # as many as the picture has pixels across; longer speech gets a longer hop
 _ROWS: Final = 512
+_LINE: Final = 98  # letters of the title's size that fit across
 _FLOOR_DB: Final = -80.0
 _INK, _MUTED, _WAVE = "#1d2433", "#6b7488", "#5b2a86"
 
@@ -80,7 +81,9 @@ def _draw_waveform(axes: Any, sound: Playable) -> None:
     axes.set_ylim(-limit, limit)
     axes.set_ylabel("amplitude")
     axes.tick_params(axis="x", bottom=False)
-    axes.set_title(_shortened(sound.title), loc="left", fontsize=11, color=_INK, pad=8, parse_math=False)
+    room = int(_LINE - 0.8 * len(sound.caption))  # the caption stands on the same line, in smaller letters
+    title = _shortened(sound.title, length=min(70, room))
+    axes.set_title(title, loc="left", fontsize=11, color=_INK, pad=8, parse_math=False)
     axes.set_title(sound.caption, loc="right", fontsize=8.5, color=_MUTED, pad=8)
 
 
@@ -124,7 +127,7 @@ def _tidy(axes: Any) -> None:
         label.set(color=_MUTED, fontsize=9)
 
 
-def _shortened(text: str, *, length: int = 70) -> str:
+def _shortened(text: str, *, length: int) -> str:
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 

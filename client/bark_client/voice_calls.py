@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -136,7 +137,7 @@ def _fetch(voice: VoiceLike) -> Steps[tuple[str, Voice, str]]:
     if isinstance(found, str):
         info, arrays = yield get(found)
         return info.name, arrays, info.language_name
-    return (os.fspath(voice) if isinstance(voice, str | os.PathLike) else "a voice"), found, ""
+    return (Path(voice).name if isinstance(voice, str | os.PathLike) else "a voice"), found, ""
 
 
 def _command(command: str, *, name: str | None = None) -> service_pb2.ModelInferRequest:

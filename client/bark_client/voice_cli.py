@@ -223,7 +223,8 @@ def import_(
         there = {voice.name for voice in client.voices() if not (overwrite and voice.stored)}
         due = [file for file in files if file.name not in there]
         refused = _import(client, due, overwrite=overwrite)
-        messages.print(_account(len(due) - refused, skipped=len(files) - len(due), overwrite=overwrite))
+        account = _account(len(due) - refused, skipped=len(files) - len(due), overwrite=overwrite)
+        messages.print(account, highlight=False)
         if refused:
             fail(f"{refused} of {len(files)} left out", code=1)
 
