@@ -11,3 +11,6 @@ Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.integer[Any]]  #: token ids or codes of any width, as callers have them
 Ids = npt.NDArray[np.int32]  #: token ids or codes, as we hand them out
 Floats = npt.NDArray[np.float32]  #: audio, logits, embeddings
+
+#: bfloat16, which numpy does not know: two opaque bytes.
+BFLOAT16 = np.dtype("V2")

@@ -17,6 +17,7 @@ import numpy as np
 from bark_serving import text
 from bark_serving.arrays import Floats, Ids
 from bark_serving.errors import InvalidRequest
+from bark_serving.interface import GptInterface
 from bark_serving.request import SpeechRequest
 from bark_serving.sentence import SentenceRun, Utterance
 from bark_serving.spec import Spec
@@ -64,6 +65,7 @@ class Orchestrator:
         tokenise: Tokenise,
         voices: VoiceLibrary,
         concurrency: int,
+        interface: GptInterface | None = None,
     ) -> None:
         self._caller = caller
         self._spec = spec
@@ -71,12 +73,20 @@ class Orchestrator:
         self._tokenise = tokenise
         self._voices = voices
         self._concurrency = concurrency
+        self._interface = interface or GptInterface()
 
     async def speak(self, request: SpeechRequest, *, request_id: str) -> AsyncGenerator[Answer, None]:
         """Answers in order; the last one's report says ``last``. Raises `bark_serving.errors.ServingError`."""
+        self._interface.check(request)
         job = _Job(
             request=request,
-            stages=Stages(self._caller, spec=self._spec, embeddings=self._embeddings, request_id=request_id),
+            stages=Stages(
+                self._caller,
+                spec=self._spec,
+                embeddings=self._embeddings,
+                request_id=request_id,
+                interface=self._interface,
+            ),
             sentences=self._sentences(request),
             # reads files, on a network volume perhaps: other requests' audio must not wait for it
             voice=await asyncio.to_thread(self._voice, request),
@@ -181,7 +191,7 @@ class Orchestrator:
 
     def _warnings(self, job: _Job, said: list[Utterance]) -> list[str]:
         limit = self._spec.semantic.max_steps / self._spec.semantic.rate_hz
-        warnings = []
+        warnings = list(self._interface.warnings(job.request))
         for number, (sentence, utterance) in enumerate(zip(job.sentences, said, strict=True), 1):
             start = sentence if len(sentence) <= 40 else f"{sentence[:40]}…"
             if not utterance.frames:

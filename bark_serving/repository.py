@@ -6,7 +6,8 @@ stage's), `bundle` and `engine` (absolute folders; no engine where the profile r
 `voices` (folders, separated as in PATH), `voice_store` (a folder) with `max_voices` and `max_voice_bytes`, `max_batch`,
 `threads`, `calls` (stage calls in flight at most), `queue_delay` (µs that a batch waits to fill), `gpus` (numbers;
 none: the CPU), `devices` (the same for torch, e.g. ``cuda:0``), `instance_group` (instances on every GPU) and
-`single_instance_group` (one instance, for a model that shares out its requests itself).
+`single_instance_group` (one instance, for a model that shares out its requests itself), `manifest` (a stage's engine's)
+and `interface` (how the semantic and coarse stages are spoken to).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ import jinja2
 from bark_serving.cores import usable_cores
 from bark_serving.engines import EngineError, EngineMissing, EngineStore
 from bark_serving.gpus import gpu_count
-from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, stage_precision
+from bark_serving.interface import GptInterface, interface_of
+from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError
 from bark_serving.spec import Bundle
 from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
@@ -138,6 +140,9 @@ def render(
             f"{len(missing)} engines are missing or do not fit. {missing[0].problem}",
             remedy=f"Run `{row.build} --bundle {bundle} --precision {precision} --engines {engines}`.",
         )
+    interface = next((_interface(model, row.stages["semantic"]) for model in models if model.name == "semantic"), None)
+    for model in models:
+        model.values["interface"] = interface or GptInterface()
     return _write(models, source=source, output=output.absolute())
 
 
@@ -150,9 +155,15 @@ def _choose(
     model.values |= {"precision": chosen, "engine": None}
     if row.engine:
         engine = store.find(bundle, stage=stage, profile=profile, precision=chosen)
-        model.values["engine"] = engine.folder.absolute()
+        model.values |= {"engine": engine.folder.absolute(), "manifest": engine.manifest}
         if row.plan:
             model.links[row.plan] = engine.folder.absolute() / row.plan
+
+
+def _interface(semantic: _Model, row: StageRow) -> GptInterface:
+    """How the chosen semantic engine wants to be spoken to."""
+    constants = semantic.values["manifest"].constants if row.engine else {}
+    return interface_of(row, precision=semantic.values["precision"], constants=constants)
 
 
 def usable_gpus(profile: Profile, asked: Sequence[int] | None) -> Sequence[int]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from bark_serving.arrays import Array, Floats, Ids
 from bark_serving.errors import StageFailed
+from bark_serving.interface import GptInterface
 from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.sampling import Sampling
 from bark_serving.spec import Spec
@@ -61,12 +62,15 @@ class StageTimes:
 class Stages:
     """One request's view of the stages; keeps its times."""
 
-    def __init__(self, caller: Caller, *, spec: Spec, embeddings: Floats, request_id: str) -> None:
+    def __init__(
+        self, caller: Caller, *, spec: Spec, embeddings: Floats, request_id: str, interface: GptInterface | None = None
+    ) -> None:
         """embeddings: [input_vocab, width] of the semantic network, for its prompt table."""
         self._caller = caller
         self._spec = spec
         self._embeddings = embeddings
         self._request_id = request_id
+        self._interface = interface or GptInterface()
         self.times = StageTimes()
 
     async def semantic(
@@ -84,7 +88,7 @@ class Stages:
         text, past = semantic_layout.prompt_ids(text_tokens, spec=numbers, history=history)
         table = semantic_layout.prompt_table(text, past, embeddings=self._embeddings, spec=numbers)
         extra = {
-            "prompt_embedding_table": table[None],
+            "prompt_embedding_table": self._interface.encode_table(table)[None],
             "prompt_vocab_size": np.array([[numbers.prefill]], np.int32),
             "end_id": np.array([[numbers.end_token]], np.int32),
             "min_eos_p": np.array([[min_eos_p]], np.float32),
@@ -162,7 +166,7 @@ class Stages:
             "runtime_top_k": np.array([[1 if greedy else sampling.top_k]], np.int32),
             "runtime_top_p": np.array([[sampling.top_p]], np.float32),
             "seed": np.array([[sampling.seed]], np.uint64),
-            **extra,
+            **self._interface.accepted(extra),
         }
         outputs = ["output_ids", "sequence_length"]
         try:

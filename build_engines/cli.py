@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from build_engines.commands import bundle, engines
+from build_engines.commands import bundle, engines, trtllm
 
 app = typer.Typer(
     name="bark-build",
@@ -16,6 +16,7 @@ app = typer.Typer(
 app.command("import")(bundle.import_checkpoint)
 app.command("tiny")(bundle.tiny)
 app.command("onnx")(engines.onnx)
+app.command("trtllm")(trtllm.trtllm)
 app.command("list")(engines.list_engines)
 app.command("verify")(engines.verify)
 app.command("prune")(engines.prune)

@@ -19,6 +19,7 @@ import numpy as np
 
 from bark_serving.arrays import Array
 from bark_serving.errors import Cancelled, InvalidRequest
+from bark_serving.interface import GptInterface
 from bark_serving.orchestrator import Answer, Orchestrator
 from bark_serving.request import parse
 from bark_serving.tokenizer import load_tokenise
@@ -39,15 +40,17 @@ class BarkModel:
     def initialize(self, args: Mapping[str, str]) -> None:
         parameters = Parameters(args)
         bundle = parameters.bundle()
-        self._spec = bundle.spec
+        interface = GptInterface.model_validate_json(parameters.text("interface"))
+        self._spec = interface.defaults(bundle.spec)
         self._caller = BlsCaller(threads=parameters.number("calls"))
         self._orchestrator = Orchestrator(
             self._caller,
-            spec=bundle.spec,
+            spec=self._spec,
             embeddings=mapped(bundle.weights("semantic"), "token_embedding.weight"),
             tokenise=load_tokenise(bundle.tokenizer),
             voices=open_library(parameters),
             concurrency=parameters.number("sentences"),
+            interface=interface,
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="orchestrator", daemon=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from bark_serving.arrays import Array
 from bark_serving.errors import from_wire
+from bark_serving.triton.tensors import tensor
 
 
 class BlsCaller:
@@ -38,7 +38,7 @@ class BlsCaller:
         request = pb_utils.InferenceRequest(
             model_name=model,
             requested_output_names=outputs,
-            inputs=[pb_utils.Tensor(name, np.ascontiguousarray(array)) for name, array in inputs.items()],
+            inputs=[tensor(name, array) for name, array in inputs.items()],
             request_id=request_id,
         )
         answer = request.exec()

@@ -6,13 +6,15 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from bark_serving.arrays import Array
+from bark_serving.arrays import BFLOAT16, Array
 from bark_serving.errors import ServingError
+from bark_serving.profiles import Precision, Profile
+from bark_serving.runtimes import RuntimeSettings
 from bark_serving.spec import Bundle
 
 #: Names of Triton's own codes where they differ from ours. Looked up when used: the stub fills `pb_utils` only after
@@ -46,10 +48,31 @@ class Parameters:
     def bundle(self) -> Bundle:
         return Bundle(self.path("bundle"))
 
+    def runtime(self) -> RuntimeSettings:
+        """What a stage's model is told about what it runs."""
+        return RuntimeSettings(
+            profile=cast(Profile, self.text("profile")),
+            precision=cast(Precision, self.text("precision")),
+            bundle=self.bundle(),
+            engine=self.path("engine") if "engine" in self._values else None,
+            devices=self.text("devices").split(","),
+            threads=self.number("threads"),
+        )
+
 
 def inputs_of(request: Any) -> dict[str, Array]:
     """A request's inputs by name."""
     return {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+
+
+def tensor(name: str, array: Array) -> Any:
+    """An input of a stage. bfloat16 goes by DLPack, and needs torch: Triton's stub takes no such array from numpy."""
+    array = np.ascontiguousarray(array)
+    if array.dtype != BFLOAT16:
+        return pb_utils.Tensor(name, array)
+    import torch
+
+    return pb_utils.Tensor.from_dlpack(name, torch.from_numpy(array.view(np.int16)).view(torch.bfloat16))
 
 
 def response(outputs: Mapping[str, Array]) -> Any:

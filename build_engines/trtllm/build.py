@@ -1,0 +1,189 @@
+"""One GPT stage of a bundle to one TensorRT-LLM engine of a store: checkpoint, ``trtllm-build``, publish."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+
+from bark_serving.engines import Engine, EngineStore, Manifest, Precision, TensorInfo
+from bark_serving.gpus import gpu_architecture
+from bark_serving.profiles import TABLE as PROFILES
+from bark_serving.spec import Bundle
+from build_engines.errors import BuildError
+from build_engines.trtllm import checkpoint
+from build_engines.trtllm.checkpoint import Constants, Dtype, GptStage, constants_of
+from build_engines.trtllm.command import PROGRAM, build_command, limits_of
+from build_engines.trtllm.versions import DEFAULT, RELEASES, TABLE, Release
+
+STEPS = ("checkpoint", "compile", "publish")
+BATCH = 32  #: sequences in flight that an engine has room for, unless told otherwise
+
+_DTYPES: dict[Precision, Dtype] = {"fp16": "float16", "bf16": "bfloat16", "int8": "float16"}
+_ENGINE_FILES = ("config.json", "rank0.engine")
+_LOGS = ".logs"
+
+
+def dtype_of(precision: Precision) -> Dtype:
+    """What an engine computes in. Raises `BuildError` for a precision that TensorRT-LLM engines don't come in."""
+    if precision not in _DTYPES:
+        raise BuildError(
+            f"A TensorRT-LLM engine cannot be built in {precision}.",
+            remedy=f"Give --precision {' or '.join(PROFILES['tensorrt'].stages['semantic'].precisions)}.",
+        )
+    return _DTYPES[precision]
+
+
+def installed_release() -> Release:
+    """The release of TensorRT-LLM that is here. Raises `BuildError` when there is none, or not one of the table."""
+    row = TABLE[DEFAULT]
+    try:
+        version = metadata.version("tensorrt_llm")
+    except metadata.PackageNotFoundError:
+        version = None
+    if version is None or shutil.which(PROGRAM) is None:
+        raise BuildError(
+            "TensorRT-LLM is not installed here.",
+            remedy=f"Run this command in the container that will serve, {row.container} (TensorRT-LLM {DEFAULT}), "
+            "or add --dry-run to see the command it would run.",
+        )
+    if version not in RELEASES:
+        raise BuildError(
+            f"TensorRT-LLM {version} is installed here; engines can be built with {' and '.join(RELEASES)}.",
+            remedy=f"Use {row.container}.",
+        )
+    return version
+
+
+def architecture_here(release: Release) -> str:
+    """This machine's GPU, for which ``trtllm-build`` builds. Raises `BuildError` when there is none that fits."""
+    found, known = gpu_architecture(), TABLE[release].architectures
+    if found is None:
+        raise BuildError(
+            "An engine is built on the GPU that will run it; this machine shows none.",
+            remedy="Run on a machine with the GPU, or start the container with --gpus all.",
+        )
+    if found not in known:
+        raise BuildError(
+            f"TensorRT-LLM {release} has no engines for {found}.",
+            remedy=f"It has them for {', '.join(known)}. Serve with --profile torch on this GPU.",
+        )
+    return found
+
+
+def builder_version() -> str:
+    """Hash of the source that decides what an engine contains: this package."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def manifest_of(
+    bundle: Bundle,
+    *,
+    stage: GptStage,
+    precision: Precision,
+    release: Release,
+    architecture: str,
+    batch: int = BATCH,
+    constants: Constants | None = None,
+) -> Manifest:
+    """What an engine built with these would be."""
+    dtype_of(precision)
+    limits = limits_of(bundle, stage=stage, batch=batch)
+    ids, one = TensorInfo(dtype="int32", axes=("batch", "sequence")), TensorInfo(dtype="int32", axes=("batch", 1))
+    inputs = {"input_ids": ids, "input_lengths": one, "request_output_len": one}
+    if limits.prompt_table:
+        width = bundle.spec.semantic.gpt.width
+        inputs["prompt_embedding_table"] = TensorInfo(dtype=dtype_of(precision), axes=("batch", "prompt", width))
+    return Manifest(
+        stage=stage,
+        profile="tensorrt",
+        precision=precision,
+        bundle=bundle.hash,
+        bundle_name=bundle.spec.name,
+        shapes={
+            "batch": (1, batch, batch),
+            "prompt": (1, limits.input_length, limits.input_length),
+            "sequence": (1, limits.sequence_length, limits.sequence_length),
+        },
+        constants=asdict(constants or constants_of(bundle)) if stage == "semantic" else {},
+        architecture=architecture,
+        versions={"tensorrt_llm": release, "tensorrt": TABLE[release].tensorrt},
+        builder=builder_version(),
+        inputs=inputs,
+        outputs={"output_ids": ids, "sequence_length": one},
+    )
+
+
+def make(
+    bundle: Bundle,
+    *,
+    stage: GptStage,
+    precision: Precision,
+    store: EngineStore,
+    batch: int = BATCH,
+    constants: Constants | None = None,
+    on_step: Callable[[str], None] = lambda step: None,
+) -> Engine:
+    """The engine of one stage, from the store or built now. ``on_step`` is called with each of `STEPS` as it begins.
+
+    Raises `BuildError` where TensorRT-LLM or a GPU is missing, or when ``trtllm-build`` fails.
+    """
+    release = installed_release()
+    manifest = manifest_of(
+        bundle,
+        stage=stage,
+        precision=precision,
+        release=release,
+        architecture=architecture_here(release),
+        batch=batch,
+        constants=constants,
+    )
+
+    def build(folder: Path) -> None:
+        dtype = dtype_of(precision)
+        with tempfile.TemporaryDirectory(prefix=".checkpoint-", dir=store.root) as name:
+            on_step("checkpoint")
+            checkpoint.write(
+                bundle,
+                Path(name),
+                stage=stage,
+                dtype=dtype,
+                int8=precision == "int8",
+                constants=constants,
+                release=release,
+            )
+            on_step("compile")
+            command = build_command(
+                limits_of(bundle, stage=stage, batch=batch),
+                checkpoint=Path(name),
+                output=folder,
+                dtype=dtype,
+                release=release,
+            )
+            _run(command, folder=folder, log=store.root / _LOGS / f"{stage}-{PROGRAM}.log")
+        on_step("publish")
+
+    return store.publish(manifest, build)
+
+
+def _run(command: Sequence[str], *, folder: Path, log: Path) -> None:
+    """Run ``trtllm-build`` and check that it left an engine."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as output:
+        output.write(f"{shlex.join(command)}\n\n")
+        output.flush()
+        status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+    missing = [name for name in _ENGINE_FILES if not (folder / name).is_file()]
+    if status or missing:
+        said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        reason = f"status {status}" if status else f"no {missing[0]}"
+        raise BuildError(f"{PROGRAM} failed ({reason}): {said[-1]}", remedy=f"All it said is in {log}.")

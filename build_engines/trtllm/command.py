@@ -1,0 +1,77 @@
+"""The ``trtllm-build`` command of one engine, from the bundle's numbers and the release's options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bark_serving.spec import Bundle
+from build_engines.trtllm.checkpoint import Dtype, GptStage, gpt_of
+from build_engines.trtllm.versions import DEFAULT, TABLE, Release
+
+PROGRAM = "trtllm-build"
+MODEL_FILE, MODEL_CLASS = Path(__file__).with_name("model.py"), "BarkForCausalLM"
+
+#: Tokens of one forward pass at most, beyond which more only costs memory: some 30 prompts of the semantic stage.
+_TOKENS = 8_192
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an engine has room for."""
+
+    batch: int  #: sequences in flight
+    input_length: int  #: positions of a prompt
+    sequence_length: int  #: positions of a prompt and what is generated; the last token is never fed
+    tokens: int  #: in one forward pass
+    prompt_table: int  #: rows, of all sequences together; 0: the stage has no prompt table
+
+
+def limits_of(bundle: Bundle, *, stage: GptStage, batch: int) -> Limits:
+    """Room for every request that `bark_serving.request` lets through, `batch` of them at a time.
+
+    A coarse window may be long where its history is short, so both stages may use all positions of their network.
+    """
+    spec = bundle.spec
+    if stage == "semantic":
+        length, table = spec.semantic.prefill, spec.semantic.prefill * batch
+        most = length + spec.semantic.max_steps
+    else:
+        length, table = spec.coarse.semantic_context + 1 + spec.coarse.max_history, 0
+        most = gpt_of(bundle, stage).block_size + 1
+    tokens = max(length + batch, min(length * batch, _TOKENS))
+    return Limits(batch=batch, input_length=length, sequence_length=most, tokens=tokens, prompt_table=table)
+
+
+def build_command(
+    limits: Limits,
+    *,
+    checkpoint: Path,
+    output: Path,
+    dtype: Dtype,
+    release: Release = DEFAULT,
+    model_file: Path = MODEL_FILE,
+    program: str = PROGRAM,
+) -> Sequence[str]:
+    """Program and arguments that build the engine of a checkpoint into `output`."""
+    values: dict[str, object] = {
+        "checkpoint": checkpoint,
+        "output": output,
+        "model_file": model_file,
+        "model_class": MODEL_CLASS,
+        "batch": limits.batch,
+        "input_length": limits.input_length,
+        "sequence_length": limits.sequence_length,
+        "tokens": limits.tokens,
+        "gemm": dtype,
+        "attention": dtype,
+        "cache": "paged",
+        "packed": "enable",
+        "fused_attention": "enable",
+        "workers": 1,
+    }
+    if limits.prompt_table:
+        values["prompt_table"] = limits.prompt_table
+    options = TABLE[release].options
+    return [program, *(part for name, value in values.items() for part in (options[name], str(value)))]

@@ -1,0 +1,78 @@
+"""The TensorRT-LLM releases that engines can be built for. A table: whatever differs between them is a value in here.
+
+Both have the flow checkpoint → ``trtllm-build`` → engine → C++ executor; 1.3 removed it. An engine runs in the release
+that built it only, so it is built inside the container that serves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, get_args
+
+Release = Literal["1.0.0", "1.2.1"]
+RELEASES: tuple[Release, ...] = get_args(Release)
+DEFAULT: Release = "1.0.0"
+
+_CONTAINER = "nvcr.io/nvidia/tritonserver:{tag}-trtllm-python-py3"
+
+#: What a build needs to say → the option of ``trtllm-build`` that says it.
+_OPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "checkpoint": "--checkpoint_dir",
+        "output": "--output_dir",
+        "model_file": "--model_cls_file",
+        "model_class": "--model_cls_name",
+        "batch": "--max_batch_size",
+        "input_length": "--max_input_len",
+        "sequence_length": "--max_seq_len",
+        "tokens": "--max_num_tokens",
+        "prompt_table": "--max_prompt_embedding_table_size",
+        "gemm": "--gemm_plugin",
+        "attention": "--gpt_attention_plugin",
+        "cache": "--kv_cache_type",
+        "packed": "--remove_input_padding",
+        "fused_attention": "--context_fmha",
+        "workers": "--workers",
+    }
+)
+
+
+@dataclass(frozen=True)
+class ReleaseRow:
+    """One release of TensorRT-LLM and the Triton containers that carry it."""
+
+    tensorrt: str
+    cuda: str
+    tags: tuple[str, ...]  #: of Triton's container; the last one is the pinned one
+    architectures: tuple[str, ...]
+    options: Mapping[str, str]
+    architecture: str = "GPTForCausalLM"  #: of the checkpoint's config: decides which class reads it
+
+    @property
+    def container(self) -> str:
+        """The image to build and serve in."""
+        return _CONTAINER.format(tag=self.tags[-1])
+
+
+_ARCHITECTURES = ("sm80", "sm86", "sm89", "sm90", "sm100", "sm120")
+
+TABLE: Mapping[Release, ReleaseRow] = MappingProxyType(
+    {
+        "1.0.0": ReleaseRow(
+            tensorrt="10.11.0.33",
+            cuda="12.9",
+            tags=("25.09", "25.10"),
+            architectures=_ARCHITECTURES,
+            options=_OPTIONS,
+        ),
+        "1.2.1": ReleaseRow(
+            tensorrt="10.14.1.48",
+            cuda="13.1",
+            tags=("26.04", "26.05", "26.06", "26.07"),
+            architectures=_ARCHITECTURES,
+            options=_OPTIONS,
+        ),
+    }
+)
