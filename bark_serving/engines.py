@@ -15,14 +15,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bark_serving.fit import Host, here, misfit
 from bark_serving.profiles import STAGES as STAGES
 from bark_serving.profiles import TABLE
 from bark_serving.profiles import Precision as Precision
@@ -90,12 +90,13 @@ class Manifest(_Frozen):
     files: dict[str, str] = {}  #: sha256 by name
     created: datetime | None = None
     seconds: float | None = None  #: time it took to build
+    memory: int | None = None  #: bytes of GPU memory that each instance takes beside the weights
 
 
 def key(manifest: Manifest) -> str:
     """Cache key: a hash of everything that decides the engine's content, and of nothing else."""
     deciding = manifest.model_dump(
-        mode="json", exclude={"bundle_name", "inputs", "outputs", "files", "created", "seconds"}
+        mode="json", exclude={"bundle_name", "inputs", "outputs", "files", "created", "seconds", "memory"}
     )
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -109,8 +110,8 @@ class Engine:
 
     @property
     def model(self) -> Path:
-        """Path of the graph."""
-        return self.folder / MODEL_FILE
+        """Path of the graph or plan."""
+        return self.folder / (TABLE[self.manifest.profile].stages[self.manifest.stage].plan or MODEL_FILE)
 
     @property
     def size(self) -> int:
@@ -141,12 +142,25 @@ class EngineStore:
         engines.sort(key=lambda engine: engine.manifest.created or datetime.min.replace(tzinfo=UTC), reverse=True)
         return sorted(engines, key=lambda engine: STAGES.index(engine.manifest.stage))
 
-    def find(self, bundle: Bundle, *, stage: Stage, profile: Profile = "cpu", precision: Precision) -> Engine:
-        """The newest engine that fits, its manifest checked against this machine; files are not hashed.
+    def get(self, manifest: Manifest) -> Engine | None:
+        """The engine that `publish` would not build again."""
+        return _read(self.root / key(manifest))
+
+    def find(
+        self,
+        bundle: Bundle,
+        *,
+        stage: Stage,
+        profile: Profile = "cpu",
+        precision: Precision,
+        host: Host | None = None,
+    ) -> Engine:
+        """The newest engine whose manifest fits `host` (default: this machine). Files are not hashed.
 
         Raises `EngineMissing` or `EngineMismatch`, with the command that makes the engine.
         """
-        remedy = f"Run `{self._command(bundle, stage=stage, precision=precision)}`."
+        host = host or here()
+        remedy = f"Run `{self._command(bundle, stage=stage, profile=profile, precision=precision)}`."
         of_stage = [e for e in self.list() if e.manifest.stage == stage and e.manifest.profile == profile]
         if not of_stage:
             raise EngineMissing(f"{self.root} has no {stage} engine for the {profile} profile.", remedy=remedy)
@@ -162,20 +176,26 @@ class EngineStore:
         if not of_precision:
             others = ", ".join(sorted({e.manifest.precision for e in of_bundle}))
             raise EngineMismatch(f"{self.root} has the {stage} engine in {others}, not in {precision}.", remedy=remedy)
-        runtime = metadata.version("onnxruntime")
-        for engine in of_precision:
-            if _release(engine.manifest.versions.get("onnxruntime", "")) == _release(runtime):
-                return engine
-        made_for = of_precision[0].manifest.versions.get("onnxruntime", "another runtime")
-        raise EngineMismatch(
-            f"The {stage} engine {of_precision[0].folder} was made for ONNX Runtime {made_for}, here is {runtime}.",
-            remedy=remedy,
-        )
+        reasons = [
+            misfit(architecture=e.manifest.architecture, versions=e.manifest.versions, host=host) for e in of_precision
+        ]
+        fitting = [engine for engine, reason in zip(of_precision, reasons, strict=True) if reason is None]
+        if not fitting:
+            raise EngineMismatch(f"The {stage} engine {of_precision[0].folder} {reasons[0]}.", remedy=remedy)
+        architectures = sorted({engine.manifest.architecture for engine in fitting})
+        if not host.architectures and len(architectures) > 1:
+            raise EngineMismatch(
+                f"{self.root} has the {stage} engine for {' and for '.join(architectures)}, "
+                "and there is no GPU here to choose by.",
+                remedy="Name the GPU that will serve, as in --gpu-architecture sm90.",
+            )
+        return fitting[0]
 
-    def publish(self, manifest: Manifest, build: Callable[[Path], None]) -> Engine:
+    def publish(self, manifest: Manifest, build: Callable[[Path], Mapping[str, object] | None]) -> Engine:
         """The engine of this manifest, built by ``build(folder)`` unless it is there.
 
-        `build` writes the engine's files into an empty folder and validates them. When it raises, nothing stays.
+        `build` writes the engine's files into an empty folder and validates them; it may return fields of the manifest
+        that only building tells (`memory`). When it raises, nothing stays.
         Builders of the same engine in several processes wait for each other.
         """
         name = key(manifest)
@@ -190,9 +210,10 @@ class EngineStore:
             folder = Path(tempfile.mkdtemp(prefix=f"{_BUILDING}{name}-", dir=self.root))
             try:
                 started = time.monotonic()
-                build(folder)
+                learnt = build(folder) or {}
                 complete = manifest.model_copy(
                     update={
+                        **learnt,
                         "files": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
                         "created": datetime.now(UTC),
                         "seconds": round(time.monotonic() - started, 1),
@@ -253,8 +274,9 @@ class EngineStore:
             return []
         return sorted(path for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
-    def _command(self, bundle: Bundle, *, stage: Stage, precision: Precision) -> str:
-        return f"bark-build onnx --bundle {bundle.folder} --stage {stage} --precision {precision} --engines {self.root}"
+    def _command(self, bundle: Bundle, *, stage: Stage, profile: Profile, precision: Precision) -> str:
+        build = TABLE[profile].build
+        return f"{build} --bundle {bundle.folder} --stage {stage} --precision {precision} --engines {self.root}"
 
     def _being_built(self, path: Path) -> bool:
         name = path.name.removeprefix(_BUILDING).rsplit("-", 1)[0]
@@ -294,11 +316,6 @@ def _is_whole(folder: Path) -> bool:
     except EngineBroken:
         return False
     return engine is not None
-
-
-def _release(version: str) -> str:
-    """1.32.1 → 1.32: ONNX Runtime changes its contrib operators between minor versions only."""
-    return ".".join(version.split(".")[:2])
 
 
 def _sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Sequence
 
 DRIVER = "libcuda.so.1"
+_MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, …_MINOR
 _COMPUTE_CAPABILITY = (75, 76)  #: CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
 
 
@@ -31,6 +32,24 @@ def gpu_architecture(number: int = 0) -> str | None:
         if driver.cuDeviceGetAttribute(ctypes.byref(part), attribute, number):
             return None
     return f"sm{parts[0].value}{parts[1].value}"
+
+
+def architectures(wanted: Sequence[int] | None = None) -> Sequence[str]:
+    """What the GPUs of the numbers `wanted` (default: all) are, each kind once, as in ``("sm80", "sm90")``."""
+    count = gpu_count()
+    if not count:
+        return ()
+    driver, found = ctypes.CDLL(DRIVER), set()
+    for number in range(count) if wanted is None else wanted:
+        device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+        if (
+            driver.cuDeviceGet(ctypes.byref(device), number)
+            or driver.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
+            or driver.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
+        ):
+            continue  # no such GPU: whoever is to run something on it will say so
+        found.add((major.value, minor.value))
+    return tuple(f"sm{major}{minor}" for major, minor in sorted(found))
 
 
 def parse_gpus(text: str) -> Sequence[int] | None:

@@ -8,11 +8,11 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from bark_serving import engines
 from bark_serving.engines import (
     EngineBroken,
     EngineMismatch,
@@ -49,7 +49,7 @@ def manifest(bundle: Bundle, /, **fields: object) -> Manifest:
         "precision": "int8",
         "bundle": bundle.hash,
         "bundle_name": bundle.spec.name,
-        "versions": {"onnxruntime": engines.metadata.version("onnxruntime")},
+        "versions": {"onnxruntime": metadata.version("onnxruntime")},
         "builder": "abc",
         "inputs": {"x": TensorInfo(dtype="float32", axes=("batch", 3))},
         "outputs": {"y": TensorInfo(dtype="float32", axes=("batch",))},
