@@ -134,7 +134,7 @@ def voice_table(preview: VoicePreview, info: VoiceInfo | None) -> Table:
 def kept(voice: VoiceInfo) -> str:
     """Where a voice comes from: the store and since when, or what the server was started with."""
     if not voice.stored:
-        return "with the server"
+        return "built in"
     return f"since {voice.created.astimezone():%Y-%m-%d %H:%M}" if voice.created else "in the store"
 
 

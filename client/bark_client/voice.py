@@ -48,8 +48,11 @@ class Voice:
         for name, dimensions in ARRAYS.items():
             object.__setattr__(self, name, _tokens(name, getattr(self, name), dimensions))
 
+    def __str__(self) -> str:
+        return f"{self.semantic_prompt.size} semantic tokens, {self.frames} frames"
+
     def __repr__(self) -> str:
-        return f"Voice({self.semantic_prompt.size} semantic tokens, {self.frames} frames)"
+        return f"Voice({self})"
 
     @property
     def frames(self) -> int:
@@ -152,8 +155,7 @@ class VoicePreview(Playable):
 
     @property
     def caption(self) -> str:
-        tokens = f"{self.voice.semantic_prompt.size} semantic tokens, {self.voice.frames} frames"
-        return " · ".join(filter(None, (self.language, f"{self.seconds:.1f} s", tokens)))
+        return " · ".join(filter(None, (self.language, f"{self.seconds:.1f} s", str(self.voice))))
 
     def __repr__(self) -> str:
         return f"VoicePreview({self.name!r}, {self.seconds:.2f} s at {self.sample_rate} Hz)"

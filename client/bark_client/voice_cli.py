@@ -245,7 +245,7 @@ def _import(client: BarkClient, files: list[VoiceFile], *, overwrite: bool) -> i
 def _account(imported: int, *, skipped: int, overwrite: bool) -> str:
     account = f"[bold green]{imported} voice{'s' * (imported != 1)} imported[/]"
     if skipped:
-        account += f", {skipped} there already" + (" with the server" if overwrite else " (--overwrite replaces them)")
+        account += f", {skipped} there already" + (", built in" if overwrite else " (--overwrite replaces them)")
     return account
 
 

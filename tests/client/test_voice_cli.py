@@ -42,7 +42,7 @@ def test_list_is_a_table_or_bare_names(bark: Any) -> None:
     assert "de_speaker" not in table.stdout
     assert "1 voice" in table.stdout
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in bark("voice", "list").stdout.splitlines()]
-    assert ["v2/de_speaker_1", "German", "4.0 s", hash_of(arrays_of(300))[:19], "with the server"] in rows
+    assert ["v2/de_speaker_1", "German", "4.0 s", hash_of(arrays_of(300))[:19], "built in"] in rows
     (mine,) = [row for row in rows if row[:1] == ["me"]]
     assert mine[4].startswith("since 2026-11-2")
     assert bark("voice", "list", "--names").stdout.split() == ["me", "v2/de_speaker_1", "v2/en_speaker_6"]
@@ -55,7 +55,7 @@ def test_show_says_all_about_a_voice_and_draws_it(bark: Any) -> None:
     pytest.importorskip("matplotlib")
     result = bark("voice", "show", "v2/en_speaker_6")
     assert result.exit_code == 0, result.output
-    for fact in ("v2/en_speaker_6", "English", "6.0 s", "300 semantic; 450 frames of 8 codebooks", "with the server"):
+    for fact in ("v2/en_speaker_6", "English", "6.0 s", "300 semantic; 450 frames of 8 codebooks", "built in"):
         assert fact in result.stdout
     assert hash_of(arrays_of(450)) in result.stdout
     assert "en_speaker_6.png: waveform and spectrogram" in result.stderr
@@ -212,7 +212,7 @@ def test_a_folder_keeps_its_layout_as_names_and_what_is_there_stays(bark: Any, t
     again = bark("voice", "import", str(folder), "--overwrite")
     assert again.exit_code == 0, again.output
     assert triton.voices.stored["me"]["fine_prompt"].shape == (8, 75)
-    assert "3 voices imported, 1 there already with the server\n" in again.stderr
+    assert "3 voices imported, 1 there already, built in\n" in again.stderr
 
 
 def test_a_checkpoint_s_folder_of_three_files_a_voice_is_imported(bark: Any, triton: FakeTriton) -> None:
