@@ -13,14 +13,14 @@ from typing import Any, cast
 import numpy as np
 
 from bark_serving.arrays import Array, Floats, Ids
+from bark_serving.decoding.fleet import Fleet
 from bark_serving.decoding.loop import DecodeLoop, Generation
-from bark_serving.decoding.onnx_gpt import OnnxGpt
 from bark_serving.decoding.rules import rule_of
 from bark_serving.errors import InvalidRequest
+from bark_serving.runtimes import GptStage, open_gpts
 from bark_serving.sampling import Sampling
-from bark_serving.spec import GptSpec, Network
+from bark_serving.spec import GptSpec
 from bark_serving.triton.tensors import Parameters, failure, finish, inputs_of, response
-from bark_serving.weights import mapped
 
 
 class GptModel:
@@ -28,17 +28,12 @@ class GptModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         parameters = Parameters(args)
-        bundle, stage = parameters.bundle(), cast(Network, parameters.model)
-        self._gpt: GptSpec = getattr(bundle.spec, stage).gpt
-        runtime = OnnxGpt(
-            parameters.path("engine"),
-            gpt=self._gpt,
-            embeddings=mapped(bundle.weights(stage), "token_embedding.weight"),
-            rows=parameters.number("rows"),
-            threads=parameters.number("threads"),
-        )
-        self._embed = runtime.embed
-        self._loop = DecodeLoop(runtime, rule_of(stage, bundle.spec))
+        settings, stage = parameters.runtime(), cast(GptStage, parameters.model)
+        self._gpt: GptSpec = getattr(settings.bundle.spec, stage).gpt
+        runtimes = open_gpts(stage, settings, rows=parameters.number("rows"))
+        self._embed = runtimes[0].embed
+        rule = rule_of(stage, settings.bundle.spec)
+        self._loop = Fleet([DecodeLoop(runtime, rule) for runtime in runtimes])
 
     def execute(self, requests: list[Any]) -> list[None]:
         for request in requests:

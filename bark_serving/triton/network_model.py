@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from bark_serving.arrays import Array
-from bark_serving.runtime_onnx import open_session, run
+from bark_serving.profiles import Stage
+from bark_serving.runtimes import open_network
 from bark_serving.triton.tensors import Parameters, failure, inputs_of, response
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,9 @@ class NetworkModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         parameters = Parameters(args)
-        self._session = open_session(parameters.path("engine"), threads=parameters.number("threads"))
+        on_gpu = args["model_instance_kind"] == "GPU"
+        device = f"cuda:{args['model_instance_device_id']}" if on_gpu else "cpu"
+        self._network = open_network(cast(Stage, parameters.model), parameters.runtime(), device=device)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         answers: list[Any] = [None] * len(requests)
@@ -38,7 +41,7 @@ class NetworkModel:
     def _batch(self, inputs: list[dict[str, Array]], outputs: tuple[str, ...]) -> list[Any]:
         try:
             joined = {name: np.concatenate([one[name] for one in inputs]) for name in inputs[0]}
-            results = run(self._session, joined, list(outputs))
+            results = self._network(joined, list(outputs))
         except Exception as error:
             log.exception("a batch failed")
             return [failure(error) for _ in inputs]
