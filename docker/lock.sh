@@ -11,18 +11,18 @@ docker=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-lock() { # lock EXTRA FILE
+lock() { # lock EXTRA UNNEEDED FILE: pip and UNNEEDED came with the environment, and nothing needs them
     "$PYTHON" -m venv "$work/$1"
     local pip=("$work/$1/bin/python" -m pip --disable-pip-version-check --quiet)
     if [ "$1" = build ]; then # from its own index, or PyPI would bring the build for CUDA
-        "${pip[@]}" install --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep -o 'torch==[0-9.]*' "$docker/../pyproject.toml")"
+        "${pip[@]}" install --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep -om1 'torch==[0-9.]*' "$docker/../pyproject.toml")"
     fi
     "${pip[@]}" install "$docker/..[$1]"
     {
         echo "# Every version in this image. Written by docker/lock.sh; change pyproject.toml, not this."
-        "${pip[@]}" freeze --exclude bark-triton | sed 's/+cpu$//'
-    } > "$docker/$2"
+        "${pip[@]}" freeze --exclude bark-triton --all | grep -v "^\(pip\|${2}\)==" | sed 's/+cpu$//'
+    } > "$docker/$3"
 }
 
-lock serve requirements-cpu.txt
-lock build requirements-builder.txt
+lock serve setuptools requirements-cpu.txt
+lock build pip requirements-builder.txt # torch needs setuptools
