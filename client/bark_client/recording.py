@@ -14,7 +14,7 @@ from bark_client.errors import InvalidRequest
 
 SHORTEST, LONGEST = 1.0, 30.0  #: seconds
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  #: samples a second
-_ADVICE: Final = "5 to 15 s of one person's clear speech are best"
+_ADVICE: Final = "5 to 12 s of one person's clear speech are best"
 
 #: What to clone from: a sound file by path or open for reading, or samples [n] or [n, channels] with their rate.
 Source: TypeAlias = str | os.PathLike[str] | BinaryIO | tuple[ArrayLike, int]

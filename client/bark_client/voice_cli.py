@@ -219,11 +219,16 @@ def import_(
             if path.is_dir():
                 raise InvalidRequest("--name is for one file; a folder's layout gives the names")
             files = [VoiceFile(name, path)]
-        # Those that come with the server can't be replaced.
-        there = {voice.name for voice in client.voices() if not (overwrite and voice.stored)}
-        due = [file for file in files if file.name not in there]
+        stored = {voice.name: voice.stored for voice in client.voices()}
+        built_in = [file for file in files if not stored.get(file.name, True)]
+        there = [file for file in files if stored.get(file.name) and not overwrite]
+        due = [file for file in files if file not in built_in and file not in there]
         refused = _import(client, due, overwrite=overwrite)
-        account = _account(len(due) - refused, skipped=len(files) - len(due), overwrite=overwrite)
+        account = f"[bold green]{len(due) - refused} voice{'s' * (len(due) - refused != 1)} imported[/]"
+        if there:
+            account += f", {len(there)} there already (--overwrite replaces them)"
+        if built_in:
+            account += f", {len(built_in)} built in"
         messages.print(account, highlight=False)
         if refused:
             fail(f"{refused} of {len(files)} left out", code=1)
@@ -236,17 +241,13 @@ def _import(client: BarkClient, files: list[VoiceFile], *, overwrite: bool) -> i
         for file in bar.track(files, description="importing"):
             try:
                 client.save_voice(file.name, file.load(), overwrite=overwrite)
-            except InvalidRequest as error:  # of this one; the others may be good
+            except InvalidRequest as error:
+                if len(files) == 1:
+                    raise
+                # The others may be good.
                 messages.print(f"[yellow]left out:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
                 refused += 1
     return refused
-
-
-def _account(imported: int, *, skipped: int, overwrite: bool) -> str:
-    account = f"[bold green]{imported} voice{'s' * (imported != 1)} imported[/]"
-    if skipped:
-        account += f", {skipped} there already" + (", built in" if overwrite else " (--overwrite replaces them)")
-    return account
 
 
 def _picture(voice: str, asked: Path | None) -> Path | None:

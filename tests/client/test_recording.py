@@ -67,7 +67,7 @@ def test_a_part_of_a_long_file_is_read_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seconds", "part", "sentence"),
     [
-        (0.5, {}, "0.50 s of sound; a voice is cloned from 1 to 30 s, and 5 to 15 s of one person's clear speech"),
+        (0.5, {}, "0.50 s of sound; a voice is cloned from 1 to 30 s, and 5 to 12 s of one person's clear speech"),
         (31.0, {}, "31.0 s of sound; a voice is cloned from 1 to 30 s: pick a part with start and duration"),
         (60.0, {"start": 5}, "55.0 s of sound"),
         (60.0, {"start": 59.5}, "0.50 s of sound"),

@@ -207,12 +207,12 @@ def test_a_folder_keeps_its_layout_as_names_and_what_is_there_stays(bark: Any, t
         "announcer": 90,
         "v2/ru_speaker_3": 105,
     }
-    assert "2 voices imported, 2 there already (--overwrite replaces them)" in result.stderr
+    assert "2 voices imported, 1 there already (--overwrite replaces them), 1 built in\n" in result.stderr
     assert triton.voices.commands() == ["list", "put", "put"]
     again = bark("voice", "import", str(folder), "--overwrite")
     assert again.exit_code == 0, again.output
     assert triton.voices.stored["me"]["fine_prompt"].shape == (8, 75)
-    assert "3 voices imported, 1 there already, built in\n" in again.stderr
+    assert "3 voices imported, 1 built in\n" in again.stderr
 
 
 def test_a_checkpoint_s_folder_of_three_files_a_voice_is_imported(bark: Any, triton: FakeTriton) -> None:
@@ -242,6 +242,14 @@ def test_a_bad_voice_among_good_ones_is_left_out_and_named(bark: Any, triton: Fa
     assert "left out: voice voices/broken.npz: not a readable .npz" in result.stderr
     assert "left out: voice voices/evil.npz: not a readable .npz" in result.stderr
     assert "2 voices imported" in result.stderr and "3 of 5 left out" in result.stderr
+
+
+def test_a_bad_file_alone_is_an_error_like_any_other(bark: Any) -> None:
+    Path("broken.npz").write_bytes(b"PK")
+    result = bark("voice", "import", "broken.npz")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: voice broken.npz: not a readable .npz file")
+    assert result.stderr.count("\n") == 1
 
 
 def test_an_import_stops_when_the_server_does(bark: Any, triton: FakeTriton) -> None:
