@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from bark_serving.engines import EngineError, EngineStore, Manifest
-from bark_serving.repository import render
+from bark_serving.engines import Engine, EngineError, EngineStore, Manifest
+from bark_serving.repository import render, usable_gpus, uses_gpu
 from bark_serving.server import ServerError
 from bark_serving.spec import Bundle, Spec
 
@@ -118,3 +119,67 @@ def test_rendering_that_fails_leaves_the_old_repository_and_nothing_else(tmp_pat
     render(templates=templates_in(tmp_path / "new", echo="new"), **arguments)  # type: ignore[arg-type]
     assert [path.name for path in (place / "out").iterdir()] == ["echo"]
     assert [path.name for path in place.iterdir()] == ["out"]
+
+
+def rendered(tmp_path: Path, **arguments: object) -> Path:
+    bundle = bundle_in(tmp_path / "bundle") if not (tmp_path / "bundle").exists() else Bundle(tmp_path / "bundle")
+    where = {"bundle": bundle.folder, "engines": tmp_path / "engines", "output": tmp_path / "out"}
+    return render(**{**where, **arguments})  # type: ignore[arg-type]
+
+
+def test_the_torch_profile_needs_no_engines_and_has_precisions_of_its_own(tmp_path: Path) -> None:
+    templates = templates_in(
+        tmp_path / "templates", coarse="{{ precision }} {{ engine }}", encodec_decode="{{ precision }} {{ devices }}"
+    )
+    output = rendered(tmp_path, profile="torch", templates=templates, gpus=())
+    assert (output / "coarse/config.pbtxt").read_text() == "bf16 None"
+    assert (output / "encodec_decode/config.pbtxt").read_text() == "fp16 cpu"
+    with pytest.raises(ServerError, match=r"no precision int8.*bf16 or fp16 or fp32"):
+        rendered(tmp_path, profile="torch", precision="int8", templates=templates)
+
+
+def test_instances_are_on_every_gpu_or_on_the_cpu(tmp_path: Path) -> None:
+    text = "{{ devices }}|{{ instance_group }}|{{ single_instance_group }}|{{ gpus }}"
+    templates = templates_in(tmp_path / "templates", fine=text)
+    cases = {
+        (): "cpu|{ kind: KIND_CPU, count: 2 }|{ kind: KIND_CPU, count: 1 }|[]",
+        (0, 3): "cuda:0,cuda:3|{ kind: KIND_GPU, count: 2, gpus: [ 0, 3 ] }|"
+        "{ kind: KIND_GPU, count: 1, gpus: [ 0 ] }|[0, 3]",
+    }
+    for gpus, expected in cases.items():
+        output = rendered(tmp_path, profile="torch", templates=templates, gpus=gpus, instances=2)
+        assert (output / "fine/config.pbtxt").read_text() == expected
+        assert uses_gpu(output) == bool(gpus)
+
+
+def test_gpus_that_exist_are_used_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    templates = templates_in(tmp_path / "templates", fine="{{ gpus }}")
+    monkeypatch.setattr("bark_serving.repository.gpu_count", lambda: 2)
+    assert (rendered(tmp_path, profile="torch", templates=templates) / "fine/config.pbtxt").read_text() == "[0, 1]"
+    assert usable_gpus("cpu", None) == ()
+    monkeypatch.setattr("bark_serving.repository.gpu_count", lambda: 0)
+    assert usable_gpus("torch", None) == ()
+    assert usable_gpus("tensorrt", None) == (0,)  # rendered for another machine
+    with pytest.raises(ServerError, match="runs on the CPU"):
+        usable_gpus("cpu", (0,))
+    with pytest.raises(ServerError, match="needs a GPU"):
+        usable_gpus("tensorrt", ())
+
+
+def test_a_profile_s_own_template_is_chosen_and_leaves_model_py_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    templates = templates_in(tmp_path / "templates", fine="python", bark="bark")
+    (templates / "fine/config.tensorrt.pbtxt.j2").write_text('platform: "tensorrt_plan" {{ engine }}')
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine/model.plan").write_text("plan")
+    engine = Engine(tmp_path / "engine", cast(Manifest, None))
+    monkeypatch.setattr(EngineStore, "find", lambda self, bundle, **which: engine)
+    output = rendered(tmp_path, profile="tensorrt", templates=templates)
+    assert (output / "fine/config.pbtxt").read_text() == f'platform: "tensorrt_plan" {tmp_path / "engine"}'
+    assert [path.name for path in (output / "fine/1").iterdir()] == ["model.plan"]
+    assert (output / "fine/1/model.plan").read_text() == "plan"
+    assert (output / "bark/1/model.py").exists()
+    output = rendered(tmp_path, profile="torch", gpus=(), templates=templates)
+    assert (output / "fine/config.pbtxt").read_text() == "python"
+    assert [path.name for path in (output / "fine/1").iterdir()] == ["model.py"]
