@@ -121,11 +121,12 @@ def _checked(audio: Array, *, sample_rate: int) -> Floats:
         )
     if not MIN_RATE <= sample_rate <= MAX_RATE:
         raise InvalidRequest(f"sample_rate {sample_rate} is out of range: {MIN_RATE} to {MAX_RATE} Hz.")
-    seconds = audio.shape[1] / sample_rate
-    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        remedy = "record a longer one" if seconds < MIN_SECONDS else "cut it"
+    count, shortest, longest = audio.shape[1], math.ceil(MIN_SECONDS * sample_rate), int(MAX_SECONDS * sample_rate)
+    if not shortest <= count <= longest:
+        remedy = "record a longer one" if count < shortest else "cut it"
         raise InvalidRequest(
-            f"the clip is {seconds:.2f} s long; it must be {MIN_SECONDS:g} to {MAX_SECONDS:g} s: {remedy}."
+            f"the clip is {count / sample_rate:.2f} s long ({count} samples); it must be {MIN_SECONDS:g} to "
+            f"{MAX_SECONDS:g} s ({shortest} to {longest}): {remedy}."
         )
     samples = audio.astype(np.float32)
     if not np.isfinite(samples).all():

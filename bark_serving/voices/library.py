@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
@@ -115,9 +114,15 @@ class VoiceLibrary:
         return self.entry(name)
 
     def delete(self, name: str) -> Entry:
-        """Remove a voice that users keep, by name or hash; returns what it was. Raises `InvalidRequest`."""
+        """Remove a voice that users keep, by name or hash; returns what it was, without a hash if it was broken.
+
+        Raises `InvalidRequest`.
+        """
         store, name = self._writable(), self._resolve_stored(name)
-        entry = self.entry(name)
+        try:
+            entry = self.entry(name)
+        except InvalidRequest:  # broken: all the more reason to remove it
+            entry = Entry(name, "", language_of(name), 0, 0, 0.0, stored=True, created=None)
         store.delete(name)
         return entry
 
@@ -241,11 +246,6 @@ class VoiceLibrary:
             len(self._hot) > 1 and sum(kept.nbytes for _, kept in self._hot.values()) > CACHED_BYTES
         ):
             self._hot.popitem(last=False)
-
-
-def describe(entry: Entry) -> dict[str, Any]:
-    """An entry as the JSON object that clients get."""
-    return dict(vars(entry))
 
 
 def _names_in(folder: Path) -> Iterator[str]:

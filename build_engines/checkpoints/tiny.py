@@ -100,8 +100,10 @@ def _random(network: Network, name: str, shape: Shape, seed: int) -> torch.Tenso
         return normal * (_LOGIT_SPREAD / math.sqrt(shape[-1]))
     if name == "position_embedding.weight":
         return normal * (1.0 / math.sqrt(shape[-1]))
-    if name.startswith("head.lstm"):
-        normal *= 8  # else every frame of any audio is given the same token
+    if name.startswith("head.lstm.weight_ih"):
+        # Else every frame of any audio is given the same token. The recurrent weights stay small: a random LSTM with
+        # large ones is chaotic, and rounding alone would decide its tokens after a few seconds.
+        normal *= 16
     return normal / math.sqrt(math.prod(shape[1:]))
 
 

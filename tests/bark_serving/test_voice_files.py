@@ -147,7 +147,7 @@ def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
             data[position + offset] |= 1
             position = data.find(magic, position + 1)
     path.write_bytes(data)
-    with pytest.raises(InvalidRequest, match="not a sound .npz"):
+    with pytest.raises(InvalidRequest, match=r"not a sound \.npz"):
         read(path)
 
 

@@ -18,6 +18,7 @@ import pytest
 import tritonclient.grpc as grpc
 
 from bark_serving.engines import STAGES
+from bark_serving.repository import CLONING
 from bark_serving.server import ServerError, ServerSettings, canary, detach, running, state
 from bark_serving.server.process import SHARED_MEMORY, StopRequest, find, is_running, launch
 from bark_serving.server.status import describe
@@ -311,5 +312,5 @@ def test_every_model_of_a_bundle_is_ready_and_speaks(fixture: str, request: pyte
     server: RealServer = request.getfixturevalue(fixture)
     found = describe(server.settings.folder, name=server.settings.name)
     assert found is not None
-    assert found.models == dict.fromkeys((*STAGES, "bark", "voices"), True)
+    assert found.models == dict.fromkeys((*STAGES, *CLONING, "clone_voice", "bark", "voices"), True)
     assert canary.speak(server.settings, timeout=30) > 0

@@ -14,7 +14,7 @@ from torch import Tensor
 from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build, load
 from bark_serving.networks.fine import draw
 from bark_serving.spec import NETWORKS, BundleError, GptSpec, Network, Spec
-from tests import oracle
+from tests import oracle, transformers_oracle
 from tests.bundles import random_bundle, random_weights, small_spec, true_size_spec
 
 TOLERANCE = 1e-5  # fp32, relative to the largest value of the reference
@@ -187,50 +187,14 @@ def test_encodec_equals_the_encodec_package(spec_of: Callable[[], Spec], frames:
 
 
 def test_encodec_equals_transformers() -> None:
-    from transformers import EncodecConfig, EncodecModel
-
     spec = small_spec()
     ours, weights = weighted("encodec", spec)
-    sizes = spec.encodec
-    second: Any = EncodecModel(EncodecConfig(hidden_size=sizes.dimension, num_filters=sizes.filters)).eval()
-    for module in second.modules():
-        if hasattr(module, "parametrizations"):
-            torch.nn.utils.parametrize.remove_parametrizations(module, "weight")
-    state = {k: v for k, v in weights.items() if k != "quantizer.codebooks"}
-    for k, codebook in enumerate(weights["quantizer.codebooks"]):
-        state[f"quantizer.layers.{k}.codebook.embed"] = codebook
-    missing = second.load_state_dict(state, strict=False)
-    assert not missing.unexpected_keys
-    assert all("quantizer" in name for name in missing.missing_keys)
+    second = transformers_oracle.encodec(spec, weights)
     codes = torch.randint(1024, (2, 8, 25), dtype=torch.int32)
     assert_equal(ours.decode(codes), second.decode(codes.long()[None], [None]).audio_values[:, 0])
     wave = 0.5 * torch.randn(2, 25 * 320)
     encoded = second.encode(wave[:, None], bandwidth=6.0).audio_codes[0]
     assert torch.equal(ours.encode(wave), encoded.int())
-
-
-def hubert_of_transformers(spec: Spec, weights: dict[str, Tensor]) -> Any:
-    from transformers import HubertConfig, HubertModel
-
-    sizes = spec.hubert
-    assert sizes is not None
-    config = HubertConfig(
-        hidden_size=sizes.width,
-        num_hidden_layers=sizes.layers,
-        num_attention_heads=sizes.heads,
-        intermediate_size=sizes.intermediate,
-        conv_dim=sizes.conv_width,
-        conv_kernel=sizes.conv_kernel,
-        conv_stride=sizes.conv_stride,
-        num_conv_pos_embeddings=sizes.position_conv_kernel,
-        num_conv_pos_embedding_groups=sizes.position_conv_groups,
-    )
-    model: Any = HubertModel(config).eval()
-    torch.nn.utils.parametrize.remove_parametrizations(model.encoder.pos_conv_embed.conv, "weight")
-    result = model.load_state_dict({k: v for k, v in weights.items() if not k.startswith("head.")}, strict=False)
-    assert result.missing_keys in ([], ["masked_spec_embed"])
-    assert not result.unexpected_keys
-    return model
 
 
 @pytest.mark.parametrize("spec_of", [SPECS[0], SPECS[2]])
@@ -245,17 +209,11 @@ def test_hubert_features_and_head_equal_transformers_and_nn_lstm(
     ours, weights = weighted("hubert", spec)
     assert isinstance(ours, Hubert)
     assert ours.spec.head.version == head_version
-    theirs = hubert_of_transformers(spec, weights)
+    theirs = transformers_oracle.hubert(spec, weights)
     audio = 0.1 * torch.randn(2, 5_000, generator=torch.Generator().manual_seed(6))
     features = theirs(audio, output_hidden_states=True).hidden_states[ours.spec.feature_layer]
     assert_equal(ours.features(audio), features)
-    reference = torch.nn.LSTM(head.input_width, head.hidden, head.layers, batch_first=True)
-    prefix = "head.lstm."
-    reference.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
-    x = reference(features)[0]
-    if head_version == 1:
-        x = x @ weights["head.intermediate.weight"].T + weights["head.intermediate.bias"]
-    scores = x @ weights["head.out.weight"].T + weights["head.out.bias"]
+    scores = transformers_oracle.token_scores(spec, weights, features)
     assert_equal(ours.scores(audio), scores)
     assert torch.equal(ours(audio), scores.argmax(-1).int())
 
