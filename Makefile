@@ -16,6 +16,7 @@ HTTP_PORT ?= 8000
 GRPC_PORT ?= 8001
 METRICS_PORT ?= 8002
 ARGS ?=
+URL ?=
 TORCH := 2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -65,6 +66,11 @@ test: $(DEV_READY) ## Run the tests that take minutes in all
 .PHONY: test-slow
 test-slow: $(DEV_READY) ## Run the tests at Bark's true sizes
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+.PHONY: test-server
+test-server: $(DEV_READY) ## Run what must hold for every server against the one at URL=host:port (gRPC)
+	@test -n "$(URL)" || { echo "Name the server: make test-server URL=localhost:8001"; exit 2; }
+	@$(BIN)/python -m pytest tests/system/test_speech.py --server-url "$(URL)" $(ARGS)
 
 .PHONY: lint
 lint: $(DEV_READY) ## Check style, format and types

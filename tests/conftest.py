@@ -9,6 +9,12 @@ import pytest
 from bark_serving.spec import Bundle
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--server-url", metavar="HOST:PORT", help="run tests/system/test_speech.py against this server (gRPC)"
+    )
+
+
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A miniature Bark of random weights (`bark-build tiny`), made once a session. Treat it as read-only."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 import pytest
 
-from bark_serving.engines import STAGES, EngineStore, Precision, stage_precision
+from bark_serving.engines import EngineStore
+from bark_serving.profiles import STAGES, Precision, Profile, stage_precision
 from bark_serving.repository import render
 from bark_serving.server import Server, ServerSettings, running, state
 from bark_serving.server.process import SHARED_MEMORY, is_running
@@ -57,7 +59,7 @@ class RealServer:
 
 
 def build_engines_of(bundle: Bundle, *, precision: Precision) -> None:
-    """Build what the store does not have yet."""
+    """Build what the store does not have yet, for the cpu profile."""
     from build_engines.export.build import make
 
     for stage in STAGES:
@@ -65,15 +67,21 @@ def build_engines_of(bundle: Bundle, *, precision: Precision) -> None:
 
 
 @contextmanager
-def real_server(bundle: Bundle, folder: Path, *, precision: Precision, **options: int) -> Iterator[RealServer]:
+def real_server(
+    bundle: Bundle, folder: Path, *, precision: Precision, profile: Profile = "cpu", **options: int
+) -> Iterator[RealServer]:
     """Render, start, and on leaving assert that nothing of the server is left."""
-    build_engines_of(bundle, precision=precision)
+    if profile == "cpu":
+        build_engines_of(bundle, precision=precision)
     repository = render(
         bundle=bundle.folder,
         engines=ENGINES,
         output=folder / "repository",
+        profile=profile,
         precision=precision,
+        gpus=(),
         voices=oracle.prompts(),
+        voice_store=folder / "voices",
         **{"threads": 1, **options},  # type: ignore[arg-type]
     )
     settings = ServerSettings(name="test", repository=repository, folder=folder / "server", **free_ports())  # type: ignore[arg-type]
@@ -91,30 +99,56 @@ def assert_gone(server: Server, processes: list[psutil.Process]) -> None:
     assert server.settings.log_path.read_text().rstrip().endswith("bark-serve: stopped")
 
 
+class ServerMaker(Protocol):
+    """Starts a server of the miniature bundle, or gives the one that runs."""
+
+    def __call__(self, precision: Precision, *, profile: Profile = "cpu") -> RealServer: ...
+
+
 @pytest.fixture(scope="session")
 def make_server(
-    tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Precision], RealServer]]:
-    """Start a server of the miniature bundle in a precision, or give the one that runs; stopped with the session."""
-    servers: dict[Precision, RealServer] = {}
+    request: pytest.FixtureRequest, tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerMaker]:
+    """Servers of this session, by profile and precision; stopped with it."""
+    if request.config.getoption("server_url"):
+        pytest.skip("needs a server of its own, with the bundle and the reference at hand; --server-url names another")
+    servers: dict[tuple[Profile, Precision], RealServer] = {}
     with ExitStack() as stack:
 
-        def make(precision: Precision) -> RealServer:
-            if precision not in servers:
-                folder = tmp_path_factory.mktemp(f"server-{precision}")
-                servers[precision] = stack.enter_context(real_server(tiny_bundle, folder, precision=precision))
-            return servers[precision]
+        def make(precision: Precision, *, profile: Profile = "cpu") -> RealServer:
+            if (profile, precision) not in servers:
+                folder = tmp_path_factory.mktemp(f"server-{profile}-{precision}")
+                servers[profile, precision] = stack.enter_context(
+                    real_server(tiny_bundle, folder, profile=profile, precision=precision)
+                )
+            return servers[profile, precision]
 
         yield make
 
 
 @pytest.fixture(scope="session")
-def triton(make_server: Callable[[Precision], RealServer]) -> RealServer:
+def triton(make_server: ServerMaker) -> RealServer:
     """The server in fp32, whose greedy tokens are the oracle's."""
     return make_server("fp32")
 
 
 @pytest.fixture(scope="session")
-def triton_int8(make_server: Callable[[Precision], RealServer]) -> RealServer:
+def triton_int8(make_server: ServerMaker) -> RealServer:
     """The server as users run it by default."""
     return make_server("int8")
+
+
+@pytest.fixture(scope="session")
+def triton_torch(make_server: ServerMaker) -> RealServer:
+    """The torch profile on the CPU, in fp32."""
+    return make_server("fp32", profile="torch")
+
+
+@pytest.fixture(scope="session")
+def server_url(request: pytest.FixtureRequest) -> str:
+    """``host:port`` of gRPC of the server that ``--server-url`` names, else of one of our own."""
+    given: str | None = request.config.getoption("server_url")
+    if given:
+        return given
+    own: RealServer = request.getfixturevalue("triton")
+    return own.url

@@ -1,4 +1,8 @@
-"""Speech through the real Triton server: the oracle's tokens, one seed one speech, errors, cancelling."""
+"""What every server must do, whatever runs its stages and whatever its weights: all that a client can see.
+
+`make test` runs it against a server of its own on the CPU, ``make test-server URL=host:port`` against a running one.
+What a GPU does not promise (the same bits in other company) and what needs the weights is in `test_exactness`.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +20,14 @@ import pytest
 import tritonclient.grpc as grpcclient
 
 from bark_client import AsyncBarkClient, BarkClient, InvalidRequest, RequestTimeout, Speech
-from tests import oracle
-from tests.system.conftest import RealServer
 
 TEXT = "Hello world, how are you?"
 GREEDY: dict[str, Any] = {"semantic_temperature": 0.0, "coarse_temperature": 0.0, "fine_temperature": 0.0}
 
 
 @pytest.fixture
-def bark(triton: RealServer) -> Iterator[BarkClient]:
-    with BarkClient(triton.url, timeout=120) as client:
+def bark(server_url: str) -> Iterator[BarkClient]:
+    with BarkClient(server_url, timeout=300) as client:
         yield client
 
 
@@ -34,49 +36,60 @@ def tokens_of(speech: Speech) -> list[np.ndarray]:
     return [speech.tokens.semantic_prompt, speech.tokens.coarse_prompt, speech.tokens.fine_prompt]
 
 
-@pytest.mark.parametrize("voice", [None, "v2/en_speaker_6", "de_speaker_3", "announcer"])
-def test_greedy_tokens_of_every_stage_are_the_oracles(bark: BarkClient, triton: RealServer, voice: str | None) -> None:
-    speech = bark.speak(TEXT, voice=voice, return_tokens=True, split_sentences=False, max_duration=9, **GREEDY)
-    options = {"history_prompt": voice, "silent": True}
-    with oracle.load(triton.bundle) as suno:
-        greedy = {"temp": oracle.GREEDY, "use_kv_caching": True, **options}
-        semantic = suno.generate_text_semantic(TEXT, max_gen_duration_s=9, **greedy)
-        coarse = suno.generate_coarse(semantic, **greedy)
-        fine = suno.generate_fine(coarse, temp=None, **options)
-        audio = suno.codec_decode(fine)
-    assert len(semantic) > 20
-    for ours, theirs in zip(tokens_of(speech), (semantic, coarse, fine), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_allclose(speech.samples, audio, atol=1e-5)
+@pytest.mark.parametrize("how", [{}, GREEDY, {"top_k": 50, "top_p": 0.9}], ids=["sampled", "greedy", "top"])
+def test_the_same_request_says_the_same_again(bark: BarkClient, how: dict[str, Any]) -> None:
+    one, again = (bark.speak(TEXT, seed=5, max_duration=2, return_tokens=True, **how) for _ in range(2))
+    for first, second in zip(tokens_of(one), tokens_of(again), strict=True):
+        np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(one.samples, again.samples)
+    assert 0 < one.seconds <= 2.1 and np.isfinite(one.samples).all() and np.abs(one.samples).max() > 0
 
 
-def test_one_seed_gives_the_same_tokens_alone_and_among_others(bark: BarkClient) -> None:
-    def speak(seed: int) -> Speech:
-        return bark.speak(f"{TEXT} Number {seed % 3}.", seed=seed, return_tokens=True, max_duration=2)
+def test_other_seeds_say_it_otherwise_and_the_servers_own_are_reported(bark: BarkClient) -> None:
+    speeches = [bark.speak(TEXT, seed=seed, max_duration=1) for seed in (1, 2, None)]
+    assert len({speech.samples.tobytes() for speech in speeches}) == 3
+    assert [speech.seed for speech in speeches[:2]] == [1, 2]
+    again = bark.speak(TEXT, seed=speeches[2].seed, max_duration=1)
+    np.testing.assert_array_equal(again.samples, speeches[2].samples)
 
-    alone = [speak(seed) for seed in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(speak, range(8)))
-    for one, other in zip(alone, together, strict=True):
-        for ours, theirs in zip(tokens_of(one), tokens_of(other), strict=True):
-            np.testing.assert_array_equal(ours, theirs)
-    assert len({tuple(tokens_of(speech)[0][:20]) for speech in alone}) == 8
+
+def test_tokens_come_aligned_and_in_range(bark: BarkClient) -> None:
+    speech = bark.speak(TEXT, seed=6, max_duration=3, return_tokens=True)
+    semantic, coarse, fine = tokens_of(speech)
+    frames = fine.shape[1]
+    np.testing.assert_array_equal(coarse, fine[: len(coarse)])
+    assert len(speech.samples) % frames == 0 and speech.seconds == pytest.approx(frames / 75, abs=0.05)
+    assert len(semantic) / frames == pytest.approx(49.9 / 75, abs=0.05)
+    assert min(semantic.min(), fine.min()) >= 0 and fine.max() < 1024
 
 
 def test_a_stream_joins_to_what_one_answer_holds(bark: BarkClient) -> None:
-    text = "One sentence. Another one! A third?"
-    with bark.stream(text, seed=3, max_duration=2) as stream:
+    with bark.stream(TEXT, seed=3, split_sentences=False) as stream:
         chunks = list(stream)
-    whole = bark.speak(text, seed=3, max_duration=2)
-    assert [chunk.sentence for chunk in chunks] == [0, 1, 2]
+    whole = bark.speak(TEXT, seed=3, split_sentences=False)
     np.testing.assert_array_equal(np.concatenate([chunk.samples for chunk in chunks]), whole.samples)
     assert whole.sample_rate == 24_000 and set(whole.timings.stages) == {"semantic", "coarse", "fine", "encodec_decode"}
 
 
-def test_a_long_sentence_streams_before_it_is_done(bark: BarkClient) -> None:
-    with bark.stream("Word.", voice="v2/en_speaker_6", seed=1, min_eos_p=1.0, **GREEDY) as stream:
-        chunks = list(stream)
-    assert len(chunks) > 1 and chunks[0].seconds == pytest.approx(512 / 75)
+def test_sentences_stream_in_order(bark: BarkClient) -> None:
+    with bark.stream("One sentence. Another one! A third?", seed=3, max_duration=2, min_eos_p=1.0) as stream:
+        places = [chunk.sentence for chunk in stream]
+    assert places == sorted(places) and set(places) == {0, 1, 2}
+
+
+def test_many_clients_at_once_are_all_served(bark: BarkClient) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        speeches = list(pool.map(lambda seed: bark.speak(TEXT, seed=seed, max_duration=1), range(16)))
+    assert all(speech.seconds <= 1.1 for speech in speeches)
+    assert len({speech.samples.tobytes() for speech in speeches}) == 16
+
+
+def test_the_first_of_the_servers_voices_speak_each_in_its_own_way(bark: BarkClient) -> None:
+    names = [voice.name for voice in bark.voices()][:3]
+    if not names:
+        pytest.skip("this server has no voices")
+    spoken = [bark.speak(TEXT, voice=name, seed=1, max_duration=1) for name in [None, *names]]
+    assert len({speech.samples.tobytes() for speech in spoken}) == len(spoken)
 
 
 def test_a_generation_is_a_voice_for_the_next(bark: BarkClient) -> None:
@@ -85,27 +98,6 @@ def test_a_generation_is_a_voice_for_the_next(bark: BarkClient) -> None:
     plain = bark.speak(TEXT, seed=2, max_duration=2)
     np.testing.assert_array_equal(one.samples, again.samples)
     assert not np.array_equal(one.samples, plain.samples)
-
-
-def test_chained_sentences_differ_from_separate_ones(bark: BarkClient) -> None:
-    text = "One sentence. Another one!"
-    apart = bark.speak(text, seed=3, max_duration=2, return_tokens=True)
-    chained = bark.speak(text, seed=3, max_duration=2, return_tokens=True, chain_sentences=True)
-    assert np.array_equal(tokens_of(apart)[0][:50], tokens_of(chained)[0][:50])
-    assert not np.array_equal(tokens_of(apart)[0], tokens_of(chained)[0])
-
-
-def test_all_271_voices_of_the_suno_package_speak(bark: BarkClient) -> None:
-    names = [voice.name for voice in bark.voices()]
-    assert len(names) == 271
-
-    def speak(name: str) -> Speech:
-        return bark.speak("Hi.", voice=name, seed=1, max_duration=0.3, min_eos_p=1.0)
-
-    with ThreadPoolExecutor(8) as pool:
-        spoken = list(pool.map(speak, names))
-    assert all(0 < speech.seconds <= 0.35 and np.isfinite(speech.samples).all() for speech in spoken)
-    assert len({speech.samples.tobytes() for speech in spoken}) > 260
 
 
 ARRAYS = {
@@ -145,15 +137,15 @@ def test_a_bad_request_is_refused_in_one_sentence_and_disturbs_no_other(
 @pytest.mark.parametrize(
     ("text", "message"), [(b"   ", "text is empty"), (b"a" * 20_001, "limit is 20000"), (b"\xff", "UTF-8")]
 )
-def test_bad_text_is_refused_by_the_server_itself(triton: RealServer, text: bytes, message: str) -> None:
-    error = stream_error(triton, {"text": np.array([text], np.object_)})
+def test_bad_text_is_refused_by_the_server_itself(server_url: str, text: bytes, message: str) -> None:
+    error = stream_error(server_url, {"text": np.array([text], np.object_)})
     assert error.startswith("[INVALID_ARGUMENT] ") and message in error and "Traceback" not in error
 
 
-def stream_error(triton: RealServer, inputs: dict[str, np.ndarray]) -> str:
+def stream_error(server_url: str, inputs: dict[str, np.ndarray]) -> str:
     """What the server itself says to a request that our client would not send."""
     answers: queue.Queue[str] = queue.Queue()
-    with grpcclient.InferenceServerClient(triton.url) as client:
+    with grpcclient.InferenceServerClient(server_url) as client:
         client.start_stream(lambda result, error: answers.put(error.message() if error else f"answered: {result}"))
         tensors = [grpcclient.InferInput(name, array.shape, "BYTES") for name, array in inputs.items()]
         for tensor, array in zip(tensors, inputs.values(), strict=True):
@@ -164,22 +156,22 @@ def stream_error(triton: RealServer, inputs: dict[str, np.ndarray]) -> str:
     return message
 
 
-def finished(triton: RealServer, model: str) -> int:
-    with grpcclient.InferenceServerClient(triton.url) as client:
+def finished(server_url: str, model: str) -> int:
+    with grpcclient.InferenceServerClient(server_url) as client:
         return int(client.get_inference_statistics(model).model_stats[0].inference_count)
 
 
-def busy(triton: RealServer) -> tuple[int, ...]:
+def busy(server_url: str) -> tuple[int, ...]:
     """Requests that each stage has finished so far."""
-    return tuple(finished(triton, stage) for stage in ("semantic", "coarse", "fine"))
+    return tuple(finished(server_url, stage) for stage in ("semantic", "coarse", "fine"))
 
 
-def settle(triton: RealServer) -> tuple[int, ...]:
+def settle(server_url: str) -> tuple[int, ...]:
     """Poll what only the server's statistics tell, until no stage has finished anything for half a second."""
-    before = busy(triton)
+    before = busy(server_url)
     for _ in range(40):
         time.sleep(0.5)
-        after = busy(triton)
+        after = busy(server_url)
         if after == before:
             return after
         before = after
@@ -189,44 +181,45 @@ def settle(triton: RealServer) -> tuple[int, ...]:
 LONG = " ".join(f"This is sentence number {n}." for n in range(60))
 
 
-def test_a_cancelled_request_frees_its_stages(bark: BarkClient, triton: RealServer) -> None:
-    before = settle(triton)
+def test_a_cancelled_request_frees_its_stages(bark: BarkClient, server_url: str) -> None:
+    before = settle(server_url)
     with bark.stream(LONG, seed=1, min_eos_p=1.0) as stream:
         next(iter(stream))
-    assert settle(triton)[0] - before[0] < 60, "every sentence was spoken all the same"
+    assert settle(server_url)[0] - before[0] < 60, "every sentence was spoken all the same"
     assert bark.speak("Free again.", seed=1, max_duration=0.5).seconds > 0.2
 
 
-def test_a_client_that_dies_frees_its_stages(bark: BarkClient, triton: RealServer) -> None:
-    before = settle(triton)
+def test_a_client_that_dies_frees_its_stages(bark: BarkClient, server_url: str) -> None:
+    before = settle(server_url)
     code = f"""
 from bark_client import BarkClient
-with BarkClient({triton.url!r}) as bark, bark.stream({LONG!r}, seed=1, min_eos_p=1.0) as stream:
+with BarkClient({server_url!r}) as bark, bark.stream({LONG!r}, seed=1, min_eos_p=1.0) as stream:
     for chunk in stream:
         print(chunk.seconds, flush=True)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as client:
         assert client.stdout is not None and client.stdout.readline()
         client.kill()
-    assert settle(triton)[0] - before[0] < 60, "every sentence was spoken all the same"
+    assert settle(server_url)[0] - before[0] < 60, "every sentence was spoken all the same"
     assert bark.speak("Free again.", seed=1, max_duration=0.5).seconds > 0.2
 
 
-def test_a_request_that_runs_out_of_time_frees_its_stages(bark: BarkClient, triton: RealServer) -> None:
-    before = settle(triton)
+def test_a_request_that_runs_out_of_time_frees_its_stages(bark: BarkClient, server_url: str) -> None:
+    before = settle(server_url)
     with pytest.raises(RequestTimeout):
         bark.speak(LONG, seed=1, min_eos_p=1.0, timeout=2)
-    assert settle(triton)[0] - before[0] < 60
+    assert settle(server_url)[0] - before[0] < 60
 
 
-def test_sync_and_async_clients_get_the_same(bark: BarkClient, triton: RealServer) -> None:
+def test_sync_and_async_clients_get_the_same(bark: BarkClient, server_url: str) -> None:
     async def speak() -> list[Speech]:
-        async with AsyncBarkClient(triton.url) as client:
-            return await asyncio.gather(*(client.speak(TEXT, seed=seed, max_duration=1) for seed in (1, 2)))
+        async with AsyncBarkClient(server_url) as client:
+            alone = await client.speak(TEXT, seed=1, max_duration=1)
+            return [alone, *await asyncio.gather(*(client.speak(TEXT, seed=seed, max_duration=1) for seed in (2, 3)))]
 
-    first, second = asyncio.run(speak())
+    first, *others = asyncio.run(speak())
     np.testing.assert_array_equal(first.samples, bark.speak(TEXT, seed=1, max_duration=1).samples)
-    assert not np.array_equal(first.samples, second.samples)
+    assert len({speech.samples.tobytes() for speech in (first, *others)}) == 3
 
 
 def test_a_deep_health_check_really_speaks(bark: BarkClient) -> None:

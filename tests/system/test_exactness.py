@@ -1,0 +1,86 @@
+"""What a server of known weights must say: the oracle's tokens, one seed one speech in any company, every voice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from bark_client import BarkClient, Speech
+from tests import oracle
+from tests.system.conftest import RealServer
+from tests.system.test_speech import GREEDY, TEXT, tokens_of
+
+
+@pytest.fixture
+def bark(triton: RealServer) -> Iterator[BarkClient]:
+    with BarkClient(triton.url, timeout=120) as client:
+        yield client
+
+
+@pytest.mark.parametrize("voice", [None, "v2/en_speaker_6", "de_speaker_3", "announcer"])
+def test_greedy_tokens_of_every_stage_are_the_oracles(bark: BarkClient, triton: RealServer, voice: str | None) -> None:
+    speech = bark.speak(TEXT, voice=voice, return_tokens=True, split_sentences=False, max_duration=9, **GREEDY)
+    options = {"history_prompt": voice, "silent": True}
+    with oracle.load(triton.bundle) as suno:
+        greedy = {"temp": oracle.GREEDY, "use_kv_caching": True, **options}
+        semantic = suno.generate_text_semantic(TEXT, max_gen_duration_s=9, **greedy)
+        coarse = suno.generate_coarse(semantic, **greedy)
+        fine = suno.generate_fine(coarse, temp=None, **options)
+        audio = suno.codec_decode(fine)
+    assert len(semantic) > 20
+    for ours, theirs in zip(tokens_of(speech), (semantic, coarse, fine), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_allclose(speech.samples, audio, atol=1e-5)
+
+
+def test_one_seed_gives_the_same_tokens_alone_and_among_others(bark: BarkClient) -> None:
+    def speak(seed: int) -> Speech:
+        return bark.speak(f"{TEXT} Number {seed % 3}.", seed=seed, return_tokens=True, max_duration=2)
+
+    alone = [speak(seed) for seed in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(speak, range(8)))
+    for one, other in zip(alone, together, strict=True):
+        for ours, theirs in zip(tokens_of(one), tokens_of(other), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    assert len({tuple(tokens_of(speech)[0][:20]) for speech in alone}) == 8
+
+
+def test_sentences_side_by_side_stream_in_order_what_one_answer_holds(bark: BarkClient) -> None:
+    text = "One sentence. Another one! A third?"
+    with bark.stream(text, seed=3, max_duration=2) as stream:
+        chunks = list(stream)
+    whole = bark.speak(text, seed=3, max_duration=2)
+    assert [chunk.sentence for chunk in chunks] == [0, 1, 2]
+    np.testing.assert_array_equal(np.concatenate([chunk.samples for chunk in chunks]), whole.samples)
+    assert whole.sample_rate == 24_000 and set(whole.timings.stages) == {"semantic", "coarse", "fine", "encodec_decode"}
+
+
+def test_a_long_sentence_streams_before_it_is_done(bark: BarkClient) -> None:
+    with bark.stream("Word.", voice="v2/en_speaker_6", seed=1, min_eos_p=1.0, **GREEDY) as stream:
+        chunks = list(stream)
+    assert len(chunks) > 1 and chunks[0].seconds == pytest.approx(512 / 75)
+
+
+def test_chained_sentences_differ_from_separate_ones(bark: BarkClient) -> None:
+    text = "One sentence. Another one!"
+    apart = bark.speak(text, seed=3, max_duration=2, return_tokens=True)
+    chained = bark.speak(text, seed=3, max_duration=2, return_tokens=True, chain_sentences=True)
+    assert np.array_equal(tokens_of(apart)[0][:50], tokens_of(chained)[0][:50])
+    assert not np.array_equal(tokens_of(apart)[0], tokens_of(chained)[0])
+
+
+def test_all_271_voices_of_the_suno_package_speak(bark: BarkClient) -> None:
+    names = [voice.name for voice in bark.voices()]
+    assert len(names) == 271
+
+    def speak(name: str) -> Speech:
+        return bark.speak("Hi.", voice=name, seed=1, max_duration=0.3, min_eos_p=1.0)
+
+    with ThreadPoolExecutor(8) as pool:
+        spoken = list(pool.map(speak, names))
+    assert all(0 < speech.seconds <= 0.35 and np.isfinite(speech.samples).all() for speech in spoken)
+    assert len({speech.samples.tobytes() for speech in spoken}) > 260
