@@ -1,0 +1,1 @@
+"""The commands: options in, a measurement made, JSON and PNG out."""

@@ -1,0 +1,72 @@
+"""``quality``."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks import machine, quality, results, variants
+from benchmarks.commands.finish import finish
+from benchmarks.console import errors_shown, progress
+from benchmarks.options import (
+    ENGINES,
+    BundleOption,
+    EnginesOption,
+    OutputOption,
+    ScaleOption,
+    SizeOption,
+    ThreadsOption,
+    VariantOption,
+    open_bundle,
+    open_store,
+    output_of,
+    threads_of,
+)
+from benchmarks.work import make_work
+
+
+def command(
+    size: SizeOption = "tiny",
+    bundle: BundleOption = None,
+    variant: VariantOption = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Utterances to compare; each is a sample.")] = 1,
+    threads: ThreadsOption = None,
+    tokens_scale: ScaleOption = 1.0,
+    engines: EnginesOption = ENGINES,
+    output: OutputOption = None,
+) -> None:
+    """What speed costs: precisions and approximations against fp32 on the same weights.
+
+    fp32 speaks; then every variant is made to say the same tokens, and asked at each step what it would have said
+    (*agreement*: the share of steps with the same most likely token) and how likely it finds what was said (*drift*, in
+    nats). Then it speaks by itself from the same seed; the *mel distance* of the audio stands beside that of two takes
+    of fp32. "Same coarse tokens" is the sound of the fine stage and decoder alone.
+
+    Weights matter here: random ones disagree more than trained ones, whose choices are clearer.
+
+    Try it: `python -m benchmarks quality --size tiny --tokens-scale 0.1`
+
+    README: `python -m benchmarks quality --bundle build/bundles/bark-small -o benchmarks/results/quality-small.json`
+    """
+    with errors_shown(), tempfile.TemporaryDirectory() as folder:
+        count, here = threads_of(threads), machine.describe()
+        opened = open_bundle(size, bundle, lambda label: None)
+        trial = quality.Trial(
+            bundle=opened,
+            variants=[one for one in variants.chosen(variant) if one != variants.reference()],
+            store=open_store(engines),
+            threads=count,
+            work=make_work(opened.spec, scale=tokens_scale),
+            folder=Path(folder),
+            seeds=range(seeds),
+        )
+        with progress(quality.step_count(trial)) as step:
+            measured = quality.measure(trial, on_step=step)
+        settings = {"bundle": opened.spec.name, "threads": count, "seeds": seeds, "scale": tokens_scale}
+        finish(
+            results.make("quality", measured, on=here, settings=settings),
+            output_of(output, "quality", what=opened.spec.name),
+        )

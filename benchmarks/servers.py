@@ -1,0 +1,159 @@
+"""The server that is measured: one that runs already, or one of our own for the length of a block."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bark_serving.engines import EngineStore
+from bark_serving.server import Server, ServerSettings, running
+from bark_serving.server.settings import default_folder
+from bark_serving.server.state import ServerState
+from bark_serving.spec import Bundle
+from benchmarks.models import repository_of
+from benchmarks.variants import Variant
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server to send requests to."""
+
+    url: str  #: host:port of gRPC
+    process: psutil.Process | None  #: tritonserver, where it is on this machine and known
+    start_seconds: float | None = None  #: from launch to the first answer; None: it ran already
+
+    def memory(self) -> dict[str, int] | None:
+        """Bytes by model (`tritonserver` for the server itself): proportional set size, shared pages counted once."""
+        if self.process is None:
+            return None
+        found: dict[str, int] = {}
+        try:
+            for process in [self.process, *self.process.children(recursive=True)]:
+                found[_name(process)] = found.get(_name(process), 0) + _size(process)
+        except psutil.NoSuchProcess:
+            return found or None
+        return found
+
+
+def _size(process: psutil.Process) -> int:
+    info = process.memory_full_info()
+    return int(getattr(info, "pss", info.rss))
+
+
+def _name(process: psutil.Process) -> str:
+    """The model that a stub serves, else the program's name."""
+    command = process.cmdline()
+    for argument in command:
+        if argument.endswith("/model.py"):
+            return Path(argument).parent.parent.name
+    return Path(command[0]).name if command else process.name()
+
+
+class MemoryWatch:
+    """Looks at a server's memory while a block runs; `peak` is the largest sum seen, in bytes."""
+
+    def __init__(self, target: Target, *, interval: float = 1.0) -> None:
+        self.peak: int | None = None
+        self._target, self._interval = target, interval
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="memory-watch", daemon=True)
+
+    def __enter__(self) -> MemoryWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            memory = self._target.memory()
+            if memory is not None:
+                self.peak = max(self.peak or 0, sum(memory.values()))
+            if self._end.wait(self._interval):
+                return
+
+
+@contextmanager
+def own_server(
+    bundle: Bundle, variant: Variant, *, store: EngineStore, threads: int | None, max_batch: int = 8
+) -> Iterator[Target]:
+    """Start a server of a variant on free ports; nothing of it is left afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bark-benchmark-") as name:
+        folder = Path(name)
+        repository = repository_of(bundle, variant, store=store, folder=folder, threads=threads, max_batch=max_batch)
+        http, grpc, metrics = _free_ports(3)
+        settings = ServerSettings(
+            name="benchmark",
+            repository=repository,
+            folder=folder / "server",
+            http_port=http,
+            grpc_port=grpc,
+            metrics_port=metrics,
+        )
+        started = time.perf_counter()
+        with running(settings) as server:
+            yield _target(server, time.perf_counter() - started)
+
+
+def _target(server: Server, seconds: float) -> Target:
+    return Target(server.url, server.process, seconds)
+
+
+@contextmanager
+def server_at(url: str) -> Iterator[Target]:
+    """A server that runs already; its processes are found when `bark-serve` started it on this machine."""
+    yield Target(url, _process_of(url))
+
+
+def _process_of(url: str) -> psutil.Process | None:
+    port = int(url.rsplit(":", 1)[1]) if url.rsplit(":", 1)[-1].isdigit() else None
+    for path in default_folder().glob("*.json"):
+        try:
+            state = ServerState.model_validate_json(path.read_bytes())
+            process = psutil.Process(state.triton_pid)
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            continue
+        if state.settings.grpc_port == port and process.create_time() == state.triton_created:
+            return process
+    return None
+
+
+@contextmanager
+def target(
+    url: str | None,
+    *,
+    make_bundle: Callable[[], Bundle],
+    variant: Variant,
+    store: EngineStore,
+    threads: int | None,
+    max_batch: int = 8,
+) -> Iterator[Target]:
+    """The server at ``url``, or one of our own."""
+    if url is not None:
+        with server_at(url) as found:
+            yield found
+        return
+    with own_server(make_bundle(), variant, store=store, threads=threads, max_batch=max_batch) as own:
+        yield own
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on; held together, so that they differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()

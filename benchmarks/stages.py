@@ -1,0 +1,219 @@
+"""Stage by stage and end to end: Suno's package, transformers and our variants on one utterance, in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bark_serving.engines import EngineStore
+from bark_serving.layouts import coarse as coarse_layout
+from bark_serving.profiles import Stage, stage_precision
+from bark_serving.spec import Bundle, Network
+from benchmarks import roofline, suno, transformers_bark
+from benchmarks.grpc_caller import GrpcCaller
+from benchmarks.in_process import InProcess
+from benchmarks.models import repository_of
+from benchmarks.results import Fact, Measurement
+from benchmarks.servers import Target, own_server
+from benchmarks.turns import SECONDS, Subject, in_turns
+from benchmarks.utterance import UTTERANCE, Utterances, server_name, through_triton
+from benchmarks.variants import Variant
+from benchmarks.work import Speaker, Work, make_work
+
+STAGES: tuple[Stage, ...] = ("hubert", "semantic", "coarse", "fine", "encodec_decode")
+CASES = (*STAGES, UTTERANCE)
+PEERS = (suno.NAME, transformers_bark.NAME)
+_WARM_TOKENS = 8
+_NETWORKS: Mapping[str, Network] = {
+    "hubert": "hubert",
+    "semantic": "semantic",
+    "coarse": "coarse",
+    "fine": "fine",
+    "encodec_decode": "encodec",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What to measure."""
+
+    bundle: Bundle
+    peers: Sequence[str]
+    variants: Sequence[Variant]
+    store: EngineStore
+    threads: int
+    repeats: int
+    scale: float
+    folder: Path  #: for repositories
+    cases: Sequence[str] = CASES
+    triton: bool = True  #: the variants through a server, too; `utterance` is measured through one only
+    in_flight: int = 4  #: utterances at once in the throughput case; 1: leave it out
+    bandwidth: float | None = None  #: GB/s, for the roofline
+
+
+def measure(plan: Plan, *, on_step: Callable[[str], None] = lambda label: None) -> list[Measurement]:
+    """All cases of the plan."""
+    import torch
+
+    torch.set_num_threads(plan.threads)
+    work, warm = make_work(plan.bundle.spec, scale=plan.scale), _warm_work(plan)
+    measurements: list[Measurement] = []
+    with ExitStack() as stack:
+        servers = _start_servers(plan, stack, on_step) if plan.triton else {}
+        for stage in [stage for stage in STAGES if stage in plan.cases]:
+            if stage == "hubert" and plan.bundle.spec.hubert is None:
+                continue
+            measurements += _measure_stage(plan, stage, work, warm, servers, on_step)
+        if UTTERANCE in plan.cases:
+            whole = Utterances(plan.bundle, peers=plan.peers, variants=plan.variants, in_flight=plan.in_flight)
+            measurements += whole.measure(work, warm, servers=servers, repeats=plan.repeats, on_step=on_step)
+        measurements += [_start_time(name, target) for name, target in servers.items() if target.start_seconds]
+    return measurements
+
+
+def _warm_work(plan: Plan) -> Work:
+    return make_work(plan.bundle.spec, semantic_tokens=_WARM_TOKENS)
+
+
+def _server_name(variant: Variant) -> str:
+    return f"{variant.profile} {variant.precision}"
+
+
+def _start_servers(plan: Plan, stack: ExitStack, on_step: Callable[[str], None]) -> dict[str, Target]:
+    """A server for each profile and precision among the variants, all up at once and idle unless it is their turn."""
+    servers: dict[str, Target] = {}
+    for variant in plan.variants:
+        if server_name(variant) not in servers:
+            on_step(f"server: {server_name(variant)}")
+            server = own_server(plan.bundle, variant, store=plan.store, threads=plan.threads)
+            servers[server_name(variant)] = stack.enter_context(server)
+    return servers
+
+
+def _start_time(name: str, target: Target) -> Measurement:
+    assert target.start_seconds is not None
+    return Measurement(case="start to first answer", subject=f"{name}, Triton", samples=(target.start_seconds,))
+
+
+# One stage
+
+
+def _measure_stage(
+    plan: Plan, stage: Stage, work: Work, warm: Work, servers: Mapping[str, Target], on_step: Callable[[str], None]
+) -> list[Measurement]:
+    with _stage_subjects(plan, stage, work, warm, servers) as subjects:
+        samples = in_turns(subjects, repeats=plan.repeats, on_run=lambda label: on_step(f"{stage}: {label}"))
+    precisions = {
+        name: variant.precision for variant in plan.variants for name in (variant.name, through_triton(variant))
+    }
+    return [
+        Measurement(
+            case=stage,
+            subject=name,
+            samples=tuple(metrics[SECONDS]),
+            facts=_facts(plan, stage, work, precision=precisions.get(name, "fp32"), seconds=metrics[SECONDS]),
+        )
+        for name, metrics in samples.items()
+    ]
+
+
+@contextmanager
+def _stage_subjects(
+    plan: Plan, stage: Stage, work: Work, warm: Work, servers: Mapping[str, Target]
+) -> Iterator[list[Subject]]:
+    """Every column that has the stage, its networks in memory for the length of the block."""
+    with ExitStack() as stack:
+        subjects: list[Subject] = []
+        if suno.NAME in plan.peers and stage in suno.STAGES:
+            run_suno = stack.enter_context(suno.opened(plan.bundle, (stage,)))
+            subjects.append(_subject(suno.NAME, lambda given: run_suno(stage, given), work, warm))
+        if transformers_bark.NAME in plan.peers:
+            run_theirs = transformers_bark.opened(plan.bundle, stage)
+            subjects.append(_subject(transformers_bark.NAME, run_theirs, work, warm))
+        for number, variant in enumerate(_variants_of(plan, stage)):
+            folder = plan.folder / f"variant-{number}"
+            repository = repository_of(plan.bundle, variant, store=plan.store, folder=folder, threads=plan.threads)
+            speaker = Speaker(plan.bundle, options=variant.options)
+            local = stack.enter_context(InProcess(repository))
+            subjects.append(_stage_subject(variant.name, speaker, local, stage, work, warm))
+            if server_name(variant) in servers:
+                remote = stack.enter_context(GrpcCaller(servers[server_name(variant)].url))
+                subjects.append(_stage_subject(through_triton(variant), speaker, remote, stage, work, warm))
+        yield subjects
+
+
+def _variants_of(plan: Plan, stage: Stage) -> list[Variant]:
+    """Those that differ at this stage: options change the coarse stage only."""
+    kept = [variant for variant in plan.variants if stage == "coarse" or not variant.options]
+    if stage in ("hubert", "encodec_decode"):  # one engine, whatever the precision of the transformers
+        seen: dict[tuple[str, str], Variant] = {}
+        for variant in kept:
+            seen.setdefault((variant.profile, stage_precision(stage, variant.precision, variant.profile)), variant)  # type: ignore[arg-type]
+        return list(seen.values())
+    return kept
+
+
+def _subject(name: str, run: Callable[[Work], Any], work: Work, warm: Work) -> Subject:
+    def timed() -> None:
+        run(work)
+
+    return Subject(name, timed, warm=lambda: run(warm))
+
+
+def _stage_subject(name: str, speaker: Speaker, caller: Any, stage: Stage, work: Work, warm: Work) -> Subject:
+    return Subject(
+        name,
+        lambda: {SECONDS: speaker.stage(caller, stage, work)},
+        warm=lambda: speaker.stage(caller, stage, warm),
+    )
+
+
+def _facts(plan: Plan, stage: Stage, work: Work, *, precision: str, seconds: Sequence[float]) -> dict[str, Fact]:
+    facts: dict[str, Fact] = {"parameters": roofline.parameters(plan.bundle, _NETWORKS[stage])}
+    amounts = {
+        "hubert": (round(len(work.clip) / _rate(plan.bundle), 3), "seconds"),
+        "semantic": (len(work.semantic), "tokens"),
+        "coarse": (work.coarse_tokens, "tokens"),
+        "fine": (work.frames, "frames"),
+        "encodec_decode": (work.frames, "frames"),
+    }
+    facts["amount"], facts["unit"] = amounts[stage]
+    if stage in ("semantic", "coarse"):
+        gpt = plan.bundle.spec.semantic.gpt if stage == "semantic" else plan.bundle.spec.coarse.gpt
+        tokens = len(work.semantic) if stage == "semantic" else work.coarse_tokens
+        size = roofline.bytes_a_token(gpt, precision=precision, context=_mean_context(plan.bundle, stage, work))
+        facts["milliseconds_a_token"] = round(1000 * float(np.median(seconds)) / tokens, 4)
+        facts["bytes_a_token"] = round(size)
+        if plan.bandwidth:
+            facts["roofline_seconds"] = round(tokens * size / (plan.bandwidth * 1e9), 4)
+    return facts
+
+
+def _rate(bundle: Bundle) -> int:
+    return bundle.spec.hubert.sample_rate if bundle.spec.hubert else 1
+
+
+def _mean_context(bundle: Bundle, stage: Stage, work: Work) -> int:
+    """Positions in the cache at a decode step, on average."""
+    spec = bundle.spec
+    if stage == "semantic":
+        return spec.semantic.prefill + len(work.semantic) // 2
+    plan = coarse_layout.schedule(work.semantic, spec=spec)
+    made = coarse_layout.flatten(work.coarse, spec=spec)
+    lengths = [len(plan.prompt(start, made)) + plan.length(start) / 2 for start in plan.starts]
+    return int(np.mean(lengths))
+
+
+def step_count(plan: Plan) -> int:
+    """About how many steps `measure` reports: for a progress bar."""
+    columns = len(plan.peers) + len(plan.variants) * (2 if plan.triton else 1)
+    stages = sum(case in STAGES for case in plan.cases)
+    total = stages * columns * (plan.repeats + 1)
+    if UTTERANCE in plan.cases:
+        total += (1 + 2 * len(plan.variants)) * (plan.repeats + 1)
+    return total

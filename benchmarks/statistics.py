@@ -1,0 +1,93 @@
+"""Medians, quartiles, ratios with their noise, straight lines: the arithmetic behind every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_RESAMPLES = 2_000
+_BAND = (2.5, 97.5)  #: percentiles of the resampled ratios
+
+
+@dataclass(frozen=True)
+class Quartiles:
+    """Middle half of some samples."""
+
+    low: float
+    median: float
+    high: float
+
+
+def quartiles(samples: Sequence[float]) -> Quartiles:
+    """First quartile, median, third quartile (linear interpolation). Raises `ValueError` for no samples."""
+    if not samples:
+        raise ValueError("no samples")
+    low, median, high = np.percentile(np.asarray(samples, float), (25, 50, 75))
+    return Quartiles(float(low), float(median), float(high))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """new / base of two medians, and the band in which it lies with 95 % confidence."""
+
+    value: float
+    low: float
+    high: float
+    known: bool  #: whether there were repeats enough (two on each side) to know the noise at all
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether the band holds 1: no difference that these samples can show."""
+        return self.known and self.low <= 1 <= self.high
+
+
+def ratio(base: Sequence[float], new: Sequence[float]) -> Ratio:
+    """Ratio of medians, new / base, its noise by the bootstrap (Efron 1979), seeded: the same samples, the same band.
+
+    With one sample on a side the noise is unknown and the band is the ratio itself.
+    """
+    value = _divide(float(np.median(new)), float(np.median(base)))
+    if min(len(base), len(new)) < 2:
+        return Ratio(value, value, value, known=False)
+    rng = np.random.default_rng(0)
+    below = np.median(rng.choice(np.asarray(base, float), (_RESAMPLES, len(base))), axis=1)
+    above = np.median(rng.choice(np.asarray(new, float), (_RESAMPLES, len(new))), axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(below == 0, np.where(above == 0, 1.0, np.inf), above / below)
+    low, high = np.percentile(ratios, _BAND, method="nearest")
+    return Ratio(value, float(low), float(high), known=True)
+
+
+def _divide(above: float, below: float) -> float:
+    if below == 0:
+        return 1.0 if above == 0 else float("inf")
+    return above / below
+
+
+@dataclass(frozen=True)
+class Line:
+    """y = intercept + slope × x, and the share of y's variance that it explains."""
+
+    slope: float
+    intercept: float
+    r_squared: float
+
+
+def line(x: Sequence[float], y: Sequence[float]) -> Line:
+    """Least squares through at least two different x. Raises `ValueError` otherwise."""
+    if len(set(x)) < 2:
+        raise ValueError("a line needs two different x")
+    xs, ys = np.asarray(x, float), np.asarray(y, float)
+    slope, intercept = np.polyfit(xs, ys, 1)
+    rest = float(((ys - (intercept + slope * xs)) ** 2).sum())
+    total = float(((ys - ys.mean()) ** 2).sum())
+    return Line(float(slope), float(intercept), 1.0 if total == 0 else 1 - rest / total)
+
+
+def percentile(samples: Sequence[float], percent: float) -> float:
+    """The sample that ``percent`` % of all samples do not exceed (nearest rank, as load generators report it)."""
+    if not samples:
+        raise ValueError("no samples")
+    return float(np.percentile(np.asarray(samples, float), percent, method="inverted_cdf"))

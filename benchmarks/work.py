@@ -1,0 +1,175 @@
+"""What is measured: one utterance of fixed lengths, and one stage of it at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bark_serving.arrays import Array, Floats, Ids
+from bark_serving.layouts import coarse as coarse_layout
+from bark_serving.request import parse
+from bark_serving.sentence import SentenceRun, Utterance
+from bark_serving.spec import Bundle, Spec
+from bark_serving.stages import Caller, Stages
+from bark_serving.tokenizer import load_tokenise
+from bark_serving.weights import mapped
+from benchmarks.errors import BenchmarkError
+
+TEXT = "The quick brown fox jumps over the lazy dog, and nobody in the whole wide valley seems to mind it at all."
+SEMANTIC_TOKENS = (
+    499  #: some 10 s of speech, as the article has it: 499 semantic tokens, 1 500 coarse tokens, 750 frames
+)
+CLIP_SECONDS = 10.0
+ENDLESS = 1.0  #: min_eos_p that no probability reaches, so that only a drawn end token ends speech
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """Inputs of every stage: what the stage before it might have made, drawn at random."""
+
+    text: str
+    semantic: Ids  #: [n] made by the semantic stage, given to coarse
+    coarse: Ids  #: [coarse codebooks, frames] given to fine
+    fine: Ids  #: [codebooks, frames] given to the decoder
+    clip: Floats  #: [samples] at HuBERT's rate
+
+    @property
+    def frames(self) -> int:
+        return int(self.fine.shape[1])
+
+    @property
+    def coarse_tokens(self) -> int:
+        return int(self.coarse.size)
+
+    def seconds(self, spec: Spec) -> float:
+        """Seconds of speech."""
+        return self.frames / spec.encodec.frame_rate_hz
+
+
+def make_work(spec: Spec, *, semantic_tokens: int = SEMANTIC_TOKENS, scale: float = 1.0, seed: int = 0) -> Work:
+    """An utterance of ``scale × semantic_tokens``, at least 4, and of what the other stages make of as many."""
+    rng = np.random.default_rng(seed)
+    count = max(4, round(semantic_tokens * scale))
+    if count > spec.semantic.max_steps:
+        raise BenchmarkError(
+            f"{count} semantic tokens are more than one sentence holds ({spec.semantic.max_steps}).",
+            remedy="Give a smaller --tokens-scale.",
+        )
+    frames = coarse_layout.step_count(count, spec=spec) // spec.coarse.codebooks
+    fine = rng.integers(0, spec.encodec.codebook_size, (spec.encodec.codebooks, frames), np.int32)
+    rate = spec.hubert.sample_rate if spec.hubert else 16_000
+    return Work(
+        text=TEXT,
+        semantic=rng.integers(0, spec.semantic.vocab, count, np.int32),
+        coarse=fine[: spec.coarse.codebooks].copy(),
+        fine=fine,
+        clip=(0.1 * rng.standard_normal(max(1_000, int(CLIP_SECONDS * scale * rate)))).astype(np.float32),
+    )
+
+
+class SomeStages:
+    """A `Caller` that runs some stages and answers for the others with a `Work`'s tokens at once."""
+
+    def __init__(self, caller: Caller, stages: Collection[str], *, work: Work, spec: Spec) -> None:
+        self._caller, self._stages, self._work, self._spec = caller, stages, work, spec
+        self._made = 0  #: coarse tokens given out
+
+    async def call(
+        self, model: str, inputs: dict[str, Array], outputs: list[str], *, request_id: str = ""
+    ) -> dict[str, Array]:
+        if model in self._stages:
+            return await self._caller.call(model, inputs, outputs, request_id=request_id)
+        if model == "semantic":
+            return _tokens(self._work.semantic)
+        if model == "coarse":
+            count = int(inputs["request_output_len"].item())
+            flat = coarse_layout.flatten(self._work.coarse, spec=self._spec)[self._made :][:count]
+            self._made += count
+            return _tokens(flat)
+        if model == "fine":
+            predictions = np.zeros((1, self._spec.fine.window), np.int32)
+            codes = self._work.fine[int(inputs["codebook"].item())][: self._spec.fine.window]
+            predictions[0, : len(codes)] = codes
+            return {"predictions": predictions}
+        samples = inputs["codes"].shape[-1] * self._spec.encodec.samples_per_frame
+        return {"audio": np.zeros((1, samples), np.float32)}
+
+    def post(self, model: str, inputs: dict[str, Array], outputs: list[str], *, request_id: str) -> None:
+        self._caller.post(model, inputs, outputs, request_id=request_id)
+
+
+def _tokens(ids: Ids) -> dict[str, Array]:
+    return {"output_ids": ids.reshape(1, 1, -1), "sequence_length": np.array([[len(ids)]], np.int32)}
+
+
+class Speaker:
+    """Speaks a `Work` through the serving code's own conductor, over any `Caller`."""
+
+    def __init__(self, bundle: Bundle, *, options: Mapping[str, Any] | None = None) -> None:
+        self.spec = bundle.spec
+        self._options = dict(options or {})
+        self._embeddings = mapped(bundle.weights("semantic"), "token_embedding.weight")
+        self._tokenise = load_tokenise(bundle.tokenizer)
+        self._calls = 0
+
+    def request_inputs(self, work: Work, *, seed: int) -> dict[str, Any]:
+        """Inputs of the `bark` model that make it speak this work."""
+        return {
+            "text": work.text,
+            "seed": seed,
+            "min_eos_p": ENDLESS,
+            # the semantic stage makes int(duration × rate) + 1 tokens
+            "max_duration": (len(work.semantic) - 0.5) / self.spec.semantic.rate_hz,
+            **self._options,
+        }
+
+    def stage(self, caller: Caller, stage: str, work: Work, *, seed: int = 0) -> float:
+        """Seconds that one stage takes. Raises `BenchmarkError` when it makes less than the work asks for."""
+        if stage == "hubert":
+            return asyncio.run(_timed(caller, stage, {"audio": work.clip[None]}, ["tokens"]))
+        _, stages = self._run(SomeStages(caller, [stage], work=work, spec=self.spec), work, seed=seed)
+        check_amount(stage, stages.times.amounts[stage], work)
+        return stages.times.seconds[stage]
+
+    def speak(self, caller: Caller, work: Work, *, seed: int = 0) -> tuple[Utterance, Floats, dict[str, float]]:
+        """The whole utterance: tokens, audio, and seconds by stage."""
+        audio: list[Floats] = []
+        utterance, stages = self._run(caller, work, seed=seed, audio=audio)
+        check_amount("semantic", len(utterance.semantic), work)
+        return utterance, np.concatenate(audio), dict(stages.times.seconds)
+
+    def _run(
+        self, caller: Caller, work: Work, *, seed: int, audio: list[Floats] | None = None
+    ) -> tuple[Utterance, Stages]:
+        self._calls += 1
+        stages = Stages(caller, spec=self.spec, embeddings=self._embeddings, request_id=f"benchmark-{self._calls}")
+        request = parse(self.request_inputs(work, seed=seed), spec=self.spec)
+        run = SentenceRun(stages, request, spec=self.spec, index=0, voice=None)
+        tokens = np.array(self._tokenise(work.text), np.int32)
+
+        def emit(samples: Floats, last: bool) -> None:
+            if audio is not None:
+                audio.append(samples)
+
+        return asyncio.run(run.run(tokens, emit)), stages
+
+
+async def _timed(caller: Caller, stage: str, inputs: dict[str, Array], outputs: list[str]) -> float:
+    started = time.perf_counter()
+    await caller.call(stage, inputs, outputs)
+    return time.perf_counter() - started
+
+
+def check_amount(stage: str, made: int, work: Work) -> None:
+    """Raise `BenchmarkError` when a stage made fewer tokens than the work fixes: its time says nothing then."""
+    wanted = {"semantic": len(work.semantic), "coarse": work.coarse_tokens}.get(stage)
+    if wanted is not None and made != wanted:
+        raise BenchmarkError(
+            f"The {stage} stage made {made} tokens, {wanted} were asked for: an end token was drawn.",
+            remedy="Lengths are fixed only with the random weights of --size, whose speech does not end by itself.",
+        )
