@@ -59,9 +59,9 @@ def _onnx_gpts(stage: GptStage, settings: RuntimeSettings, rows: int) -> Sequenc
 
 
 def _onnx_network(stage: Stage, settings: RuntimeSettings, device: str) -> Network:
-    from bark_serving.runtime_onnx import open_session, run
+    from bark_serving.runtime_onnx import open_session, run, wide_graph
 
-    return partial(run, open_session(_engine(settings), threads=settings.threads))
+    return partial(run, open_session(wide_graph(_engine(settings)), threads=settings.threads))
 
 
 def _torch_gpts(stage: GptStage, settings: RuntimeSettings, rows: int) -> Sequence[Runtime]:

@@ -8,7 +8,8 @@ import numpy as np
 import onnxruntime as ort
 
 from bark_serving.arrays import Array, Floats, Ids, Ints
-from bark_serving.runtime_onnx import open_session
+from bark_serving.engines import MODEL_FILE
+from bark_serving.runtime_onnx import open_session, wide_graph
 from bark_serving.spec import GptSpec
 
 
@@ -25,7 +26,9 @@ class OnnxGpt:
         self._embeddings = embeddings
         self._width = gpt.width
         self._vocab = gpt.output_vocab
-        self._session = open_session(engine, threads=threads)
+        self._decode = open_session(engine / MODEL_FILE, threads=threads)
+        wide = wide_graph(engine)
+        self._prefill = self._decode if wide.name == MODEL_FILE else open_session(wide, threads=threads)
         shape = (rows, gpt.heads, gpt.block_size, gpt.head_width)
         # calloc'ed: the pages of a row that is never used are never touched
         self._caches = {
@@ -39,21 +42,23 @@ class OnnxGpt:
     def prefill(self, row: int, embeddings: Floats) -> Floats:
         length = len(embeddings)
         positions = np.arange(length, dtype=np.int64)[None]
-        logits: Floats = self._run(row, embeddings[None], positions, np.array([length - 1], np.int32))[0]
+        logits: Floats = self._run(self._prefill, row, embeddings[None], positions, np.array([length - 1], np.int32))[0]
         return logits
 
     def decode(self, embeddings: Floats, lengths: Ids) -> Floats:
-        return self._run(0, embeddings[:, None], lengths.astype(np.int64)[:, None], lengths)
+        return self._run(self._decode, 0, embeddings[:, None], lengths.astype(np.int64)[:, None], lengths)
 
     def move(self, source: int, target: int, length: int) -> None:
         for cache in self._caches.values():
             cache[target, :, :length] = cache[source, :, :length]
 
-    def _run(self, row: int, embeddings: Floats, positions: Ints, seqlens: Ids) -> Floats:
+    def _run(
+        self, session: ort.InferenceSession, row: int, embeddings: Floats, positions: Ints, seqlens: Ids
+    ) -> Floats:
         """Rows from ``row`` on: embeddings [batch, n, width] → logits [batch, vocab]; caches grow in place."""
         batch = len(embeddings)
         logits = np.empty((batch, self._vocab), np.float32)
-        binding = self._session.io_binding()
+        binding = session.io_binding()
         inputs: dict[str, Array] = {
             "embeddings": np.ascontiguousarray(embeddings, np.float32),
             "positions": positions,
@@ -67,7 +72,7 @@ class OnnxGpt:
             _bind(binding.bind_input, f"past_{name}", view)
             _bind(binding.bind_output, f"present_{name}", view)
         _bind(binding.bind_output, "logits", logits)
-        self._session.run_with_iobinding(binding)
+        session.run_with_iobinding(binding)
         return logits
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from bark_serving import networks
-from bark_serving.engines import PRECISIONS, Engine, EngineStore, Manifest, Precision, Stage
+from bark_serving.engines import MODEL_FILE, PRECISIONS, Engine, EngineStore, Manifest, Precision, Stage
+from bark_serving.runtime_onnx import WIDE_FILE, multiplies_int8_exactly
 from bark_serving.spec import Bundle
 from build_engines.errors import BuildError
 from build_engines.export import graph, quantize
@@ -23,10 +24,10 @@ STEPS = ("load", "export", "quantize", "save", "validate", "publish")
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
 
 
-def builder_version() -> str:
-    """Hash of the source that decides what an engine contains: the networks and this package."""
+def builder_version(*more: Path) -> str:
+    """Hash of the source that decides what an engine contains: the networks, this package, and the folders `more`."""
     digest = hashlib.sha256()
-    folders = (Path(__file__).parent, Path(networks.__file__).parent)
+    folders = (Path(__file__).parent, Path(networks.__file__).parent, *more)
     for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         digest.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
@@ -89,9 +90,12 @@ def _export(
         )
     if precision == "int8":
         on_step("quantize")
-        model = quantize.to_int8(model)
+        if multiplies_int8_exactly():
+            graph.save(quantize.by_rows(model), folder / WIDE_FILE)
+        model = quantize.in_blocks(model)
     on_step("save")
-    graph.save(model, folder)
+    graph.save(model, folder / MODEL_FILE)
     del model  # over a gigabyte at true size
     on_step("validate")
-    validate(stage, module=module, spec=spec, precision=precision, folder=folder)
+    for path in sorted(folder.glob("*.onnx")):
+        validate(stage, module=module, spec=spec, precision=precision, path=path)

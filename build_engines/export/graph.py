@@ -12,7 +12,7 @@ import torch
 from onnx import ModelProto, ValueInfoProto
 from torch import Tensor, nn
 
-from bark_serving.engines import MODEL_FILE, TensorInfo
+from bark_serving.engines import TensorInfo
 from build_engines.errors import ExportError
 from build_engines.export.operators import CONTRIB
 
@@ -58,15 +58,15 @@ def to_onnx(
     return model
 
 
-def save(model: ModelProto, folder: Path) -> None:
-    """Write ``model.onnx``, and ``model.onnx.data`` beside it when the weights are large."""
+def save(model: ModelProto, path: Path) -> None:
+    """Write a graph, and a file of the same name with ``.data`` beside it when the weights are large."""
     external = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > EXTERNAL_DATA_ABOVE
     onnx.save_model(
         model,
-        str(folder / MODEL_FILE),
+        str(path),
         save_as_external_data=external,
         all_tensors_to_one_file=True,
-        location=f"{MODEL_FILE}.data",
+        location=f"{path.name}.data",
         size_threshold=1024,
     )
 

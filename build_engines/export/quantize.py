@@ -1,7 +1,12 @@
-"""Weight-only int8: the weights of linear layers in blocks of 64 with one scale each, activations int8 on the fly.
+"""int8 in two layouts, one for each way a transformer is run. Everything but the linear layers stays in fp32.
 
-Decoding one token reads every weight once, so bytes a weight decide its speed. ONNX Runtime's MatMulNBits multiplies
-int8 by int8 in blocks (accuracy level 4) and keeps everything else in fp32.
+`in_blocks`, for decode steps: a token reads every weight once, so bytes a weight decide the speed. Weights are int8 in
+blocks of 64 with one scale each (ONNX Runtime's MatMulNBits, activations int8 on the fly).
+
+`by_rows`, for many positions at once (prefill, the fine stage), where arithmetic decides: weights are int8 with one
+scale a column, activations with one scale a row, and the product is one integer matrix multiplication. A row's scale
+is its own, so a row's result does not depend on the rows beside it. Measured against blocks on Zen 5: 1.6 × faster at
+887 positions, 0.8 × at one.
 """
 
 from __future__ import annotations
@@ -9,8 +14,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from onnx import ModelProto
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from bark_serving.arrays import Floats
 from build_engines.errors import ExportError
 from build_engines.export.operators import CONTRIB
 
@@ -21,7 +28,7 @@ BLOCK = 64
 ACCURACY_LEVEL = 4  # int8 activations
 
 
-def to_int8(model: ModelProto) -> ModelProto:
+def in_blocks(model: ModelProto) -> ModelProto:
     """Quantize every MatMul by a constant; products of two activations (the fine stage's gathered head) stay fp32.
 
     Changes `model`. Raises `ExportError` when nothing could be quantized.
@@ -37,6 +44,89 @@ def to_int8(model: ModelProto) -> ModelProto:
     if not any(opset.domain == CONTRIB for opset in quantized.opset_import):
         raise ExportError(f"The quantized graph does not import {CONTRIB}.")
     return quantized
+
+
+def by_rows(model: ModelProto) -> ModelProto:
+    """A graph in which every MatMul by a constant is an integer product of rows by columns; `model` stays as it is.
+
+    Raises `ExportError` when there is none.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes: list[NodeProto] = []
+    tensors = [numpy_helper.from_array(array, name) for name, array in _SHARED.items()]
+    replaced = set()
+    for node in model.graph.node:
+        if node.op_type != "MatMul" or node.input[1] not in constants:
+            nodes.append(node)
+            continue
+        replaced.add(node.input[1])
+        more_nodes, more_tensors = _integer_product(node, numpy_helper.to_array(constants[node.input[1]]))
+        nodes += more_nodes
+        tensors += more_tensors
+    if not replaced:
+        raise ExportError("The graph has no linear layer to quantize.")
+    tensors += [tensor for name, tensor in constants.items() if name not in replaced]
+    graph = helper.make_graph(nodes, model.graph.name, model.graph.input, model.graph.output, tensors)
+    domains = {opset.domain: opset.version for opset in model.opset_import} | {CONTRIB: 1}
+    opsets = [helper.make_opsetid(domain, version) for domain, version in domains.items()]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version)
+
+
+#: Constants that all products share. Activations are unsigned with 128 for zero: the integer kernels want them so.
+_SHARED = {
+    "int8_last_axis": np.array([-1]),
+    "int8_second_axis": np.array([1]),
+    "int8_step": np.float32(1 / 127),
+    "int8_tiny": np.float32(1e-12),
+    "int8_one": np.float32(1),
+    "int8_zero_of_rows": np.uint8(128),
+    "int8_zero_of_columns": np.int8(0),
+    "int8_start": np.array([0]),
+}
+
+
+def _integer_product(node: NodeProto, weight: Floats) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Nodes and constants in place of ``MatMul(x [.., k], weight [k, n])``."""
+    (x, name), (y,) = node.input, node.output
+    scale = np.maximum(np.abs(weight).max(0) / 127, np.float32(1e-12))
+    columns = np.clip(np.round(weight / scale), -127, 127).astype(np.int8)
+
+    def of(suffix: str) -> str:
+        return f"{name}_{suffix}"
+
+    def make(operator: str, inputs: list[str], output: str, **attributes: Any) -> NodeProto:
+        return helper.make_node(operator, inputs, [output], **attributes)
+
+    tensors = {
+        of("columns"): columns,
+        of("column_scale"): scale,
+        of("flat"): np.array([-1, weight.shape[0]]),
+        of("width"): np.array([weight.shape[1]]),
+    }
+    nodes = [
+        make("Reshape", [x, of("flat")], of("x")),
+        make("ReduceMax", [of("x"), "int8_last_axis"], of("max"), keepdims=0),
+        make("ReduceMin", [of("x"), "int8_last_axis"], of("min"), keepdims=0),
+        make("Neg", [of("min")], of("negative_min")),
+        make("Max", [of("max"), of("negative_min"), "int8_tiny"], of("range")),
+        make("Mul", [of("range"), "int8_step"], of("row_scale")),
+        make("Shape", [of("row_scale")], of("rows")),
+        make("Expand", ["int8_zero_of_rows", of("rows")], of("zeros")),
+        make("QuantizeLinear", [of("x"), of("row_scale"), of("zeros")], of("q"), axis=0),
+        make(
+            "MatMulIntegerToFloat",
+            [of("q"), of("columns"), "int8_one", of("column_scale"), "int8_zero_of_rows", "int8_zero_of_columns"],
+            of("product"),
+            domain=CONTRIB,
+        ),
+        make("Unsqueeze", [of("row_scale"), "int8_second_axis"], of("row_scales")),
+        make("Mul", [of("product"), of("row_scales")], of("y")),
+        make("Shape", [x], of("shape")),
+        make("Slice", [of("shape"), "int8_start", "int8_last_axis"], of("leading")),
+        make("Concat", [of("leading"), of("width")], of("y_shape"), axis=0),
+        make("Reshape", [of("y"), of("y_shape")], y),
+    ]
+    return nodes, [numpy_helper.from_array(array, key) for key, array in tensors.items()]
 
 
 def _quantizer_class() -> Any:

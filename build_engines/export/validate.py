@@ -14,7 +14,7 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
-from bark_serving.engines import MODEL_FILE, Precision, Stage
+from bark_serving.engines import Precision, Stage
 from bark_serving.spec import Spec
 from build_engines.errors import ExportError
 from build_engines.export.stages import GRAPHS, Arrays
@@ -27,14 +27,14 @@ INT8_COSINE = 0.999  #: of a row of logits
 AGREEMENT = 0.99  #: share of codes or tokens that must be equal; rounding moves one that lies on a boundary
 
 
-def validate(stage: Stage, *, module: nn.Module, spec: Spec, precision: Precision, folder: Path) -> None:
-    """Run the graph in `folder` beside `module`. Raises `ExportError` naming the first output that differs."""
+def validate(stage: Stage, *, module: nn.Module, spec: Spec, precision: Precision, path: Path) -> None:
+    """Run the graph at `path` beside `module`. Raises `ExportError` naming the first output that differs."""
     graph = GRAPHS[stage]
-    session = open_session(folder)
+    session = open_session(path)
     rng = np.random.default_rng(0)
     for length in graph.lengths:
         for batch in BATCHES:
-            case = f"{stage} at batch {batch} and length {length}"
+            case = f"{path.name} of {stage} at batch {batch} and length {length}"
             sample = graph.sample(spec, batch, length, rng)
             expected, actual = run_module(stage, module, spec, sample), run_graph(session, sample)
             _compare(case, _valid(sample, expected), _valid(sample, actual), precision)
@@ -46,14 +46,14 @@ def validate(stage: Stage, *, module: nn.Module, spec: Spec, precision: Precisio
                 found = run_graph(session, step)
                 _compare(f"{case}, next step", _valid(step, expected), _valid(step, found), precision)
             if stage == "fine":
-                _check_draw(case, sample, actual)
+                check_draw(case, sample, actual)
 
 
-def open_session(folder: Path) -> ort.InferenceSession:
+def open_session(path: Path) -> ort.InferenceSession:
     """A session as a server opens it."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    return ort.InferenceSession(str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def run_graph(session: ort.InferenceSession, inputs: Arrays) -> Arrays:
@@ -105,7 +105,7 @@ def _compare(case: str, expected: Arrays, actual: Arrays, precision: Precision) 
         if found.shape != reference.shape:
             raise ExportError(f"{case}: {name} has shape {found.shape}, the network gives {reference.shape}.")
         if reference.dtype != np.float32:
-            # what follows from quantized logits may differ; `_check_draw` looks at it
+            # what follows from quantized logits may differ; `check_draw` looks at it
             agreement = float((found == reference).mean())
             if precision == "fp32" and agreement < AGREEMENT:
                 raise ExportError(f"{case}: {agreement:.1%} of {name} agree with the network, {AGREEMENT:.0%} must.")
@@ -117,7 +117,7 @@ def _compare(case: str, expected: Arrays, actual: Arrays, precision: Precision) 
             raise ExportError(f"{case}: int8 {name} have cosine {similarity:.5f} to fp32, {INT8_COSINE} must be.")
 
 
-def _check_draw(case: str, sample: Arrays, outputs: Arrays) -> None:
+def check_draw(case: str, sample: Arrays, outputs: Arrays) -> None:
     """The graph's draw against numpy's from the graph's own logits."""
     logits: Any = outputs["logits"].astype(np.float64)
     temperature = sample["temperature"][:, :, None]
