@@ -1,0 +1,7 @@
+"""Networks to TensorRT plans. `make` is the way in: one stage of a bundle for one GPU architecture."""
+
+from __future__ import annotations
+
+from build_engines.tensorrt.make import PLAN_STAGES, STEPS, make, manifest_of
+
+__all__ = ["PLAN_STAGES", "STEPS", "make", "manifest_of"]

@@ -1,0 +1,105 @@
+"""GPU architectures: what ``--gpu`` means, what the names stand for, and which TensorRT builds for which of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from bark_serving import gpus
+from build_engines.errors import BuildError
+from build_engines.tensorrt.alias import Library
+
+#: The GPUs of data centres and desks that an architecture stands for.
+GPUS = {
+    "sm75": "T4, RTX 20",
+    "sm80": "A100, A30",
+    "sm86": "A10, A40, RTX 30",
+    "sm89": "L4, L40S, RTX 40",
+    "sm90": "H100, H200, GH200",
+    "sm100": "B200, GB200",
+    "sm103": "B300, GB300",
+    "sm120": "RTX PRO 6000, RTX 50",
+    "sm121": "GB10",
+}
+_NAME = re.compile(r"sm_?(\d{2,3})")
+_NOT_ARCHITECTURES = ("NONE", "CURRENT")
+
+
+def parse(text: str) -> Sequence[str]:
+    """What ``--gpu`` means, one name an engine: ``auto`` → those of this machine; ``sm80,sm90`` → ("sm80", "sm90").
+
+    ``sm80+sm86`` is one engine for both. Raises `BuildError` for another text, or when there is no GPU to find.
+    """
+    if text == "auto":
+        found = gpus.architectures()
+        if not found:
+            raise BuildError(
+                "There is no NVIDIA GPU here to build for.",
+                remedy="Name the architectures, as in --gpu sm80,sm90, or build on the machine that serves.",
+            )
+        return found
+    return tuple(dict.fromkeys(join(_one(name) for name in entry.split("+")) for entry in text.lower().split(",")))
+
+
+def _one(name: str) -> str:
+    match = _NAME.fullmatch(name.strip())
+    if match is None:
+        known = ", ".join(f"{name} ({examples})" for name, examples in GPUS.items())
+        raise BuildError(f"{name.strip()!r} is not a GPU architecture.", remedy=f"They are called {known}.")
+    return f"sm{match[1]}"
+
+
+def join(names: Iterable[str]) -> str:
+    """One name for several architectures, in ascending order: the `architecture` of a manifest."""
+    return "+".join(sorted(set(names), key=number))
+
+
+def number(name: str) -> int:
+    """sm90 → 90."""
+    return int(name.removeprefix("sm"))
+
+
+def check(architecture: str, *, library: Library) -> Sequence[str]:
+    """The architectures to hand to `library`'s builder for one engine; none when it takes none.
+
+    Raises `BuildError` when this library, or this machine, can't build for them, with where it can be done.
+    """
+    wanted = architecture.split("+")
+    if library.flavour == "tensorrt_rtx":
+        known = supported(library)
+        for name in wanted:
+            if name not in known:
+                raise BuildError(
+                    f"{library.title} does not build for {_described(name)}; it knows {', '.join(known)}.",
+                    remedy=_elsewhere(name),
+                )
+        return wanted
+    here = gpus.architectures()
+    if not here:
+        raise BuildError(
+            f"{library.title} builds on the GPU it builds for, and there is none here.", remedy=_elsewhere(wanted[0])
+        )
+    if wanted != [here[0]]:
+        other = next((name for name in wanted if name != here[0]), wanted[0])
+        raise BuildError(
+            f"{library.title} builds for the GPU it runs on, here {here[0]}, not for {architecture}.",
+            remedy=f"If this machine has one, hide the others with CUDA_VISIBLE_DEVICES. {_elsewhere(other)}",
+        )
+    return ()
+
+
+def supported(library: Library) -> Sequence[str]:
+    """What a TensorRT for RTX builds for, in ascending order."""
+    names = [name for name in dir(library.api.ComputeCapability) if name.isupper() and name not in _NOT_ARCHITECTURES]
+    return sorted((name.lower() for name in names), key=number)
+
+
+def _described(name: str) -> str:
+    return f"{name} ({GPUS[name]})" if name in GPUS else name
+
+
+def _elsewhere(name: str) -> str:
+    return (
+        f"Build on a machine that has {_described(name)}, with TensorRT itself, in the container that will serve: "
+        f"`bark-build engines --profile tensorrt --gpu {name}` with the same bundle."
+    )

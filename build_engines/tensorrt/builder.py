@@ -1,0 +1,159 @@
+"""An ONNX graph to a TensorRT plan: one builder for TensorRT and TensorRT for RTX.
+
+Always strongly typed: the graph says the precision of every tensor and the compiler may not choose another. The newer
+releases know nothing else; the older ones must be told. TF32 is cleared, since it moves decisions between codes.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bark_serving.engines import TensorInfo
+from build_engines.errors import BuildError
+from build_engines.export.stages import Axes
+from build_engines.tensorrt.alias import Library
+from build_engines.tensorrt.shapes import Extents, Shapes, extents
+
+OnProgress = Callable[[str, int, int], None]  #: phase, steps done, steps in all
+
+#: What each type of a manifest is called in TensorRT.
+_TYPES = {"float32": "FLOAT", "int32": "INT32", "int64": "INT64"}
+_ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+)")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A serialized engine and what its making told."""
+
+    data: memoryview
+    seconds: float  #: spent in the parser and the compiler
+    activations: int | None  #: bytes of device memory one execution context takes; None when the log does not say
+
+
+def build(
+    graph: Path,
+    *,
+    library: Library,
+    inputs: Axes,
+    outputs: Axes,
+    shapes: Shapes,
+    architectures: Sequence[str] = (),
+    on_progress: OnProgress = lambda phase, done, total: None,
+) -> Plan:
+    """Compile the ONNX file `graph` for `architectures` (``sm80`` …).
+
+    TensorRT compiles for the GPU it runs on and takes no architectures; TensorRT for RTX needs none of them present.
+    Raises `BuildError` with what TensorRT said when the parser or the compiler refuses, or when the parsed network has
+    other inputs or outputs than declared.
+    """
+    trt, started = library.api, time.monotonic()
+    log = _logger(trt)
+    builder = trt.Builder(log)
+    network = builder.create_network(_network_flags(trt))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse_from_file(str(graph)):
+        said = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
+        raise BuildError(f"The ONNX parser of {library.title} refuses {graph}: {said}.")
+    _check(trt, [network.get_input(i) for i in range(network.num_inputs)], inputs, what="input")
+    _check(trt, [network.get_output(i) for i in range(network.num_outputs)], outputs, what="output")
+    config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    _add_profile(builder, config, extents(inputs, shapes))
+    if architectures:
+        _set_architectures(trt, config, architectures)
+    monitor = _monitor(trt, on_progress)
+    config.progress_monitor = monitor
+    data = builder.build_serialized_network(network, config)
+    if monitor.interrupted:
+        raise KeyboardInterrupt
+    if data is None:
+        raise BuildError(f"{library.title} cannot compile {graph}: {' '.join(log.errors) or 'it does not say why'}.")
+    return Plan(data=memoryview(data), seconds=time.monotonic() - started, activations=log.activations)
+
+
+def _network_flags(trt: Any) -> int:
+    """Release 10 takes weakly typed networks unless told otherwise. Later the flag is a no-op, or gone."""
+    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if flag is None else 1 << int(flag)
+
+
+def _add_profile(builder: Any, config: Any, shapes: Extents) -> None:
+    profile = builder.create_optimization_profile()
+    for name, (least, best, greatest) in shapes.items():
+        profile.set_shape(name, least, best, greatest)
+    if config.add_optimization_profile(profile) < 0:
+        raise BuildError(f"TensorRT refuses the shapes {shapes}.")
+
+
+def _set_architectures(trt: Any, config: Any, architectures: Sequence[str]) -> None:
+    config.num_compute_capabilities = len(architectures)
+    for index, name in enumerate(architectures):
+        if not config.set_compute_capability(getattr(trt.ComputeCapability, name.upper()), index):
+            raise BuildError(f"TensorRT refuses to build for {name}.")
+
+
+def _check(trt: Any, tensors: Sequence[Any], declared: Axes, *, what: str) -> None:
+    """Names, types and shapes of the parsed network against the declaration: -1 stands for a free axis."""
+    found = {tensor.name: (tensor.dtype, tuple(tensor.shape)) for tensor in tensors}
+    expected = {name: (_type(trt, info), _dims(info)) for name, info in declared.items()}
+    if found != expected:
+        raise BuildError(f"TensorRT read the {what}s as {found}, {expected} are declared.")
+
+
+def _type(trt: Any, info: TensorInfo) -> Any:
+    return getattr(trt.DataType, _TYPES[info.dtype])
+
+
+def _dims(info: TensorInfo) -> tuple[int, ...]:
+    return tuple(-1 if isinstance(axis, str) else axis for axis in info.axes)
+
+
+def _logger(trt: Any) -> Any:
+    """A logger that keeps the errors, and the one number that no API gives without a GPU."""
+
+    class Log(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.errors: list[str] = []
+            self.activations: int | None = None
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self.errors.append(message)
+            elif match := _ACTIVATIONS.search(message):
+                self.activations = int(match[1])
+
+    return Log()
+
+
+def _monitor(trt: Any, on_progress: OnProgress) -> Any:
+    """Reports the outermost phase. An exception must not fly through TensorRT, so Ctrl-C is kept and ends the build."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.interrupted = False
+            self.totals: dict[str, int] = {}
+
+        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+            if parent is None:
+                self.totals[phase] = steps
+
+        def step_complete(self, phase: str, step: int) -> bool:
+            try:
+                if phase in self.totals:
+                    on_progress(phase, step + 1, self.totals[phase])
+            except KeyboardInterrupt:
+                self.interrupted = True
+            return not self.interrupted
+
+        def phase_finish(self, phase: str) -> None:
+            self.totals.pop(phase, None)
+
+    return Monitor()

@@ -1,0 +1,97 @@
+"""An exported graph against the fp32 network it came from, before TensorRT gets it: two lengths × two batch sizes.
+
+ONNX Runtime computes the graph, in the graph's own precision; TensorRT cannot be run where there is no GPU. The
+tolerances stand here, beside the comparisons that use them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bark_serving import networks
+from bark_serving.engines import MODEL_FILE, Precision, Stage
+from bark_serving.networks import Hubert
+from bark_serving.spec import Bundle
+from build_engines.errors import ExportError
+from build_engines.export.stages import GRAPHS, Arrays
+from build_engines.export.validate import BATCHES, check_draw, open_session, run_graph, run_module
+
+#: Least ratio of signal to error, in dB, of audio, features and logits. fp16 has 11 bits: 60 dB and a little more.
+SIGNAL: Mapping[Precision, float] = {"fp32": 90.0, "fp16": 50.0}
+AGREEMENT = 0.99  #: share of codes that must be equal; rounding moves one that lies on a boundary
+#: How far below the highest score a chosen token's may lie, in parts of the range of scores, and among how many first
+#: frames: a choice between near equals is no error, and ONNX Runtime hands the token head features that it did not
+#: round to fp16 in between. An LSTM of random weights makes everything of that in a second.
+SHORTFALL, EARLY = 0.02, 8
+
+
+def check(bundle: Bundle, *, stage: Stage, precision: Precision, folder: Path) -> None:
+    """Run the graph in `folder` beside its network. Raises `ExportError` naming the first output that differs."""
+    graph, spec = GRAPHS[stage], bundle.spec
+    module = graph.forward(networks.load(graph.network, bundle))
+    session = open_session(folder / MODEL_FILE)
+    rng = np.random.default_rng(0)
+    for length in graph.lengths:
+        for batch in BATCHES:
+            case = f"{stage} in {precision} at batch {batch} and length {length}"
+            sample = graph.sample(spec, batch, length, rng)
+            actual = run_graph(session, sample)
+            if isinstance(module, Hubert):
+                _check_hubert(case, module, sample, actual, precision)
+            else:
+                expected = run_module(stage, module, spec, sample)
+                _compare(case, expected, actual, precision)
+            if stage == "fine":
+                check_draw(case, sample, actual)
+
+
+def _compare(case: str, expected: Arrays, actual: Arrays, precision: Precision) -> None:
+    for name, reference in expected.items():
+        found = actual[name]
+        if found.shape != reference.shape:
+            raise ExportError(f"{case}: {name} has shape {found.shape}, the network gives {reference.shape}.")
+        if reference.dtype == np.float32:
+            _check_signal(f"{case}: {name}", reference, found, precision)
+        elif name == "codes":
+            _check_agreement(f"{case}: codes", reference, found)
+
+
+def _check_hubert(case: str, module: Hubert, sample: Arrays, actual: Arrays, precision: Precision) -> None:
+    """Features against the network's, tokens against what the token head makes of the graph's own features."""
+    with torch.inference_mode():
+        features = module.features(torch.from_numpy(sample["audio"])).numpy()
+        scores = module.head(torch.from_numpy(actual["features"])).numpy()
+    _check_signal(f"{case}: features", features, actual["features"], precision)
+    scores, tokens = scores[:, :EARLY], actual["tokens"][:, :EARLY]
+    chosen = np.take_along_axis(scores, tokens[..., None].astype(np.int64), axis=-1)[..., 0]
+    shortfall = float(((scores.max(-1) - chosen) / np.ptp(scores, axis=-1)).max())
+    if not shortfall <= SHORTFALL:
+        raise ExportError(
+            f"{case}: a token scores {shortfall:.1%} of the range below the best, {SHORTFALL:.0%} may be."
+        )
+
+
+def _check_agreement(what: str, reference: npt.NDArray[Any], found: npt.NDArray[Any]) -> None:
+    if (agreement := float((found == reference).mean())) < AGREEMENT:
+        raise ExportError(f"{agreement:.1%} of {what} agree with the network, {AGREEMENT:.0%} must.")
+
+
+def _check_signal(
+    what: str, reference: npt.NDArray[np.float32], found: npt.NDArray[np.float32], precision: Precision
+) -> None:
+    ratio = signal_to_error(reference, found)
+    if not ratio >= SIGNAL[precision]:
+        raise ExportError(f"{what} have {ratio:.0f} dB of signal over error, {SIGNAL[precision]:.0f} dB must be.")
+
+
+def signal_to_error(reference: npt.NDArray[Any], found: npt.NDArray[Any]) -> float:
+    """Power of `reference` over that of the difference, in dB."""
+    signal = float(np.square(reference, dtype=np.float64).mean())
+    error = float(np.square(found.astype(np.float64) - reference).mean())
+    return float(10 * np.log10(signal / error)) if error else float("inf")

@@ -1,0 +1,115 @@
+"""One stage of a bundle to one plan of a store: export in TensorRT's dialect, check, compile, publish."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from bark_serving.engines import MODEL_FILE, STAGES, Engine, EngineStore, Manifest, Precision, Stage
+from bark_serving.profiles import TABLE
+from bark_serving.spec import Bundle
+from build_engines.errors import BuildError
+from build_engines.export import builder_version, graph
+from build_engines.export.stages import GRAPHS
+from build_engines.tensorrt import architectures, builder, check, dialect, header
+from build_engines.tensorrt.alias import Library
+from build_engines.tensorrt.shapes import shapes
+
+STEPS = ("export", "check", "compile", "publish")
+_ROWS = TABLE["tensorrt"].stages
+#: The stages that TensorRT runs; the others are TensorRT-LLM's.
+PLAN_STAGES: tuple[Stage, ...] = tuple(stage for stage in STAGES if _ROWS[stage].backend == "tensorrt")
+PLAN_FILE = "model.plan"  #: as Triton looks for it
+_LIBRARIES = ("torch", "onnx", "onnxscript")
+_GRAPH_FOLDER = "graph"
+
+
+def manifest_of(bundle: Bundle, *, stage: Stage, precision: Precision, architecture: str, library: Library) -> Manifest:
+    """What a plan built here and now would be. `architecture`: ``sm80``, or ``sm80+sm86`` for one that runs on both.
+
+    Raises `BuildError` for a stage that TensorRT does not run, or a precision that the stage does not have.
+    """
+    if stage not in PLAN_STAGES:
+        raise BuildError(f"{stage} is not a stage that TensorRT runs.", remedy="Build it with `bark-build trtllm`.")
+    if precision not in _ROWS[stage].precisions:
+        raise BuildError(
+            f"{stage} cannot be built in {precision}.", remedy=f"It has {' and '.join(_ROWS[stage].precisions)}."
+        )
+    return Manifest(
+        stage=stage,
+        profile="tensorrt",
+        precision=precision,
+        bundle=bundle.hash,
+        bundle_name=bundle.spec.name,
+        shapes=shapes(stage, bundle.spec),
+        architecture=architecture,
+        versions={library.flavour: library.version, **{name: metadata.version(name) for name in _LIBRARIES}},
+        builder=builder_version(Path(__file__).parent),
+        inputs=GRAPHS[stage].inputs(bundle.spec),
+        outputs=dialect.plan_outputs(bundle.spec, stage=stage),
+    )
+
+
+def make(
+    bundle: Bundle,
+    *,
+    stage: Stage,
+    precision: Precision,
+    architecture: str,
+    library: Library,
+    store: EngineStore,
+    on_step: Callable[[str, float], None] = lambda step, share: None,
+) -> Engine:
+    """The plan of one stage, from the store or built now.
+
+    ``on_step`` is called with each of `STEPS` as it begins, and with the share of it that is done (0 to 1).
+    Raises `BundleError` for a bad bundle, `ExportError` when the graph does not compute what the network does,
+    `BuildError` when this library or this machine can't build for the architecture, or TensorRT refuses.
+    """
+    manifest = manifest_of(bundle, stage=stage, precision=precision, architecture=architecture, library=library)
+
+    def build(folder: Path) -> dict[str, object]:
+        targets = architectures.check(architecture, library=library)
+        # in the store's own temporary folder, where it goes with the rest should this process be killed
+        graphs = folder / _GRAPH_FOLDER
+        graphs.mkdir()
+        _export(bundle, manifest, folder=graphs, on_step=on_step)
+        plan = _compile(manifest, graphs / MODEL_FILE, targets=targets, library=library, on_step=on_step)
+        shutil.rmtree(graphs)
+        on_step("publish", 0)
+        (folder / PLAN_FILE).write_bytes(plan.data)
+        return {"memory": plan.activations}
+
+    return store.publish(manifest, build)
+
+
+def _export(bundle: Bundle, manifest: Manifest, *, folder: Path, on_step: Callable[[str, float], None]) -> None:
+    stage, precision = manifest.stage, manifest.precision
+    on_step("export", 0)
+    model = dialect.export(bundle, stage=stage, precision=precision)
+    graph.save(model, folder / MODEL_FILE)
+    on_step("check", 0)
+    check.check(bundle, stage=stage, precision=precision, folder=folder)
+    dialect.keep_outputs(folder / MODEL_FILE, manifest.outputs)
+
+
+def _compile(
+    manifest: Manifest, model: Path, *, targets: Sequence[str], library: Library, on_step: Callable[[str, float], None]
+) -> builder.Plan:
+    on_step("compile", 0)
+    plan = builder.build(
+        model,
+        library=library,
+        inputs=manifest.inputs,
+        outputs=manifest.outputs,
+        shapes=manifest.shapes,
+        architectures=targets,
+        on_progress=lambda phase, done, total: on_step("compile", done / total),
+    )
+    if library.flavour == "tensorrt_rtx":
+        found = header.read(plan.data)
+        if (found.version, found.architectures) != (library.version, tuple(targets)):
+            raise BuildError(f"{library.title} was to build for {manifest.architecture}, and its plan is {found}.")
+    return plan

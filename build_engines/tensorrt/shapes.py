@@ -1,0 +1,65 @@
+"""The shapes a plan is built for: least, best and greatest size of each free axis, from what serving sends.
+
+Greatest sizes cost memory on every GPU the plan runs on, whether they occur or not, so they are no larger than what a
+request can ask for.
+"""
+
+from __future__ import annotations
+
+import math
+
+from bark_serving.engines import Stage
+from bark_serving.spec import Spec
+from build_engines.export.stages import Axes
+
+Range = tuple[int, int, int]  #: least, best, greatest
+Shapes = dict[str, Range]  #: by axis label
+Extents = dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]  #: whole shapes, by input
+
+CLIP_SECONDS = 30  #: longest recording that a voice is made from
+USUAL_SECONDS = 10  #: what a plan is tuned for
+#: Requests batch only when of equal length: windows of the fine stage always are, sentences and recordings seldom.
+FINE_BATCH: Range = (1, 4, 8)
+CODEC_BATCH: Range = (1, 1, 2)
+
+
+def longest_sentence(spec: Spec) -> int:
+    """Frames of audio that the longest semantic sequence becomes."""
+    return math.ceil(spec.semantic.max_steps * spec.semantic_to_coarse / spec.coarse.codebooks)
+
+
+def shapes(stage: Stage, spec: Spec) -> Shapes:
+    """Ranges of the stage's free axes. The stage is one that TensorRT runs."""
+    codec = spec.encodec
+    if stage == "fine":
+        return {"batch": FINE_BATCH, "window": (spec.fine.window,) * 3}
+    if stage == "encodec_decode":
+        usual = math.ceil(USUAL_SECONDS * codec.frame_rate_hz)
+        longest = max(longest_sentence(spec), math.ceil(CLIP_SECONDS * codec.frame_rate_hz))
+        return {"batch": CODEC_BATCH, "frames": (codec.kernel, usual, longest)}
+    if stage == "encodec_encode":
+        frames = (codec.kernel, *(math.ceil(s * codec.frame_rate_hz) for s in (USUAL_SECONDS, CLIP_SECONDS)))
+        least, usual, longest = (n * codec.samples_per_frame for n in frames)
+        return {"batch": CODEC_BATCH, "samples": (least, usual, longest)}
+    if stage == "hubert" and spec.hubert is not None:
+        rate = spec.hubert.sample_rate
+        return {"batch": CODEC_BATCH, "samples": (shortest_wave(spec), USUAL_SECONDS * rate, CLIP_SECONDS * rate)}
+    raise ValueError(f"{stage} is not a stage that TensorRT runs")
+
+
+def shortest_wave(spec: Spec) -> int:
+    """Samples that HuBERT's convolutions need for one frame (400 with the released ones)."""
+    assert spec.hubert is not None
+    samples = 1
+    for kernel, stride in zip(reversed(spec.hubert.conv_kernel), reversed(spec.hubert.conv_stride), strict=True):
+        samples = (samples - 1) * stride + kernel
+    return samples
+
+
+def extents(inputs: Axes, ranges: Shapes) -> Extents:
+    """Least, best and greatest shape of each input: its axes with `ranges` put in for the labels."""
+
+    def shape(axes: tuple[str | int, ...], which: int) -> tuple[int, ...]:
+        return tuple(ranges[axis][which] if isinstance(axis, str) else axis for axis in axes)
+
+    return {name: (shape(info.axes, 0), shape(info.axes, 1), shape(info.axes, 2)) for name, info in inputs.items()}
