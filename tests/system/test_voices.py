@@ -22,7 +22,7 @@ from bark_serving.server import running
 from bark_serving.spec import Bundle
 from bark_serving.voices import ARRAYS, content_hash, voice_from_arrays
 from tests import oracle
-from tests.speech import speech
+from tests.speech import CLIP, speech
 from tests.system import toy
 from tests.system.conftest import RealServer
 from tests.transformers_oracle import CloningOracle
@@ -288,3 +288,16 @@ def test_a_server_without_hubert_says_that_it_cannot_clone_and_what_to_do(tmp_pa
         with pytest.raises(InferenceServerException, match=r"\[INVALID_ARGUMENT\] this server cannot clone voices"):
             client.clone(speech(rate=16_000), 16_000)
         client.close()
+
+
+def test_the_client_clones_a_file_keeps_it_speaks_with_it_and_exports_it(
+    server: Server, triton: RealServer, tmp_path: Path
+) -> None:
+    with BarkClient(triton.url, timeout=60) as bark:
+        voice = bark.clone_voice(CLIP, name="me")
+        [listed] = [info for info in bark.voices() if info.name == "me"]
+        assert listed.hash == voice.hash and listed.stored and voice.warnings == ()
+        spoken = bark.speak("Hello.", voice="me", seed=1, max_duration=1)
+        sent = bark.speak("Hello.", voice=voice.save(tmp_path / "me.npz"), seed=1, max_duration=1)
+        np.testing.assert_array_equal(spoken.samples, sent.samples)
+    server.voices("delete", name="me")
