@@ -28,8 +28,8 @@ Dtype = Literal["float16", "bfloat16", "float32"]
 
 CONFIG, WEIGHTS = "config.json", "rank0.safetensors"
 
-#: TensorRT-LLM quantizes the linears of these layers while it loads them, and must leave the others alone.
-_NOT_QUANTIZED = ["lm_head", "vocab_embedding", "position_embedding"]
+#: TensorRT-LLM quantizes linears and embeddings while it loads them, but for these patterns of their full names.
+_NOT_QUANTIZED = ["*lm_head", "*vocab_embedding", "*position_embedding"]
 
 #: Our tensor names → TensorRT-LLM's.
 _NAMES = {

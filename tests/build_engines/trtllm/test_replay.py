@@ -1,0 +1,227 @@
+"""Numerical replay: written checkpoints, by TensorRT-LLM's names and meanings, say what our networks and Suno's do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from bark_serving import networks
+from bark_serving.interface import BuiltIn, GptInterface
+from bark_serving.layouts import coarse as coarse_layout
+from bark_serving.layouts import semantic as semantic_layout
+from bark_serving.sampling import Sampling
+from bark_serving.spec import Bundle
+from bark_serving.stages import Stages
+from bark_serving.weights import mapped
+from build_engines.trtllm import checkpoint
+from build_engines.trtllm.checkpoint import Constants, GptStage
+from tests import oracle
+from tests.build_engines.trtllm.executor import Executor, Request
+from tests.build_engines.trtllm.stand_in import GPTForCausalLM
+from tests.bundles import random_bundle, small_spec
+
+GREEDY = Sampling(temperature=0.7, top_k=1)
+CONSTANTS = Constants(temperature=0.7, min_eos_p=0.15)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return random_bundle(tmp_path_factory.mktemp("replay") / "bundle", small_spec(), networks=["semantic", "coarse"])
+
+
+def engine(model_class: Any, bundle: Bundle, folder: Path, *, stage: GptStage, **options: Any) -> Executor:
+    checkpoint.write(bundle, folder / stage, stage=stage, dtype="float32", constants=CONSTANTS, **options)
+    return Executor(model_class, folder / stage)
+
+
+def our_logits(network: nn.Module, embeddings: np.ndarray) -> np.ndarray:
+    """[vocab] of the last position, by our own module."""
+    count = len(embeddings)
+    cache = network.empty_cache(batch=1, capacity=count)  # type: ignore[operator]
+    with torch.inference_mode():
+        logits, *_ = network(
+            torch.from_numpy(embeddings)[None],
+            torch.arange(count)[None],
+            torch.tensor([count - 1], dtype=torch.int32),
+            torch.tensor([count], dtype=torch.int32),
+            *cache,
+        )
+    return logits[0].numpy()
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_semantic_logits_with_prompt_tables_in_a_packed_batch_are_those_of_our_network(
+    model_class: Any, tmp_path: Path, bias: bool
+) -> None:
+    bundle = random_bundle(tmp_path / "bundle", small_spec(bias=bias), networks=["semantic"])
+    stock = engine(GPTForCausalLM, bundle, tmp_path, stage="semantic")  # without the rule: all logits compare
+    numbers, rng = bundle.spec.semantic, np.random.default_rng(0)
+    embeddings = mapped(bundle.weights("semantic"), "token_embedding.weight")
+    requests = []
+    for said in (0, 1, 50, 767):
+        text, past = semantic_layout.prompt_ids(
+            rng.integers(0, 200, 20), spec=numbers, history=rng.integers(0, 9000, 9)
+        )
+        table = semantic_layout.prompt_table(text, past, embeddings=embeddings, spec=numbers)
+        tokens = rng.integers(0, numbers.vocab, said).tolist()
+        requests.append(Request(semantic_layout.virtual_ids(numbers), table, tokens=tokens))
+    network = networks.load("semantic", bundle)
+    theirs = stock.logits(requests)
+    for request, row in zip(requests, theirs, strict=True):
+        assert request.table is not None
+        ours = our_logits(network, np.concatenate([request.table, embeddings[request.tokens]]).astype(np.float32))
+        assert np.abs(row - ours).max() < 1e-4
+        assert ours.std() > 0.1, "logits this flat compare nothing"
+
+
+def test_coarse_logits_are_those_of_our_network(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
+    stock = engine(GPTForCausalLM, bundle, tmp_path, stage="coarse")
+    rng, embeddings = np.random.default_rng(0), mapped(bundle.weights("coarse"), "token_embedding.weight")
+    requests = [Request(rng.integers(0, 12_048, count).astype(np.int32)) for count in (1, 257, 887, 946)]
+    network = networks.load("coarse", bundle)
+    for request, row in zip(requests, stock.logits(requests), strict=True):
+        assert np.abs(row - our_logits(network, np.asarray(embeddings[request.prompt]))).max() < 1e-4
+
+
+def test_the_tanh_gelu_of_the_stock_names_would_be_noticed(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
+    exact = engine(GPTForCausalLM, bundle, tmp_path, stage="coarse")
+    config = tmp_path / "coarse/config.json"
+    config.write_text(config.read_text().replace("gelu_erf", "gelu"))
+    tanh = Executor(GPTForCausalLM, tmp_path / "coarse")
+    given = np.arange(10_000, 10_300, dtype=np.int32)
+    assert np.abs(exact.logits([Request(given)]) - tanh.logits([Request(given)])).max() > 1e-4
+
+
+class Server:
+    """The `Caller` of a server whose GPT stages are engines on the stand-in."""
+
+    def __init__(self, engines: dict[str, Executor]) -> None:
+        self.engines = engines
+
+    async def call(
+        self, model: str, inputs: dict[str, Any], outputs: list[str], *, request_id: str = ""
+    ) -> dict[str, Any]:
+        assert "min_eos_p" not in inputs and "keep" not in inputs
+        table = inputs.get("prompt_embedding_table")
+        request = Request(
+            prompt=inputs["input_ids"][0],
+            table=None if table is None else table[0],
+            end_id=inputs["end_id"].item() if "end_id" in inputs else None,
+            max_tokens=inputs["request_output_len"].item(),
+        )
+        self.engines[model].generate([request])
+        tokens = np.array(request.tokens, np.int32)
+        return {"output_ids": tokens[None, None], "sequence_length": np.array([[len(tokens)]], np.int32)}
+
+
+def stages_of(model_class: Any, bundle: Bundle, folder: Path) -> Stages:
+    engines = {
+        stage: engine(model_class, bundle, folder, stage=stage)
+        for stage in ("semantic", "coarse")
+        if (bundle.folder / f"{stage}.safetensors").exists()
+    }
+    built_in = BuiltIn(temperature=CONSTANTS.temperature, min_eos_p=CONSTANTS.min_eos_p)
+    return Stages(
+        Server(engines),  # type: ignore[arg-type]
+        spec=bundle.spec,
+        embeddings=mapped(bundle.weights("semantic"), "token_embedding.weight"),
+        request_id="test",
+        interface=GptInterface(own_inputs=False, built_in=built_in),
+    )
+
+
+def likeliest(chances: torch.Tensor, num_samples: int) -> torch.Tensor:
+    """In the place of ``torch.multinomial``: Suno's code draws, at any temperature; greedy is the same but for this."""
+    return chances.argmax(-1, keepdim=True)
+
+
+class Tokenizer:
+    """Ids for Suno's code without a vocabulary: a text is its ids."""
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        return [int(word) for word in text.split()]
+
+
+def suno_says(bundle: Bundle, ids: Sequence[int], *, min_eos_p: float) -> tuple[list[int], list[float]]:
+    """Suno's greedy semantic tokens of a text, and the probability of the likeliest token at each step."""
+    chances = []
+
+    def draw(probabilities: torch.Tensor, num_samples: int) -> torch.Tensor:
+        chances.append(float(probabilities.max()))
+        return likeliest(probabilities, num_samples)
+
+    with oracle.load(bundle) as suno, mock.patch("torch.multinomial", draw):
+        suno.models["text"]["tokenizer"] = Tokenizer()
+        text = " ".join(map(str, ids))
+        tokens = suno.generate_text_semantic(text, temp=0.7, min_eos_p=min_eos_p, silent=True, use_kv_caching=True)
+    return tokens.tolist(), chances
+
+
+def engine_says(stages: Stages, bundle: Bundle, ids: Sequence[int]) -> list[int]:
+    tokens: np.ndarray = asyncio.run(
+        stages.semantic(
+            np.array(ids),
+            history=None,
+            max_tokens=bundle.spec.semantic.max_steps,
+            sampling=GREEDY,
+            min_eos_p=CONSTANTS.min_eos_p,
+            sentence=0,
+        )
+    )
+    return tokens.tolist()
+
+
+def test_whole_greedy_semantic_generations_are_sunos_to_the_limit_and_to_an_early_end(
+    model_class: Any, bundle: Bundle, tmp_path: Path
+) -> None:
+    text = [3, 1, 4, 1, 5, 9, 2, 6]
+    theirs, chances = suno_says(bundle, text, min_eos_p=CONSTANTS.min_eos_p)
+    assert engine_says(stages_of(model_class, bundle, tmp_path), bundle, text) == theirs
+    assert len(theirs) == bundle.spec.semantic.max_steps
+    # The same weights, but the end token is exactly as likely as a token that is not said before step 50.
+    step = next(i for i in range(50, len(theirs)) if theirs[i] not in theirs[:i] and chances[i] > 0.2)
+    ending = random_bundle(tmp_path / "ending", bundle.spec, networks=["semantic"])
+    tensors = load_file(ending.weights("semantic"))
+    tensors["head.weight"][bundle.spec.semantic.end_token] = tensors["head.weight"][theirs[step]]
+    save_file(tensors, ending.weights("semantic"))
+    ended, _ = suno_says(ending, text, min_eos_p=CONSTANTS.min_eos_p)
+    assert 0 < len(ended) <= step
+    assert engine_says(stages_of(model_class, ending, tmp_path), ending, text) == ended
+
+
+def test_a_whole_greedy_coarse_generation_is_sunos(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
+    stages = stages_of(model_class, bundle, tmp_path)
+    semantic = np.random.default_rng(3).integers(0, 10_000, 120)
+    with oracle.load(bundle) as suno, mock.patch("torch.multinomial", likeliest):
+        theirs = suno.generate_coarse(semantic, temp=0.7, silent=True, use_kv_caching=True)
+    plan = coarse_layout.schedule(semantic, spec=bundle.spec)
+    ours = np.empty(0, np.int32)
+    for start in plan.starts:
+        window = stages.coarse(
+            plan.prompt(start, ours), count=plan.length(start), sampling=GREEDY, sentence=0, keep=True
+        )
+        ours = np.concatenate([ours, asyncio.run(window)])
+    assert coarse_layout.unflatten(ours, spec=bundle.spec).tolist() == theirs.tolist()
+    assert len(set(ours.tolist())) > 3
+
+
+def test_sequences_decode_together_as_they_do_alone(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
+    executor = engine(model_class, bundle, tmp_path, stage="coarse")
+
+    def requests() -> list[Request]:
+        return [Request(np.arange(start, start + 9, dtype=np.int32), max_tokens=4 * start) for start in (1, 3, 7)]
+
+    alone, together = requests(), requests()
+    for request in alone:
+        executor.generate([request])
+    executor.generate(together)
+    assert [request.tokens for request in together] == [request.tokens for request in alone]

@@ -1,0 +1,181 @@
+"""The logit rules: numpy's against Suno's own code, the engine's graph against numpy's, on random logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from bark_serving.decoding.rules import drawable, rule_of
+from bark_serving.sampling import softmax
+from bark_serving.spec import Bundle, CoarseSpec, GptSpec, SemanticSpec, Spec
+from build_engines.trtllm.rules import MASKED, apply_rule, rule_numbers
+from tests import oracle
+from tests.build_engines.trtllm.stand_in import Tensor
+from tests.bundles import random_bundle, small_spec
+
+RELEASED = Spec(name="released")
+TEMPERATURE = 0.7
+
+
+class RandomNetwork(nn.Module):
+    """In a GPT's place in Suno's code: random logits, and a memory of them."""
+
+    def __init__(self, vocab: int, *, seed: int, scale: float) -> None:
+        super().__init__()
+        self.device_of = nn.Parameter(torch.zeros(1))
+        self.rng, self.vocab, self.scale = np.random.default_rng(seed), vocab, scale
+        self.given: list[np.ndarray] = []
+        self.last_ids: list[int] = []
+
+    def forward(self, ids: torch.Tensor, **_: Any) -> tuple[torch.Tensor, None]:
+        self.last_ids.append(int(ids[0, -1]))
+        self.given.append(self.scale * self.rng.standard_normal(self.vocab, np.float32))
+        return torch.from_numpy(self.given[-1].copy())[None, None], None
+
+
+class Draws:
+    """In the place of ``torch.multinomial``: remembers what was drawn from, and draws from it."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng, self.chances = np.random.default_rng(seed), []  # type: ignore[var-annotated]
+
+    def __call__(self, chances: torch.Tensor, num_samples: int) -> torch.Tensor:
+        mass = chances.double().numpy()
+        self.chances.append(mass)
+        return torch.tensor([self.rng.choice(len(mass), p=mass / mass.sum())])
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return random_bundle(tmp_path_factory.mktemp("rules") / "bundle", small_spec(), networks=[])
+
+
+def chances_of(logits: np.ndarray) -> np.ndarray:
+    """[vocab] what TensorRT-LLM draws from: softmax over everything, in double precision."""
+    scaled = logits.astype(np.float64) / TEMPERATURE
+    powers = np.exp(scaled - scaled.max())
+    return powers / powers.sum()
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**32), min_eos_p=st.sampled_from([0.0005, 0.01, 0.2, 1.0]), scale=st.sampled_from([1, 4]))
+def test_semantic_steps_are_drawn_from_sunos_chances_and_end_where_suno_ends(
+    bundle: Bundle, seed: int, min_eos_p: float, scale: float
+) -> None:
+    spec, draws = bundle.spec, Draws(seed)
+    network = RandomNetwork(spec.semantic.gpt.output_vocab, seed=seed, scale=scale)
+    with oracle.load(bundle) as suno, mock.patch("torch.multinomial", draws):
+        suno.models["text"] = {"model": network, "tokenizer": SimpleNamespace(encode=lambda *_, **__: [1])}
+        tokens = suno.generate_text_semantic(
+            "x", temp=TEMPERATURE, min_eos_p=min_eos_p, silent=True, max_gen_duration_s=2
+        )
+    numbers, end = rule_numbers("semantic", spec, temperature=TEMPERATURE, min_eos_p=min_eos_p), spec.semantic.end_token
+    ruled = apply_rule(np.stack(network.given), np.array(network.last_ids), numbers)
+    for step, (row, chances) in enumerate(zip(ruled, draws.chances, strict=True)):
+        ours = chances_of(row)
+        if step < len(tokens):  # Suno went on: the end token was neither likely enough nor drawn
+            np.testing.assert_allclose(np.append(ours[: spec.semantic.vocab], ours[end]), chances, atol=1e-5)
+            assert ours[spec.semantic.vocab + 1 :].max() == 0
+        elif chances[-1] >= min_eos_p:
+            assert ours[end] == 1
+        else:
+            np.testing.assert_allclose(ours[end], chances[-1], atol=1e-5)
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**32), semantic_tokens=st.integers(1, 60))
+def test_coarse_steps_are_drawn_from_sunos_slices_over_random_histories(
+    bundle: Bundle, seed: int, semantic_tokens: int
+) -> None:
+    spec, draws = bundle.spec, Draws(seed)
+    network = RandomNetwork(spec.coarse.gpt.output_vocab, seed=seed, scale=2)
+    semantic = np.random.default_rng(seed).integers(0, spec.semantic.vocab, semantic_tokens)
+    with oracle.load(bundle) as suno, mock.patch("torch.multinomial", draws):
+        suno.models["coarse"] = network
+        suno.generate_coarse(semantic, temp=TEMPERATURE, silent=True, use_kv_caching=False)
+    numbers = rule_numbers("coarse", spec, temperature=TEMPERATURE, min_eos_p=1)
+    ruled = apply_rule(np.stack(network.given), np.array(network.last_ids), numbers)
+    size = spec.encodec.codebook_size
+    assert len(draws.chances) == len(ruled) > 0
+    for step, (row, chances) in enumerate(zip(ruled, draws.chances, strict=True)):
+        start = spec.coarse.offset + step % 2 * size
+        ours = chances_of(row)
+        np.testing.assert_allclose(ours[start : start + size], chances, atol=1e-5)
+        assert ours[start : start + size].sum() == pytest.approx(1, abs=1e-12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    codebooks=st.integers(1, 4),
+    size=st.integers(1, 6),
+    offset=st.integers(0, 7),
+    rows=st.integers(1, 5),
+)
+def test_the_coarse_graph_masks_as_numpy_and_the_decode_loop_do(
+    model_class: Any, seed: int, codebooks: int, size: int, offset: int, rows: int
+) -> None:
+    vocab, rng = offset + codebooks * size + 3, np.random.default_rng(seed)
+    coarse = CoarseSpec(gpt=GptSpec(input_vocab=vocab, output_vocab=vocab), codebooks=codebooks, offset=offset)
+    spec = RELEASED.model_copy(
+        update={"coarse": coarse, "encodec": RELEASED.encodec.model_copy(update={"codebook_size": size})}
+    )
+    logits, last = rng.standard_normal((rows, vocab), np.float32), rng.integers(0, vocab, rows).astype(np.int32)
+    expected = check_graph(model_class, "coarse", spec, logits, last, min_eos_p=1)
+    for row, one in zip(expected, last, strict=True):
+        allowed = drawable(rule_of("coarse", spec), int(one))
+        assert np.flatnonzero(row > MASKED / 2).tolist() == allowed.tolist()
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32), tokens=st.integers(1, 9), min_eos_p=st.floats(0.01, 1), rows=st.integers(1, 5))
+def test_the_semantic_graph_ends_as_numpy_does(
+    model_class: Any, seed: int, tokens: int, min_eos_p: float, rows: int
+) -> None:
+    gpt = GptSpec(input_vocab=tokens + 4, output_vocab=tokens + 4)
+    spec = RELEASED.model_copy(update={"semantic": SemanticSpec(gpt=gpt, vocab=tokens, end_token=tokens + 1)})
+    logits = np.random.default_rng(seed).standard_normal((rows, tokens + 4), np.float32)
+    ends = check_graph(model_class, "semantic", spec, logits, np.zeros(rows, np.int32), min_eos_p=min_eos_p)
+    allowed = logits[:, [*range(tokens), tokens + 1]]
+    likely = np.array([softmax(row / np.float32(TEMPERATURE))[-1] for row in allowed])
+    clear = np.abs(likely - min_eos_p) > 1e-6
+    assert ((ends[:, tokens + 1] > 1e8) == (likely >= min_eos_p))[clear].all()
+
+
+def check_graph(
+    model_class: Any, stage: str, spec: Spec, logits: np.ndarray, last: np.ndarray, *, min_eos_p: float
+) -> np.ndarray:
+    """Assert that the model class's rule gives what numpy's gives; returns the latter."""
+    numbers = rule_numbers(stage, spec, temperature=TEMPERATURE, min_eos_p=min_eos_p)
+    rule = model_class.__init__.__globals__["RULES"][stage](
+        SimpleNamespace(vocab_size=logits.shape[1], **numbers)  # the config that TensorRT-LLM hands to the class
+    )
+    ruled = rule(Tensor(torch.from_numpy(logits)), Tensor(torch.from_numpy(last))).value.numpy()
+    expected = apply_rule(logits, last, numbers)
+    for theirs, ours in zip(ruled, expected, strict=True):
+        allowed = ours > MASKED / 2
+        assert (theirs[~allowed] < MASKED / 2).all()
+        np.testing.assert_allclose(theirs[allowed], ours[allowed], rtol=1e-6)
+    assert np.isfinite(ruled).all()
+    return expected
+
+
+def test_the_rules_are_written_for_a_checkpoint_not_for_the_released_one(tmp_path: Path) -> None:
+    numbers = rule_numbers("coarse", RELEASED, temperature=1, min_eos_p=1)
+    assert numbers == {
+        "bark_stage": "coarse",
+        "bark_offset": 10_000,
+        "bark_codebooks": 2,
+        "bark_codebook_size": 1_024,
+    }
+    other = RELEASED.model_copy(update={"coarse": RELEASED.coarse.model_copy(update={"offset": 500})})
+    assert rule_numbers("coarse", other, temperature=1, min_eos_p=1)["bark_offset"] == 500
