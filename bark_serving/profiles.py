@@ -43,7 +43,8 @@ class ProfileRow:
     @property
     def precisions(self) -> tuple[Precision, ...]:
         """Of the three transformers, which a server's precision is about."""
-        return self.stages["fine"].precisions
+        transformers: tuple[Stage, ...] = ("semantic", "coarse", "fine")
+        return tuple(dict.fromkeys(one for stage in transformers for one in self.stages[stage].precisions))
 
 
 def _rows(

@@ -54,12 +54,12 @@ def render(
         for path in templates_folder().iterdir():
             if path.is_file() or path.name in ("semantic", "coarse", "bark"):
                 (templates / path.name).symlink_to(path)
-    monkeypatch.setattr(repository, "stage_precision", lambda *_: precision)
     output = repository.render(
         bundle=bundle.folder,
         engines=folder,
         output=folder / "out",
         profile="tensorrt",
+        precision=precision,
         templates=templates,
         **{"gpus": (0,), "max_batch": 8, **options},
     )
