@@ -11,6 +11,7 @@ RUN docker/build-wheel.sh /wheels
 
 FROM python:3.11.14-slim-bookworm
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ENV PIP_NO_CACHE_DIR=1
 WORKDIR /opt/install
 COPY docker/install-builder.sh docker/requirements-builder.txt ./
 RUN TORCH_INDEX="$TORCH_INDEX" ./install-builder.sh libraries
@@ -25,6 +26,7 @@ WORKDIR /data
 ENV BARK_ENGINES=/data/engines \
     HF_HOME=/data/checkpoints/huggingface \
     HOME=/tmp \
+    ORT_DISABLE_TELEMETRY=1 \
     PYTHONUNBUFFERED=1
 USER 1000:1000
 CMD ["bark-build", "--help"]

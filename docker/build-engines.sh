@@ -3,7 +3,7 @@
 #
 # BARK_BUNDLE      name of the bundle in /data/bundles; by default the miniature of random weights, `tiny`
 # BARK_CHECKPOINT  what it is imported from: OWNER/NAME of the Hugging Face hub, or a folder under /data/checkpoints
-# BARK_PRECISION   of the cpu profile's transformers: int8 or fp32
+# BARK_PRECISION   of the three transformers: int8 or fp32 (cpu), fp16, bf16, … (tensorrt)
 set -euo pipefail
 
 profile=${1:?usage: build-engines cpu | tensorrt | torch}
@@ -11,6 +11,13 @@ name=${BARK_BUNDLE:-tiny}
 checkpoint=${BARK_CHECKPOINT:-}
 bundle=${BARK_BUNDLES:-/data/bundles}/$name
 
+case $profile in
+    cpu | tensorrt | torch) ;;
+    *)
+        echo "error: there is no profile $profile. Profiles: cpu, tensorrt, torch" >&2
+        exit 2
+        ;;
+esac
 if [ -n "$checkpoint" ] && [ "$name" = tiny ]; then
     echo "error: BARK_CHECKPOINT is set, but the bundle is still named tiny. Name it: BARK_BUNDLE=${checkpoint##*/}" >&2
     exit 2
@@ -28,10 +35,6 @@ fi
 
 case $profile in
     cpu) bark-build onnx --bundle "$bundle" --precision "${BARK_PRECISION:-int8}" ;;
-    tensorrt) bark-build engines --bundle "$bundle" --profile tensorrt --gpu auto ;;
+    tensorrt) bark-build engines --bundle "$bundle" --profile tensorrt --gpu auto --precision "${BARK_PRECISION:-fp16}" ;;
     torch) ;; # runs the bundle as it is
-    *)
-        echo "error: there is no profile $profile. Profiles: cpu, tensorrt, torch" >&2
-        exit 2
-        ;;
 esac

@@ -5,6 +5,6 @@ set -euo pipefail
 PYTHON=${PYTHON:-python3}
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-"$PYTHON" -m pip install --disable-pip-version-check --no-cache-dir --no-deps \
+"$PYTHON" -m pip install --disable-pip-version-check --no-deps \
     hatchling==1.33.0 packaging==26.3 pathspec==1.1.1 pluggy==1.7.0 trove-classifiers==2026.9.21.13
 "$PYTHON" -m pip wheel --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$1" "$source"

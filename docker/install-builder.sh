@@ -10,7 +10,7 @@ set -euo pipefail
 PYTHON=${PYTHON:-python3}
 TORCH_INDEX=${TORCH_INDEX-https://download.pytorch.org/whl/cpu}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-pip=("$PYTHON" -m pip --disable-pip-version-check --no-cache-dir)
+pip=("$PYTHON" -m pip --disable-pip-version-check)
 
 case ${1:-} in
     libraries)

@@ -7,7 +7,7 @@ set -euo pipefail
 
 PYTHON=${PYTHON:-python3}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-pip=("$PYTHON" -m pip --disable-pip-version-check --no-cache-dir)
+pip=("$PYTHON" -m pip --disable-pip-version-check)
 
 case ${1:-} in
     libraries)

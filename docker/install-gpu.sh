@@ -16,7 +16,7 @@ BUILDER=${BUILDER:-/opt/bark-build}
 BIN=${BIN:-/usr/local/bin}
 TORCH_INDEX=${TORCH_INDEX-https://download.pytorch.org/whl/cpu}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-pip=("$PYTHON" -m pip --disable-pip-version-check --no-cache-dir)
+pip=("$PYTHON" -m pip --disable-pip-version-check)
 export PIP_BREAK_SYSTEM_PACKAGES=1 # the container is the environment
 
 constraints() { # what is installed, and for everything else the versions of the CPU image

@@ -1,0 +1,54 @@
+"""The exact versions that images install, against what pyproject.toml asks for."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.docker.dockerfile import DOCKER, ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LINUX = {"python_version": "3.11", "sys_platform": "linux", "platform_machine": "x86_64"}
+
+
+def required(*extras: str) -> list[Requirement]:
+    """What the package needs with these extras, extras that they include followed."""
+    found: list[Requirement] = []
+    texts = list(PROJECT["dependencies"])
+    for extra in extras:
+        texts += PROJECT["optional-dependencies"][extra]
+    for requirement in map(Requirement, texts):
+        if requirement.name == PROJECT["name"]:
+            found += required(*requirement.extras)
+        elif requirement.marker is None or requirement.marker.evaluate(LINUX):
+            found.append(requirement)
+    return found
+
+
+def locked(name: str) -> dict[str, str]:
+    lines = [line for line in (DOCKER / name).read_text().splitlines() if not line.startswith("#")]
+    return {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines}
+
+
+@pytest.mark.parametrize(("extra", "lock"), [("serve", "requirements-cpu.txt"), ("build", "requirements-builder.txt")])
+def test_a_lock_holds_a_version_that_each_requirement_allows(extra: str, lock: str) -> None:
+    versions = locked(lock)
+    for requirement in required(extra):
+        version = versions.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{requirement} is not in {lock}: run docker/lock.sh"
+        assert version in requirement.specifier, f"{lock} has {version}, not {requirement}: run docker/lock.sh"
+
+
+def test_both_locks_hold_the_same_versions() -> None:
+    builder, server = locked("requirements-builder.txt"), locked("requirements-cpu.txt")
+    assert {name: builder.get(name) for name in server} == server
+
+
+def test_an_image_that_brings_its_own_triton_installs_no_other_and_keeps_its_numpy() -> None:
+    needed = {requirement.name: requirement for requirement in required("runtime")}
+    assert "nvidia-pytriton" not in needed
+    assert "torch" not in needed
+    assert {"1.26.4", "2.3.5"} <= set(needed["numpy"].specifier.filter(["1.26.4", "2.3.5"]))
