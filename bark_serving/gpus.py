@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 DRIVER = "libcuda.so.1"
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, …_MINOR
-_COMPUTE_CAPABILITY = (75, 76)  #: CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
 
 
 def gpu_count() -> int:
@@ -23,33 +22,26 @@ def gpu_count() -> int:
     return count.value
 
 
-def gpu_architecture(number: int = 0) -> str | None:
-    """A GPU's architecture as engines name it, e.g. ``sm90``; None when there is no such GPU."""
-    if number >= gpu_count():
-        return None
-    driver, parts = ctypes.CDLL(DRIVER), (ctypes.c_int(), ctypes.c_int())
-    for part, attribute in zip(parts, _COMPUTE_CAPABILITY, strict=True):
-        if driver.cuDeviceGetAttribute(ctypes.byref(part), attribute, number):
-            return None
-    return f"sm{parts[0].value}{parts[1].value}"
-
-
 def architectures(wanted: Sequence[int] | None = None) -> Sequence[str]:
-    """What the GPUs of the numbers `wanted` (default: all) are, each kind once, as in ``("sm80", "sm90")``."""
+    """What the GPUs of the numbers `wanted` (default: all) are, each kind once, as in ``["sm80", "sm90"]``.
+
+    A number that no GPU has counts for nothing: whoever is to run something on it will say so.
+    """
     count = gpu_count()
-    if not count:
-        return ()
-    driver, found = ctypes.CDLL(DRIVER), set()
-    for number in range(count) if wanted is None else wanted:
-        device, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
-        if (
-            driver.cuDeviceGet(ctypes.byref(device), number)
-            or driver.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
-            or driver.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
-        ):
-            continue  # no such GPU: whoever is to run something on it will say so
-        found.add((major.value, minor.value))
-    return tuple(f"sm{major}{minor}" for major, minor in sorted(found))
+    numbers = range(count) if wanted is None else [number for number in wanted if number < count]
+    capabilities = {found for number in numbers if (found := _compute_capability(number))}
+    return [f"sm{major}{minor}" for major, minor in sorted(capabilities)]
+
+
+def _compute_capability(number: int) -> tuple[int, int] | None:
+    driver, device = ctypes.CDLL(DRIVER), ctypes.c_int()
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    failed = (
+        driver.cuDeviceGet(ctypes.byref(device), number)
+        or driver.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, device)
+        or driver.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, device)
+    )
+    return None if failed else (major.value, minor.value)
 
 
 def parse_gpus(text: str) -> Sequence[int] | None:

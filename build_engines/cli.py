@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from build_engines.commands import bundle, engines, trtllm
+from build_engines.commands import all as everything
+from build_engines.commands import bundle, engines, tensorrt, trtllm
 
 app = typer.Typer(
     name="bark-build",
@@ -15,7 +16,9 @@ app = typer.Typer(
 )
 app.command("import")(bundle.import_checkpoint)
 app.command("tiny")(bundle.tiny)
+app.command("engines")(everything.engines)
 app.command("onnx")(engines.onnx)
+app.command("tensorrt")(tensorrt.tensorrt)
 app.command("trtllm")(trtllm.trtllm)
 app.command("list")(engines.list_engines)
 app.command("verify")(engines.verify)

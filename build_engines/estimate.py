@@ -1,0 +1,61 @@
+"""What building an engine is going to take, roughly: time and disk, for the plan that is shown before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bark_serving.engines import EngineStore, Manifest, Precision, Stage
+from bark_serving.spec import Bundle, BundleError, Network
+
+Maker = Literal["onnxruntime", "tensorrt", "tensorrt_rtx", "tensorrt_llm"]
+
+_NETWORKS: dict[Stage, Network] = {
+    "semantic": "semantic",
+    "coarse": "coarse",
+    "fine": "fine",
+    "encodec_decode": "encodec",
+    "encodec_encode": "encodec",
+    "hubert": "hubert",
+}
+#: Bytes of an engine for one of the bundle's, which are fp32.
+_BYTES: dict[Precision, float] = {"fp32": 1.0, "fp16": 0.5, "bf16": 0.5, "int8": 0.27}
+#: Seconds to start with, and for every gigabyte of the bundle's weights. ONNX Runtime and TensorRT for RTX: measured on
+#: two cores. TensorRT and TensorRT-LLM, which try kernels out on the GPU: guesses, until an engine of theirs is there.
+_SECONDS: dict[Maker, tuple[float, float]] = {
+    "onnxruntime": (6, 40),
+    "tensorrt_rtx": (10, 35),
+    "tensorrt": (30, 120),
+    "tensorrt_llm": (30, 120),
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of one engine."""
+
+    seconds: float
+    size: int  #: bytes it keeps on disk
+    scratch: int  #: bytes that are needed besides while it is being made
+
+
+def estimate(bundle: Bundle, *, stage: Stage, precision: Precision, maker: Maker, store: EngineStore) -> Estimate:
+    """From the size of the weights, and from how long a like engine of the store took, if there is one."""
+    try:
+        weights = bundle.weights(_NETWORKS[stage]).stat().st_size
+    except BundleError:  # building will say so, where this only guesses
+        weights = 0
+    if _NETWORKS[stage] == "encodec":
+        weights //= 2  # encoder and decoder are an engine each
+    size = int(weights * _BYTES[precision])
+    fixed, rate = _SECONDS[maker]
+    seconds = fixed + rate * weights / 1e9
+    for engine in store.list():
+        if engine.manifest.seconds and _alike(engine.manifest, stage, precision, maker):
+            seconds = engine.manifest.seconds * max(1.0, size / max(1, engine.size))
+            break
+    return Estimate(seconds=seconds, size=size, scratch=size)
+
+
+def _alike(manifest: Manifest, stage: Stage, precision: Precision, maker: Maker) -> bool:
+    return (manifest.stage, manifest.precision) == (stage, precision) and maker in manifest.versions
