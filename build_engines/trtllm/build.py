@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from bark_serving.engines import Engine, EngineStore, Manifest, Precision, TensorInfo
-from bark_serving.gpus import gpu_architecture
+from bark_serving.gpus import architectures
 from bark_serving.profiles import TABLE as PROFILES
 from bark_serving.spec import Bundle
 from build_engines.errors import BuildError
@@ -63,18 +63,18 @@ def installed_release() -> Release:
 
 def architecture_here(release: Release) -> str:
     """This machine's GPU, for which ``trtllm-build`` builds. Raises `BuildError` when there is none that fits."""
-    found, known = gpu_architecture(), TABLE[release].architectures
-    if found is None:
+    here, known = architectures((0,)), TABLE[release].architectures  # trtllm-build takes the first GPU
+    if not here:
         raise BuildError(
             "An engine is built on the GPU that will run it; this machine shows none.",
             remedy="Run on a machine with the GPU, or start the container with --gpus all.",
         )
-    if found not in known:
+    if here[0] not in known:
         raise BuildError(
-            f"TensorRT-LLM {release} has no engines for {found}.",
+            f"TensorRT-LLM {release} has no engines for {here[0]}.",
             remedy=f"It has them for {', '.join(known)}. Serve with --profile torch on this GPU.",
         )
-    return found
+    return here[0]
 
 
 def builder_version() -> str:

@@ -179,7 +179,7 @@ output = pathlib.Path(options["--output_dir"])
         program.chmod(0o755)
         monkeypatch.syspath_prepend(str(site))
         monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-        monkeypatch.setattr(build, "gpu_architecture", lambda: architecture)
+        monkeypatch.setattr(build, "architectures", lambda _: (architecture,) if architecture else ())
         return log
 
     return install
