@@ -8,20 +8,28 @@ from typing import Annotated, Literal
 import typer
 
 from bark_serving.engines import EngineStore
+from bark_serving.profiles import TABLE
 from bark_serving.spec import Bundle
 from build_engines.commands.all import DryRun, Gpu
 from build_engines.commands.console import console, errors_shown
 from build_engines.commands.engines import Engines
 from build_engines.commands.work import carry_out, show
 
-PlanStage = Literal["fine", "encodec_decode", "encodec_encode", "hubert"]
+
+def _plan_stages(names: list[str] | None) -> list[str] | None:
+    stages = [stage for stage, row in TABLE["tensorrt"].stages.items() if row.backend == "tensorrt"]
+    for name in names or ():
+        if name not in stages:
+            raise typer.BadParameter(f"{name!r} is not a stage that TensorRT runs; they are {', '.join(stages)}.")
+    return names
 
 
 def tensorrt(
     bundle: Annotated[Path, typer.Option("--bundle", help="The bundle to build from.")] = Path("build/bundles/tiny"),
     gpu: Gpu = "auto",
     stage: Annotated[
-        list[PlanStage] | None, typer.Option("--stage", help="Only this one; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option("--stage", callback=_plan_stages, help="Only this one; may be repeated. Default: all."),
     ] = None,
     precision: Annotated[
         Literal["fp16", "fp32"], typer.Option("--precision", help="The codec's encoder is always fp32.")
