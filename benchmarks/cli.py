@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from benchmarks.commands import drag_race, quality, stages
+from benchmarks.commands import compare, drag_race, growth, quality, serve, soak, stages
 
 app = typer.Typer(
     name="benchmarks",
@@ -25,4 +25,9 @@ def _commands() -> None:
 
 app.command("stages")(stages.command)
 app.command("drag-race")(drag_race.command)
+app.command("serve")(serve.command)
+app.command("soak")(soak.command)
+app.command("growth")(growth.command)
 app.command("quality")(quality.command)
+app.command("compare")(compare.compare)
+app.command("tables")(compare.generate)

@@ -1,4 +1,4 @@
-"""One GPT of the coarse network's size, so many tokens, greedily, batch 1: plain torch, RWKV, our runtimes, TensorRT-LLM."""
+"""One GPT of the coarse network, so many tokens, greedily, batch 1: plain torch, RWKV, our runtimes, TensorRT-LLM."""
 
 from __future__ import annotations
 

@@ -157,6 +157,7 @@ class InProcess:
     def _load(self, name: str) -> Any:
         _stand_in()
         folder = self._repository / name
+        config = folder / "config.pbtxt"
         source = importlib.util.spec_from_file_location(f"_repository_{name}", folder / "1/model.py")
         assert source is not None and source.loader is not None
         module = importlib.util.module_from_spec(source)
@@ -164,8 +165,8 @@ class InProcess:
         model = module.TritonPythonModel()
         model.initialize(
             {
-                "model_config": model_config(folder / "config.pbtxt"),
-                "model_instance_kind": "CPU",
+                "model_config": model_config(config),
+                "model_instance_kind": "GPU" if "KIND_GPU" in config.read_text(encoding="utf-8") else "CPU",
                 "model_instance_device_id": "0",
                 "model_name": name,
                 "model_version": "1",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results import Measurement, Result
-from benchmarks.statistics import line
+from benchmarks.statistics import line, percentile
 from benchmarks.tables import BASE, SPEED, duration, number, subjects_of
 
 _INK, _MUTED, _GRID = "#1d2433", "#6b7488", "#e4e7ee"
@@ -152,57 +152,44 @@ def _drag_race(result: Result, figure: Any) -> None:
 
 
 def _serve(result: Result, figure: Any) -> None:
-    """Left: throughput over load, right: time to first audio and latency."""
+    """Left: throughput over load; right: time to first audio and to all of it."""
     left, right = figure.subplots(1, 2)
-    speed = SPEED
-    subjects = result.subjects(speed)
-    colours = _colours(subjects)
-    for subject in subjects:
-        cases = [case for case in result.cases(speed) if result.find(case=case, subject=subject, metric=speed)]
-        cases = [case for case in cases if case.startswith("concurrency ")]
-        if not cases:
-            continue
-        loads = [int(case.split()[1]) for case in cases]
+    colours = _colours(result.subjects(SPEED))
+    cases = [case for case in result.cases(SPEED) if case.startswith("concurrency ")]
+    for subject, colour in colours.items():
+        seen = [case for case in cases if result.find(case=case, subject=subject, metric=SPEED)]
+        loads = [int(case.split()[1]) for case in seen]
 
-        def values(metric: str, subject: str = subject, cases: Sequence[str] = cases) -> list[float]:
-            found = [result.find(case=case, subject=subject, metric=metric) for case in cases]
-            return [m.median if m else float("nan") for m in found]
+        def values(metric: str, percent: float, subject: str = subject, seen: Sequence[str] = seen) -> list[float]:
+            found = [result.find(case=case, subject=subject, metric=metric) for case in seen]
+            return [percentile(m.samples, percent) if m else float("nan") for m in found]
 
-        left.plot(loads, values(speed), "o-", color=colours[subject], label=subject, markersize=4)
-        for percent, style in (("p50", "o-"), ("p95", "o:")):
-            right.plot(
-                loads,
-                values(f"first audio {percent}"),
-                style,
-                color=colours[subject],
-                label=f"{subject}: first audio {percent}",
-                markersize=4,
-            )
-        right.plot(
-            loads, values("latency p95"), "s--", color=colours[subject], alpha=0.5, markersize=4,
-            label=f"{subject}: whole p95",
-        )  # fmt: skip
-    knee = result.settings.get("knee_concurrency")
-    for axes in (left, right):
+        left.plot(loads, values(SPEED, 50), "o-", color=colour, label=subject, markersize=4)
+        right.plot(loads, values("first audio", 50), "o-", color=colour, label=f"{subject}: first audio", markersize=4)
+        right.plot(loads, values("latency", 50), "s--", color=colour, label=f"{subject}: all audio", markersize=4)
+        right.fill_between(loads, values("latency", 50), values("latency", 95), color=colour, alpha=0.12, linewidth=0)
+    _load_axes((left, right), sorted({int(case.split()[1]) for case in cases}), result.settings.get("knee_concurrency"))
+    left.set_ylim(bottom=0)
+    left.set_ylabel("seconds of audio a second")
+    right.set_ylabel("seconds; p50, shaded up to p95")
+    right.set_ylim(bottom=0)
+    _tidy(left, f"Throughput: {result.settings.get('bundle', '')}, {result.settings.get('server', '')}")
+    _tidy(right, "What a client waits for")
+    _legend(left, loc="lower right")
+    _legend(right, loc="upper left")
+
+
+def _load_axes(panels: Sequence[Any], loads: Sequence[int], knee: int | None) -> None:
+    """Powers of two along the bottom, a line at the knee."""
+    for axes in panels:
         axes.set_xscale("log", base=2)
-        loads_seen = sorted({int(case.split()[1]) for case in result.cases(speed) if case.startswith("concurrency ")})
-        axes.set_xticks(loads_seen, [str(load) for load in loads_seen])
+        axes.set_xticks(loads, [str(load) for load in loads])
         axes.set_xlabel("requests in flight")
         if knee:
             axes.axvline(knee, color=_MUTED, linewidth=1, linestyle=(0, (4, 3)))
-            axes.annotate(
-                f"knee: {knee}", (knee, 1), xycoords=("data", "axes fraction"), xytext=(4, -4),
-                textcoords="offset points", va="top", fontsize=8, color=_MUTED,
-            )  # fmt: skip
-    left.set_ylim(bottom=0)
-    left.set_ylabel("seconds of audio a second")
-    right.set_ylabel("seconds")
-    right.set_yscale("log")
-    _tidy(left, "Throughput")
-    _tidy(right, "Time to first audio, and to all of it")
-    if len(subjects) > 1:
-        _legend(left)
-    _legend(right)
+            axes.text(
+                knee, 1.0, f" knee: {knee}", transform=axes.get_xaxis_transform(), va="top", fontsize=8, color=_MUTED
+            )
 
 
 def _soak(result: Result, figure: Any) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.results import Measurement, Result
-from benchmarks.statistics import line
+from benchmarks.statistics import line, percentile
 from benchmarks.statistics import ratio as ratio_of
 
 SPEED = "audio seconds a second"
@@ -206,20 +206,20 @@ def _drag_race(result: Result) -> Table:
 
 
 def _serve(result: Result) -> Table:
-    columns = (SPEED, "real-time factor", "first audio p50", "first audio p95")
-    latencies = ("latency p50", "latency p90", "latency p95", "latency p99")
     rows = []
-    for case in result.cases(SPEED):
-        for subject in result.subjects(SPEED):
-            found = {m.metric: m.median for m in result.measurements if (m.case, m.subject) == (case, subject)}
-            if not found:
+    for subject in result.subjects(SPEED):
+        for case in result.cases(SPEED):
+            found = {m.metric: m for m in result.measurements if (m.case, m.subject) == (case, subject)}
+            if SPEED not in found:
                 continue
-            speed, factor, *first = (found.get(name) for name in columns)
-            cells = [number(speed or 0), number(factor or 0), *(duration(value or 0) for value in first)]
-            rows.append([case, subject, *cells, *(duration(found.get(name, 0)) for name in latencies)])
-    header = ["load", "answers", "audio s/s", "RTF", "first audio p50", "p95", "latency p50", "p90", "p95", "p99"]
-    knee = result.settings.get("knee")
-    return Table(header, rows, caption(result, more=[f"knee at {knee}"] if knee else []))
+            speed, factor = found[SPEED].median, found.get("real-time factor")
+            cells = [number(speed), number(factor.median) if factor else ""]
+            for metric, percents in (("first audio", (50, 95)), ("latency", (50, 90, 95, 99))):
+                cells += [duration(percentile(found[metric].samples, p)) if metric in found else "" for p in percents]
+            rows.append([f"{subject}, {case}", *cells])
+    knee = result.settings.get("knee_concurrency")
+    header = ["load", "audio s/s", "RTF", "first audio p50", "p95", "latency p50", "p90", "p95", "p99"]
+    return Table(header, rows, caption(result, more=[f"knee at {knee} in flight"] if knee else []))
 
 
 def _soak(result: Result) -> Table:

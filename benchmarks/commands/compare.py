@@ -1,0 +1,71 @@
+"""``compare`` and ``tables``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from benchmarks import comparison, results, tables
+from benchmarks.console import console, errors_shown
+
+
+def compare(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="Result of the code before.", show_default=False)],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Result of the code after.", show_default=False)],
+    threshold: Annotated[
+        float, typer.Option("--threshold", min=0, help="Worse by more than this share, and not by noise: exit with 1.")
+    ] = 0.05,
+    markdown: Annotated[bool, typer.Option("--markdown", help="For a pull request's description.")] = False,
+) -> None:
+    """Two results of one command as a table of ratios with their noise.
+
+    Exits with 1 when something got worse by more than the threshold and the noise band does not hold 1.
+
+    Example: `python -m benchmarks compare benchmarks/results/stages-small.json build/benchmarks/new.json --markdown`
+    """
+    with errors_shown():
+        compared = comparison.compare(results.load(base), results.load(new))
+    table = comparison.table(compared, threshold=threshold)
+    if markdown:
+        print(table.markdown())
+    else:
+        Console().print(table.rich())
+    worse = compared.regressions(threshold)
+    if worse:
+        console.print(f"[red]{len(worse)} measurements are worse by more than {threshold:.0%}.[/red]")
+        raise typer.Exit(1)
+
+
+def generate(
+    files: Annotated[list[Path] | None, typer.Argument(help="Files with markers. Default: README.md.")] = None,
+    folder: Annotated[Path, typer.Option("--results", help="Where the results are.")] = results.KEPT_FOLDER,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit with 1 if a table is out of date.")
+    ] = False,
+) -> None:
+    """Write the README's tables from the results.
+
+    A table stands between `<!-- benchmarks: NAME -->` and `<!-- /benchmarks -->`, NAME being a file of the results'
+    folder without `.json`.
+
+    Example: `python -m benchmarks tables`, or in CI `python -m benchmarks tables --check`
+    """
+    with errors_shown():
+        known = {path.stem: results.load(path) for path in sorted(folder.glob("*.json"))}
+        stale = []
+        for path in files or [Path("README.md")]:
+            if check:
+                text = path.read_text(encoding="utf-8")
+                changed = tables.regenerate(text, known) != text
+            else:
+                changed = tables.rewrite(path, known)
+            console.print(
+                f"{escape(str(path))}: {'out of date' if check and changed else 'changed' if changed else 'up to date'}"
+            )
+            stale += [path] * changed
+    if check and stale:
+        raise typer.Exit(1)

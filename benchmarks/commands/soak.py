@@ -1,0 +1,72 @@
+"""``soak``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from benchmarks import endurance, machine, results, servers, variants
+from benchmarks.commands.finish import finish
+from benchmarks.console import console, errors_shown
+from benchmarks.options import (
+    ENGINES,
+    BundleOption,
+    EnginesOption,
+    OneVariantOption,
+    OutputOption,
+    SizeOption,
+    ThreadsOption,
+    UrlOption,
+    open_bundle,
+    open_store,
+    output_of,
+    threads_of,
+)
+
+
+def command(
+    url: UrlOption = None,
+    size: SizeOption = "tiny",
+    bundle: BundleOption = None,
+    variant: OneVariantOption = "cpu int8",
+    minutes: Annotated[float, typer.Option(min=0.05, help="How long. An hour shows what leaks.")] = 60.0,
+    clients: Annotated[int, typer.Option(min=1, max=256, help="Requests in flight, always.")] = 4,
+    fixed: Annotated[bool, typer.Option("--fixed/--natural", help="Fixed durations, or as speech comes.")] = True,
+    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between looks at the memory.")] = 5.0,
+    threads: ThreadsOption = None,
+    engines: EnginesOption = ENGINES,
+    output: OutputOption = None,
+) -> None:
+    """A server for an hour: memory of each model and latency of each request over time, and their drift.
+
+    Memory is known of a server of our own, or of one that `bark-serve` started on this machine.
+
+    Try it: `python -m benchmarks soak --size tiny --minutes 0.5`
+
+    README: `python -m benchmarks soak --size small -o benchmarks/results/soak-small.json`
+    """
+    with errors_shown():
+        here, count, chosen = machine.describe(), threads_of(threads), variants.find(variant)
+        target = servers.target(
+            url,
+            make_bundle=lambda: open_bundle(size, bundle, lambda label: None),
+            variant=chosen,
+            store=open_store(engines),
+            threads=count,
+        )
+        with target as server, console.status("starting") as status:
+            measured, requests, notes = endurance.soak(
+                server, seconds=60 * minutes, clients=clients, fixed=fixed, interval=interval, on_step=status.update
+            )
+        what = url.replace(":", "-") if url else (bundle.name if bundle else size)
+        settings = {
+            "bundle": what,
+            "server": "its own" if url else chosen.name,
+            "threads": count,
+            "minutes": minutes,
+            "clients": clients,
+            "requests": requests,
+        }
+        result = results.make("soak", measured, on=here, settings=settings, notes=notes)
+        finish(result, output_of(output, "soak", what=what))

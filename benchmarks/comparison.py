@@ -1,0 +1,119 @@
+"""Two results of one command, measurement by measurement: what changed, and what is noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.results import Measurement, Result
+from benchmarks.statistics import Ratio, ratio
+from benchmarks.tables import Table, number
+
+
+@dataclass(frozen=True)
+class Change:
+    """One measurement in both results."""
+
+    base: Measurement
+    new: Measurement
+    ratio: Ratio  #: new / base
+
+    def worse_by(self) -> float:
+        """How much worse the new one is, as a share: 0.1 is ten per cent; negative is better."""
+        if self.base.better == "neither":
+            return 0.0
+        if self.base.better == "lower":
+            return self.ratio.value - 1
+        return 1 / self.ratio.value - 1 if self.ratio.value else float("inf")
+
+    def is_regression(self, threshold: float) -> bool:
+        """Worse by more than the threshold, and not by noise alone."""
+        return self.worse_by() > threshold and not self.ratio.is_noise
+
+    def verdict(self, threshold: float) -> str:
+        if self.is_regression(threshold):
+            return "worse"
+        if self.ratio.is_noise or abs(self.worse_by()) <= threshold or self.base.better == "neither":
+            return "" if self.ratio.known else "unknown noise"
+        return "better" if self.worse_by() < 0 else ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that two results share, and what only one of them has."""
+
+    base: Result
+    new: Result
+    changes: Sequence[Change]
+    only_base: Sequence[str]
+    only_new: Sequence[str]
+
+    def regressions(self, threshold: float) -> list[Change]:
+        return [change for change in self.changes if change.is_regression(threshold)]
+
+    def warnings(self) -> list[str]:
+        """Why the figures may not be comparable."""
+        found = []
+        if self.base.machine.model_copy(update={"load": 0, "bandwidth_gb_s": None}) != self.new.machine.model_copy(
+            update={"load": 0, "bandwidth_gb_s": None}
+        ):
+            found.append("They were measured on different machines.")
+        differing = [
+            name
+            for name in ("bundle", "threads", "scale", "server", "fixed")
+            if self.base.settings.get(name) != self.new.settings.get(name)
+        ]
+        if differing:
+            found.append(f"They differ in {', '.join(differing)}.")
+        for side, names in (("base", self.only_base), ("new one", self.only_new)):
+            if names:
+                listed = "; ".join(names[:3]) + (" …" if len(names) > 3 else "")
+                found.append(f"Only the {side} has: {listed}.")
+        return found
+
+
+def compare(base: Result, new: Result) -> Comparison:
+    """Match two results. Raises `BenchmarkError` when they are of different commands or share nothing."""
+    if base.command != new.command:
+        raise BenchmarkError(
+            f"One result is of `{base.command}`, the other of `{new.command}`.",
+            remedy="Compare results of one command.",
+        )
+    ours, theirs = ({m.key: m for m in result.measurements} for result in (base, new))
+    shared = [key for key in ours if key in theirs]
+    if not shared:
+        raise BenchmarkError("The two results have no measurement in common.", remedy="Measure the same cases.")
+    return Comparison(
+        base=base,
+        new=new,
+        changes=[Change(ours[key], theirs[key], ratio(ours[key].samples, theirs[key].samples)) for key in shared],
+        only_base=[_name(ours[key]) for key in ours if key not in theirs],
+        only_new=[_name(theirs[key]) for key in theirs if key not in ours],
+    )
+
+
+def _name(measurement: Measurement) -> str:
+    metric = "" if measurement.metric == "seconds" else f", {measurement.metric}"
+    return f"{measurement.case}: {measurement.subject}{metric}"
+
+
+def table(comparison: Comparison, *, threshold: float) -> Table:
+    """Base, new, ratio, band, verdict; what got worse first."""
+    rows = []
+    for change in sorted(comparison.changes, key=lambda one: -one.worse_by() * one.is_regression(threshold)):
+        band = f"{change.ratio.low:.3f}–{change.ratio.high:.3f}" if change.ratio.known else "?"
+        rows.append(
+            [
+                _name(change.base),
+                f"{number(change.base.median)} {change.base.unit}",
+                f"{number(change.new.median)} {change.new.unit}",
+                f"{change.ratio.value:.3f}",
+                band,
+                change.verdict(threshold),
+            ]
+        )
+    commits = f"{comparison.base.commit[:9]} → {comparison.new.commit[:9]}"
+    noise = "a band that holds 1 (95 %, bootstrap over the samples) is noise"
+    caption = f"{comparison.base.command}: {commits}. Ratios are new / base; {noise}."
+    return Table(["", "base", "new", "ratio", "band", ""], rows, " ".join([caption, *comparison.warnings()]))

@@ -1,0 +1,108 @@
+"""A server for a long time: requests without a pause, memory and latency over time, and whether they drift."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bark_client import BarkClient, BarkError
+from benchmarks.errors import BenchmarkError
+from benchmarks.results import Measurement
+from benchmarks.servers import Target
+from benchmarks.serving import TEXTS
+from benchmarks.statistics import line
+from benchmarks.work import ENDLESS
+
+_SETTLING = 0.2  #: share of the time in which pools and caches fill: no drift
+_SHORTEST = 120.0  #: seconds below which a drift an hour is not worth stating
+_POINTS = 400  #: samples kept of a series at most: enough for a picture
+
+
+@dataclass
+class _Log:
+    """What the clients and the watcher write down; times in seconds since the start."""
+
+    started: float = field(default_factory=time.monotonic)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    series: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+    errors: list[str] = field(default_factory=list)
+
+    def add(self, subject: str, metric: str, value: float) -> None:
+        with self.lock:
+            self.series[subject, metric].append((time.monotonic() - self.started, value))
+
+
+def soak(
+    target: Target,
+    *,
+    seconds: float,
+    clients: int,
+    fixed: bool,
+    interval: float = 5.0,
+    on_step: Callable[[str], None] = lambda label: None,
+) -> tuple[list[Measurement], int, list[str]]:
+    """Measurements (memory by process, latency, time to first audio), number of requests, notes.
+
+    Raises `BenchmarkError` when no request succeeds.
+    """
+    log, end = _Log(), threading.Event()
+    threads = [
+        threading.Thread(target=_speak, args=(target.url, log, end, number, clients, fixed), daemon=True)
+        for number in range(clients)
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = log.started + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        for process, size in (target.memory() or {}).items():
+            log.add(process, "memory", size / 1e9)
+        done = len(log.series["requests", "latency"])
+        on_step(f"{(seconds - left) / 60:.1f} of {seconds / 60:g} min, {done} requests, {len(log.errors)} failed")
+        end.wait(min(interval, left))
+    end.set()
+    for thread in threads:
+        thread.join()
+    requests = len(log.series["requests", "latency"])
+    if not requests:
+        raise BenchmarkError(f"No request succeeded: {(log.errors or ['none was sent'])[0]}")
+    notes = [f"{len(log.errors)} requests failed; the first: {log.errors[0]}"] if log.errors else []
+    return [_measurement(*key, points) for key, points in log.series.items() if points], requests, notes
+
+
+def _speak(url: str, log: _Log, end: threading.Event, number: int, clients: int, fixed: bool) -> None:
+    """One client: texts of all lengths in turn, a new seed each, until the end."""
+    texts = list(TEXTS.values())
+    with BarkClient(url) as client:
+        turn = number
+        while not end.is_set():
+            text, duration = texts[turn % len(texts)]
+            options = {"max_duration": duration, "min_eos_p": ENDLESS} if fixed else {}
+            begun, first = time.perf_counter(), None
+            try:
+                with client.stream(text, seed=turn, **options) as stream:  # type: ignore[arg-type]
+                    for _ in stream:
+                        first = first or time.perf_counter() - begun
+            except BarkError as error:
+                log.errors.append(str(error))
+                end.wait(1.0)  # a server that refuses at once must not be hammered
+            else:
+                log.add("requests", "latency", time.perf_counter() - begun)
+                if first is not None:
+                    log.add("requests", "first audio", first)
+            turn += clients
+
+
+def _measurement(subject: str, metric: str, points: list[tuple[float, float]]) -> Measurement:
+    times, values = [time for time, _ in points], [value for _, value in points]
+    settled = [point for point in points if point[0] >= _SETTLING * times[-1]]
+    long_enough = times[-1] >= _SHORTEST and len(settled) > 2
+    drift = round(3600 * line(*zip(*settled, strict=True)).slope, 6) if long_enough else None
+    step = max(1, len(points) // _POINTS)
+    kept = tuple(round(value, 5) for value in values[::step])
+    unit = "GB" if metric == "memory" else "s"
+    return Measurement(
+        case="soak", subject=subject, metric=metric, unit=unit, samples=kept, facts={"drift_an_hour": drift}
+    )

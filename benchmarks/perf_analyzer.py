@@ -1,0 +1,243 @@
+"""Triton's own load generator: fetched for this machine, run for one load at a time, its export read.
+
+The binary ships in `tritonclient` wheels up to 2.60.0. One load a call: a point that does not settle ends a sweep of
+its own. What it prints for a decoupled model is of no use here; the exported profile has every timestamp.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from benchmarks.errors import BenchmarkError
+
+FOLDER = Path("build/tools/perf_analyzer")
+_MEMBER = re.compile(r"\.data/data/bin/perf_analyzer$")
+_PLATFORMS = {"x86_64": "manylinux1_x86_64", "aarch64": "manylinux2014_aarch64"}
+_AUDIO, _END = '"audio":[', "]"
+
+
+@dataclass(frozen=True)
+class Build:
+    """One release that has the binary."""
+
+    version: str
+    glibc: tuple[int, int]  #: the oldest it runs on
+    links: Mapping[str, str]  #: libraries it wants, and their names in pytriton's wheel
+
+
+#: Newest first. 2.51.0 wants two libraries that only Triton's own container has; the pytriton wheel has both.
+BUILDS = (
+    Build("2.60.0", (2, 38), {}),
+    Build("2.51.0", (2, 34), {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}),
+)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """An installed binary that runs here."""
+
+    binary: Path
+    libraries: Path
+    version: str
+
+    def run(self, arguments: Sequence[str], *, timeout: float) -> subprocess.CompletedProcess[str]:
+        """Raises `subprocess.TimeoutExpired`, the process ended."""
+        paths = [str(self.libraries), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
+        environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(paths)}
+        command = [str(self.binary), *arguments]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, errors="replace", timeout=timeout, check=False
+        )
+
+
+def ensure(folder: Path = FOLDER, *, glibc: tuple[int, int] | None = None) -> Tool:
+    """The binary for this machine, downloaded with pip unless it is there. Raises `BenchmarkError`."""
+    here = glibc or _glibc()
+    problems = []
+    for build in BUILDS:
+        if here < build.glibc:
+            continue
+        tool = Tool(
+            (folder / build.version / "perf_analyzer").absolute(),
+            (folder / build.version / "lib").absolute(),
+            build.version,
+        )
+        try:
+            if not tool.binary.exists():
+                _download(build, tool)
+            _link(build, tool)
+            answer = tool.run(["--version"], timeout=30)
+        except (OSError, BenchmarkError, subprocess.SubprocessError) as error:
+            problems.append(f"{build.version}: {error}")
+            continue
+        if answer.returncode == 0:
+            return tool
+        problems.append(f"{build.version}: {(answer.stderr or answer.stdout).strip().splitlines()[-1:]}")
+    raise BenchmarkError(
+        f"No perf_analyzer runs here (glibc {here[0]}.{here[1]}): {'; '.join(problems) or 'it is too old'}.",
+        remedy="Run `serve --url` from a newer Linux, or from Triton's SDK container.",
+    )
+
+
+def _glibc() -> tuple[int, int]:
+    name, version = platform.libc_ver()
+    if name != "glibc":
+        raise BenchmarkError(f"perf_analyzer needs glibc; this system has {name or 'another C library'}.")
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _download(build: Build, tool: Tool) -> None:
+    wheel_platform = _PLATFORMS.get(platform.machine())
+    if wheel_platform is None:
+        raise BenchmarkError(f"perf_analyzer is not published for {platform.machine()}.")
+    tool.binary.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        command = [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
+            *("--only-binary=:all:", "--platform", wheel_platform, f"tritonclient=={build.version}", "-d", temporary),
+        ]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = list(Path(temporary).glob("*.whl"))
+        if answer.returncode or not wheels:
+            raise BenchmarkError(f"pip cannot download tritonclient {build.version}: {answer.stderr.strip()[-300:]}")
+        with zipfile.ZipFile(wheels[0]) as archive:
+            members = [name for name in archive.namelist() if _MEMBER.search(name)]
+            if not members:
+                raise BenchmarkError(f"{wheels[0].name} has no perf_analyzer")
+            new = tool.binary.with_suffix(".new")
+            new.write_bytes(archive.read(members[0]))
+    new.chmod(0o755)
+    new.replace(tool.binary)
+
+
+def _link(build: Build, tool: Tool) -> None:
+    """Links to the libraries that the binary wants under the names it wants."""
+    tool.libraries.mkdir(parents=True, exist_ok=True)
+    for name, pattern in build.links.items():
+        link = tool.libraries / name
+        if link.exists():
+            continue
+        found = [path for place in map(Path, sys.path) for path in place.glob(f"nvidia_pytriton.libs/{pattern}")]
+        if not found:
+            raise BenchmarkError(f"{name} is not there: it comes with nvidia-pytriton")
+        link.unlink(missing_ok=True)
+        link.symlink_to(found[0])
+
+
+# One load
+
+
+@dataclass(frozen=True)
+class Load:
+    """So many requests in flight, or so many a second."""
+
+    concurrency: int | None = None
+    rate: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"concurrency {self.concurrency}" if self.concurrency else f"rate {self.rate:.3g}/s"
+
+    def arguments(self) -> list[str]:
+        if self.concurrency:
+            return ["--concurrency-range", f"{self.concurrency}:{self.concurrency}:1"]
+        return ["--request-rate-range", f"{self.rate}:{self.rate}:1", "--request-distribution", "poisson"]
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One request as the load generator saw it. Times in seconds, from any one moment."""
+
+    text: str
+    started: float
+    first_audio: float | None
+    ended: float
+    report: Mapping[str, Any] | None  #: of the last answer; None: it failed
+
+    @property
+    def audio_seconds(self) -> float:
+        return float(self.report["audio_seconds"]) if self.report else 0.0
+
+
+def profile(
+    tool: Tool, load: Load, *, url: str, data: Path, requests: int, timeout: float, model: str = "bark"
+) -> list[Spoken]:
+    """Send requests at one load and give each one's times. Raises `BenchmarkError` when the point cannot be had."""
+    with tempfile.TemporaryDirectory() as folder:
+        export = Path(folder) / "profile.json"
+        arguments = [
+            *("-m", model, "-u", url, "-i", "grpc", "--streaming", "--async", "--input-data", str(data)),
+            *("--request-count", str(requests), "--profile-export-file", str(export)),
+            *load.arguments(),
+        ]
+        try:
+            answer = tool.run(arguments, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise BenchmarkError(
+                f"{load.name} was not done within {timeout:g} s.", remedy="Raise --point-timeout."
+            ) from None
+        if not export.exists() or export.stat().st_size == 0:
+            said = " ".join((answer.stderr or answer.stdout).split())[-300:]
+            raise BenchmarkError(f"{load.name} could not be measured: {said}")
+        with export.open(encoding="utf-8", errors="replace") as file:
+            return parse_export(file)
+
+
+def parse_export(file: TextIO) -> list[Spoken]:
+    """Requests of an exported profile. Its audio, megabytes a request, is dropped while reading."""
+    document = json.loads("".join(without_audio(file)))
+    return [_spoken(request) for experiment in document["experiments"] for request in experiment["requests"]]
+
+
+def without_audio(file: TextIO, *, block: int = 2**20) -> Iterator[str]:
+    """The text of an export with every ``"audio":[…]`` emptied, block by block."""
+    pending, inside = "", False
+    while chunk := file.read(block):
+        pending += chunk
+        while True:
+            found = pending.find(_END if inside else _AUDIO)
+            if found < 0:
+                break
+            if inside:
+                pending = pending[found:]
+            else:
+                yield pending[: found + len(_AUDIO)]
+                pending = pending[found + len(_AUDIO) :]
+            inside = not inside
+        if inside:
+            pending = ""
+        elif len(pending) > len(_AUDIO):  # the end may be the beginning of a marker
+            yield pending[: -len(_AUDIO)]
+            pending = pending[-len(_AUDIO) :]
+    yield pending
+
+
+def _spoken(request: Mapping[str, Any]) -> Spoken:
+    """Answers with a report are audio; the last entry is Triton's empty final one, which comes later or at once."""
+    outputs = request.get("response_outputs", [])
+    answers = [
+        (stamp / 1e9, json.loads(output["report"]))
+        for stamp, output in zip(request["response_timestamps"], outputs, strict=False)
+        if isinstance(output.get("report"), str) and output["report"].startswith("{")
+    ]
+    last = answers[-1][1] if answers and answers[-1][1].get("last") else None
+    stamps = request["response_timestamps"] or [request["timestamp"]]
+    return Spoken(
+        text=str(request.get("request_inputs", {}).get("text", "")),
+        started=request["timestamp"] / 1e9,
+        first_audio=answers[0][0] if answers else None,
+        ended=answers[-1][0] if answers else stamps[-1] / 1e9,
+        report=last,
+    )
