@@ -16,10 +16,11 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bark_serving.building import build_missing
 from bark_serving.engines import EngineError
 from bark_serving.gpus import parse_gpus
 from bark_serving.profiles import TABLE, Precision, Profile
-from bark_serving.repository import VOICE_STORE, render, usable_gpus, uses_gpu
+from bark_serving.repository import VOICE_STORE, check_installed, render, usable_gpus, uses_gpu
 from bark_serving.server import Server, ServerError, ServerSettings, detach, serve, state
 from bark_serving.server.process import StopRequest
 from bark_serving.server.settings import default_folder
@@ -58,6 +59,10 @@ PrecisionOption = Annotated[
 ]
 Gpus = Annotated[
     str, typer.Option(help="GPUs to use, as in 0,1; auto: all that are there; none: the CPU, where the profile can.")
+]
+Architecture = Annotated[
+    str | None,
+    typer.Option("--gpu-architecture", help="Of the GPUs that will serve, as in sm90. Default: of those here."),
 ]
 Voices = Annotated[list[Path] | None, typer.Option(help="A folder of .npz voices beside the bundle's own; repeatable.")]
 VoiceStoreOption = Annotated[
@@ -150,6 +155,7 @@ def render_command(
     profile: ProfileOption = "cpu",
     precision: PrecisionOption = None,
     gpus: Gpus = "auto",
+    architecture: Architecture = None,
     voices: Voices = None,
     voice_store: VoiceStoreOption = VOICE_STORE,
     max_voices: MaxVoices = MAX_VOICES,
@@ -173,6 +179,7 @@ def render_command(
             profile=profile,
             precision=precision,
             gpus=numbers,
+            architecture=architecture,
             voices=voices,
             voice_store=voice_store,
             max_voices=max_voices,
@@ -193,12 +200,14 @@ def up(
     profile: ProfileOption = "cpu",
     precision: PrecisionOption = None,
     gpus: Gpus = "auto",
+    architecture: Architecture = None,
     voices: Voices = None,
     voice_store: VoiceStoreOption = VOICE_STORE,
     max_voices: MaxVoices = MAX_VOICES,
     max_voice_mb: MaxVoiceMegabytes = MAX_BYTES // 2**20,
     threads: Threads = None,
     max_batch: MaxBatch = 8,
+    build: Annotated[bool, typer.Option("--build", help="Build the engines that are missing first.")] = False,
     name: Name = "bark",
     address: Annotated[
         str, typer.Option(help="Where to listen. Keep it on loopback unless a gateway guards it.")
@@ -221,12 +230,14 @@ def up(
     Renders the repository, starts Triton, and has it speak a word before it counts as up. While it runs, models whose
     process dies are reloaded.
 
-    Example: `bark-serve up --bundle build/bundles/tiny --detach`
+    Example: `bark-serve up --bundle build/bundles/tiny --build --detach`
     """
     _check_precision(profile, precision)
     asked = _gpu_numbers(gpus)
     with _errors_shown():
         used = usable_gpus(profile, asked)
+        if repository is None:
+            check_installed(profile)
         settings = ServerSettings(
             name=name,
             repository=repository or Path("build/repository") / name,
@@ -242,6 +253,10 @@ def up(
         )
         state.check_free(settings)  # before its repository is rendered anew
         if repository is None:
+            if build:
+                build_missing(
+                    bundle=bundle, engines=engines, profile=profile, precision=precision, architecture=architecture
+                )
             render(
                 bundle=bundle,
                 engines=engines,
@@ -249,6 +264,7 @@ def up(
                 profile=profile,
                 precision=precision,
                 gpus=used,
+                architecture=architecture,
                 voices=voices,
                 voice_store=voice_store,
                 max_voices=max_voices,

@@ -38,6 +38,8 @@ class ProfileRow:
     precision: Precision  #: a server's, unless it says otherwise
     gpu: Literal["never", "optional", "always"]
     build: str | None  #: the command that makes its engines
+    module: str | None  #: the library that its Python models import, and the name of our extra that installs it
+    extra: str | None
     stages: Mapping[Stage, StageRow]
 
     @property
@@ -73,6 +75,8 @@ TABLE: Mapping[Profile, ProfileRow] = {
         precision="int8",
         gpu="never",
         build="bark-build onnx",
+        module="onnxruntime",
+        extra="serve",
         stages=_rows(_ONNX, _ONNX, _ONNX_EXACT, _ONNX_EXACT, _ONNX_EXACT),
     ),
     "torch": ProfileRow(
@@ -80,6 +84,8 @@ TABLE: Mapping[Profile, ProfileRow] = {
         precision="bf16",
         gpu="optional",
         build=None,
+        module="torch",
+        extra="torch",
         stages=_rows(_TORCH, _TORCH, _TORCH_HALF, _TORCH_EXACT, _TORCH_HALF),
     ),
     "tensorrt": ProfileRow(
@@ -87,6 +93,8 @@ TABLE: Mapping[Profile, ProfileRow] = {
         precision="fp16",
         gpu="always",
         build="bark-build engines --profile tensorrt",
+        module=None,
+        extra=None,
         stages=_rows(
             StageRow(("fp16", "bf16", "int8"), backend="tensorrtllm"),
             StageRow(("fp16", "fp32"), backend="tensorrt", plan=_PLAN),

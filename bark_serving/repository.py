@@ -12,6 +12,7 @@ and `interface` (how the semantic and coarse stages are spoken to).
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ import jinja2
 
 from bark_serving.cores import usable_cores
 from bark_serving.engines import EngineError, EngineMissing, EngineStore
+from bark_serving.fit import Host, here
 from bark_serving.gpus import gpu_count
 from bark_serving.interface import GptInterface, interface_of
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, StageRow, stage_precision
@@ -75,6 +77,7 @@ def render(
     max_voices: int = MAX_VOICES,
     max_voice_bytes: int = MAX_BYTES,
     gpus: Sequence[int] | None = None,
+    architecture: str | None = None,
     instances: int = 1,
     max_batch: int = 8,
     threads: int | None = None,
@@ -84,10 +87,10 @@ def render(
     """Render the repository to `output`, replacing one that is there, and return its absolute path.
 
     `precision`: of the three transformers; default the profile's. `gpus`: numbers of those to use; default all that
-    the machine has, an empty sequence for the CPU. `threads`: per stage call, default all cores. `max_batch`:
-    sequences or requests a stage runs together. `voices`: folders of voices beside the bundle's own. `voice_store`:
-    where the voices are kept that clients put, `max_voices` and `max_voice_bytes` of them at most. A repository appears
-    whole or not at all.
+    the machine has, an empty sequence for the CPU. `architecture`: of the GPUs that will serve, as in ``sm90``; default
+    that of this machine's. `threads`: per stage call, default all cores. `max_batch`: sequences or requests a stage runs
+    together. `voices`: folders of voices beside the bundle's own. `voice_store`: where the voices are kept that clients
+    put, `max_voices` and `max_voice_bytes` of them at most. A repository appears whole or not at all.
     Raises `BundleError`, `EngineMissing` or `EngineMismatch` with the command that makes the engine, `RepositoryError`.
     """
     source = (templates or templates_folder()).absolute()
@@ -102,6 +105,7 @@ def render(
     store = EngineStore(engines)
     folders = [voices] if isinstance(voices, Path) else list(voices or ())
     used = usable_gpus(profile, gpus)
+    host = Host(architectures=[architecture]) if architecture else here(used)
     values: dict[str, Any] = {
         "profile": profile,
         "bundle": opened.folder,
@@ -130,7 +134,7 @@ def render(
         if name not in STAGES:
             continue
         try:
-            _choose(model, stage=name, store=store, bundle=opened, profile=profile, precision=precision)
+            _choose(model, stage=name, store=store, bundle=opened, profile=profile, precision=precision, host=host)
         except EngineError as error:
             missing.append(error)
     if len(missing) == 1:
@@ -138,7 +142,8 @@ def render(
     if missing:
         raise EngineMissing(
             f"{len(missing)} engines are missing or do not fit. {missing[0].problem}",
-            remedy=f"Run `{row.build} --bundle {bundle} --precision {precision} --engines {engines}`.",
+            remedy=f"Run `{row.build} --bundle {bundle} --precision {precision} --engines {engines}"
+            + (f" --gpu {architecture}`." if architecture else "`."),
         )
     interface = next((_interface(model, row.stages["semantic"]) for model in models if model.name == "semantic"), None)
     for model in models:
@@ -147,14 +152,21 @@ def render(
 
 
 def _choose(
-    model: _Model, *, stage: Stage, store: EngineStore, bundle: Bundle, profile: Profile, precision: Precision
+    model: _Model,
+    *,
+    stage: Stage,
+    store: EngineStore,
+    bundle: Bundle,
+    profile: Profile,
+    precision: Precision,
+    host: Host,
 ) -> None:
     """Give a stage's model its precision and, where the profile runs engines, its engine. Raises `EngineError`."""
     row = TABLE[profile].stages[stage]
     chosen = stage_precision(stage, precision, profile)
     model.values |= {"precision": chosen, "engine": None}
     if row.engine:
-        engine = store.find(bundle, stage=stage, profile=profile, precision=chosen)
+        engine = store.find(bundle, stage=stage, profile=profile, precision=chosen, host=host)
         model.values |= {"engine": engine.folder.absolute(), "manifest": engine.manifest}
         if row.plan:
             model.links[row.plan] = engine.folder.absolute() / row.plan
@@ -187,6 +199,16 @@ def usable_gpus(profile: Profile, asked: Sequence[int] | None) -> Sequence[int]:
 def uses_gpu(repository: Path) -> bool:
     """Whether a model of a rendered repository has instances on a GPU."""
     return any("KIND_GPU" in path.read_text(encoding="utf-8") for path in repository.glob("*/config.pbtxt"))
+
+
+def check_installed(profile: Profile) -> None:
+    """Raise `RepositoryError` when the library that the profile's models import is not there."""
+    row = TABLE[profile]
+    if row.module and importlib.util.find_spec(row.module) is None:
+        raise RepositoryError(
+            f"The {profile} profile needs {row.module}, which is not installed.",
+            remedy=f"Run `pip install 'bark-triton[{row.extra}]'`.",
+        )
 
 
 def _instance_group(gpus: Sequence[int], *, count: int) -> str:

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from bark_serving.engines import Engine, EngineError, EngineStore, Manifest
-from bark_serving.repository import render, usable_gpus, uses_gpu
+from bark_serving.repository import check_installed, render, usable_gpus, uses_gpu
 from bark_serving.server import ServerError
 from bark_serving.spec import Bundle, Spec
 
@@ -150,6 +150,14 @@ def test_instances_are_on_every_gpu_or_on_the_cpu(tmp_path: Path) -> None:
         output = rendered(tmp_path, profile="torch", templates=templates, gpus=gpus, instances=2)
         assert (output / "fine/config.pbtxt").read_text() == expected
         assert uses_gpu(output) == bool(gpus)
+
+
+def test_a_profile_whose_library_is_missing_says_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_installed("torch")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    check_installed("tensorrt")
+    with pytest.raises(ServerError, match=r"needs torch.*pip install 'bark-triton\[torch\]'"):
+        check_installed("torch")
 
 
 def test_gpus_that_exist_are_used_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
