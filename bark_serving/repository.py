@@ -89,8 +89,8 @@ def render(
     `precision`: of the three transformers; default the profile's. `gpus`: numbers of those to use; default all that
     the machine has, an empty sequence for the CPU. `architecture`: of the GPUs that will serve, as in ``sm90``; default
     that of this machine's. `threads`: per stage call, default all cores. `max_batch`: sequences or requests a stage
-    runs together. `voices`: folders of voices beside the bundle's own. `voice_store`: where the voices are kept that clients
-    put, `max_voices` and `max_voice_bytes` of them at most. A repository appears whole or not at all.
+    runs together. `voices`: folders of voices beside the bundle's own. `voice_store`: where the voices are kept that
+    clients put, `max_voices` and `max_voice_bytes` of them at most. A repository appears whole or not at all.
     Raises `BundleError`, `EngineMissing` or `EngineMismatch` with the command that makes the engine, `RepositoryError`.
     """
     source = (templates or templates_folder()).absolute()
