@@ -16,6 +16,7 @@ from bark_serving.spec import Bundle
 from build_engines.commands.console import console, progress
 from build_engines.commands.engines import Engines, _errors_shown
 from build_engines.errors import BuildError
+from build_engines.trtllm.versions import DEFAULT, Release
 
 GptStage = Literal["semantic", "coarse"]
 _STORE = Path("build/engines")
@@ -36,7 +37,7 @@ def trtllm(
         float | None, typer.Option(help="At which that likelihood is taken. Built in. Default: the bundle's.")
     ] = None,
     release: Annotated[
-        Literal["1.0.0", "1.2.1"] | None,
+        Release | None,
         typer.Option(help="TensorRT-LLM's, for --dry-run and --checkpoints. Default: the one installed, else 1.0.0."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the trtllm-build commands.")] = False,
@@ -50,6 +51,7 @@ def trtllm(
 
     Runs `trtllm-build` on this machine's GPU; Bark's rules of what may be said next become part of the engine. Best
     run in the very container that will serve. Without TensorRT-LLM, `--dry-run` and `--checkpoints` still work.
+    **Not yet run on hardware**: checked against Bark's own code on a stand-in for TensorRT-LLM.
 
     Example: `bark-build trtllm --bundle build/bundles/bark-large --precision bf16 --max-batch 16`
     """
@@ -82,7 +84,7 @@ class _Plan:
             min_eos_p=default.min_eos_p if min_eos_p is None else min_eos_p,
         )
 
-    def check(self, release: str | None) -> None:
+    def check(self, release: Release | None) -> None:
         """Raises `BuildError` where nothing can be built, before anything is."""
         from build_engines.trtllm.build import architecture_here, installed_release
 
@@ -98,7 +100,7 @@ class _Plan:
         self,
         stages: list[GptStage],
         *,
-        release: Literal["1.0.0", "1.2.1"] | None,
+        release: Release | None,
         checkpoints: Path | None,
         write: bool,
     ) -> None:
@@ -106,7 +108,6 @@ class _Plan:
         from build_engines.trtllm import checkpoint
         from build_engines.trtllm.build import dtype_of, installed_release
         from build_engines.trtllm.command import MODEL_FILE, build_command, limits_of
-        from build_engines.trtllm.versions import DEFAULT
 
         if release is None:
             try:

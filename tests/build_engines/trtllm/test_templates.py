@@ -11,16 +11,13 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from bark_serving import repository
-from bark_serving.engines import EngineStore
 from bark_serving.interface import GptInterface
 from bark_serving.profiles import Precision
 from bark_serving.repository import templates_folder
 from bark_serving.spec import Bundle
-from build_engines.trtllm.build import manifest_of
-from build_engines.trtllm.checkpoint import GptStage
 from build_engines.trtllm.versions import RELEASES, Release
 from tests.build_engines.trtllm.published import PUBLISHED
+from tests.build_engines.trtllm.rendering import render_repository
 from tests.bundles import random_bundle, small_spec
 
 
@@ -29,41 +26,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return random_bundle(tmp_path_factory.mktemp("templates") / "bundle", small_spec(), networks=[])
 
 
-def render(
-    bundle: Bundle,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    release: Release = "1.0.0",
-    precision: Precision = "fp16",
-    **options: Any,
-) -> dict[str, Any]:
-    """The two stages' configs and ``bark``'s, by the renderer itself, with engines that are manifests only."""
-    manifests = {
-        stage: manifest_of(bundle, stage=stage, precision=precision, release=release, architecture="sm90", batch=16)
-        for stage in ("semantic", "coarse")
-    }
-
-    def find(self: EngineStore, bundle: Bundle, *, stage: GptStage, **_: Any) -> Any:
-        return type("Engine", (), {"folder": folder / f"engine of {stage}", "manifest": manifests[stage]})
-
-    monkeypatch.setattr(EngineStore, "find", find)
-    templates = folder / "templates"
-    if not templates.exists():
-        templates.mkdir(parents=True)
-        for path in templates_folder().iterdir():
-            if path.is_file() or path.name in ("semantic", "coarse", "bark"):
-                (templates / path.name).symlink_to(path)
-    output = repository.render(
-        bundle=bundle.folder,
-        engines=folder,
-        output=folder / "out",
-        profile="tensorrt",
-        precision=precision,
-        templates=templates,
-        **{"gpus": (0,), "max_batch": 8, **options},
-    )
-    assert not list(output.glob("*/1/model.py")) or sorted(output.glob("*/1/model.py")) == [output / "bark/1/model.py"]
+def render(bundle: Bundle, folder: Path, **options: Any) -> dict[str, Any]:
+    """The two stages' configs and ``bark``'s."""
+    output = render_repository(bundle, folder, **options)
+    assert [path.parent.parent.name for path in output.glob("*/1/model.py")] == ["bark"]
     configs = {}
     for name in ("semantic", "coarse", "bark"):
         text = (output / name / "config.pbtxt").read_text()
@@ -80,9 +46,9 @@ def parameters(config: Any) -> dict[str, str]:
 @pytest.mark.parametrize("stage", ["semantic", "coarse"])
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
 def test_names_and_types_are_those_that_the_backend_publishes(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: Release, stage: str, precision: Precision
+    bundle: Bundle, tmp_path: Path, release: Release, stage: str, precision: Precision
 ) -> None:
-    config = render(bundle, tmp_path, monkeypatch, release=release, precision=precision)[stage]
+    config = render(bundle, tmp_path, release=release, precision=precision)[stage]
     known = PUBLISHED[release]["model"]
     assert config.backend == known["backend"] and config.name == stage
     types = model_config_pb2.DataType
@@ -105,8 +71,8 @@ def test_names_and_types_are_those_that_the_backend_publishes(
     assert all(given[name] in ("true", "false") for name in known["booleans"])
 
 
-def test_what_must_be_so_for_bark(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    configs = render(bundle, tmp_path, monkeypatch)
+def test_what_must_be_so_for_bark(bundle: Bundle, tmp_path: Path) -> None:
+    configs = render(bundle, tmp_path)
     for stage in ("semantic", "coarse"):
         given = parameters(configs[stage])
         assert given["enable_kv_cache_reuse"] == "false"
@@ -120,9 +86,9 @@ def test_what_must_be_so_for_bark(bundle: Bundle, tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize(("max_batch", "sequences"), [(1, 1), (8, 8), (64, 16)])
 def test_the_cache_has_room_for_every_sequence_that_runs_at_once(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_batch: int, sequences: int
+    bundle: Bundle, tmp_path: Path, max_batch: int, sequences: int
 ) -> None:
-    config = render(bundle, tmp_path, monkeypatch, max_batch=max_batch)["semantic"]
+    config = render(bundle, tmp_path, max_batch=max_batch)["semantic"]
     room = int(parameters(config)["max_tokens_in_paged_kv_cache"])
     positions = bundle.spec.semantic.prefill + bundle.spec.semantic.max_steps
     for block in (32, 64, 128):
@@ -131,8 +97,8 @@ def test_the_cache_has_room_for_every_sequence_that_runs_at_once(
     assert config.max_batch_size == max_batch
 
 
-def test_several_gpus_are_an_instance_each(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = render(bundle, tmp_path, monkeypatch, gpus=(0, 2, 3))["coarse"]
+def test_several_gpus_are_an_instance_each(bundle: Bundle, tmp_path: Path) -> None:
+    config = render(bundle, tmp_path, gpus=(0, 2, 3))["coarse"]
     (group,) = config.instance_group
     assert (group.kind, group.count) == (model_config_pb2.ModelInstanceGroup.KIND_CPU, 3)
     assert parameters(config)["gpu_device_ids"] == "0;2;3"
@@ -140,9 +106,9 @@ def test_several_gpus_are_an_instance_each(bundle: Bundle, tmp_path: Path, monke
 
 @pytest.mark.parametrize(("precision", "table"), [("fp16", "FP16"), ("bf16", "BF16"), ("int8", "FP16")])
 def test_bark_is_told_how_to_speak_to_the_semantic_stage(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Precision, table: str
+    bundle: Bundle, tmp_path: Path, precision: Precision, table: str
 ) -> None:
-    configs = render(bundle, tmp_path, monkeypatch, precision=precision)
+    configs = render(bundle, tmp_path, precision=precision)
     interface = GptInterface.model_validate_json(parameters(configs["bark"])["interface"])
     assert not interface.own_inputs and interface.built_in is not None
     assert (interface.built_in.temperature, interface.built_in.min_eos_p) == (0.7, 0.2)

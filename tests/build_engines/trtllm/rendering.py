@@ -1,0 +1,44 @@
+"""The ``tensorrt`` repository without engines: the renderer itself, on manifests of what would be built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from bark_serving import repository
+from bark_serving.engines import EngineStore
+from bark_serving.profiles import Precision
+from bark_serving.spec import Bundle
+from build_engines.trtllm.build import manifest_of
+from build_engines.trtllm.checkpoint import GptStage
+from build_engines.trtllm.versions import DEFAULT, Release
+
+MODELS = ("semantic", "coarse", "bark")
+
+
+def render_repository(
+    bundle: Bundle, folder: Path, *, release: Release = DEFAULT, precision: Precision = "fp16", **options: Any
+) -> Path:
+    """`MODELS` under ``folder/tensorrt``, for engines of at most 16 sequences."""
+
+    def find(_: EngineStore, bundle: Bundle, *, stage: GptStage, **__: Any) -> Any:
+        manifest = manifest_of(bundle, stage=stage, precision=precision, release=release, architecture="sm90", batch=16)
+        return SimpleNamespace(folder=folder / f"engine of {stage}", manifest=manifest)
+
+    templates = folder / "templates"
+    templates.mkdir(parents=True)
+    for path in repository.templates_folder().iterdir():
+        if path.is_file() or path.name in MODELS:
+            (templates / path.name).symlink_to(path)
+    with mock.patch.object(EngineStore, "find", find):
+        return repository.render(
+            bundle=bundle.folder,
+            engines=folder,
+            output=folder / "tensorrt",
+            profile="tensorrt",
+            precision=precision,
+            templates=templates,
+            **{"gpus": (0,), "max_batch": 8, **options},
+        )
