@@ -22,7 +22,8 @@ def show(jobs: Sequence[Job], *, root: Path) -> None:
     """Print what is there, what will be built, and what that takes."""
     table = Table(box=None, pad_edge=False)
     for column in ("stage", "precision", "GPU", "made with", "engine", "time", "disk"):
-        table.add_column(column, no_wrap=True, justify="right" if column in ("time", "disk") else "left")
+        right = column in ("time", "disk")
+        table.add_column(column, no_wrap=column != "made with", justify="right" if right else "left")
     for job in jobs:
         table.add_row(*_row(job))
     console.print(table)
@@ -96,7 +97,7 @@ def _report(errors: Sequence[tuple[Job, BuildError]]) -> None:
     for job, error in errors:
         stages.setdefault((error.problem, error.remedy), []).append(job.stage)
     for (problem, remedy), names in stages.items():
-        console.print(f"[red]error:[/red] {escape(', '.join(names))}: {escape(problem)}", soft_wrap=True)
+        console.print(f"[red]error:[/red] {escape(', '.join(dict.fromkeys(names)))}: {escape(problem)}", soft_wrap=True)
         if remedy:
             console.print(escape(remedy), soft_wrap=True)
     if errors:
