@@ -78,7 +78,8 @@ def running(settings: ServerSettings, *, report: Report = _silent, stop: StopReq
             control_key=key,
         )
         report("Starting Triton")
-        child = process.launch(command, environment=triton.environment(found), log=settings.log_path)
+        environment = triton.environment(found, repository=settings.repository)
+        child = process.launch(command, environment=environment, log=settings.log_path)
         server_process = psutil.Process(child.pid)
         try:
             description = _describe(settings, server_process, shm_prefix=prefix, control_key=key)

@@ -12,6 +12,7 @@ import ctypes.util
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -135,7 +136,19 @@ def backends(triton: Triton, *, folder: Path) -> Path:
     return folder
 
 
-def environment(triton: Triton, base: Mapping[str, str] | None = None) -> dict[str, str]:
+#: Of the tensorrtllm backend: one server holds instances on several GPUs, each in a process of its own.
+ORCHESTRATOR = "TRTLLM_ORCHESTRATOR"
+
+
+def has_engines_on_several_gpus(repository: Path) -> bool:
+    """Whether a model of the tensorrtllm backend lists more than one group of GPUs."""
+    texts = (path.read_text(encoding="utf-8") for path in repository.glob("*/config.pbtxt"))
+    return any(re.search(r'"gpu_device_ids"[^"]*"[^"]*;', text) for text in texts)
+
+
+def environment(
+    triton: Triton, base: Mapping[str, str] | None = None, *, repository: Path | None = None
+) -> dict[str, str]:
     """The server's environment: this interpreter first on PATH, and the wheel's server finds its libpython.
 
     A container's search path is in order, and that order matters: CUDA's compatibility libraries hide the driver's.
@@ -144,6 +157,8 @@ def environment(triton: Triton, base: Mapping[str, str] | None = None) -> dict[s
     _prepend(environment, "PATH", str(Path(sys.executable).parent))
     if triton.wheel:
         _prepend(environment, "LD_LIBRARY_PATH", str(sysconfig.get_config_var("LIBDIR") or ""))
+    if repository and has_engines_on_several_gpus(repository):
+        environment.setdefault(ORCHESTRATOR, "1")
     return environment
 
 
