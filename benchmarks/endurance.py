@@ -57,8 +57,11 @@ def soak(
         thread.start()
     deadline = log.started + seconds
     while (left := deadline - time.monotonic()) > 0:
-        for process, size in (target.memory() or {}).items():
+        memory = target.memory()
+        for process, size in (memory or {}).items():
             log.add(process, "memory", size / 1e9)
+        if memory:
+            log.add("all processes", "memory", sum(memory.values()) / 1e9)
         done = len(log.series["requests", "latency"])
         on_step(f"{(seconds - left) / 60:.1f} of {seconds / 60:g} min, {done} requests, {len(log.errors)} failed")
         end.wait(min(interval, left))

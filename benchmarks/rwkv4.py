@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ def weights(*, layers: int, width: int, vocab: int, seed: int = 0) -> dict[str, 
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator) / shape[-1] ** 0.5
+        return torch.randn(*shape, generator=generator) / math.sqrt(shape[-1])
 
     def norm(name: str) -> dict[str, Tensor]:
         return {f"{name}.weight": torch.ones(width), f"{name}.bias": torch.zeros(width)}

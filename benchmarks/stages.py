@@ -153,7 +153,7 @@ def _variants_of(plan: Plan, stage: Stage) -> list[Variant]:
     if stage in ("hubert", "encodec_decode"):  # one engine, whatever the precision of the transformers
         seen: dict[tuple[str, str], Variant] = {}
         for variant in kept:
-            seen.setdefault((variant.profile, stage_precision(stage, variant.precision, variant.profile)), variant)  # type: ignore[arg-type]
+            seen.setdefault((variant.profile, stage_precision(stage, variant.precision, variant.profile)), variant)
         return list(seen.values())
     return kept
 

@@ -81,7 +81,9 @@ def _filled(model: Any, state: dict[str, Tensor]) -> Any:
 
 def _configs(bundle: Bundle) -> tuple[Any, Any, Any]:
     """Generation settings of the three transformers, as Bark's own checkpoints have them."""
-    from transformers.models.bark import generation_configuration_bark as settings
+    from transformers.models.bark import generation_configuration_bark
+
+    settings: Any = generation_configuration_bark  # its constructors have no types
 
     spec = bundle.spec
     semantic = settings.BarkSemanticGenerationConfig(

@@ -73,7 +73,8 @@ def command(
             threads=count,
             max_batch=max_batch,
         )
-        measured, notes = [], []
+        measured: list[results.Measurement] = []
+        notes: list[str] = []
         concurrencies = [2**power for power in range(most.bit_length()) if 2**power <= most]
         modes = {name: stream for name, stream in _MODES.items() if stream or whole}
         points = len(modes) * (len(concurrencies) + (len(serving.RATE_SHARES) if rates else 0))

