@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from bark_serving.arrays import Floats
+from bark_serving.arrays import Array, Floats
 from build_engines.errors import ExportError
 from build_engines.export.operators import CONTRIB
 
@@ -73,14 +73,14 @@ def by_rows(model: ModelProto) -> ModelProto:
 
 
 #: Constants that all products share. Activations are unsigned with 128 for zero: the integer kernels want them so.
-_SHARED = {
+_SHARED: dict[str, Array] = {
     "int8_last_axis": np.array([-1]),
     "int8_second_axis": np.array([1]),
-    "int8_step": np.float32(1 / 127),
-    "int8_tiny": np.float32(1e-12),
-    "int8_one": np.float32(1),
-    "int8_zero_of_rows": np.uint8(128),
-    "int8_zero_of_columns": np.int8(0),
+    "int8_step": np.array(1 / 127, np.float32),
+    "int8_tiny": np.array(1e-12, np.float32),
+    "int8_one": np.array(1, np.float32),
+    "int8_zero_of_rows": np.array(128, np.uint8),
+    "int8_zero_of_columns": np.array(0, np.int8),
     "int8_start": np.array([0]),
 }
 
