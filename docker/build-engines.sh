@@ -3,7 +3,7 @@
 #
 # BARK_BUNDLE      name of the bundle in /data/bundles; by default the miniature of random weights, `tiny`
 # BARK_CHECKPOINT  what it is imported from: OWNER/NAME of the Hugging Face hub, or a folder under /data/checkpoints
-# BARK_PRECISION   of the three transformers: int8 or fp32 (cpu), fp16, bf16, … (tensorrt)
+# BARK_PRECISION   of the three transformers; by default the profile's own
 set -euo pipefail
 
 profile=${1:?usage: build-engines cpu | tensorrt | torch}
@@ -33,8 +33,6 @@ if [ ! -f "$bundle/spec.json" ]; then
     fi
 fi
 
-case $profile in
-    cpu) bark-build onnx --bundle "$bundle" --precision "${BARK_PRECISION:-int8}" ;;
-    tensorrt) bark-build engines --bundle "$bundle" --profile tensorrt --gpu auto --precision "${BARK_PRECISION:-fp16}" ;;
-    torch) ;; # runs the bundle as it is
-esac
+if [ "$profile" != torch ]; then # which runs the bundle as it is
+    bark-build engines --profile "$profile" --gpu auto --bundle "$bundle" ${BARK_PRECISION:+--precision "$BARK_PRECISION"}
+fi
