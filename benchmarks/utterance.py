@@ -41,6 +41,7 @@ class Utterances:
     peers: Sequence[str]
     variants: Sequence[Variant]
     in_flight: int
+    device: str = "cpu"  #: of the peers
 
     def measure(
         self,
@@ -66,7 +67,7 @@ class Utterances:
     def _subjects(self, work: Work, warm: Work, servers: Mapping[str, Target], stack: ExitStack) -> list[Subject]:
         subjects: list[Subject] = []
         if suno.NAME in self.peers:
-            run = stack.enter_context(suno.opened(self.bundle))
+            run = stack.enter_context(suno.opened(self.bundle, device=self.device))
             subjects.append(Subject(suno.NAME, lambda: _chain(run, work), warm=lambda: _chain(run, warm)))
         clients = {name: stack.enter_context(BarkClient(target.url)) for name, target in servers.items()}
         for variant in self.variants:

@@ -10,19 +10,19 @@ import typer
 
 from benchmarks import drag_race, machine, results, variants
 from benchmarks.commands.finish import finish
+from benchmarks.commands.prepare import prepare
 from benchmarks.console import errors_shown, progress
 from benchmarks.options import (
     ENGINES,
     BundleOption,
     EnginesOption,
     OutputOption,
+    PeerDeviceOption,
     RepeatsOption,
     ScaleOption,
     SizeOption,
     ThreadsOption,
     VariantOption,
-    open_bundle,
-    open_store,
     output_of,
     threads_of,
 )
@@ -36,6 +36,7 @@ def command(
     tensorrt_llm: Annotated[
         Path | None, typer.Option(help="Folder of a TensorRT-LLM engine, where that library is installed.")
     ] = None,
+    peer_device: PeerDeviceOption = "cpu",
     threads: ThreadsOption = None,
     repeats: RepeatsOption = 3,
     tokens_scale: ScaleOption = 1.0,
@@ -53,11 +54,15 @@ def command(
     """
     with errors_shown(), tempfile.TemporaryDirectory() as folder:
         count = threads_of(threads)
-        here = machine.describe(bandwidth=machine.measure_bandwidth(threads=count))
+        chosen = [one for one in variants.chosen(variant) if not one.options]
+        opened, store = prepare(size, bundle, variants=chosen, engines=engines)
+        here = machine.describe(
+            bandwidth=machine.measure_bandwidth(threads=count), gpu_bandwidth=machine.measure_gpu_bandwidth()
+        )
         race = drag_race.Race(
-            bundle=open_bundle(size, bundle, lambda label: None),
-            variants=[one for one in variants.chosen(variant) if not one.options],
-            store=open_store(engines),
+            bundle=opened,
+            variants=chosen,
+            store=store,
             threads=count,
             repeats=repeats,
             tokens=max(2, round(drag_race.TOKENS * tokens_scale)),
@@ -65,6 +70,8 @@ def command(
             rwkv=rwkv,
             tensorrt_llm=tensorrt_llm,
             bandwidth=here.bandwidth_gb_s,
+            gpu_bandwidth=here.gpu_bandwidth_gb_s,
+            device=peer_device,
         )
         runners = 1 + rwkv + len(race.variants) + (tensorrt_llm is not None)
         with progress(runners * (repeats + 1)) as step:
@@ -79,6 +86,7 @@ def command(
                 "threads": count,
                 "repeats": repeats,
                 "tokens": race.tokens,
+                "peer_device": peer_device,
                 "scale": tokens_scale,
             },
         )

@@ -9,6 +9,7 @@ import typer
 from bark_client import BarkClient
 from benchmarks import growth, machine, results, servers, variants
 from benchmarks.commands.finish import finish
+from benchmarks.commands.prepare import prepare
 from benchmarks.console import errors_shown, progress
 from benchmarks.options import (
     ENGINES,
@@ -20,8 +21,6 @@ from benchmarks.options import (
     SizeOption,
     ThreadsOption,
     UrlOption,
-    open_bundle,
-    open_store,
     output_of,
     threads_of,
 )
@@ -51,13 +50,8 @@ def command(
     """
     with errors_shown():
         here, count, chosen = machine.describe(), threads_of(threads), variants.find(variant)
-        target = servers.target(
-            url,
-            make_bundle=lambda: open_bundle(size, bundle, lambda label: None),
-            variant=chosen,
-            store=open_store(engines),
-            threads=count,
-        )
+        prepared = None if url else prepare(size, bundle, variants=[chosen], engines=engines)
+        target = servers.target(url, prepared, variant=chosen, threads=count)
         counts = growth.sentence_counts(longest)
         with target as server, BarkClient(server.url) as client, progress(len(counts) * repeats + 1) as step:
             measured = growth.measure(

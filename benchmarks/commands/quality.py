@@ -10,6 +10,7 @@ import typer
 
 from benchmarks import machine, quality, results, variants
 from benchmarks.commands.finish import finish
+from benchmarks.commands.prepare import prepare
 from benchmarks.console import errors_shown, progress
 from benchmarks.options import (
     ENGINES,
@@ -20,8 +21,6 @@ from benchmarks.options import (
     SizeOption,
     ThreadsOption,
     VariantOption,
-    open_bundle,
-    open_store,
     output_of,
     threads_of,
 )
@@ -53,11 +52,12 @@ def command(
     """
     with errors_shown(), tempfile.TemporaryDirectory() as folder:
         count, here = threads_of(threads), machine.describe()
-        opened = open_bundle(size, bundle, lambda label: None)
+        chosen = [one for one in variants.chosen(variant) if one != variants.reference()]
+        opened, store = prepare(size, bundle, variants=[variants.reference(), *chosen], engines=engines)
         trial = quality.Trial(
             bundle=opened,
-            variants=[one for one in variants.chosen(variant) if one != variants.reference()],
-            store=open_store(engines),
+            variants=chosen,
+            store=store,
             threads=count,
             work=make_work(opened.spec, scale=tokens_scale),
             folder=Path(folder),

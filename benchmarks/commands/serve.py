@@ -10,6 +10,7 @@ import typer
 
 from benchmarks import machine, perf_analyzer, results, servers, serving, variants
 from benchmarks.commands.finish import finish
+from benchmarks.commands.prepare import prepare
 from benchmarks.console import console, errors_shown, progress
 from benchmarks.errors import BenchmarkError
 from benchmarks.options import (
@@ -21,8 +22,6 @@ from benchmarks.options import (
     SizeOption,
     ThreadsOption,
     UrlOption,
-    open_bundle,
-    open_store,
     output_of,
     threads_of,
 )
@@ -65,14 +64,8 @@ def command(
         tool = perf_analyzer.ensure()
         console.print(f"perf_analyzer {tool.version}")
         here, count, chosen = machine.describe(), threads_of(threads), variants.find(variant)
-        target = servers.target(
-            url,
-            make_bundle=lambda: open_bundle(size, bundle, lambda label: None),
-            variant=chosen,
-            store=open_store(engines),
-            threads=count,
-            max_batch=max_batch,
-        )
+        prepared = None if url else prepare(size, bundle, variants=[chosen], engines=engines)
+        target = servers.target(url, prepared, variant=chosen, threads=count, max_batch=max_batch)
         measured: list[results.Measurement] = []
         notes: list[str] = []
         concurrencies = [2**power for power in range(most.bit_length()) if 2**power <= most]

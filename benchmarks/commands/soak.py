@@ -8,6 +8,7 @@ import typer
 
 from benchmarks import endurance, machine, results, servers, variants
 from benchmarks.commands.finish import finish
+from benchmarks.commands.prepare import prepare
 from benchmarks.console import console, errors_shown
 from benchmarks.options import (
     ENGINES,
@@ -18,8 +19,6 @@ from benchmarks.options import (
     SizeOption,
     ThreadsOption,
     UrlOption,
-    open_bundle,
-    open_store,
     output_of,
     threads_of,
 )
@@ -48,13 +47,8 @@ def command(
     """
     with errors_shown():
         here, count, chosen = machine.describe(), threads_of(threads), variants.find(variant)
-        target = servers.target(
-            url,
-            make_bundle=lambda: open_bundle(size, bundle, lambda label: None),
-            variant=chosen,
-            store=open_store(engines),
-            threads=count,
-        )
+        prepared = None if url else prepare(size, bundle, variants=[chosen], engines=engines)
+        target = servers.target(url, prepared, variant=chosen, threads=count)
         with target as server, console.status("starting") as status:
             measured, requests, notes = endurance.soak(
                 server, seconds=60 * minutes, clients=clients, fixed=fixed, interval=interval, on_step=status.update

@@ -10,19 +10,19 @@ import typer
 
 from benchmarks import machine, results, stages, variants
 from benchmarks.commands.finish import finish
+from benchmarks.commands.prepare import prepare
 from benchmarks.console import errors_shown, progress
 from benchmarks.options import (
     ENGINES,
     BundleOption,
     EnginesOption,
     OutputOption,
+    PeerDeviceOption,
     RepeatsOption,
     ScaleOption,
     SizeOption,
     ThreadsOption,
     VariantOption,
-    open_bundle,
-    open_store,
     output_of,
     threads_of,
 )
@@ -48,6 +48,7 @@ def command(
         typer.Option("--peer", help=f"Only this one; may be repeated. {', '.join(stages.PEERS)}. Default: both."),
     ] = None,
     peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Measure other implementations at all.")] = True,
+    peer_device: PeerDeviceOption = "cpu",
     triton: Annotated[
         bool, typer.Option("--triton/--no-triton", help="Also through a real server; `utterance` needs it.")
     ] = True,
@@ -69,14 +70,17 @@ def command(
     README: `python -m benchmarks stages --size small -o benchmarks/results/stages-small.json`
     """
     with errors_shown():
-        count = threads_of(threads)
-        here = machine.describe(bandwidth=machine.measure_bandwidth(threads=count))
+        count, chosen = threads_of(threads), variants.chosen(variant)
+        opened, store = prepare(size, bundle, variants=chosen, engines=engines)
+        here = machine.describe(
+            bandwidth=machine.measure_bandwidth(threads=count), gpu_bandwidth=machine.measure_gpu_bandwidth()
+        )
         with tempfile.TemporaryDirectory() as folder:
             plan = stages.Plan(
-                bundle=open_bundle(size, bundle, lambda label: None),
+                bundle=opened,
                 peers=_known(peer, stages.PEERS, "--peer") if peers else [],
-                variants=variants.chosen(variant),
-                store=open_store(engines),
+                variants=chosen,
+                store=store,
                 threads=count,
                 repeats=repeats,
                 scale=tokens_scale,
@@ -85,6 +89,8 @@ def command(
                 triton=triton,
                 in_flight=in_flight,
                 bandwidth=here.bandwidth_gb_s,
+                gpu_bandwidth=here.gpu_bandwidth_gb_s,
+                device=peer_device,
             )
             with progress(stages.step_count(plan)) as step:
                 measured = stages.measure(plan, on_step=step)
@@ -98,6 +104,7 @@ def command(
                 "repeats": repeats,
                 "scale": tokens_scale,
                 "in_flight": in_flight,
+                "peer_device": peer_device,
             },
         )
         finish(result, output_of(output, "stages", what=plan.bundle.spec.name))

@@ -108,6 +108,11 @@ def test_the_drag_race_runs_without_rwkv(endless: Bundle, tmp_path: Path) -> Non
     assert run(tmp_path / "race.json", "drag-race", *options).subjects() == ["torch fp32", "cpu fp32"]
 
 
+def test_nothing_to_measure_is_said(endless: Bundle) -> None:
+    answer = CliRunner().invoke(app, ["stages", *common(endless), "--no-triton", "--case", "utterance"])
+    assert answer.exit_code == 1 and "nothing to measure" in answer.output
+
+
 def test_growth_speaks_texts_of_every_length(server: servers.Target, tmp_path: Path) -> None:
     result = run(tmp_path / "growth.json", "growth", "--url", server.url, "--longest", "10", "--repeats", "1")
     audio = [m.facts["audio_seconds"] for m in result.measurements if m.metric == "seconds"]
