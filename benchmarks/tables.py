@@ -1,16 +1,13 @@
-"""Tables of results: one shape for the terminal and for the README, whose tables are generated between markers."""
+"""Tables of results: one shape for the terminal and for the README."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from benchmarks.errors import BenchmarkError
 from benchmarks.results import Measurement, Result
 from benchmarks.statistics import line, percentile
 from benchmarks.statistics import ratio as ratio_of
@@ -277,39 +274,3 @@ def _quality(result: Result) -> Table:
         rows.append([subject, *cells])
     header = ["variant", *(f"{case}: {metric}" for case, metric in metrics)]
     return Table(header, rows, caption(result))
-
-
-# The README
-
-_MARKED = re.compile(r"(<!-- benchmarks: (?P<name>[\w.-]+) -->\n)(?P<old>.*?)(?P<end><!-- /benchmarks -->)", re.DOTALL)
-
-
-def regenerate(text: str, results: Mapping[str, Result]) -> str:
-    """`text` with what stands between ``<!-- benchmarks: NAME -->`` and ``<!-- /benchmarks -->`` made anew.
-
-    Raises `BenchmarkError` for a marker whose result is missing, or that is not closed.
-    """
-    if text.count("<!-- benchmarks: ") != len(_MARKED.findall(text)):
-        raise BenchmarkError(
-            "A marker <!-- benchmarks: … --> is malformed or not closed.", remedy="Close it with <!-- /benchmarks -->."
-        )
-
-    def replaced(match: re.Match[str]) -> str:
-        name = match["name"]
-        if name not in results:
-            known = ", ".join(sorted(results)) or "none"
-            raise BenchmarkError(
-                f"The marker {name} has no result.", remedy=f"Measure it, or name one of those there are: {known}."
-            )
-        return f"{match[1]}\n{table_of(results[name]).markdown()}\n\n{match['end']}"
-
-    return _MARKED.sub(replaced, text)
-
-
-def rewrite(path: Path, results: Mapping[str, Result]) -> bool:
-    """Regenerate a file's tables in place; whether that changed it."""
-    before = path.read_text(encoding="utf-8")
-    after = regenerate(before, results)
-    if after != before:
-        path.write_text(after, encoding="utf-8")
-    return after != before

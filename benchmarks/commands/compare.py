@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from benchmarks import comparison, results, tables
+from benchmarks import comparison, readme, results
 from benchmarks.console import console, errors_shown
 
 
@@ -60,9 +60,9 @@ def generate(
         for path in files or [Path("README.md")]:
             if check:
                 text = path.read_text(encoding="utf-8")
-                changed = tables.regenerate(text, known) != text
+                changed = readme.regenerate(text, known) != text
             else:
-                changed = tables.rewrite(path, known)
+                changed = readme.rewrite(path, known)
             console.print(
                 f"{escape(str(path))}: {'out of date' if check and changed else 'changed' if changed else 'up to date'}"
             )

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from bark_serving.engines import EngineStore
 from bark_serving.spec import Bundle
-from benchmarks import models, perf_analyzer, results, servers, tables, variants
+from benchmarks import models, perf_analyzer, readme, results, servers, tables, variants
 from benchmarks.cli import app
 from benchmarks.errors import BenchmarkError
 from benchmarks.in_process import InProcess
@@ -41,7 +41,7 @@ def run(output: Path, *arguments: str) -> Result:
     result = results.load(output)
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert all(math.isfinite(value) for m in result.measurements for value in m.samples)
-    assert tables.table_of(result).markdown() in tables.regenerate(
+    assert tables.table_of(result).markdown() in readme.regenerate(
         "<!-- benchmarks: x -->\n<!-- /benchmarks -->", {"x": result}
     )
     return result
@@ -166,9 +166,9 @@ def test_tables_check_says_when_a_readme_is_out_of_date(tmp_path: Path) -> None:
     from tests.benchmarks.made import result, stage
 
     results.save(result("stages", stage("a", "b", 1.0)), tmp_path / "results/mine.json")
-    readme = tmp_path / "README.md"
-    readme.write_text("<!-- benchmarks: mine -->\n<!-- /benchmarks -->\n")
-    arguments = ["tables", str(readme), "--results", str(tmp_path / "results")]
+    path = tmp_path / "README.md"
+    path.write_text("<!-- benchmarks: mine -->\n<!-- /benchmarks -->\n")
+    arguments = ["tables", str(path), "--results", str(tmp_path / "results")]
     runner = CliRunner()
     assert runner.invoke(app, [*arguments, "--check"]).exit_code == 1
     assert runner.invoke(app, arguments).exit_code == 0

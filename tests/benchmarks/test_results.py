@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import comparison, machine, results, tables
+from benchmarks import comparison, machine, readme, results, tables
 from benchmarks.errors import BenchmarkError
 from benchmarks.results import Measurement
 from tests.benchmarks.made import MACHINE, result, stage
@@ -144,20 +144,20 @@ def test_markdown_has_as_many_cells_in_every_row() -> None:
 def test_readme_tables_are_made_anew_between_their_markers(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_text("before\n<!-- benchmarks: stages-small -->\nold\n<!-- /benchmarks -->\nafter\n")
-    assert tables.rewrite(path, {"stages-small": STAGES})
+    assert readme.rewrite(path, {"stages-small": STAGES})
     text = path.read_text()
     assert "old" not in text and "6.10 s (10.0×)" in text
     assert text.startswith("before\n<!-- benchmarks: stages-small -->\n") and text.endswith(
         "<!-- /benchmarks -->\nafter\n"
     )
-    assert not tables.rewrite(path, {"stages-small": STAGES}), "a second time changes nothing"
+    assert not readme.rewrite(path, {"stages-small": STAGES}), "a second time changes nothing"
 
 
 def test_a_marker_without_a_result_or_an_end_is_an_error() -> None:
     with pytest.raises(BenchmarkError, match="marker nothing has no result"):
-        tables.regenerate("<!-- benchmarks: nothing -->\n<!-- /benchmarks -->", {"stages-small": STAGES})
+        readme.regenerate("<!-- benchmarks: nothing -->\n<!-- /benchmarks -->", {"stages-small": STAGES})
     with pytest.raises(BenchmarkError, match="not closed"):
-        tables.regenerate("<!-- benchmarks: stages-small -->\n", {"stages-small": STAGES})
+        readme.regenerate("<!-- benchmarks: stages-small -->\n", {"stages-small": STAGES})
 
 
 @pytest.mark.parametrize(
