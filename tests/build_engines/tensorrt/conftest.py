@@ -1,0 +1,60 @@
+"""Graphs in TensorRT's dialect, small and at Bark's true sizes, exported once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bark_serving.engines import Precision, Stage
+from bark_serving.spec import Bundle
+from build_engines.export import graph
+from build_engines.export.stages import GRAPHS
+from build_engines.tensorrt import dialect
+from tests.bundles import random_bundle, small_spec, true_size_spec
+
+#: A saved graph of a stage as TensorRT gets it, of the bundle it was made from.
+Exported = Callable[[Stage, Precision], Path]
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Everything as small as it goes."""
+    return random_bundle(tmp_path_factory.mktemp("tensorrt") / "small", small_spec())
+
+
+@pytest.fixture(scope="session")
+def true_size(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Bark small; the codec and HuBERT have one size only."""
+    folder = tmp_path_factory.mktemp("tensorrt") / "true-size"
+    return random_bundle(folder, true_size_spec(), networks=["fine", "encodec", "hubert"])
+
+
+@pytest.fixture(scope="session")
+def exported(true_size: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Graphs of the true-size bundle, each exported when first asked for."""
+    root, made = tmp_path_factory.mktemp("graphs"), {}
+
+    def get(stage: Stage, precision: Precision) -> Path:
+        if (stage, precision) not in made:
+            made[stage, precision] = export(true_size, stage=stage, precision=precision, folder=root)
+        return made[stage, precision]
+
+    return get
+
+
+def export(bundle: Bundle, *, stage: Stage, precision: Precision, folder: Path) -> Path:
+    """A saved graph as TensorRT gets it."""
+    path = folder / f"{stage}-{precision}.onnx"
+    graph.save(dialect.export(bundle, stage=stage, precision=precision), path)
+    dialect.keep_outputs(path, dialect.plan_outputs(bundle.spec, stage=stage))
+    return path
+
+
+def declared(bundle: Bundle, stage: Stage) -> dict[str, object]:
+    """What `builder.build` is told of a stage."""
+    return {
+        "inputs": GRAPHS[stage].inputs(bundle.spec),
+        "outputs": dialect.plan_outputs(bundle.spec, stage=stage),
+    }

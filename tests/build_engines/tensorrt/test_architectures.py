@@ -1,0 +1,91 @@
+"""What --gpu means, and who builds for what: each refusal says where it can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import pytest
+
+from bark_serving import gpus
+from build_engines.errors import BuildError
+from build_engines.tensorrt import alias, architectures
+from build_engines.tensorrt.alias import Library
+
+TENSORRT = Library("tensorrt", SimpleNamespace(), "10.14.1.48")
+
+
+def machine_with(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    def found(wanted: Sequence[int] | None = None) -> Sequence[str]:
+        return names
+
+    monkeypatch.setattr(gpus, "architectures", found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sm80", ("sm80",)),
+        ("sm80,sm90", ("sm80", "sm90")),
+        ("SM_120, sm75", ("sm120", "sm75")),
+        ("sm89+sm80,sm80,sm80", ("sm80+sm89", "sm80")),
+        ("sm120+sm86", ("sm86+sm120",)),
+    ],
+)
+def test_names_are_read_and_put_in_order(text: str, expected: tuple[str, ...]) -> None:
+    assert architectures.parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "h100", "sm", "sm9", "80", "sm80;sm90", "sm80,"])
+def test_other_names_are_refused_with_those_that_there_are(text: str) -> None:
+    with pytest.raises(BuildError, match=r"not a GPU architecture.*sm90 \(H100, H200, GH200\)"):
+        architectures.parse(text)
+
+
+def test_auto_is_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine_with(monkeypatch, "sm80", "sm90")
+    assert architectures.parse("auto") == ("sm80", "sm90")
+    machine_with(monkeypatch)
+    with pytest.raises(BuildError, match=r"no NVIDIA GPU here.*--gpu sm80,sm90"):
+        architectures.parse("auto")
+
+
+def test_tensorrt_for_rtx_builds_for_what_it_knows(rtx: Library) -> None:
+    assert architectures.supported(rtx) == ["sm75", "sm80", "sm86", "sm89", "sm120", "sm121"]
+    assert architectures.check("sm80+sm120", library=rtx) == ["sm80", "sm120"]
+
+
+@pytest.mark.parametrize(("name", "gpu"), [("sm90", "H100"), ("sm100", "B200"), ("sm103", "B300")])
+def test_tensorrt_for_rtx_refuses_data_centre_gpus_and_says_where_to_build(rtx: Library, name: str, gpu: str) -> None:
+    with pytest.raises(BuildError) as caught:
+        architectures.check(f"sm80+{name}", library=rtx)
+    assert f"{rtx.title} does not build for {name} ({gpu}" in str(caught.value)
+    assert f"Build on a machine that has {name} ({gpu}" in caught.value.remedy
+    assert "with TensorRT itself, in the container that will serve" in caught.value.remedy
+    assert f"`bark-build engines --profile tensorrt --gpu {name}`" in caught.value.remedy
+
+
+def test_tensorrt_builds_for_the_gpu_at_hand_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine_with(monkeypatch, "sm90")
+    assert architectures.check("sm90", library=TENSORRT) == ()
+    with pytest.raises(BuildError, match=r"builds for the GPU it runs on, here sm90, not for sm80\..*A100"):
+        architectures.check("sm80", library=TENSORRT)
+    with pytest.raises(BuildError, match=r"not for sm80\+sm90\..*A100"):
+        architectures.check("sm80+sm90", library=TENSORRT)
+    machine_with(monkeypatch, "sm80", "sm90")
+    with pytest.raises(BuildError, match="CUDA_VISIBLE_DEVICES"):
+        architectures.check("sm90", library=TENSORRT)
+    machine_with(monkeypatch)
+    with pytest.raises(BuildError, match="there is none here"):
+        architectures.check("sm90", library=TENSORRT)
+
+
+def test_a_tensorrt_that_is_not_there_is_an_error_that_says_how_to_get_it() -> None:
+    with pytest.raises(BuildError, match=r"TensorRT cannot be used here .*Triton container that will serve"):
+        alias.library("tensorrt")
+
+
+def test_the_tensorrt_that_can_serve_is_preferred(monkeypatch: pytest.MonkeyPatch, rtx: Library) -> None:
+    assert alias.library() == rtx
+    monkeypatch.setitem(__import__("sys").modules, "tensorrt", SimpleNamespace(__version__="10.11.0.33"))
+    assert alias.library().title == "TensorRT 10.11.0.33"

@@ -1,0 +1,116 @@
+"""The graphs in TensorRT's dialect: what is in them, what is not, and that they compute what the networks do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, TensorProto
+
+from bark_serving.engines import MODEL_FILE, Precision, Stage
+from bark_serving.profiles import TABLE
+from bark_serving.spec import Bundle
+from build_engines.errors import ExportError
+from build_engines.export import graph
+from build_engines.tensorrt import PLAN_STAGES, check, dialect
+from tests.bundles import random_bundle, small_spec
+
+CASES = [(stage, precision) for stage in PLAN_STAGES for precision in TABLE["tensorrt"].stages[stage].precisions]
+LSTMS = {"fine": 0, "encodec_decode": 2, "encodec_encode": 2, "hubert": 2}
+
+
+@pytest.fixture(scope="module")
+def models(small: Bundle) -> dict[tuple[Stage, Precision], ModelProto]:
+    return {(stage, precision): dialect.export(small, stage=stage, precision=precision) for stage, precision in CASES}
+
+
+def weights(model: ModelProto) -> dict[str, int]:
+    """Type of every float initializer of more than one number."""
+    floats = (TensorProto.FLOAT, TensorProto.FLOAT16)
+    return {t.name: t.data_type for t in model.graph.initializer if t.data_type in floats and np.prod(t.dims) > 1}
+
+
+@pytest.mark.parametrize(("stage", "precision"), CASES)
+def test_a_graph_has_onnx_operators_only_one_node_an_lstm_layer_and_no_elu(
+    models: Any, stage: Stage, precision: Precision
+) -> None:
+    nodes = models[stage, precision].graph.node
+    assert {node.domain for node in nodes} == {""}
+    assert sum(node.op_type == "LSTM" for node in nodes) == LSTMS[stage]
+    assert not {"Elu", "Loop", "Scan", "If", "Attention"} & {node.op_type for node in nodes}
+
+
+@pytest.mark.parametrize(("stage", "precision"), CASES)
+def test_types_at_the_boundary_do_not_depend_on_the_precision(models: Any, stage: Stage, precision: Precision) -> None:
+    boundary = (*models[stage, precision].graph.input, *models[stage, precision].graph.output)
+    assert {t.type.tensor_type.elem_type for t in boundary} <= {TensorProto.FLOAT, TensorProto.INT32}
+
+
+def test_half_precision_has_its_islands(models: Any) -> None:
+    assert set(weights(models["fine", "fp16"]).values()) == {TensorProto.FLOAT16}
+    assert set(weights(models["encodec_decode", "fp16"]).values()) == {TensorProto.FLOAT16}
+    assert set(weights(models["encodec_encode", "fp32"]).values()) == {TensorProto.FLOAT}
+    hubert = weights(models["hubert", "fp16"])
+    kinds = {
+        part: {kind for name, kind in hubert.items() if part in name} for part in ("feature_", "encoder.", "head.")
+    }
+    assert kinds["feature_"] == kinds["encoder."] == {TensorProto.FLOAT16}
+    assert kinds["head."] == {TensorProto.FLOAT}
+
+
+def test_the_fine_stage_draws_in_fp32(models: Any) -> None:
+    model = onnx.shape_inference.infer_shapes(models["fine", "fp16"])
+    types = {info.name: info.type.tensor_type.elem_type for info in model.graph.value_info}
+    [cumulative] = [node for node in model.graph.node if node.op_type == "CumSum"]
+    [argmax] = [node for node in model.graph.node if node.op_type == "ArgMax"]
+    softmaxes = [node for node in model.graph.node if node.op_type == "Softmax"]
+    assert types[cumulative.input[0]] == TensorProto.FLOAT
+    assert cumulative.input[0] in {node.output[0] for node in softmaxes}
+    assert argmax.input[0] == "logits"
+
+
+@pytest.mark.parametrize(("stage", "precision"), CASES)
+def test_a_graph_computes_what_its_network_does(
+    models: Any, small: Bundle, tmp_path: Path, stage: Stage, precision: Precision
+) -> None:
+    graph.save(models[stage, precision], tmp_path / MODEL_FILE)
+    check.check(small, stage=stage, precision=precision, folder=tmp_path)
+
+
+@pytest.mark.parametrize(("stage", "precision"), CASES)
+def test_the_check_refuses_a_graph_of_other_weights(
+    models: Any, tmp_path: Path, stage: Stage, precision: Precision
+) -> None:
+    graph.save(models[stage, precision], tmp_path / MODEL_FILE)
+    other = random_bundle(tmp_path / "other", small_spec(), networks=["fine", "encodec", "hubert"], seed=1)
+    with pytest.raises(ExportError, match=f"{stage} in {precision} at batch 1 and length"):
+        check.check(other, stage=stage, precision=precision, folder=tmp_path)
+
+
+def test_the_check_refuses_a_token_head_that_went_wrong(models: Any, small: Bundle, tmp_path: Path) -> None:
+    broken = ModelProto()
+    broken.CopyFrom(models["hubert", "fp16"])
+    [bias] = [t for t in broken.graph.initializer if t.name.endswith("head.out.bias")]
+    values = onnx.numpy_helper.to_array(bias).copy()
+    values[7] += 10
+    bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+    graph.save(broken, tmp_path / MODEL_FILE)
+    with pytest.raises(ExportError, match=r"a token scores .* below the best"):
+        check.check(small, stage="hubert", precision="fp16", folder=tmp_path)
+
+
+def test_the_check_tells_half_precision_from_single(models: Any, small: Bundle, tmp_path: Path) -> None:
+    graph.save(models["encodec_decode", "fp16"], tmp_path / MODEL_FILE)
+    with pytest.raises(ExportError, match=r"audio have \d+ dB of signal over error, 90 dB must be"):
+        check.check(small, stage="encodec_decode", precision="fp32", folder=tmp_path)
+
+
+def test_what_a_plan_need_not_compute_is_cut_off(models: Any, small: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / MODEL_FILE
+    for stage, names in {"fine": ["predictions"], "hubert": ["tokens"]}.items():
+        graph.save(models[stage, "fp16"], path)
+        dialect.keep_outputs(path, dialect.plan_outputs(small.spec, stage=stage))  # type: ignore[arg-type]
+        assert [output.name for output in onnx.load(str(path)).graph.output] == names

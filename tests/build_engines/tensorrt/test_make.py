@@ -1,0 +1,158 @@
+"""From a bundle to plans in the store: what is published, what is not built twice, what a kill leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bark_serving.engines import EngineMismatch, EngineStore, Manifest
+from bark_serving.fit import Host
+from bark_serving.spec import Bundle
+from build_engines.errors import BuildError, ExportError
+from build_engines.tensorrt import STEPS, check, header, make, manifest_of
+from build_engines.tensorrt.alias import Library
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> EngineStore:
+    return EngineStore(tmp_path / "engines")
+
+
+def fine(bundle: Bundle, rtx: Library, *, architecture: str = "sm80") -> Manifest:
+    return manifest_of(bundle, stage="fine", precision="fp16", architecture=architecture, library=rtx)
+
+
+def test_a_plan_is_published_with_its_manifest_and_not_built_again(
+    small: Bundle, rtx: Library, store: EngineStore
+) -> None:
+    seen: list[tuple[str, float]] = []
+    engine = make(
+        small,
+        stage="fine",
+        precision="fp16",
+        architecture="sm80+sm120",
+        library=rtx,
+        store=store,
+        on_step=lambda step, share: seen.append((step, share)),
+    )
+    assert [path.name for path in sorted(engine.folder.iterdir())] == ["manifest.json", "model.plan"]
+    assert engine.model.name == "model.plan"
+    assert header.read(engine.model.read_bytes()).architectures == ("sm80", "sm120")
+    manifest = json.loads((engine.folder / "manifest.json").read_text())
+    assert manifest["architecture"] == "sm80+sm120"
+    assert manifest["profile"] == "tensorrt"
+    assert manifest["versions"]["tensorrt_rtx"] == rtx.version
+    assert manifest["shapes"] == {"batch": [1, 4, 8], "window": [1024, 1024, 1024]}
+    assert list(manifest["outputs"]) == ["predictions"]
+    assert 1e6 < manifest["memory"] < 1e9
+    assert list(dict.fromkeys(step for step, _ in seen)) == list(STEPS)
+    assert any(0 < share < 1 for step, share in seen if step == "compile")
+    seen.clear()
+    again = make(
+        small,
+        stage="fine",
+        precision="fp16",
+        architecture="sm80+sm120",
+        library=rtx,
+        store=store,
+        on_step=lambda step, share: seen.append((step, share)),
+    )
+    assert again == engine
+    assert seen == []
+
+
+def test_the_store_does_not_hand_a_plan_of_another_tensorrt_to_a_server(
+    small: Bundle, rtx: Library, store: EngineStore
+) -> None:
+    store.publish(fine(small, rtx), lambda folder: (folder / "model.plan").write_bytes(b"") and None)
+    with pytest.raises(EngineMismatch, match=r"built with TensorRT for RTX .* whose plans Triton does not load"):
+        store.find(small, stage="fine", profile="tensorrt", precision="fp16", host=Host(architectures=["sm80"]))
+
+
+def test_each_architecture_is_an_engine_of_its_own(small: Bundle, rtx: Library, store: EngineStore) -> None:
+    assert store.get(fine(small, rtx)) is None
+    made = store.publish(fine(small, rtx), lambda folder: None)
+    assert store.get(fine(small, rtx)) == made
+    assert store.get(fine(small, rtx, architecture="sm86")) is None
+
+
+def test_stages_and_precisions_that_tensorrt_does_not_run_are_refused(small: Bundle, rtx: Library) -> None:
+    with pytest.raises(BuildError, match=r"semantic is not a stage that TensorRT runs.*bark-build trtllm"):
+        manifest_of(small, stage="semantic", precision="fp16", architecture="sm80", library=rtx)
+    with pytest.raises(BuildError, match=r"encodec_encode cannot be built in fp16\. It has fp32"):
+        manifest_of(small, stage="encodec_encode", precision="fp16", architecture="sm80", library=rtx)
+
+
+def test_a_refused_architecture_leaves_nothing(small: Bundle, rtx: Library, store: EngineStore) -> None:
+    with pytest.raises(BuildError, match="does not build for sm90"):
+        make(small, stage="fine", precision="fp16", architecture="sm90", library=rtx, store=store)
+    assert [path.name for path in store.root.iterdir()] == [".locks"]
+
+
+def test_a_graph_that_fails_its_check_is_not_compiled(
+    small: Bundle, rtx: Library, store: EngineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "SIGNAL", {"fp16": 200.0})
+    steps: list[str] = []
+    with pytest.raises(ExportError, match="200 dB must be"):
+        make(
+            small,
+            stage="fine",
+            precision="fp16",
+            architecture="sm80",
+            library=rtx,
+            store=store,
+            on_step=lambda step, share: steps.append(step),
+        )
+    assert steps == ["export", "check"]
+    assert [path.name for path in store.root.iterdir()] == [".locks"]
+
+
+def command(bundle: Bundle, engines: Path, *options: str) -> list[str]:
+    program = "from build_engines.cli import app; app(prog_name='bark-build')"
+    where = ["--bundle", str(bundle.folder), "--engines", str(engines)]
+    return [sys.executable, "-c", program, "tensorrt", "--library", "tensorrt_rtx", *where, *options]
+
+
+def test_a_killed_build_goes_on_where_it_was(small: Bundle, rtx: Library, store: EngineStore) -> None:
+    """The first engine is done, the second under way, when the builder is killed."""
+    options = ["--gpu", "sm80", "--stage", "fine", "--stage", "encodec_decode"]
+    process = subprocess.Popen(
+        command(small, store.root, *options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
+    )
+    deadline = time.monotonic() + 240
+    while not (list(store.root.glob("*/model.plan")) and list(store.root.glob(".building-*/graph"))):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)  # what another process writes has no event to wait for
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(30)
+    [first] = store.list()
+    assert list(store.root.glob(".building-*"))
+    done = subprocess.run(
+        command(small, store.root, *options), capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 there, 1 to build" in done.stderr
+    assert first.folder in [engine.folder for engine in store.list()]
+    assert sorted(engine.manifest.stage for engine in store.list()) == ["encodec_decode", "fine"]
+    assert not list(store.root.glob(".building-*"))
+    assert store.verify() == []
+
+
+def test_two_builders_at_a_time_build_each_engine_once(small: Bundle, rtx: Library, store: EngineStore) -> None:
+    arguments = command(small, store.root, "--gpu", "sm80", "--stage", "fine")
+    processes = [
+        subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    said = [process.communicate(timeout=240)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    [engine] = store.list()
+    assert all(str(engine.folder) in text or "1 there, 0 to build" in text for text in said)
+    assert store.verify() == []

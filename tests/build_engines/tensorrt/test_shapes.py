@@ -1,0 +1,58 @@
+"""What plans are built for covers what serving sends, and nothing much beyond."""
+
+from __future__ import annotations
+
+import pytest
+
+from bark_serving.layouts import coarse
+from bark_serving.networks import build
+from bark_serving.spec import SemanticSpec, Spec
+from build_engines.export.stages import GRAPHS
+from build_engines.tensorrt import PLAN_STAGES
+from build_engines.tensorrt.shapes import extents, longest_sentence, shapes, shortest_wave
+
+SPEC = Spec(name="numbers")
+
+
+def test_the_longest_sentence_fits() -> None:
+    frames = coarse.step_count(SPEC.semantic.max_steps, spec=SPEC) // SPEC.coarse.codebooks
+    assert frames <= longest_sentence(SPEC) <= shapes("encodec_decode", SPEC)["frames"][2]
+
+
+def test_a_clip_of_thirty_seconds_fits() -> None:
+    assert shapes("encodec_encode", SPEC)["samples"] == (7 * 320, 10 * 24_000, 30 * 24_000)
+    assert shapes("hubert", SPEC)["samples"] == (400, 10 * 16_000, 30 * 16_000)
+    assert shapes("encodec_decode", SPEC)["frames"] == (7, 750, 2_250)
+
+
+def test_the_ranges_follow_the_spec() -> None:
+    longer = SPEC.model_copy(update={"semantic": SemanticSpec(max_steps=5_000)})
+    assert shapes("encodec_decode", longer)["frames"][2] == longest_sentence(longer) > 7_500
+
+
+def test_the_shortest_wave_gives_one_frame_and_one_sample_less_gives_none() -> None:
+    import torch
+
+    samples = shortest_wave(SPEC)
+    assert samples == 400
+    with torch.device("meta"):
+        extractor = build("hubert", SPEC).feature_extractor
+        assert extractor(torch.empty(1, samples)).shape[-1] == 1
+        with pytest.raises(RuntimeError, match="Kernel size"):
+            extractor(torch.empty(1, samples - 1))
+
+
+@pytest.mark.parametrize("stage", PLAN_STAGES)
+def test_every_free_axis_has_a_range_and_every_range_an_axis(stage: str) -> None:
+    inputs = GRAPHS[stage].inputs(SPEC)  # type: ignore[index]
+    free = {axis for info in inputs.values() for axis in info.axes if isinstance(axis, str)}
+    ranges = shapes(stage, SPEC)  # type: ignore[arg-type]
+    assert free == set(ranges)
+    for name, (least, best, greatest) in extents(inputs, ranges).items():
+        assert len(least) == len(inputs[name].axes)
+        assert all(a <= b <= c for a, b, c in zip(least, best, greatest, strict=True))
+
+
+def test_a_stage_of_tensorrt_llm_has_no_shapes_here() -> None:
+    with pytest.raises(ValueError, match="semantic is not a stage that TensorRT runs"):
+        shapes("semantic", SPEC)

@@ -1,0 +1,137 @@
+"""The builder against the real bindings of TensorRT 10 and 11: what it used of TensorRT for RTX is there, too."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from bark_serving.spec import Bundle
+from build_engines.tensorrt.alias import Library
+from build_engines.tensorrt.builder import build
+from build_engines.tensorrt.shapes import shapes
+from tests.build_engines.tensorrt.bindings import RELEASES, ask
+from tests.build_engines.tensorrt.conftest import declared, export
+from tests.build_engines.tensorrt.recorder import Notes, Recorder
+
+#: Only TensorRT for RTX builds for GPUs that are not there; `build` touches these when it is told architectures.
+RTX_ONLY = re.compile(r"^ComputeCapability|compute_capabilit(y|ies)$")
+
+SIGNATURES = """
+answer = {}
+for name in question:
+    owner, _, attribute = name.rpartition(".")
+    value = trt
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    answer[name] = None if value is None else (value.__doc__ or "")
+"""
+
+
+@pytest.fixture(scope="module")
+def notes(small: Bundle, rtx: Library, tmp_path_factory: pytest.TempPathFactory) -> Notes:
+    """Taken while the builder builds a plan with TensorRT for RTX."""
+    graph = export(small, stage="fine", precision="fp16", folder=tmp_path_factory.mktemp("signatures"))
+    notes = Notes()
+    recorded = dataclasses.replace(rtx, api=Recorder(rtx.api, notes))
+    plan = build(
+        graph,
+        library=recorded,
+        architectures=("sm80",),
+        shapes=shapes("fine", small.spec),
+        **declared(small, "fine"),  # type: ignore[arg-type]
+    )
+    assert len(plan.data) > 1_000
+    return notes
+
+
+@pytest.fixture(scope="module", params=RELEASES)
+def release(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_the_notes_are_of_a_whole_build(notes: Notes) -> None:
+    names = {call.name for call in notes.calls}
+    assert {"Builder.__init__", "OnnxParser.parse_from_file", "IOptimizationProfile.set_shape"} <= names
+    assert {"IBuilderConfig.clear_flag", "Builder.build_serialized_network"} <= names
+    assert any(RTX_ONLY.search(name) for name in notes.attributes)
+
+
+def test_everything_the_builder_touches_is_in_the_release(notes: Notes, release: str) -> None:
+    touched = sorted(name for name in notes.attributes if not RTX_ONLY.search(name))
+    found = ask(release, SIGNATURES, touched)
+    assert [name for name, doc in found.items() if doc is None] == []
+
+
+def test_every_call_fits_a_signature_of_the_release(notes: Notes, release: str) -> None:
+    calls = [call for call in notes.calls if not RTX_ONLY.search(call.name)]
+    documents = ask(release, SIGNATURES, sorted({call.name for call in calls}))
+    for call in calls:
+        accepted = [accepts(line, call.positional, call.keywords) for line in signatures(documents[call.name])]
+        assert any(accepted), f"{call} does not fit {signatures(documents[call.name])}"
+
+
+def test_only_tensorrt_for_rtx_takes_architectures(notes: Notes, release: str) -> None:
+    theirs = sorted(name for name in notes.attributes if RTX_ONLY.search(name))
+    assert set(ask(release, SIGNATURES, theirs).values()) == {None}
+
+
+def test_networks_are_strongly_typed_in_every_release(release: str) -> None:
+    program = """
+from build_engines.tensorrt.builder import _network_flags
+answer = [_network_flags(trt), 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED), trt.__version__]
+"""
+    flags, strongly_typed, version = ask(release, program)
+    assert version == release
+    assert flags == strongly_typed != 0
+
+
+def test_logger_and_monitor_can_be_made_in_every_release(release: str) -> None:
+    program = """
+from build_engines.tensorrt.builder import _logger, _monitor, _type
+from bark_serving.engines import TensorInfo
+log, seen = _logger(trt), []
+log.log(trt.ILogger.Severity.VERBOSE, "Total Activation Memory: 123682816 bytes")
+log.log(trt.ILogger.Severity.ERROR, "no")
+monitor = _monitor(trt, lambda *step: seen.append(step))
+monitor.phase_start("Building engine", None, 2)
+monitor.phase_start("inner", "Building engine", 9)
+goes_on = [monitor.step_complete("inner", 0), monitor.step_complete("Building engine", 0)]
+types = [_type(trt, TensorInfo(dtype=name, axes=())).name for name in ("float32", "int32", "int64")]
+answer = [log.activations, log.errors, seen, goes_on, types]
+"""
+    expected = [123682816, ["no"], [["Building engine", 1, 2]], [True, True], ["FLOAT", "INT32", "INT64"]]
+    assert ask(release, program) == expected
+
+
+def signatures(document: str) -> list[str]:
+    """The parameter lists in a pybind11 docstring, without `self`: ``flag: BuilderFlag``."""
+    found = re.findall(r"^(?:\d+\. )?\w+\((.*)\) ->", document, re.MULTILINE)
+    return [re.sub(r"^self: [^,]*(, )?", "", line) for line in found if not line.startswith("*args")]
+
+
+def accepts(parameters: str, positional: int, keywords: tuple[str, ...]) -> bool:
+    """Whether a call of so many positional arguments, and these by name, fits ``a: int, b: int = 0``."""
+    while "[" in parameters:  # commas in types are none between parameters
+        parameters = re.sub(r"\[[^\[\]]*\]", "", parameters)
+    entries = [entry.strip() for entry in parameters.split(",") if entry.strip()]
+    names = [entry.partition(":")[0] for entry in entries]
+    given = {*names[:positional], *keywords}
+    required = {name for name, entry in zip(names, entries, strict=True) if "=" not in entry}
+    return positional <= len(names) and set(keywords) <= set(names[positional:]) and required <= given
+
+
+def test_a_call_that_fits_no_signature_is_noticed() -> None:
+    document = "1. f(self: trt.X, network: trt.N, config: Dict[str, int], path: str = None) -> bool\n\n doc"
+    [line] = signatures(document)
+    assert accepts(line, 2, ()) and accepts(line, 1, ("config",)) and accepts(line, 3, ())
+    assert not accepts(line, 1, ()) and not accepts(line, 4, ()) and not accepts(line, 2, ("kernel",))
+
+
+def test_the_bindings_are_kept_in_the_environment(release: str) -> None:
+    from tests.build_engines.tensorrt.bindings import install
+
+    assert install(release) == install(release)
+    assert isinstance(install(release), Path)

@@ -1,0 +1,119 @@
+"""The ``config.pbtxt`` of the stages that are TensorRT plans: Triton's syntax, the plans' names and room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from bark_serving import repository
+from bark_serving.engines import EngineStore, Stage
+from bark_serving.profiles import stage_precision
+from bark_serving.spec import Bundle
+from build_engines.tensorrt import PLAN_STAGES, manifest_of
+from build_engines.tensorrt.alias import Library
+from tests.bundles import random_bundle, small_spec
+
+TENSORRT = Library("tensorrt", None, "10.11.0.33")
+TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32"}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return random_bundle(tmp_path_factory.mktemp("templates") / "bundle", small_spec(), networks=[])
+
+
+def rendered(bundle: Bundle, folder: Path, **options: Any) -> Path:
+    """A repository of the four stages, of empty plans with the manifests that real ones have."""
+    store, templates = EngineStore(folder / "engines"), folder / "templates"
+    templates.mkdir()
+    for path in repository.templates_folder().iterdir():
+        if path.is_file() or path.name in PLAN_STAGES:
+            (templates / path.name).symlink_to(path)
+    for stage in PLAN_STAGES:
+        precision = stage_precision(stage, "fp16", "tensorrt")
+        manifest = manifest_of(bundle, stage=stage, precision=precision, architecture="sm90", library=TENSORRT)
+        store.publish(manifest, lambda folder: (folder / "model.plan").touch())
+    return repository.render(
+        bundle=bundle.folder,
+        engines=store.root,
+        output=folder / "repository",
+        profile="tensorrt",
+        architecture="sm90",
+        templates=templates,
+        **{"gpus": (0,), **options},
+    )
+
+
+def config(folder: Path, stage: str) -> Any:
+    text = (folder / stage / "config.pbtxt").read_text()
+    assert "{{" not in text and "{%" not in text
+    return text_format.Parse(text, model_config_pb2.ModelConfig())
+
+
+@pytest.mark.parametrize("stage", PLAN_STAGES)
+def test_inputs_and_outputs_are_the_plans(bundle: Bundle, tmp_path: Path, stage: Stage) -> None:
+    parsed = config(rendered(bundle, tmp_path), stage)
+    assert (parsed.name, parsed.backend) == (stage, "tensorrt")
+    manifest = manifest_of(
+        bundle,
+        stage=stage,
+        precision=stage_precision(stage, "fp16", "tensorrt"),
+        architecture="sm90",
+        library=TENSORRT,
+    )
+    for declared, tensors in ((manifest.inputs, parsed.input), (manifest.outputs, parsed.output)):
+        assert [tensor.name for tensor in tensors] == list(declared)
+        for tensor in tensors:
+            info = declared[tensor.name]
+            assert model_config_pb2.DataType.Name(tensor.data_type) == TYPES[info.dtype]
+            assert info.axes[0] == "batch"  # Triton's dims are without it
+            for dim, axis in zip(tensor.dims, info.axes[1:], strict=True):
+                fixed = manifest.shapes.get(axis, (0, 0, 1)) if isinstance(axis, str) else (axis, axis, axis)
+                assert dim == (fixed[0] if fixed[0] == fixed[2] else -1), (tensor.name, axis)
+
+
+def test_the_same_requests_are_taken_as_where_python_runs_the_stages(bundle: Bundle, tmp_path: Path) -> None:
+    output = rendered(bundle, tmp_path)
+    python = repository.render(
+        bundle=bundle.folder,
+        engines=tmp_path,
+        output=tmp_path / "python",
+        profile="torch",
+        gpus=(),
+        templates=tmp_path / "templates",
+    )
+    for stage in PLAN_STAGES:
+        ours, theirs = config(output, stage), config(python, stage)
+        assert theirs.backend == "python"
+        assert list(ours.input) == list(theirs.input)
+        assert list(ours.output) == list(theirs.output)
+
+
+def test_a_batch_is_no_larger_than_the_plan_nor_than_what_was_asked_for(bundle: Bundle, tmp_path: Path) -> None:
+    parsed = {stage: config(rendered(bundle, tmp_path, max_batch=64), stage) for stage in ("fine",)}
+    assert parsed["fine"].max_batch_size == 8
+    (tmp_path / "less").mkdir()
+    less = rendered(bundle, tmp_path / "less", max_batch=1)
+    assert {config(less, stage).max_batch_size for stage in PLAN_STAGES} == {1}
+
+
+def test_requests_batch_dynamically_on_every_gpu(bundle: Bundle, tmp_path: Path) -> None:
+    output = rendered(bundle, tmp_path, gpus=(0, 2), instances=2, queue_delay=500)
+    for stage in PLAN_STAGES:
+        parsed = config(output, stage)
+        assert parsed.dynamic_batching.max_queue_delay_microseconds == 500
+        [group] = parsed.instance_group
+        assert group.kind == model_config_pb2.ModelInstanceGroup.KIND_GPU
+        assert (list(group.gpus), group.count) == ([0, 2], 2)
+
+
+def test_the_plan_is_linked_into_the_version_folder_and_no_python_is_copied(bundle: Bundle, tmp_path: Path) -> None:
+    output = rendered(bundle, tmp_path)
+    for stage in PLAN_STAGES:
+        [plan] = (output / stage / "1").iterdir()
+        assert plan.name == "model.plan" and plan.is_symlink()
+        assert plan.resolve().parent.parent == tmp_path / "engines"

@@ -1,0 +1,246 @@
+"""``bark-build engines`` and ``tensorrt``: the plan that is shown, what is built, what is refused and how."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from bark_serving import gpus
+from bark_serving.engines import STAGES, Engine, EngineStore, Manifest
+from bark_serving.spec import Bundle
+from build_engines.cli import app
+from build_engines.commands import work
+from build_engines.errors import BuildError
+from build_engines.estimate import estimate
+from build_engines.jobs import Job, plan
+from build_engines.tensorrt import alias
+from tests.bundles import random_bundle, small_spec
+
+PLANS = ("fine", "encodec_decode", "encodec_encode", "hubert")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return random_bundle(tmp_path_factory.mktemp("commands") / "bundle", small_spec())
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "engines"
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work.console, "_width", 200)
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def machine_with(monkeypatch: pytest.MonkeyPatch, *names: str, tensorrt: str | None = None) -> None:
+    """GPUs, and a TensorRT that can say its version and nothing else."""
+
+    def found(wanted: Sequence[int] | None = None) -> Sequence[str]:
+        return names
+
+    monkeypatch.setattr(gpus, "architectures", found)
+    if tensorrt:
+        monkeypatch.setattr(alias, "library", lambda *_: alias.Library("tensorrt", SimpleNamespace(), tensorrt))
+
+
+def test_the_cpu_profile_is_planned_built_and_then_there(bundle: Bundle, root: Path) -> None:
+    arguments = ("engines", "--bundle", bundle.folder, "--engines", root, "--stage", "fine", "--precision", "fp32")
+    first = run(*arguments)
+    assert first.exit_code == 0, first.output
+    assert "0 there, 1 to build: about" in first.output
+    assert "fine: built" in first.output
+    [engine] = EngineStore(root).list()
+    assert (engine.manifest.stage, engine.manifest.profile, engine.manifest.precision) == ("fine", "cpu", "fp32")
+    second = run(*arguments)
+    assert second.exit_code == 0
+    assert "1 there, 0 to build." in second.output
+    assert engine.folder.name[:8] in second.output
+
+
+def test_the_plan_alone_builds_nothing(bundle: Bundle, root: Path) -> None:
+    shown = run("engines", "--bundle", bundle.folder, "--engines", root, "--dry-run")
+    assert shown.exit_code == 0
+    assert f"0 there, {len(STAGES)} to build" in shown.output
+    assert not root.exists()
+
+
+def test_without_a_gpu_auto_asks_for_a_name(bundle: Bundle, root: Path) -> None:
+    refused = run("engines", "--profile", "tensorrt", "--bundle", bundle.folder, "--engines", root)
+    assert refused.exit_code == 1
+    assert "There is no NVIDIA GPU here to build for." in refused.output
+    assert "--gpu sm80,sm90" in refused.output
+
+
+def test_what_cannot_be_built_here_is_said_and_the_rest_is_built(
+    bundle: Bundle, root: Path, rtx: alias.Library
+) -> None:
+    done = run(
+        *("engines", "--profile", "tensorrt", "--gpu", "sm80,sm90", "--bundle", bundle.folder, "--engines", root),
+        *("--stage", "fine", "--stage", "semantic"),
+    )
+    assert done.exit_code == 1
+    assert "0 there, 1 to build, 3 cannot be built here" in done.output
+    assert [engine.manifest.architecture for engine in EngineStore(root).list()] == ["sm80"]
+    assert done.output.count("TensorRT-LLM is not installed here.") == 1  # said once for both architectures
+    assert f"fine: {rtx.title} does not build for sm90 (H100, H200, GH200)" in done.output
+    assert "Build on a machine that has sm90" in done.output
+
+
+def test_tensorrt_for_rtx_is_said_not_to_serve(bundle: Bundle, root: Path, rtx: alias.Library) -> None:
+    done = run(
+        *("tensorrt", "--gpu", "sm86+sm89", "--stage", "hubert", "--library", "tensorrt_rtx"),
+        *("--bundle", bundle.folder, "--engines", root),
+    )
+    assert done.exit_code == 0, done.output
+    [engine] = EngineStore(root).list()
+    assert engine.manifest.architecture == "sm86+sm89"
+    assert "Triton loads the plans of TensorRT itself only" in done.output
+
+
+def test_wrong_names_are_usage_errors_or_one_red_line(bundle: Bundle, root: Path) -> None:
+    stage = run("tensorrt", "--stage", "coarse", "--bundle", bundle.folder)
+    assert stage.exit_code == 2 and "not a stage that TensorRT runs" in stage.output
+    gpu = run("engines", "--profile", "tensorrt", "--gpu", "h100", "--bundle", bundle.folder)
+    assert gpu.exit_code == 1 and "'h100' is not a GPU architecture" in gpu.output
+    torch = run("engines", "--profile", "torch", "--bundle", bundle.folder)
+    assert torch.exit_code == 1 and "It needs no engines" in torch.output
+    nothing = run("engines", "--bundle", root)
+    assert nothing.exit_code == 1 and "is not a bundle" in nothing.output
+    assert not any("Traceback" in result.output for result in (stage, gpu, torch, nothing))
+
+
+def planned(bundle: Bundle, root: Path, *architectures: str) -> Sequence[Job]:
+    return plan(
+        bundle, profile="tensorrt", precision=None, architectures=architectures, store=EngineStore(root), stages=STAGES
+    )
+
+
+def test_tensorrt_plans_for_its_own_gpu(bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine_with(monkeypatch, "sm90", tensorrt="10.11.0.33")
+    jobs = {(job.stage, job.architecture): job for job in planned(bundle, root, "sm80", "sm90")}
+    assert all(jobs[stage, "sm90"].wanted for stage in PLANS)  # type: ignore[index]
+    for stage in PLANS:
+        refusal = jobs[stage, "sm80"].refusal  # type: ignore[index]
+        assert refusal and "here sm90, not for sm80" in refusal.problem
+    assert [jobs[stage, "sm90"].precision for stage in PLANS] == ["fp16", "fp16", "fp32", "fp16"]  # type: ignore[index]
+
+
+def test_a_bundle_without_hubert_needs_no_engine_for_it(tmp_path: Path, root: Path) -> None:
+    spec = small_spec().model_copy(update={"hubert": None})
+    bundle = random_bundle(tmp_path / "bundle", spec, networks=["fine"])
+    jobs = plan(bundle, profile="cpu", precision=None, architectures=(), store=EngineStore(root))
+    assert "hubert" not in {job.stage for job in jobs}
+
+
+def test_an_engine_built_elsewhere_counts_where_nothing_can_be_built(
+    bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of engines carried to a machine without TensorRT-LLM."""
+    manifest = Manifest(
+        stage="coarse",
+        profile="tensorrt",
+        precision="fp16",
+        bundle=bundle.hash,
+        bundle_name=bundle.spec.name,
+        architecture="sm90",
+        versions={"tensorrt_llm": "1.0.0"},
+        builder="elsewhere",
+        inputs={},
+        outputs={},
+    )
+    made = EngineStore(root).publish(manifest, lambda folder: None)
+    jobs = {(job.stage, job.architecture): job for job in planned(bundle, root, "sm80", "sm90")}
+    assert jobs["coarse", "sm90"].there == made
+    assert jobs["coarse", "sm80"].there is None and jobs["coarse", "sm80"].refusal
+    assert jobs["semantic", "sm90"].refusal
+
+
+def test_an_estimate_learns_from_what_was_built(bundle: Bundle, root: Path) -> None:
+    store = EngineStore(root)
+    before = estimate(bundle, stage="fine", precision="fp16", maker="tensorrt", store=store)
+    assert before.seconds == pytest.approx(30, abs=1)
+    manifest = Manifest(
+        stage="fine",
+        profile="tensorrt",
+        precision="fp16",
+        bundle="another",
+        bundle_name="another",
+        versions={"tensorrt": "10.11.0.33"},
+        builder="test",
+        inputs={},
+        outputs={},
+    )
+    engine = store.publish(manifest, lambda folder: (folder / "model.plan").write_bytes(bytes(before.size)) and None)
+    rewritten = engine.manifest.model_copy(update={"seconds": 77.0})
+    (engine.folder / "manifest.json").write_text(rewritten.model_dump_json())
+    after = estimate(bundle, stage="fine", precision="fp16", maker="tensorrt", store=store)
+    assert after.seconds == pytest.approx(77, rel=0.1)
+    other = estimate(bundle, stage="fine", precision="fp16", maker="tensorrt_rtx", store=store)
+    assert other.seconds < 30
+
+
+def test_too_little_disk_is_an_error_before_anything_is_built(
+    bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 1_000))
+    done = run("engines", "--bundle", bundle.folder, "--engines", root)
+    assert done.exit_code == 1
+    assert "free in" in done.output and "bark-build prune" in done.output
+    assert not root.exists()
+
+
+def job(bundle: Bundle, root: Path, make: object, *, stage: str = "fine") -> Job:
+    return Job(
+        stage=stage,  # type: ignore[arg-type]
+        precision="fp16",
+        architecture="sm80",
+        title="a test",
+        estimate=estimate(bundle, stage="fine", precision="fp16", maker="tensorrt", store=EngineStore(root)),
+        make=make,  # type: ignore[arg-type]
+    )
+
+
+def test_one_failure_does_not_keep_the_others_from_being_built(
+    bundle: Bundle, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = SimpleNamespace(folder=root / "made")
+
+    def fails(on_step: object) -> Engine:
+        raise BuildError("It broke.", remedy="Mend it.")
+
+    jobs = [job(bundle, root, fails), job(bundle, root, lambda on_step: engine, stage="hubert")]
+    with pytest.raises(typer.Exit) as caught:
+        work.carry_out(jobs, root=root)
+    assert caught.value.exit_code == 1
+    said = capsys.readouterr().err
+    assert str(engine.folder) in said
+    assert "fine: It broke." in said and "Mend it." in said
+
+
+def test_ctrl_c_says_that_what_is_done_is_kept(bundle: Bundle, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(on_step: object) -> Engine:
+        raise KeyboardInterrupt
+
+    with pytest.raises(typer.Exit) as caught:
+        work.carry_out([job(bundle, root, interrupted)], root=root)
+    assert caught.value.exit_code == work.INTERRUPTED
+    assert "What is done is kept" in capsys.readouterr().err
+
+
+def test_help_teaches_with_an_example() -> None:
+    for command in ("engines", "tensorrt"):
+        assert f"Example: bark-build {command}" in run(command, "--help").output
