@@ -47,8 +47,9 @@ class OnnxGpt:
     def prefill(self, row: int, embeddings: Floats) -> Floats:
         for start, end in chunks(len(embeddings)):
             step = self._bind(self._wide, row, batch=1, positions=end - start)
-            logits = step(embeddings[None, start:end], np.arange(start, end)[None], np.array([end - 1]))
-        return logits[0]
+            rows = step(embeddings[None, start:end], np.arange(start, end)[None], np.array([end - 1]))
+        logits: Floats = rows[0]
+        return logits
 
     def decode(self, embeddings: Floats, lengths: Ids) -> Floats:
         batch = len(lengths)
