@@ -186,6 +186,13 @@ def test_encodec_equals_the_encodec_package(spec_of: Callable[[], Spec], frames:
     assert torch.equal(ours.encode(wave), expected.int())
 
 
+@pytest.mark.parametrize("frames", [7, 20, 63])
+def test_decoding_the_first_frames_gives_the_first_samples_of_the_whole(frames: int) -> None:
+    ours, _ = weighted("encodec", small_spec())
+    codes = torch.randint(1024, (1, 8, 64), generator=torch.Generator().manual_seed(6), dtype=torch.int32)
+    assert_equal(ours.decode(codes[:, :, :frames]), ours.decode(codes)[:, : frames * 320])
+
+
 def test_encodec_equals_transformers() -> None:
     spec = small_spec()
     ours, weights = weighted("encodec", spec)
