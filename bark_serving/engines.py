@@ -160,7 +160,7 @@ class EngineStore:
         Raises `EngineMissing` or `EngineMismatch`, with the command that makes the engine.
         """
         host = host or here()
-        remedy = f"Run `{self._command(bundle, stage=stage, profile=profile, precision=precision)}`."
+        remedy = f"Run `{self._command(bundle, stage=stage, profile=profile, precision=precision, host=host)}`."
         of_stage = [e for e in self.list() if e.manifest.stage == stage and e.manifest.profile == profile]
         if not of_stage:
             raise EngineMissing(f"{self.root} has no {stage} engine for the {profile} profile.", remedy=remedy)
@@ -274,9 +274,11 @@ class EngineStore:
             return []
         return sorted(path for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
-    def _command(self, bundle: Bundle, *, stage: Stage, profile: Profile, precision: Precision) -> str:
-        build = TABLE[profile].build
-        return f"{build} --bundle {bundle.folder} --stage {stage} --precision {precision} --engines {self.root}"
+    def _command(self, bundle: Bundle, *, stage: Stage, profile: Profile, precision: Precision, host: Host) -> str:
+        row = TABLE[profile]
+        gpu = f" --gpu {','.join(host.architectures)}" if row.gpu == "always" and host.architectures else ""
+        options = f"--bundle {bundle.folder} --stage {stage} --precision {precision} --engines {self.root}"
+        return f"{row.build}{gpu} {options}"
 
     def _being_built(self, path: Path) -> bool:
         name = path.name.removeprefix(_BUILDING).rsplit("-", 1)[0]

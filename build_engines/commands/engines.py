@@ -65,8 +65,8 @@ def list_engines(engines: Engines = _STORE) -> None:
         console.print(f"{engines} has no engines. Make some with `bark-build onnx`.", soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("stage", "profile", "precision", "bundle", "MB", "built", "key"):
-        table.add_column(column, no_wrap=True, justify="right" if column == "MB" else "left")
+    for column in ("stage", "profile", "precision", "GPU", "bundle", "MB", "built", "key"):
+        table.add_column(column, no_wrap=column != "bundle", justify="right" if column == "MB" else "left")
     for engine in found:
         table.add_row(*_row(engine))
     Console().print(table)  # on stdout: it is the answer, not a message
@@ -142,6 +142,7 @@ def _row(engine: Engine) -> tuple[str, ...]:
         manifest.stage,
         manifest.profile,
         manifest.precision,
+        manifest.architecture,
         f"{manifest.bundle_name} {manifest.bundle[:8]}",
         f"{engine.size / 1e6:.1f}",
         f"{manifest.created:%Y-%m-%d}" if manifest.created else "",

@@ -88,7 +88,7 @@ def test_of_several_architectures_the_machines_own_is_found(tmp_path: Path, bund
 def test_an_engine_of_another_gpu_or_version_is_refused_with_the_command(tmp_path: Path, bundle: Bundle) -> None:
     store = EngineStore(tmp_path / "engines")
     published(store, bundle, architecture="sm90")
-    command = f"bark-build engines --profile tensorrt --bundle {bundle.folder} --stage fine --precision fp16"
+    command = f"bark-build engines --profile tensorrt --gpu sm80 --bundle {bundle.folder} --stage fine --precision fp16"
     with pytest.raises(EngineMismatch, match="was built for sm90, the GPU here is sm80") as caught:
         find(store, bundle, A100)
     assert f"Run `{command} --engines {store.root}`." == caught.value.remedy
