@@ -14,7 +14,7 @@ import pytest
 
 from tests.docker.dockerfile import DOCKER, read
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # fixtures that download count as well
 
 ISOLATE = ["unshare", "--mount", "--pid", "--net", "--fork"]
 
