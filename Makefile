@@ -1,6 +1,7 @@
 # `make demo` speaks, `make test` tests; both set up what they need in .venv. `make help` lists the rest.
 
 SHELL := bash
+export ORT_DISABLE_TELEMETRY := 1  # ONNX Runtime would keep a device id on disk
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory

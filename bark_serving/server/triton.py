@@ -157,6 +157,7 @@ def environment(
     _prepend(environment, "PATH", str(Path(sys.executable).parent))
     if triton.wheel:
         _prepend(environment, "LD_LIBRARY_PATH", str(sysconfig.get_config_var("LIBDIR") or ""))
+    environment.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would keep a device id on disk
     if repository and has_engines_on_several_gpus(repository):
         environment.setdefault(ORCHESTRATOR, "1")
     return environment
