@@ -1,7 +1,8 @@
 # `make demo` speaks, `make test` tests; both set up what they need in .venv. `make help` lists the rest.
 
 SHELL := bash
-export ORT_DISABLE_TELEMETRY := 1  # ONNX Runtime would keep a device id on disk
+# ONNX Runtime would keep a device id on disk
+export ORT_DISABLE_TELEMETRY := 1
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
