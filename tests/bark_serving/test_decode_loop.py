@@ -20,11 +20,11 @@ NO_IDS = np.zeros(1, np.int32)
 
 
 class SumNetwork:
-    """A `Runtime` whose cache is one running sum a row; logits are a fixed random function of it."""
+    """A `Runtime` whose logits are a fixed random function of the sum of all that a row's cache holds."""
 
     def __init__(self, rows: int, capacity: int = 128) -> None:
         self.rows, self.capacity = rows, capacity
-        self.sums = np.zeros(rows)
+        self.cache = np.zeros((rows, capacity))  # by position, so that a step may be repeated
         self.batches: list[int] = []
         self.gate: threading.Event | None = None
         self.table = np.random.default_rng(0).normal(size=(97, VOCAB)).astype(np.float32)
@@ -35,18 +35,21 @@ class SumNetwork:
     def prefill(self, row: int, embeddings: np.ndarray) -> np.ndarray:
         if (embeddings < 0).any():
             raise RuntimeError("poisoned prompt")
-        self.sums[row] = embeddings.sum()
-        return self.table[int(self.sums[row]) % 97]
+        self.cache[row, : len(embeddings)] = embeddings[:, 0]
+        return self._logits(row, len(embeddings))
 
     def decode(self, embeddings: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         if self.gate:
             assert self.gate.wait(10)
         self.batches.append(len(lengths))
-        self.sums[: len(lengths)] += embeddings[:, 0]
-        return self.table[self.sums[: len(lengths)].astype(int) % 97]
+        self.cache[np.arange(len(lengths)), lengths] = embeddings[:, 0]
+        return np.stack([self._logits(row, length + 1) for row, length in enumerate(lengths)])
 
     def move(self, source: int, target: int, length: int) -> None:
-        self.sums[target] = self.sums[source]
+        self.cache[target, :length] = self.cache[source, :length]
+
+    def _logits(self, row: int, length: int) -> np.ndarray:
+        return self.table[int(self.cache[row, :length].sum()) % 97]
 
 
 def rule() -> SemanticRule:
