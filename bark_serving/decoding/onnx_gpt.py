@@ -13,10 +13,6 @@ from bark_serving.engines import MODEL_FILE
 from bark_serving.runtime_onnx import open_session, wide_graph
 from bark_serving.spec import GptSpec
 
-#: Positions a prefill computes at once. Attention over a chunk stops at its end, so that most of what causality hides
-#: is not computed, and the scores of a head stay in the caches of a core. The result is the same to the last bit.
-CHUNK = 192
-
 
 class OnnxGpt:
     """Implements `bark_serving.decoding.drawing.Runtime` on an exported GPT graph.
@@ -45,9 +41,9 @@ class OnnxGpt:
         return rows
 
     def prefill(self, row: int, embeddings: Floats) -> Floats:
-        for start, end in chunks(len(embeddings)):
-            step = self._bind(self._wide, row, batch=1, positions=end - start)
-            rows = step(embeddings[None, start:end], np.arange(start, end)[None], np.array([end - 1]))
+        length = len(embeddings)
+        step = self._bind(self._wide, row, batch=1, positions=length)
+        rows = step(embeddings[None], np.arange(length)[None], np.array([length - 1]))
         logits: Floats = rows[0]
         return logits
 
@@ -99,9 +95,3 @@ class _Step:
         self.inputs["total_length"][:] = seqlens.max() + 1
         self.session.run_with_iobinding(self.binding)
         return self.logits
-
-
-def chunks(length: int) -> list[tuple[int, int]]:
-    """Cut ``length`` positions into chunks of `CHUNK`; no single one is left over, which would be a decode step."""
-    starts = [start for start in range(0, length, CHUNK) if start == 0 or length - start > 1]
-    return list(zip(starts, [*starts[1:], length], strict=True))

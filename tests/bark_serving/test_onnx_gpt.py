@@ -1,4 +1,4 @@
-"""The GPT runtime on ONNX Runtime: chunks, rows and batches change nothing."""
+"""The GPT runtime on ONNX Runtime: rows and batches change nothing."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from bark_serving.decoding import onnx_gpt
-from bark_serving.decoding.onnx_gpt import OnnxGpt, chunks
+from bark_serving.decoding.onnx_gpt import OnnxGpt
 from bark_serving.engines import EngineStore, Precision
 from bark_serving.spec import Bundle
 from bark_serving.weights import mapped
@@ -29,28 +26,6 @@ def open_gpt(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Precision], 
         return OnnxGpt(engine.folder, gpt=bundle.spec.coarse.gpt, embeddings=embeddings, rows=4, threads=1)
 
     return open_gpt
-
-
-@given(st.integers(1, 2000))
-def test_chunks_cover_a_prompt_without_a_single_position_left_over(length: int) -> None:
-    cut = chunks(length)
-    assert [position for start, end in cut for position in range(start, end)] == list(range(length))
-    assert length == 1 or min(end - start for start, end in cut) > 1
-
-
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-@pytest.mark.parametrize("length", [2, 192, 193, 257, 500])
-def test_a_prefill_in_chunks_is_one_prefill_to_the_last_bit(
-    open_gpt: Callable[[Precision], OnnxGpt], precision: Precision, length: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gpt = open_gpt(precision)
-    prompt = gpt.embed(np.random.default_rng(length).integers(0, 12_000, length))
-    in_chunks = gpt.prefill(0, prompt).copy()
-    monkeypatch.setattr(onnx_gpt, "CHUNK", 5000)
-    whole = gpt.prefill(1, prompt)
-    np.testing.assert_array_equal(in_chunks, whole)
-    steps = gpt.decode(gpt.embed(np.array([7, 7])), np.array([length, length], np.int32))
-    np.testing.assert_array_equal(steps[0], steps[1])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
