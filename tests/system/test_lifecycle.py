@@ -84,7 +84,7 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
         commands.close()
 
 
-def until(condition: Callable[[], bool], *, timeout: float = 20.0) -> None:
+def until(condition: Callable[[], bool], *, timeout: float = 60.0) -> None:
     """Wait for an event in another process, which nothing announces."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -112,7 +112,7 @@ def test_a_server_answers_within_its_block_and_leaves_nothing_behind(tmp_path: P
     settings = toy.settings(tmp_path)
     told: list[str] = []
     with running(settings, report=told.append) as server:
-        assert canary.speak(settings, timeout=10) > 0
+        assert canary.speak(settings, timeout=30) > 0
         description = state.read(settings.folder, name=settings.name)
         assert description is not None
         assert description.ready
@@ -232,7 +232,7 @@ def test_detached_status_second_up_and_down(cli: Cli) -> None:
     assert "already running" in cli.run(*cli.up("--detach"), expect=1)
     other_name = cli.run(*cli.up("--detach", name="other"), expect=1)
     assert "--http-port" in other_name
-    assert canary.speak(cli.settings, timeout=10) > 0  # the first one took no harm
+    assert canary.speak(cli.settings, timeout=30) > 0  # the first one took no harm
 
     assert "Stopped" in cli.run("down", "--name", "toy")
     assert_no_trace(description, processes)
@@ -290,7 +290,7 @@ def test_a_model_whose_process_was_killed_is_loaded_again(cli: Cli) -> None:
     after = {model: pid for pid, model in running_stubs(triton).items()}
     assert after.keys() == before.keys()
     assert not set(after.values()) & set(before.values())
-    assert canary.speak(cli.settings, timeout=10) > 0
+    assert canary.speak(cli.settings, timeout=30) > 0
 
 
 def test_a_triton_that_ends_by_itself_ends_the_supervisor_and_is_logged(cli: Cli) -> None:
