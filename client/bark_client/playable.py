@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from bark_client import audio
 
 
-class Playable:
+class Playable(ABC):
     """Base of what comes back as sound; those that derive from it say what it is called."""
 
     samples: NDArray[np.float32]  #: [n], -1..1, mono
@@ -21,14 +22,14 @@ class Playable:
     sentence_starts: tuple[float, ...] = ()  #: seconds
 
     @property
+    @abstractmethod
     def title(self) -> str:
         """What it is, in a few words of its own."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def caption(self) -> str:
         """Its numbers, on one short line."""
-        raise NotImplementedError
 
     @property
     def seconds(self) -> float:

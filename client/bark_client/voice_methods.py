@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any
 
 from bark_client import recording, voice_calls
@@ -11,7 +12,7 @@ from bark_client.voice import Voice, VoiceInfo, VoiceLike, VoicePreview
 from bark_client.voice_calls import Call, Steps, T
 
 
-class VoiceMethods:
+class VoiceMethods(ABC):
     """What `BarkClient` can do with voices."""
 
     def voices(self, *, language: str | None = None) -> list[VoiceInfo]:
@@ -78,9 +79,9 @@ class VoiceMethods:
         """Make the server forget a voice. Those of the checkpoint stay."""
         self._infer(voice_calls.delete(name))
 
+    @abstractmethod
     def _infer(self, call: Call[T]) -> T:
         """Make a call."""
-        raise NotImplementedError
 
     def _drive(self, steps: Steps[T]) -> T:
         """Make the calls of a method in turn."""
@@ -93,7 +94,7 @@ class VoiceMethods:
             outcome = self._infer(call)
 
 
-class AsyncVoiceMethods:
+class AsyncVoiceMethods(ABC):
     """What `AsyncBarkClient` can do with voices: see `VoiceMethods`."""
 
     async def voices(self, *, language: str | None = None) -> list[VoiceInfo]:
@@ -137,9 +138,9 @@ class AsyncVoiceMethods:
         """See `BarkClient.delete_voice`."""
         await self._infer(voice_calls.delete(name))
 
+    @abstractmethod
     async def _infer(self, call: Call[T]) -> T:
         """Make a call."""
-        raise NotImplementedError
 
     async def _drive(self, steps: Steps[T]) -> T:
         """Make the calls of a method in turn."""
