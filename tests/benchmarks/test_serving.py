@@ -127,6 +127,20 @@ def test_a_point_that_fails_leaves_a_note_and_the_sweep_goes_on(tmp_path: Path) 
     assert len(steps) == 3
 
 
+def test_an_export_that_was_cut_off_is_measured_again(tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    cut = f'if [ ! -e {first} ]; then touch {first}; head -c 3000 {EXPORT} > "$export"; exit 139; fi'
+    measured, notes = serving.run(sweep(tmp_path, f"{READ} {cut}; {GIVE_RECORDED}"), "streamed", on_step=lambda _: None)
+    assert len([m for m in measured if m.metric == tables.SPEED]) == 3
+    assert not any("could not be measured" in note for note in notes)
+
+
+def test_exports_that_are_always_cut_off_leave_a_note(tmp_path: Path) -> None:
+    cut = f'{READ} head -c 3000 {EXPORT} > "$export"; exit 139'
+    measured, notes = serving.run(sweep(tmp_path, cut), "streamed", on_step=lambda _: None)
+    assert not measured and len(notes) == 3 and all("exit status 139" in note for note in notes)
+
+
 def test_a_point_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     tool = sweep(tmp_path, "exec sleep 30").tool
     with pytest.raises(BenchmarkError, match=r"concurrency 1 was not done within 0\.2 s"):
