@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 Stage = Literal["semantic", "coarse", "fine", "encodec_decode", "encodec_encode", "hubert"]
 Profile = Literal["cpu", "torch", "tensorrt"]
-Precision = Literal["int8", "fp32", "bf16", "fp16"]
+Precision = Literal["int8", "int4", "fp32", "bf16", "fp16"]
 Backend = Literal["python", "tensorrt", "tensorrtllm"]
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -62,6 +62,7 @@ def _rows(
     }
 
 
+_ONNX_GPT = StageRow(("int8", "int4", "fp32"))
 _ONNX = StageRow(("int8", "fp32"))
 _ONNX_EXACT = StageRow(("fp32",))  # the codec and HuBERT end in an argmax or in audio
 _TORCH = StageRow(("bf16", "fp16", "fp32"), engine=False)
@@ -77,7 +78,7 @@ TABLE: Mapping[Profile, ProfileRow] = {
         build="bark-build onnx",
         module="onnxruntime",
         extra="serve",
-        stages=_rows(_ONNX, _ONNX, _ONNX_EXACT, _ONNX_EXACT, _ONNX_EXACT),
+        stages=_rows(_ONNX_GPT, _ONNX, _ONNX_EXACT, _ONNX_EXACT, _ONNX_EXACT),
     ),
     "torch": ProfileRow(
         "PyTorch",

@@ -19,6 +19,8 @@ from bark_serving.spec import Bundle, GptSpec
 from bark_serving.weights import mapped
 
 GptStage = Literal["semantic", "coarse"]
+#: Stages that only cloning a voice needs: they may take longer, and should cost nothing meanwhile.
+_SELDOM: frozenset[Stage] = frozenset({"hubert", "encodec_encode"})
 
 
 class Network(Protocol):
@@ -55,13 +57,15 @@ def _onnx_gpts(stage: GptStage, settings: RuntimeSettings, rows: int) -> Sequenc
 
     spec: GptSpec = getattr(settings.bundle.spec, stage).gpt
     embeddings = mapped(settings.bundle.weights(stage), "token_embedding.weight")
-    return [OnnxGpt(_engine(settings), gpt=spec, embeddings=embeddings, rows=rows, threads=settings.threads)]
+    rule = rule_of(stage, settings.bundle.spec)
+    return [OnnxGpt(_engine(settings), gpt=spec, rule=rule, embeddings=embeddings, rows=rows, threads=settings.threads)]
 
 
 def _onnx_network(stage: Stage, settings: RuntimeSettings, device: str) -> Network:
     from bark_serving.runtime_onnx import open_session, run, wide_graph
 
-    return partial(run, open_session(wide_graph(_engine(settings)), threads=settings.threads))
+    session = open_session(wide_graph(_engine(settings)), threads=settings.threads, resident=stage not in _SELDOM)
+    return partial(run, session)
 
 
 def _torch_gpts(stage: GptStage, settings: RuntimeSettings, rows: int) -> Sequence[Runtime]:

@@ -19,7 +19,7 @@ _NETWORKS: dict[Stage, Network] = {
     "hubert": "hubert",
 }
 #: Bytes of an engine for one of the bundle's, which are fp32.
-_BYTES: dict[Precision, float] = {"fp32": 1.0, "fp16": 0.5, "bf16": 0.5, "int8": 0.27}
+_BYTES: dict[Precision, float] = {"fp32": 1.0, "fp16": 0.5, "bf16": 0.5, "int8": 0.53, "int4": 0.4}
 #: Seconds to start with, and for every gigabyte of the bundle's weights. ONNX Runtime and TensorRT for RTX: measured on
 #: two cores. TensorRT and TensorRT-LLM, which try kernels out on the GPU: guesses, until an engine of theirs is there.
 _SECONDS: dict[Maker, tuple[float, float]] = {

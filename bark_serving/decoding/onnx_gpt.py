@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from bark_serving.arrays import Array, Floats, Ids, Ints
+from bark_serving.decoding.rules import Rule, span
 from bark_serving.engines import MODEL_FILE
 from bark_serving.runtime_onnx import open_session, wide_graph
 from bark_serving.spec import GptSpec
@@ -17,21 +18,24 @@ from bark_serving.spec import GptSpec
 class OnnxGpt:
     """Implements `bark_serving.decoding.drawing.Runtime` on an exported GPT graph.
 
+    rule: the stage's; the graph's head has the rows that it may draw from, other ids have logits of −inf here.
     embeddings: [input_vocab, width] token embeddings, which stay outside the graph.
     rows: sequences in flight at most; memory for a row is taken when it is first used.
     """
 
-    def __init__(self, engine: Path, *, gpt: GptSpec, embeddings: Floats, rows: int, threads: int) -> None:
+    def __init__(self, engine: Path, *, gpt: GptSpec, rule: Rule, embeddings: Floats, rows: int, threads: int) -> None:
         self.rows = rows
         self.capacity = gpt.block_size
         self._embeddings = embeddings
         self._gpt = gpt
+        self._drawable = span(rule)
         shape = (rows, gpt.heads, gpt.block_size, gpt.head_width)
         # calloc'ed: the pages of a row that is never used are never touched
         self._caches = {
             f"{kind}_{i}": np.zeros(shape, np.float32) for i in range(gpt.layers) for kind in ("key", "value")
         }
-        self._narrow = open_session(engine / MODEL_FILE, threads=threads)
+        # a step is some 70 parallel sections of 50 µs: waking a sleeping thread for each would double it
+        self._narrow = open_session(engine / MODEL_FILE, threads=threads, spin=True)
         wide = wide_graph(engine)
         self._wide = self._narrow if wide.name == MODEL_FILE else open_session(wide, threads=threads)
         self._steps: dict[int, _Step] = {}
@@ -66,13 +70,14 @@ class OnnxGpt:
             "seqlens": np.empty(batch, np.int32),
             "total_length": np.empty(1, np.int32),
         }
-        logits = np.empty((batch, self._gpt.output_vocab), np.float32)
+        logits = np.full((batch, self._gpt.output_vocab), -np.inf, np.float32)
+        drawn = np.empty_like(logits[:, self._drawable])
         binding = session.io_binding()
         for name, array in (inputs | {f"past_{name}": view for name, view in views.items()}).items():
             binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        for name, array in ({f"present_{name}": view for name, view in views.items()} | {"logits": logits}).items():
+        for name, array in ({f"present_{name}": view for name, view in views.items()} | {"logits": drawn}).items():
             binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        return _Step(session, binding, inputs, logits)
+        return _Step(session, binding, inputs, drawn, logits, self._drawable)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,9 @@ class _Step:
     session: ort.InferenceSession
     binding: ort.IOBinding
     inputs: dict[str, Array]
+    drawn: Floats
     logits: Floats
+    drawable: slice
 
     def __call__(self, embeddings: Floats, positions: Ints, seqlens: Ints) -> Floats:
         """Embedding sums [batch, n, width] at positions [batch, n] → logits [batch, vocab], valid until the next call.
@@ -94,4 +101,5 @@ class _Step:
         self.inputs["seqlens"][:] = seqlens
         self.inputs["total_length"][:] = seqlens.max() + 1
         self.session.run_with_iobinding(self.binding)
+        self.logits[:, self.drawable] = self.drawn
         return self.logits

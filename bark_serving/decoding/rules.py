@@ -29,6 +29,11 @@ class Rule(Protocol):
         """Whether speech ends here; ``token`` is then dropped. ``last_chance`` is that of the set's last id."""
 
 
+def span(rule: Rule) -> slice:
+    """From the first id to the last that a rule ever lets draw: the rows of a head that are of any use."""
+    return slice(min(int(ids.min()) for ids in rule.sets), max(int(ids.max()) for ids in rule.sets) + 1)
+
+
 def drawable(rule: Rule, last_token: int) -> Ints:
     """The ids that may follow ``last_token``."""
     return rule.sets[rule.turn(last_token)]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from bark_serving.spec import GptSpec
 
+ALL, LAST = slice(None), slice(-1, None)
 NORM_EPSILON = 1e-5  # of nanoGPT; no checkpoint says otherwise
 
 #: (query ‖ key ‖ value, past_key, past_value, seqlens, total_length, heads) → (attended, present_key, present_value)
@@ -72,10 +73,8 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, past_key: Tensor, past_value: Tensor, seqlens: Tensor, total_length: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        attended, present_key, present_value = self.attend(
-            self.qkv(x), past_key, past_value, seqlens, total_length, self.heads
-        )
-        return self.out(attended), present_key, present_value
+        """Attended values, which are still to go through ``out``, and the caches."""
+        return self.attend(self.qkv(x), past_key, past_value, seqlens, total_length, self.heads)
 
 
 class Mlp(nn.Module):
@@ -102,12 +101,19 @@ class Layer(nn.Module):
         self.mlp = Mlp(spec)
 
     def forward(
-        self, x: Tensor, past_key: Tensor, past_value: Tensor, seqlens: Tensor, total_length: Tensor
+        self,
+        x: Tensor,
+        past_key: Tensor,
+        past_value: Tensor,
+        seqlens: Tensor,
+        total_length: Tensor,
+        wanted: slice,
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """``wanted``: the positions whose output is needed; all of them enter the cache."""
         attended, present_key, present_value = self.attention(
             self.attention_norm(x), past_key, past_value, seqlens, total_length
         )
-        x = x + attended
+        x = x[:, wanted] + self.attention.out(attended[:, wanted])
         return x + self.mlp(self.mlp_norm(x)), present_key, present_value
 
 
@@ -140,6 +146,7 @@ class Gpt(nn.Module):
         x = embeddings + self.position_embedding(positions)
         present: list[Tensor] = []
         for i, layer in enumerate(self.layers):
-            x, key, value = layer(x, past[2 * i], past[2 * i + 1], seqlens, total_length)
+            wanted = LAST if i + 1 == len(self.layers) else ALL
+            x, key, value = layer(x, past[2 * i], past[2 * i + 1], seqlens, total_length, wanted)
             present += (key, value)
-        return self.head(self.norm(x[:, -1:]))[:, 0], *present
+        return self.head(self.norm(x))[:, 0], *present

@@ -21,6 +21,7 @@ from build_engines.export.stages import GRAPHS
 from build_engines.export.validate import validate
 
 STEPS = ("load", "export", "quantize", "save", "validate", "publish")
+BITS: dict[Precision, int] = {"int8": 8, "int4": 4}  #: of a weight, in a decode step; many positions at once take 8
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
 
 
@@ -77,7 +78,7 @@ def _export(
 ) -> None:
     spec, stage_graph = bundle.spec, GRAPHS[stage]
     on_step("load")
-    module = stage_graph.forward(networks.load(stage_graph.network, bundle))
+    module = stage_graph.forward(networks.load(stage_graph.network, bundle), spec)
     on_step("export")
     # traced at batch 2 and a length of its own: torch takes an axis of 1 for a fixed one
     sample = stage_graph.sample(spec, 2, stage_graph.lengths[0] + 4, np.random.default_rng(1))
@@ -88,14 +89,15 @@ def _export(
             inputs=stage_graph.inputs(spec),
             outputs=stage_graph.outputs(spec),
         )
-    if precision == "int8":
+    if precision in BITS:
         on_step("quantize")
         if multiplies_int8_exactly():
             graph.save(quantize.by_rows(model), folder / WIDE_FILE)
-        model = quantize.in_blocks(model)
+        model = quantize.in_blocks(model, bits=BITS[precision])
     on_step("save")
     graph.save(model, folder / MODEL_FILE)
     del model  # over a gigabyte at true size
     on_step("validate")
     for path in sorted(folder.glob("*.onnx")):
-        validate(stage, module=module, spec=spec, precision=precision, path=path)
+        held_to: Precision = "int8" if path.name == WIDE_FILE else precision
+        validate(stage, module=module, spec=spec, precision=held_to, path=path)

@@ -17,7 +17,8 @@ from build_engines.errors import ExportError
 from build_engines.export.operators import CONTRIB
 
 OPSET = 20  # the first with Gelu
-EXTERNAL_DATA_ABOVE = 100 * 2**20  # bytes of weights; protobuf itself stops at 2 GB
+#: Bytes of weights. Those in a file of their own are mapped when the graph is opened, not read and copied.
+EXTERNAL_DATA_ABOVE = 8 * 2**20
 _DTYPES = {"float32": onnx.TensorProto.FLOAT, "int32": onnx.TensorProto.INT32, "int64": onnx.TensorProto.INT64}
 
 

@@ -1,7 +1,7 @@
-"""int8 in two layouts, one for each way a transformer is run. Everything but the linear layers stays in fp32.
+"""Integer weights in two layouts, one for each way a transformer is run. All but the linear layers stays in fp32.
 
 `in_blocks`, for decode steps: a token reads every weight once, so bytes a weight decide the speed. Weights are int8 in
-blocks of 64 with one scale each (ONNX Runtime's MatMulNBits, activations int8 on the fly).
+blocks of 64 with one scale each, or int4 in blocks of 32 (ONNX Runtime's MatMulNBits, activations int8 on the fly).
 
 `by_rows`, for many positions at once (prefill, the fine stage), where arithmetic decides: weights are int8 with one
 scale a column, activations with one scale a row, and the product is one integer matrix multiplication. A row's scale
@@ -21,19 +21,21 @@ from bark_serving.arrays import Array, Floats
 from build_engines.errors import ExportError
 from build_engines.export.operators import CONTRIB
 
-BITS = 8
-#: Blocks of 64 cost 3 % more bytes than 128. But from 128 on, ONNX Runtime 1.32's AVX-512 kernel sums an odd last row
-#: in another order than rows in pairs, so a token would depend on how many sequences happen to decode beside it.
-BLOCK = 64
+#: Bits a weight → weights that share a scale. Of 8 bits, blocks of 64 cost 3 % more bytes than 128. But from 128 on,
+#: ONNX Runtime 1.32's AVX-512 kernel sums an odd last row in another order than rows in pairs, so a token would depend
+#: on how many sequences happen to decode beside it.
+BLOCKS = {8: 64, 4: 32}
 ACCURACY_LEVEL = 4  # int8 activations
 
 
-def in_blocks(model: ModelProto) -> ModelProto:
+def in_blocks(model: ModelProto, *, bits: int) -> ModelProto:
     """Quantize every MatMul by a constant; products of two activations (the fine stage's gathered head) stay fp32.
 
     Changes `model`. Raises `ExportError` when nothing could be quantized.
     """
-    quantizer = _quantizer_class()(model, bits=BITS, block_size=BLOCK, is_symmetric=True, accuracy_level=ACCURACY_LEVEL)
+    quantizer = _quantizer_class()(
+        model, bits=bits, block_size=BLOCKS[bits], is_symmetric=True, accuracy_level=ACCURACY_LEVEL
+    )
     quantizer.process()
     quantized: ModelProto = quantizer.model.model
     constants = {tensor.name for tensor in quantized.graph.initializer}

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from bark_serving.decoding.rules import rule_of, span
 from bark_serving.engines import Stage, TensorInfo
-from bark_serving.networks import Encodec
+from bark_serving.networks import Encodec, Gpt
 from bark_serving.spec import GptSpec, Network, Spec
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -34,7 +35,7 @@ class StageGraph:
     outputs: Callable[[Spec], Axes]
     sample: Callable[[Spec, int, int, np.random.Generator], Arrays]
     lengths: tuple[int, int]
-    forward: Callable[[Any], nn.Module] = lambda network: cast(nn.Module, network)
+    forward: Callable[[Any, Spec], nn.Module] = lambda network, spec: cast(nn.Module, network)
 
 
 class Decode(nn.Module):
@@ -57,6 +58,14 @@ class Encode(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         return self.codec.encode(audio)
+
+
+def _decoder(codec: Encodec, _: Spec) -> nn.Module:
+    return Decode(codec)
+
+
+def _encoder(codec: Encodec, _: Spec) -> nn.Module:
+    return Encode(codec)
 
 
 def _cache_axes(gpt: GptSpec, when: str) -> Axes:
@@ -82,8 +91,8 @@ def _gpt_graph(network: Network) -> StageGraph:
         }
 
     def outputs(spec: Spec) -> Axes:
-        gpt = gpt_of(spec)
-        logits = TensorInfo(dtype="float32", axes=("batch", gpt.output_vocab))
+        gpt, drawable = gpt_of(spec), span(rule_of(network, spec))
+        logits = TensorInfo(dtype="float32", axes=("batch", drawable.stop - drawable.start))
         return {"logits": logits, **_cache_axes(gpt, "present")}
 
     def sample(spec: Spec, batch: int, length: int, rng: np.random.Generator) -> Arrays:
@@ -98,7 +107,14 @@ def _gpt_graph(network: Network) -> StageGraph:
             **dict.fromkeys(_cache_axes(gpt, "past"), cache),
         }
 
-    return StageGraph(network, inputs, outputs, sample, lengths=(7, 19))
+    def forward(gpt: Gpt, spec: Spec) -> nn.Module:
+        """The network with the rows of its head that may be drawn: a step reads every weight of its graph."""
+        head = gpt.head.weight[span(rule_of(network, spec))]
+        gpt.head = nn.Linear(gpt.spec.width, len(head), bias=False)
+        gpt.head.weight = nn.Parameter(head)
+        return gpt
+
+    return StageGraph(network, inputs, outputs, sample, lengths=(7, 19), forward=forward)
 
 
 def _fine_graph() -> StageGraph:
@@ -164,7 +180,7 @@ GRAPHS: dict[Stage, StageGraph] = {
     "semantic": _gpt_graph("semantic"),
     "coarse": _gpt_graph("coarse"),
     "fine": _fine_graph(),
-    "encodec_decode": StageGraph("encodec", _codes, _audio, _sample_codes, lengths=(9, 26), forward=Decode),
-    "encodec_encode": StageGraph("encodec", _audio, _codes, _sample_frames, lengths=(9, 26), forward=Encode),
+    "encodec_decode": StageGraph("encodec", _codes, _audio, _sample_codes, lengths=(9, 26), forward=_decoder),
+    "encodec_encode": StageGraph("encodec", _audio, _codes, _sample_frames, lengths=(9, 26), forward=_encoder),
     "hubert": StageGraph("hubert", _audio, _tokens, _sample_wave, lengths=(3_000, 7_777)),
 }

@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float32]
 
 BATCHES = (1, 3)
 FP32_ERROR = 1e-4  #: of floats, relative to the largest value of the reference
-INT8_COSINE = 0.999  #: of a row of logits
+COSINE: dict[Precision, float] = {"int8": 0.999, "int4": 0.95}  #: of a row of logits to fp32's
 AGREEMENT = 0.99  #: share of codes or tokens that must be equal; rounding moves one that lies on a boundary
 
 
@@ -113,8 +113,10 @@ def _compare(case: str, expected: Arrays, actual: Arrays, precision: Precision) 
             error = float(np.abs(found - reference).max() / max(1.0, float(np.abs(reference).max())))
             if not error <= FP32_ERROR:
                 raise ExportError(f"{case}: {name} is off by {error:.1e} of its largest value, {FP32_ERROR} may be.")
-        elif name == "logits" and not (similarity := cosine(found, reference)) >= INT8_COSINE:
-            raise ExportError(f"{case}: int8 {name} have cosine {similarity:.5f} to fp32, {INT8_COSINE} must be.")
+        elif name == "logits" and not (similarity := cosine(found, reference)) >= COSINE[precision]:
+            raise ExportError(
+                f"{case}: {precision} {name} have cosine {similarity:.5f} to fp32, {COSINE[precision]} must be."
+            )
 
 
 def check_draw(case: str, sample: Arrays, outputs: Arrays) -> None:

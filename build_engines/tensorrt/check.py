@@ -34,7 +34,7 @@ SHORTFALL, EARLY = 0.02, 8
 def check(bundle: Bundle, *, stage: Stage, precision: Precision, folder: Path) -> None:
     """Run the graph in `folder` beside its network. Raises `ExportError` naming the first output that differs."""
     graph, spec = GRAPHS[stage], bundle.spec
-    module = graph.forward(networks.load(graph.network, bundle))
+    module = graph.forward(networks.load(graph.network, bundle), spec)
     session = open_session(folder / MODEL_FILE)
     rng = np.random.default_rng(0)
     for length in graph.lengths:

@@ -97,7 +97,7 @@ def plan_outputs(spec: Spec, *, stage: Stage) -> Axes:
 def module(bundle: Bundle, *, stage: Stage, precision: Precision) -> nn.Module:
     """The stage's module as it is exported. Its LSTMs exist as ONNX nodes only: it cannot be run."""
     stage_graph = GRAPHS[stage]
-    network = stage_graph.forward(networks.load(stage_graph.network, bundle))
+    network = stage_graph.forward(networks.load(stage_graph.network, bundle), bundle.spec)
     if precision == "fp16":
         network = network.half()
     if stage in _ISLANDS:

@@ -36,8 +36,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="module")
 def loop(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> DecodeLoop:
     engine = make(bundle, stage="semantic", precision="fp32", store=EngineStore(tmp_path_factory.mktemp("engines")))
-    runtime = OnnxGpt(engine.folder, gpt=bundle.spec.semantic.gpt, embeddings=embeddings(bundle), rows=8, threads=1)
-    return DecodeLoop(runtime, rule_of("semantic", bundle.spec))
+    rule = rule_of("semantic", bundle.spec)
+    gpt = bundle.spec.semantic.gpt
+    return DecodeLoop(
+        OnnxGpt(engine.folder, gpt=gpt, rule=rule, embeddings=embeddings(bundle), rows=8, threads=1), rule
+    )
 
 
 def embeddings(bundle: Bundle) -> np.ndarray:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bark_serving.decoding.onnx_gpt import OnnxGpt
-from bark_serving.engines import EngineStore, Precision
+from bark_serving.decoding.rules import drawable, rule_of
+from bark_serving.engines import PRECISIONS, EngineStore, Precision
 from bark_serving.spec import Bundle
 from bark_serving.weights import mapped
 from build_engines.export.build import make
@@ -23,12 +24,13 @@ def open_gpt(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Precision], 
     def open_gpt(precision: Precision) -> OnnxGpt:
         engine = make(bundle, stage="coarse", precision=precision, store=EngineStore(folder / "engines"))
         embeddings = mapped(bundle.weights("coarse"), "token_embedding.weight")
-        return OnnxGpt(engine.folder, gpt=bundle.spec.coarse.gpt, embeddings=embeddings, rows=4, threads=1)
+        rule, gpt = rule_of("coarse", bundle.spec), bundle.spec.coarse.gpt
+        return OnnxGpt(engine.folder, gpt=gpt, rule=rule, embeddings=embeddings, rows=4, threads=1)
 
     return open_gpt
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", PRECISIONS["coarse"])
 def test_a_moved_row_goes_on_as_it_would_have(open_gpt: Callable[[Precision], OnnxGpt], precision: Precision) -> None:
     gpt = open_gpt(precision)
     rng = np.random.default_rng(1)
@@ -39,3 +41,12 @@ def test_a_moved_row_goes_on_as_it_would_have(open_gpt: Callable[[Precision], On
     gpt.move(2, 0, 12)
     alone = gpt.decode(gpt.embed(np.array([3])), np.array([12], np.int32))
     np.testing.assert_array_equal(alone[0], together[2])
+
+
+def test_ids_that_cannot_be_drawn_have_no_chance(open_gpt: Callable[[Precision], OnnxGpt]) -> None:
+    """The graph's head has no rows for them."""
+    gpt, rule = open_gpt("fp32"), rule_of("coarse", small_spec())
+    logits = gpt.prefill(0, gpt.embed(np.arange(20)))
+    ids = np.concatenate([drawable(rule, last) for last in (0, rule.sets[0][0])])
+    assert len(logits) == small_spec().coarse.gpt.output_vocab
+    assert set(np.flatnonzero(np.isfinite(logits))) == set(ids)

@@ -98,6 +98,7 @@ def test_fp32_tokens_are_the_cpu_profiles(
     onnx = OnnxGpt(
         engine.folder,
         gpt=getattr(bundle.spec, stage).gpt,
+        rule=rule_of(stage, bundle.spec),
         embeddings=mapped(bundle.weights(stage), "token_embedding.weight"),
         rows=4,
         threads=1,

@@ -73,7 +73,7 @@ def test_a_graph_holds_no_trace_of_the_machine_that_made_it(
 def test_every_stage_exports_at_true_size(tmp_path: Path, stage: Stage, precision: Precision) -> None:
     bundle = random_bundle(tmp_path / "bundle", true_size_spec(), networks=[GRAPHS[stage].network])
     engine = make(bundle, stage=stage, precision=precision, store=EngineStore(tmp_path / "engines"))
-    assert engine.size < {"int8": 240e6, "fp32": 500e6}[precision]
+    assert engine.size < {"int8": 240e6, "int4": 190e6, "fp32": 500e6}[precision]
 
 
 needs_exact_int8 = pytest.mark.skipif(
@@ -93,6 +93,22 @@ def test_int8_logits_stay_close_to_fp32(bundle: Bundle, store: EngineStore, stag
     int8, fp32 = (validation.run_graph(validation.open_session(path), sample) for path in paths)
     similarity = validation.cosine(int8["logits"], fp32["logits"])
     assert 0.999 <= similarity < 1 - 1e-7, "equal to the last digit would mean that nothing was quantized"
+
+
+@pytest.mark.parametrize("stage", ["semantic", "coarse"])
+def test_int4_logits_are_near_fp32_and_the_graph_is_smaller_than_int8s(
+    bundle: Bundle, store: EngineStore, stage: Stage
+) -> None:
+    sample = GRAPHS[stage].sample(bundle.spec, 2, 40, np.random.default_rng(5))
+    engines = {
+        precision: make(bundle, stage=stage, precision=precision, store=store) for precision in PRECISIONS[stage]
+    }
+    logits = {
+        precision: validation.run_graph(validation.open_session(engine.model), sample)["logits"]
+        for precision, engine in engines.items()
+    }
+    assert 0.95 <= validation.cosine(logits["int4"], logits["fp32"]) < validation.cosine(logits["int8"], logits["fp32"])
+    assert engines["int4"].model.stat().st_size < engines["int8"].model.stat().st_size
 
 
 def test_int8_quantizes_all_linear_layers_of_a_gpt_and_only_those_of_fine(bundle: Bundle, store: EngineStore) -> None:
@@ -144,7 +160,8 @@ class Decoder:
         """Rows 0 … of the cache go on at their `start`; embeddings [B, S, width]."""
         batch, steps = embeddings.shape[:2]
         positions = (np.array(start)[:, None] + np.arange(steps)).astype(np.int64)
-        logits = np.empty((batch, self.gpt.output_vocab), np.float32)
+        [_, width] = self.session.get_outputs()[0].shape
+        logits = np.empty((batch, width), np.float32)
         inputs = {
             "embeddings": np.ascontiguousarray(embeddings),
             "positions": positions,
@@ -181,7 +198,7 @@ def decode_rows(engine: Engine, gpt: GptSpec, rows: Sequence[int], *, threads: i
     return together.run(new, [LENGTHS[row] for row in rows])
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", PRECISIONS["coarse"])
 @pytest.mark.parametrize("rows", [[0, 1], [1, 2, 0], [3, 1, 0, 2], [2, 3, 2, 3, 1, 0, 3]])
 def test_rows_of_different_lengths_decode_bit_for_bit_as_alone(
     bundle: Bundle, store: EngineStore, precision: Precision, rows: list[int]
@@ -193,7 +210,7 @@ def test_rows_of_different_lengths_decode_bit_for_bit_as_alone(
         assert np.array_equal(together[place], decode_rows(engine, gpt, [row])[0])
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", PRECISIONS["coarse"])
 def test_the_number_of_threads_does_not_change_logits(bundle: Bundle, store: EngineStore, precision: Precision) -> None:
     engine, gpt = make(bundle, stage="coarse", precision=precision, store=store), bundle.spec.coarse.gpt
     assert np.array_equal(decode_rows(engine, gpt, [0, 1], threads=1), decode_rows(engine, gpt, [0, 1], threads=2))
@@ -261,7 +278,7 @@ def test_validation_refuses_a_graph_of_other_weights(
 ) -> None:
     engine = make(bundle, stage=stage, precision="fp32", store=store)
     other = random_bundle(tmp_path, small_spec(), networks=[GRAPHS[stage].network], seed=1)
-    module = GRAPHS[stage].forward(load(GRAPHS[stage].network, other))
+    module = GRAPHS[stage].forward(load(GRAPHS[stage].network, other), other.spec)
     with pytest.raises(ExportError, match=stage):
         validation.validate(stage, module=module, spec=other.spec, precision="fp32", path=engine.model)
 
@@ -270,11 +287,10 @@ def test_validation_refuses_int8_that_lost_too_much(
     bundle: Bundle, store: EngineStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make(bundle, stage="coarse", precision="int8", store=store)
-    monkeypatch.setattr(validation, "INT8_COSINE", 1 - 1e-9)
+    monkeypatch.setitem(validation.COSINE, "int8", 1 - 1e-9)
     with pytest.raises(ExportError, match="int8 logits have cosine"):
-        validation.validate(
-            "coarse", module=load("coarse", bundle), spec=bundle.spec, precision="int8", path=engine.model
-        )
+        module = GRAPHS["coarse"].forward(load("coarse", bundle), bundle.spec)
+        validation.validate("coarse", module=module, spec=bundle.spec, precision="int8", path=engine.model)
 
 
 def test_an_axis_that_came_out_fixed_is_refused() -> None:
@@ -317,7 +333,7 @@ def test_the_builder_version_is_stable_within_one_source() -> None:
 def test_weights_above_the_limit_go_beside_the_graph(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("build_engines.export.graph.EXTERNAL_DATA_ABOVE", 1_000_000)
+    monkeypatch.setattr("build_engines.export.graph.EXTERNAL_DATA_ABOVE", 100_000)
     engine = make(bundle, stage="coarse", precision="fp32", store=EngineStore(tmp_path))
     assert sorted(engine.manifest.files) == ["model.onnx", "model.onnx.data"]
     engine.verify()
