@@ -10,23 +10,26 @@ from bark_serving.profiles import Precision
 from bark_serving.spec import Bundle, GptSpec, Network
 from benchmarks.errors import BenchmarkError
 
-#: Bytes a weight, scales of weight-only quantization (one float a block of 64) included.
-WEIGHT_BYTES: dict[str, float] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1 + 4 / 64, "int4": 0.5 + 4 / 64}
-CACHE_BYTES: dict[str, float] = {"fp32": 4, "bf16": 2, "fp16": 2}  #: an element of the KV cache; 4 for all others
+#: Bytes a weight, scales of weight-only quantization (one float a block) included.
+WEIGHT_BYTES: dict[str, float] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1 + 4 / 64, "int4": 0.5 + 4 / 32}
+CACHE_BYTES: dict[str, float] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "int4": 1}  #: an element of the KV cache
 
 
-def read_weights(gpt: GptSpec) -> int:
-    """Weights that one decode step reads: the layers and the head; of the embeddings it reads two rows."""
+def read_weights(gpt: GptSpec, *, head_rows: int | None = None) -> int:
+    """Weights that one decode step reads: the layers and the head, of the embeddings two rows.
+
+    head_rows: of a head that was cut to what can be drawn.
+    """
     layer = 12 * gpt.width**2 + 2 * gpt.width
-    return gpt.layers * layer + gpt.output_vocab * gpt.width + gpt.width
+    return gpt.layers * layer + (head_rows or gpt.output_vocab) * gpt.width + gpt.width
 
 
-def bytes_a_token(gpt: GptSpec, *, precision: Precision | str, context: int) -> float:
+def bytes_a_token(gpt: GptSpec, *, precision: Precision | str, context: int, head_rows: int | None = None) -> float:
     """Bytes that a decode step reads at ``context`` positions in the cache."""
     if precision not in WEIGHT_BYTES:
         raise BenchmarkError(f"The roofline does not know {precision}.", remedy="Add it to WEIGHT_BYTES.")
-    cache = 2 * gpt.layers * gpt.width * context * CACHE_BYTES.get(precision, 4)
-    return read_weights(gpt) * WEIGHT_BYTES[precision] + cache
+    cache = 2 * gpt.layers * gpt.width * context * CACHE_BYTES[precision]
+    return read_weights(gpt, head_rows=head_rows) * WEIGHT_BYTES[precision] + cache
 
 
 def parameters(bundle: Bundle, network: Network) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bark_serving.decoding.rules import rule_of, span
 from bark_serving.engines import EngineStore
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.profiles import Stage, stage_precision
@@ -153,14 +154,13 @@ def _stage_subjects(
 
 
 def _variants_of(plan: Plan, stage: Stage) -> list[Variant]:
-    """Those that differ at this stage: options change the coarse stage only."""
-    kept = [variant for variant in plan.variants if stage == "coarse" or not variant.options]
-    if stage in ("hubert", "encodec_decode"):  # one engine, whatever the precision of the transformers
-        seen: dict[tuple[str, str], Variant] = {}
-        for variant in kept:
-            seen.setdefault((variant.profile, stage_precision(stage, variant.precision, variant.profile)), variant)
-        return list(seen.values())
-    return kept
+    """Those that differ at this stage: options change the coarse stage only, a precision may share another's engine."""
+    seen: dict[tuple[str, str, str], Variant] = {}
+    for variant in plan.variants:
+        if stage == "coarse" or not variant.options:
+            precision = stage_precision(stage, variant.precision, variant.profile)
+            seen.setdefault((variant.profile, precision, variant.label), variant)
+    return list(seen.values())
 
 
 def _subject(name: str, run: Callable[[Work], Any], work: Work, warm: Work) -> Subject:
@@ -195,7 +195,13 @@ def _facts(
         gpt = plan.bundle.spec.semantic.gpt if stage == "semantic" else plan.bundle.spec.coarse.gpt
         tokens = len(work.semantic) if stage == "semantic" else work.coarse_tokens
         precision = variant.precision if variant else "fp32"
-        size = roofline.bytes_a_token(gpt, precision=precision, context=_mean_context(plan.bundle, stage, work))
+        drawable = span(rule_of(stage, plan.bundle.spec))
+        size = roofline.bytes_a_token(
+            gpt,
+            precision=precision,
+            context=_mean_context(plan.bundle, stage, work),
+            head_rows=drawable.stop - drawable.start if variant and variant.profile == "cpu" else None,
+        )
         facts["milliseconds_a_token"] = round(1000 * float(np.median(seconds)) / tokens, 4)
         facts["bytes_a_token"] = round(size)
         on_gpu = (variant.profile != "cpu" if variant else plan.device != "cpu") and plan.gpu_bandwidth is not None

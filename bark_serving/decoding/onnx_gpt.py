@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from bark_serving.decoding.rules import Rule, span
 from bark_serving.engines import MODEL_FILE
 from bark_serving.runtime_onnx import open_session, wide_graph
 from bark_serving.spec import GptSpec
+
+_CACHE_TYPES = {"tensor(float)": np.float32, "tensor(int8)": np.int8}
 
 
 class OnnxGpt:
@@ -29,15 +32,17 @@ class OnnxGpt:
         self._embeddings = embeddings
         self._gpt = gpt
         self._drawable = span(rule)
-        shape = (rows, gpt.heads, gpt.block_size, gpt.head_width)
-        # calloc'ed: the pages of a row that is never used are never touched
-        self._caches = {
-            f"{kind}_{i}": np.zeros(shape, np.float32) for i in range(gpt.layers) for kind in ("key", "value")
-        }
         # a step is some 70 parallel sections of 50 µs: waking a sleeping thread for each would double it
-        self._narrow = open_session(engine / MODEL_FILE, threads=threads, spin=True)
+        # More threads than heads would share one, in a way that depends on how many sequences decode together.
+        self._narrow = open_session(engine / MODEL_FILE, threads=min(threads, gpt.heads), spin=True)
         wide = wide_graph(engine)
-        self._wide = self._narrow if wide.name == MODEL_FILE else open_session(wide, threads=threads)
+        self._wide = None if wide.name == MODEL_FILE else open_session(wide, threads=threads)
+        shape = (rows, gpt.heads, gpt.block_size, gpt.head_width)
+        dtype = _CACHE_TYPES[next(tensor.type for tensor in self._narrow.get_inputs() if tensor.name == "past_key_0")]
+        # calloc'ed: the pages of a row that is never used are never touched
+        self._caches: dict[str, Array] = {
+            f"{kind}_{i}": np.zeros(shape, dtype) for i in range(gpt.layers) for kind in ("key", "value")
+        }
         self._steps: dict[int, _Step] = {}
 
     def embed(self, ids: Ints) -> Floats:
@@ -46,24 +51,36 @@ class OnnxGpt:
 
     def prefill(self, row: int, embeddings: Floats) -> Floats:
         length = len(embeddings)
-        step = self._bind(self._wide, row, batch=1, positions=length)
+        if self._wide is None:
+            step = self._bind(self._narrow, self._rows(row, row + 1), batch=1, positions=length)
+        else:  # begins with no cache, and gives that of its positions
+            made = {
+                name: np.empty((1, *cache.shape[1:2], length, cache.shape[3]), cache.dtype)
+                for name, cache in self._caches.items()
+            }
+            step = self._bind(self._wide, made, batch=1, positions=length)
         rows = step(embeddings[None], np.arange(length)[None], np.array([length - 1]))
+        if self._wide is not None:
+            for name, cache in self._caches.items():
+                cache[row, :, :length] = made[name][0]
         logits: Floats = rows[0]
         return logits
 
     def decode(self, embeddings: Floats, lengths: Ids) -> Floats:
         batch = len(lengths)
         if batch not in self._steps:
-            self._steps[batch] = self._bind(self._narrow, 0, batch=batch, positions=1)
+            self._steps[batch] = self._bind(self._narrow, self._rows(0, batch), batch=batch, positions=1)
         return self._steps[batch](embeddings[:, None], lengths[:, None], lengths)
 
     def move(self, source: int, target: int, length: int) -> None:
         for cache in self._caches.values():
             cache[target, :, :length] = cache[source, :, :length]
 
-    def _bind(self, session: ort.InferenceSession, row: int, *, batch: int, positions: int) -> _Step:
-        """A step of ``positions`` new positions for ``batch`` rows from ``row`` on; caches grow in place."""
-        views = {name: cache[row : row + batch] for name, cache in self._caches.items()}
+    def _rows(self, first: int, end: int) -> dict[str, Array]:
+        return {name: cache[first:end] for name, cache in self._caches.items()}
+
+    def _bind(self, session: ort.InferenceSession, caches: Mapping[str, Array], *, batch: int, positions: int) -> _Step:
+        """A step of ``positions`` new positions for ``batch`` rows. A graph that takes a cache grows it in place."""
         inputs: dict[str, Array] = {
             "embeddings": np.empty((batch, positions, self._gpt.width), np.float32),
             "positions": np.empty((batch, positions), np.int64),
@@ -73,9 +90,10 @@ class OnnxGpt:
         logits = np.full((batch, self._gpt.output_vocab), -np.inf, np.float32)
         drawn = np.empty_like(logits[:, self._drawable])
         binding = session.io_binding()
-        for name, array in (inputs | {f"past_{name}": view for name, view in views.items()}).items():
+        past = {f"past_{name}": cache for name, cache in caches.items()} if session is self._narrow else {}
+        for name, array in (inputs | past).items():
             binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        for name, array in ({f"present_{name}": view for name, view in views.items()} | {"logits": drawn}).items():
+        for name, array in ({f"present_{name}": cache for name, cache in caches.items()} | {"logits": drawn}).items():
             binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         return _Step(session, binding, inputs, drawn, logits, self._drawable)
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import torch
+from onnx import ModelProto
 
 from bark_serving import networks
 from bark_serving.engines import MODEL_FILE, PRECISIONS, Engine, EngineStore, Manifest, Precision, Stage
+from bark_serving.networks import Gpt
 from bark_serving.runtime_onnx import WIDE_FILE, multiplies_int8_exactly
 from bark_serving.spec import Bundle
-from build_engines.errors import BuildError
-from build_engines.export import graph, quantize
+from build_engines.errors import BuildError, ExportError
+from build_engines.export import cache, graph, quantize
 from build_engines.export.operators import onnxruntime_operators
-from build_engines.export.stages import GRAPHS
+from build_engines.export.stages import GRAPHS, in_int8
 from build_engines.export.validate import validate
+
+log = logging.getLogger(__name__)
 
 STEPS = ("load", "export", "quantize", "save", "validate", "publish")
 BITS: dict[Precision, int] = {"int8": 8, "int4": 4}  #: of a weight, in a decode step; many positions at once take 8
@@ -66,16 +71,18 @@ def make(
     Raises `BundleError` for a bad bundle and `ExportError` when the graph does not compute what the network does.
     """
 
-    def build(folder: Path) -> None:
-        _export(bundle, stage=stage, precision=precision, folder=folder, on_step=on_step)
+    def build(folder: Path) -> Mapping[str, object]:
+        learnt = _export(bundle, stage=stage, precision=precision, folder=folder, on_step=on_step)
         on_step("publish")
+        return learnt
 
     return store.publish(manifest_of(bundle, stage=stage, precision=precision), build)
 
 
 def _export(
     bundle: Bundle, *, stage: Stage, precision: Precision, folder: Path, on_step: Callable[[str], None]
-) -> None:
+) -> Mapping[str, object]:
+    """Write and validate the stage's graphs; returns what the manifest could not say before."""
     spec, stage_graph = bundle.spec, GRAPHS[stage]
     on_step("load")
     module = stage_graph.forward(networks.load(stage_graph.network, bundle), spec)
@@ -89,15 +96,45 @@ def _export(
             inputs=stage_graph.inputs(spec),
             outputs=stage_graph.outputs(spec),
         )
-    if precision in BITS:
-        on_step("quantize")
-        if multiplies_int8_exactly():
-            graph.save(quantize.by_rows(model), folder / WIDE_FILE)
-        model = quantize.in_blocks(model, bits=BITS[precision])
-    on_step("save")
-    graph.save(model, folder / MODEL_FILE)
-    del model  # over a gigabyte at true size
-    on_step("validate")
-    for path in sorted(folder.glob("*.onnx")):
-        held_to: Precision = "int8" if path.name == WIDE_FILE else precision
-        validate(stage, module=module, spec=spec, precision=held_to, path=path)
+    if precision not in BITS:
+        on_step("save")
+        graph.save(model, folder / MODEL_FILE)
+        on_step("validate")
+        validate(stage, module=module, spec=spec, precision=precision, path=folder / MODEL_FILE)
+        return {}
+    on_step("quantize")
+    choices = [cache.measure(module, bundle, stage), None] if isinstance(module, Gpt) else [None]
+    for scales in choices:
+        _quantize(model, precision=precision, scales=scales, folder=folder, prefills=isinstance(module, Gpt))
+        on_step("validate")
+        try:
+            for path in sorted(folder.glob("*.onnx")):
+                held_to: Precision = "int8" if path.name == WIDE_FILE else precision
+                validate(stage, module=module, spec=spec, precision=held_to, path=path)
+        except ExportError as error:
+            if scales is None:
+                raise
+            log.warning("%s keeps its cache in fp32: %s", stage, error)
+            continue
+        break
+    if scales is None:
+        return {}
+    return {"inputs": in_int8(stage_graph.inputs(spec)), "outputs": in_int8(stage_graph.outputs(spec))}
+
+
+def _quantize(
+    model: ModelProto, *, precision: Precision, scales: cache.Scales | None, folder: Path, prefills: bool
+) -> None:
+    """Write the graphs of a quantized engine; `model` stays as it is. scales: of an int8 cache."""
+    if multiplies_int8_exactly():
+        wide = quantize.by_rows(model)
+        if prefills:
+            cache.from_nothing(wide, scales)
+        graph.save(wide, folder / WIDE_FILE)
+        del wide
+    narrow = ModelProto()
+    narrow.CopyFrom(model)
+    narrow = quantize.in_blocks(narrow, bits=BITS[precision])
+    if scales is not None:
+        cache.in_int8(narrow, scales)
+    graph.save(narrow, folder / MODEL_FILE)

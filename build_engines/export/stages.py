@@ -77,6 +77,14 @@ def _cache_axes(gpt: GptSpec, when: str) -> Axes:
     }
 
 
+def in_int8(axes: Axes) -> Axes:
+    """The same with an int8 cache."""
+    return {
+        name: info.model_copy(update={"dtype": "int8"}) if name.startswith(("past_", "present_")) else info
+        for name, info in axes.items()
+    }
+
+
 def _gpt_graph(network: Network) -> StageGraph:
     def gpt_of(spec: Spec) -> GptSpec:
         return spec.semantic.gpt if network == "semantic" else spec.coarse.gpt

@@ -24,7 +24,7 @@ from build_engines.export import make
 from build_engines.export import validate as validation
 from build_engines.export.build import builder_version, manifest_of
 from build_engines.export.graph import to_onnx
-from build_engines.export.stages import GRAPHS
+from build_engines.export.stages import GRAPHS, in_int8
 from tests.bundles import random_bundle, small_spec, true_size_spec
 
 ALL = [pytest.param(stage, precision, id=f"{stage} {precision}") for stage in STAGES for precision in PRECISIONS[stage]]
@@ -51,7 +51,8 @@ def test_every_stage_exports_with_the_declared_inputs_and_outputs(
         (engine.manifest.outputs, session.get_outputs()),
     ):
         assert {name: list(info.axes) for name, info in declared.items()} == {x.name: list(x.shape) for x in found}
-    assert declared == GRAPHS[stage].outputs(bundle.spec)
+    plain = GRAPHS[stage].outputs(bundle.spec)
+    assert declared == (in_int8(plain) if precision in ("int8", "int4") else plain)
 
 
 @pytest.mark.parametrize(("stage", "precision"), ALL)
@@ -107,7 +108,7 @@ def test_int4_logits_are_near_fp32_and_the_graph_is_smaller_than_int8s(
         precision: validation.run_graph(validation.open_session(engine.model), sample)["logits"]
         for precision, engine in engines.items()
     }
-    assert 0.95 <= validation.cosine(logits["int4"], logits["fp32"]) < validation.cosine(logits["int8"], logits["fp32"])
+    assert 0.9 <= validation.cosine(logits["int4"], logits["fp32"]) < validation.cosine(logits["int8"], logits["fp32"])
     assert engines["int4"].model.stat().st_size < engines["int8"].model.stat().st_size
 
 
@@ -154,7 +155,8 @@ class Decoder:
         self.gpt = gpt
         self.session = ort.InferenceSession(str(engine.model), options, providers=["CPUExecutionProvider"])
         shape = (rows, gpt.heads, 96, gpt.head_width)
-        self.cache = {f"{k}_{i}": np.zeros(shape, np.float32) for i in range(gpt.layers) for k in ("key", "value")}
+        dtype = engine.manifest.inputs["past_key_0"].dtype
+        self.cache = {f"{k}_{i}": np.zeros(shape, dtype) for i in range(gpt.layers) for k in ("key", "value")}
 
     def run(self, embeddings: npt.NDArray[np.float32], start: Sequence[int]) -> npt.NDArray[np.float32]:
         """Rows 0 … of the cache go on at their `start`; embeddings [B, S, width]."""

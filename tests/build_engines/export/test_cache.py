@@ -1,0 +1,100 @@
+"""The int8 KV cache: its scales, and what happens where it does not hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from bark_serving import networks
+from bark_serving.decoding.onnx_gpt import OnnxGpt
+from bark_serving.decoding.rules import rule_of
+from bark_serving.engines import EngineStore, Precision
+from bark_serving.networks import Gpt
+from bark_serving.runtime_onnx import multiplies_int8_exactly
+from bark_serving.runtimes import GptStage
+from bark_serving.spec import Bundle
+from bark_serving.voices import files
+from bark_serving.weights import mapped
+from build_engines.export import cache
+from build_engines.export.build import make
+from build_engines.export.validate import cosine
+from tests.bundles import random_bundle, small_spec
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return random_bundle(tmp_path_factory.mktemp("bundle"), small_spec(), networks=["semantic", "coarse"])
+
+
+def open_gpt(bundle: Bundle, stage: GptStage, precision: Precision, store: EngineStore) -> OnnxGpt:
+    engine = make(bundle, stage=stage, precision=precision, store=store)
+    gpt = getattr(bundle.spec, stage).gpt
+    embeddings = mapped(bundle.weights(stage), "token_embedding.weight")
+    return OnnxGpt(engine.folder, gpt=gpt, rule=rule_of(stage, bundle.spec), embeddings=embeddings, rows=2, threads=1)
+
+
+@pytest.mark.parametrize("stage", ["semantic", "coarse"])
+def test_every_channel_has_a_scale_that_holds_more_than_was_seen(bundle: Bundle, stage: GptStage) -> None:
+    network = cast(Gpt, networks.load(stage, bundle))
+    scales = cache.measure(network, bundle, stage)
+    spec = network.spec
+    assert list(scales) == [f"{kind}_{layer}" for layer in range(spec.layers) for kind in ("key", "value")]
+    for scale in scales.values():
+        assert scale.shape == (spec.heads, spec.head_width) and scale.min() > 0
+        assert scale.max() < 1, "random weights make numbers of a few units, not hundreds"
+
+
+def test_scales_come_from_the_bundles_voices_where_it_has_some(tmp_path: Path) -> None:
+    bundle = random_bundle(tmp_path / "bundle", small_spec(), networks=["coarse"])
+    network = cast(Gpt, networks.load("coarse", bundle))
+    before = cache.measure(network, bundle, "coarse")
+    rng = np.random.default_rng(3)
+    bundle.voices.mkdir(exist_ok=True)
+    fine = rng.integers(0, 1024, (8, 300), np.int16)
+    arrays = {"semantic_prompt": rng.integers(0, 10_000, 200), "coarse_prompt": fine[:2], "fine_prompt": fine}
+    files.write(bundle.voices / "one.npz", arrays)
+    after = cache.measure(network, bundle, "coarse")
+    assert any(not np.array_equal(after[name], before[name]) for name in before)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "_random", lambda spec, seed: pytest.fail("voices are there"))
+        cache.measure(network, bundle, "coarse")
+
+
+@pytest.mark.parametrize("stage", ["semantic", "coarse"])
+def test_steps_after_a_prefill_stay_close_to_fp32(bundle: Bundle, stage: GptStage, tmp_path: Path) -> None:
+    """The prefill's graph and the decode step's agree about what is in the cache."""
+    store = EngineStore(tmp_path / "engines")
+    rng = np.random.default_rng(7)
+    ids = rng.integers(0, 10_000, 200)
+    rows = {precision: open_gpt(bundle, stage, precision, store) for precision in ("fp32", "int8")}
+    for gpt in rows.values():
+        gpt.prefill(0, gpt.embed(ids[:150]))
+    for position in range(150, 200):
+        new = ids[position : position + 1]
+        logits = {p: gpt.decode(gpt.embed(new), np.array([position], np.int32)) for p, gpt in rows.items()}
+        drawable = np.isfinite(logits["fp32"][0])
+        assert cosine(logits["int8"][:, drawable], logits["fp32"][:, drawable]) > 0.998
+
+
+def test_a_cache_that_int8_cannot_hold_stays_in_fp32(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cache, "MARGIN", 0.05)
+    store = EngineStore(tmp_path / "engines")
+    engine = make(bundle, stage="coarse", precision="int8", store=store)
+    assert engine.manifest.inputs["past_key_0"].dtype == "float32"
+    assert "coarse keeps its cache in fp32" in caplog.text
+    assert sorted(path.name for path in engine.folder.glob("*.onnx")) == (
+        ["model.onnx", "wide.onnx"] if multiplies_int8_exactly() else ["model.onnx"]
+    )
+    gpt = open_gpt(bundle, "coarse", "int8", store)
+    ids = np.random.default_rng(1).integers(0, 10_000, 30)
+    whole = gpt.prefill(0, gpt.embed(ids))
+    gpt.prefill(1, gpt.embed(ids[:-1]))
+    gpt.move(1, 0, 29)
+    step = gpt.decode(gpt.embed(ids[-1:]), np.array([29], np.int32))[0]
+    drawable = np.isfinite(whole)
+    assert cosine(step[None, drawable], whole[None, drawable]) > 0.999
