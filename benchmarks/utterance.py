@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from benchmarks.variants import Variant
 from benchmarks.work import Speaker, Work, check_amount
 
 UTTERANCE = "utterance"
+_Watch = Callable[[str], AbstractContextManager[None]]
 
 
 def server_name(variant: Variant) -> str:
@@ -53,18 +55,20 @@ class Utterances:
         on_step: Callable[[str], None],
     ) -> list[Measurement]:
         """Seconds and audio seconds a second of everyone, stage times and peak memory of the servers."""
+        peaks: dict[str, int] = {}
         with ExitStack() as stack:
-            watches = {name: stack.enter_context(MemoryWatch(target)) for name, target in servers.items()}
-            subjects = self._subjects(work, warm, servers, stack)
+            subjects = self._subjects(work, warm, servers, peaks, stack)
             samples = in_turns(subjects, repeats=repeats, on_run=lambda label: on_step(f"utterance: {label}"))
         measurements = [
             one
             for name, metrics in samples.items()
             for one in self._measurements(name, metrics, audio_seconds=work.seconds(self.bundle.spec))
         ]
-        return measurements + [_peak(name, watch.peak) for name, watch in watches.items() if watch.peak]
+        return measurements + [_peak(name, size) for name, size in peaks.items()]
 
-    def _subjects(self, work: Work, warm: Work, servers: Mapping[str, Target], stack: ExitStack) -> list[Subject]:
+    def _subjects(
+        self, work: Work, warm: Work, servers: Mapping[str, Target], peaks: dict[str, int], stack: ExitStack
+    ) -> list[Subject]:
         subjects: list[Subject] = []
         if suno.NAME in self.peers:
             run = stack.enter_context(suno.opened(self.bundle, device=self.device))
@@ -73,23 +77,28 @@ class Utterances:
         for variant in self.variants:
             if server_name(variant) in clients:
                 speak = _speaker(self.bundle, variant, clients[server_name(variant)])
-                subjects += self._spoken(variant, speak, work, warm)
+                watch = partial(_watched, servers[server_name(variant)], peaks)
+                subjects += self._spoken(variant, speak, watch, work, warm)
         return subjects
 
-    def _spoken(self, variant: Variant, speak: Callable[[Work, int], Speech], work: Work, warm: Work) -> list[Subject]:
+    def _spoken(
+        self, variant: Variant, speak: Callable[[Work, int], Speech], watch: _Watch, work: Work, warm: Work
+    ) -> list[Subject]:
         name = through_triton(variant)
+        at_once = f"{name}, {self.in_flight} at once"
 
         def one() -> Mapping[str, float]:
-            timings = speak(work, 0).timings
+            with watch(name):
+                timings = speak(work, 0).timings
             stages = {f"{stage} stage": time.seconds for stage, time in timings.stages.items()}
             return {**stages, "first audio": timings.first_audio_seconds or 0.0}
 
         def several() -> None:
-            with ThreadPoolExecutor(self.in_flight) as pool:
+            with watch(at_once), ThreadPoolExecutor(self.in_flight) as pool:
                 list(pool.map(lambda seed: speak(work, seed), range(self.in_flight)))
 
         alone = Subject(name, one, warm=lambda: speak(warm, 0))
-        return [alone, Subject(f"{name}, {self.in_flight} at once", several)] if self.in_flight > 1 else [alone]
+        return [alone, Subject(at_once, several)] if self.in_flight > 1 else [alone]
 
     def _measurements(
         self, name: str, metrics: Mapping[str, Sequence[float]], *, audio_seconds: float
@@ -105,6 +114,18 @@ class Utterances:
             case=UTTERANCE, subject=name, metric=SPEED, unit="×", better="higher", samples=speeds, facts=facts
         )
         return [*measurements, speed]
+
+
+@contextmanager
+def _watched(target: Target, peaks: dict[str, int], name: str) -> Iterator[None]:
+    """Keep a server's peak memory in the block's first run; later ones begin with what others have left."""
+    if name in peaks:
+        yield
+        return
+    with MemoryWatch(target) as watch:
+        yield
+    if watch.peak:
+        peaks[name] = watch.peak
 
 
 def _chain(run: Callable[[str, Work], Any], work: Work) -> None:
@@ -134,4 +155,4 @@ def _speaker(bundle: Bundle, variant: Variant, client: BarkClient) -> Callable[[
 
 def _peak(name: str, size: int) -> Measurement:
     gigabytes = round(size / 1e9, 3)
-    return Measurement(case="peak memory", subject=f"{name}, Triton", metric="memory", unit="GB", samples=(gigabytes,))
+    return Measurement(case="peak memory", subject=name, metric="memory", unit="GB", samples=(gigabytes,))

@@ -39,8 +39,9 @@ def _precisions(profile: Profile) -> Sequence[Variant]:
     return [Variant(profile, precision) for precision in precisions]
 
 
-#: The longest windows of the coarse stage that fit its context beside the longest history (1 024 − 256 − 630).
-LONG_WINDOWS: Mapping[str, Any] = {"coarse_window": 138}
+#: Windows of the coarse stage four times as long, beside a history short enough for both to fit its context (256 + 384
+#: + 256 < 1 024): fewer windows need to be read anew, and each sees less. 384 coarse tokens are 2.6 s of speech.
+LONG_WINDOWS: Mapping[str, Any] = {"coarse_window": 256, "coarse_history": 384}
 
 VARIANTS: Sequence[Variant] = (
     *_precisions("cpu"),
