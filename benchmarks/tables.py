@@ -104,7 +104,8 @@ _SERVER_CASES = {"peak memory": "memory", "start to first answer": "seconds"}
 
 def subjects_of(result: Result) -> list[str]:
     """Whoever was measured alone, other people's code first."""
-    alone = [name for name in result.subjects() if not name.endswith("at once")]
+    measured = {m.subject for m in result.measurements if m.case not in _SERVER_CASES}
+    alone = [name for name in result.subjects() if name in measured and not name.endswith("at once")]
     return sorted(alone, key=lambda name: _PEERS.index(name) if name in _PEERS else len(_PEERS))
 
 
@@ -164,9 +165,23 @@ def _server_cells(result: Result, subject: str) -> list[str]:
         gain = f" ({times(together.median / alone.median)} of one)" if together and alone else ""
         cells.append(f"{number(together.median)} audio s/s{gain}" if together else "")
     for case in _server_header(result)[len(cells) :]:
-        found = result.find(case=case, subject=subject, metric=_SERVER_CASES[case])
-        cells.append(f"{number(found.median)} {found.unit}" if found else "")
+        metric = _SERVER_CASES[case]
+        # a server is started once, for all variants that differ in options only
+        found = result.find(case=case, subject=subject, metric=metric) or result.find(
+            case=case, subject=_server_of(subject), metric=metric
+        )
+        cell = f"{number(found.median)} {found.unit}" if found else ""
+        for suffix in _several(result):
+            together = result.find(case=case, subject=f"{subject}, {suffix}", metric=metric)
+            cell += f", {number(together.median)} {together.unit} with {suffix}" if together else ""
+        cells.append(cell)
     return cells
+
+
+def _server_of(subject: str) -> str:
+    """The server of a variant's column, without what the variant's options do."""
+    parts = subject.split(", ")
+    return f"{parts[0]}, {parts[-1]}"
 
 
 def _roofline(result: Result) -> list[str]:

@@ -24,6 +24,7 @@ from bark_serving.orchestrator import Answer, Orchestrator
 from bark_serving.request import parse
 from bark_serving.tokenizer import load_tokenise
 from bark_serving.triton.bls import BlsCaller
+from bark_serving.triton.metrics import SpeechMetrics
 from bark_serving.triton.tensors import Parameters, failure, finish, inputs_of, response
 from bark_serving.triton.voice_library import open_library
 from bark_serving.weights import mapped
@@ -52,6 +53,7 @@ class BarkModel:
             concurrency=parameters.number("sentences"),
             interface=interface,
         )
+        self._metrics = SpeechMetrics()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="orchestrator", daemon=True)
         self._thread.start()
@@ -76,10 +78,14 @@ class BarkModel:
         try:
             speaking = asyncio.ensure_future(self._speak(inputs, sender))
             await _cancel_when_client_leaves(speaking, sender)
+            self._metrics.ended("spoken")
         except asyncio.CancelledError:
+            self._metrics.ended("cancelled")
             sender.send(failure(Cancelled("the request was cancelled.")))
         except Exception as error:
-            if not isinstance(error, InvalidRequest):
+            refused = isinstance(error, InvalidRequest)
+            self._metrics.ended("refused" if refused else "failed")
+            if not refused:
                 log.exception("a request failed")
             sender.send(failure(error))
         finally:
@@ -89,6 +95,8 @@ class BarkModel:
         request = parse(read_inputs(inputs), spec=self._spec)
         async with aclosing(self._orchestrator.speak(request, request_id=uuid.uuid4().hex)) as answers:
             async for answer in answers:
+                if answer.report["last"]:
+                    self._metrics.spoke(answer.report)
                 sender.send(response(_outputs(answer)))
 
 
