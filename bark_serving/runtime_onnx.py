@@ -27,15 +27,20 @@ def wide_graph(engine: Path) -> Path:
     return wide if wide.exists() and multiplies_int8_exactly() else engine / MODEL_FILE
 
 
-def open_session(graph: Path, *, threads: int, spin: bool = False, resident: bool = True) -> ort.InferenceSession:
+def open_session(
+    graph: Path, *, threads: int, spin: bool = False, resident: bool = True, profile: Path | None = None
+) -> ort.InferenceSession:
     """Open a graph on the CPU with ``threads`` threads.
 
     spin: threads wait for each other awake while a call runs, and sleep between calls: for many short operators.
     resident: weights are laid out in memory for speed; else they stay in their file, which is mapped, until used.
+    profile: the beginning of a file's name, where the session's ``end_profiling`` leaves what every operator took.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
     options.enable_mem_pattern = False  # it plans for the shapes of one call: an eighth more memory, no time gained
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     options.add_session_config_entry("session.force_spinning_stop", "1")  # other sessions share the cores

@@ -30,6 +30,7 @@ def draw(result: Result, path: Path) -> Path | None:
         "soak": _soak,
         "growth": _growth,
         "quality": _quality,
+        "profile": _profile,
     }
     if result.command not in makers:
         return None
@@ -154,6 +155,35 @@ def _drag_race(result: Result, figure: Any) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("tokens a second; the dark line is what memory bandwidth allows")
     _tidy(axes, f"Drag race: {result.settings['tokens']} tokens from {result.settings['model']}", grid="x")
+    axes.tick_params(axis="y", labelsize=8.5, colors=_INK)
+
+
+def _profile(result: Result, figure: Any) -> None:
+    """A bar a call, cut by operator."""
+    axes = figure.add_subplot()
+    cases, operators = result.cases(), result.subjects()
+    colours = _colours(operators)
+    for at, case in enumerate(cases):
+        left = 0.0
+        for operator in operators:
+            if (found := result.find(case=case, subject=operator)) is None:
+                continue
+            share = float(str(found.facts["share"]))
+            axes.barh(at, share, left=left, height=0.7, color=colours[operator])
+            if share > 0.07:
+                axes.text(
+                    left + share / 2,
+                    at,
+                    f"{operator}\n{duration(found.median)}",
+                    ha="center",
+                    va="center",
+                    fontsize=6.5,
+                )
+            left += share
+    axes.set_yticks(range(len(cases)), cases)
+    axes.invert_yaxis()
+    axes.set_xlabel("share of the call's time")
+    _tidy(axes, f"Where the time goes: {result.settings['bundle']}, {result.settings['variant']}", grid="x")
     axes.tick_params(axis="y", labelsize=8.5, colors=_INK)
 
 

@@ -51,6 +51,7 @@ def table_of(result: Result) -> Table:
         "soak": _soak,
         "growth": _growth,
         "quality": _quality,
+        "profile": _profile,
     }
     return makers[result.command](result)
 
@@ -267,6 +268,18 @@ def _growth(result: Result) -> Table:
     )
     more = [f"fit: {duration(max(fitted.intercept, 0))} + {number(fitted.slope)} s a second, R² {fitted.r_squared:.4f}"]
     return Table(["text", "audio", "wall time", "RTF"], rows, caption(result, more=more))
+
+
+def _profile(result: Result) -> Table:
+    """A row an operator, a column a call."""
+    cases = result.cases()
+    rows = []
+    for operator in result.subjects():
+        found = [result.find(case=case, subject=operator) for case in cases]
+        rows.append(
+            [operator, *(f"{duration(m.median)} ({float(str(m.facts['share'])):.0%})" if m else "" for m in found)]
+        )
+    return Table(["operator", *cases], rows, caption(result, more=[f"{result.settings['variant']}, profiled"]))
 
 
 def _quality(result: Result) -> Table:

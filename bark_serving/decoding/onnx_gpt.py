@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +24,20 @@ class OnnxGpt:
     rule: the stage's; the graph's head has the rows that it may draw from, other ids have logits of −inf here.
     embeddings: [input_vocab, width] token embeddings, which stay outside the graph.
     rows: sequences in flight at most; memory for a row is taken when it is first used.
+    opened: what opens a graph.
     """
 
-    def __init__(self, engine: Path, *, gpt: GptSpec, rule: Rule, embeddings: Floats, rows: int, threads: int) -> None:
+    def __init__(
+        self,
+        engine: Path,
+        *,
+        gpt: GptSpec,
+        rule: Rule,
+        embeddings: Floats,
+        rows: int,
+        threads: int,
+        opened: Callable[..., ort.InferenceSession] = open_session,
+    ) -> None:
         self.rows = rows
         self.capacity = gpt.block_size
         self._embeddings = embeddings
@@ -34,9 +45,9 @@ class OnnxGpt:
         self._drawable = span(rule)
         # a step is some 70 parallel sections of 50 µs: waking a sleeping thread for each would double it
         # More threads than heads would share one, in a way that depends on how many sequences decode together.
-        self._narrow = open_session(engine / MODEL_FILE, threads=min(threads, gpt.heads), spin=True)
+        self._narrow = opened(engine / MODEL_FILE, threads=min(threads, gpt.heads), spin=True)
         wide = wide_graph(engine)
-        self._wide = None if wide.name == MODEL_FILE else open_session(wide, threads=threads)
+        self._wide = None if wide.name == MODEL_FILE else opened(wide, threads=threads)
         shape = (rows, gpt.heads, gpt.block_size, gpt.head_width)
         dtype = _CACHE_TYPES[next(tensor.type for tensor in self._narrow.get_inputs() if tensor.name == "past_key_0")]
         # calloc'ed: the pages of a row that is never used are never touched
