@@ -136,6 +136,24 @@ def test_stages_are_told_with_ratios_to_sunos_package() -> None:
     assert "token counts × 0.5" in table.caption and "cpu int8 semantic 50%" in table.caption
 
 
+def test_memory_is_told_alone_and_of_several_and_a_start_of_all_variants_of_a_server() -> None:
+    name = "cpu int4, long windows, Triton"
+    made = result(
+        "stages",
+        Measurement(case="utterance", subject=name, samples=(9.0,), facts={"audio_seconds": 10.0}),
+        *(
+            Measurement(case="utterance", subject=subject, metric=tables.SPEED, better="higher", samples=(1.0,))
+            for subject in (name, f"{name}, 4 at once")
+        ),
+        Measurement(case="peak memory", subject=name, metric="memory", unit="GB", samples=(1.25,)),
+        Measurement(case="peak memory", subject=f"{name}, 4 at once", metric="memory", unit="GB", samples=(1.5,)),
+        Measurement(case="start to first answer", subject="cpu int4, Triton", samples=(5.0,)),
+    )
+    table = tables.table_of(made)
+    assert [row[0] for row in table.rows] == ["parameters", name]
+    assert table.rows[1][-2:] == ["1.25 GB, 1.50 GB with 4 at once", "5.00 s"]
+
+
 def test_markdown_has_as_many_cells_in_every_row() -> None:
     lines = [line for line in tables.table_of(STAGES).markdown().splitlines() if line.startswith("|")]
     assert len({line.count(" | ") for line in lines}) == 1
