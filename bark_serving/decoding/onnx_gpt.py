@@ -43,7 +43,7 @@ class OnnxGpt:
         self._embeddings = embeddings
         self._gpt = gpt
         self._drawable = span(rule)
-        # a step is some 70 parallel sections of 50 µs: waking a sleeping thread for each would double it
+        # Spinning: a step is some 70 parallel sections of 50 µs; waking a sleeping thread for each costs a third of it.
         # More threads than heads would share one, in a way that depends on how many sequences decode together.
         self._narrow = opened(engine / MODEL_FILE, threads=min(threads, gpt.heads), spin=True)
         wide = wide_graph(engine)

@@ -62,12 +62,14 @@ def to_onnx(
 def save(model: ModelProto, path: Path) -> None:
     """Write a graph, and a file of the same name with ``.data`` beside it when the weights are large."""
     external = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > EXTERNAL_DATA_ABOVE
+    weights = path.with_name(f"{path.name}.data")
+    weights.unlink(missing_ok=True)  # onnx would append to it
     onnx.save_model(
         model,
         str(path),
         save_as_external_data=external,
         all_tensors_to_one_file=True,
-        location=f"{path.name}.data",
+        location=weights.name,
         size_threshold=1024,
     )
 
