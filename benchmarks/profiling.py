@@ -22,12 +22,12 @@ from bark_serving.runtimes import GptStage
 from bark_serving.spec import Bundle, GptSpec
 from bark_serving.weights import mapped
 from benchmarks.results import Measurement
+from benchmarks.tables import OTHERS
 from benchmarks.variants import Variant
 
 _GPTS: tuple[GptStage, ...] = ("semantic", "coarse")
 #: An operator with less of a call than this is among the others.
 LEAST_SHARE = 0.01
-OTHERS = "others"
 
 
 @dataclass

