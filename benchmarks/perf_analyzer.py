@@ -192,7 +192,8 @@ def profile(
                 raise BenchmarkError(
                     f"{load.name} was not done within {timeout:g} s.", remedy="Raise --point-timeout."
                 ) from None
-            if not export.exists() or export.stat().st_size == 0:
+            died = answer.returncode < 0 or answer.returncode > 128
+            if not export.exists() or (export.stat().st_size == 0 and not died):
                 said = " ".join((answer.stderr or answer.stdout).split())[-300:]
                 raise BenchmarkError(f"{load.name} could not be measured: {said}")
             try:

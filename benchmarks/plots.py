@@ -183,7 +183,7 @@ def _profile(result: Result, figure: Any) -> None:
     axes.set_yticks(range(len(cases)), cases)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)
-    axes.set_xlabel("share of the call's time")
+    axes.set_xlabel("share of all operators' time")
     _tidy(axes, f"Where the time goes: {result.settings['bundle']}, {result.settings['variant']}", grid="x")
     axes.tick_params(axis="y", labelsize=8.5, colors=_INK)
     figure.legend(handles=handles, loc="outside upper center", ncols=5, frameon=False, fontsize=8, labelcolor=_INK)

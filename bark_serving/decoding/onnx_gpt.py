@@ -46,6 +46,9 @@ class OnnxGpt:
         # Spinning: a step is some 70 parallel sections of 50 µs; waking a sleeping thread for each costs a third of it.
         # More threads than heads would share one, in a way that depends on how many sequences decode together.
         self._narrow = opened(engine / MODEL_FILE, threads=min(threads, gpt.heads), spin=True)
+        made, wanted = self._narrow.get_outputs()[0].shape[1], self._drawable.stop - self._drawable.start
+        if made != wanted:
+            raise ValueError(f"{engine} gives {made} logits where {wanted} are drawn from: build it again.")
         wide = wide_graph(engine)
         self._wide = None if wide.name == MODEL_FILE else opened(wide, threads=threads)
         shape = (rows, gpt.heads, gpt.block_size, gpt.head_width)

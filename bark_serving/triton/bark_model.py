@@ -80,14 +80,14 @@ class BarkModel:
             await _cancel_when_client_leaves(speaking, sender)
             self._metrics.ended("spoken")
         except asyncio.CancelledError:
-            self._metrics.ended("cancelled")
             sender.send(failure(Cancelled("the request was cancelled.")))
+            self._metrics.ended("cancelled")
         except Exception as error:
             refused = isinstance(error, InvalidRequest)
-            self._metrics.ended("refused" if refused else "failed")
             if not refused:
                 log.exception("a request failed")
             sender.send(failure(error))
+            self._metrics.ended("refused" if refused else "failed")
         finally:
             finish(sender)
 
@@ -95,9 +95,9 @@ class BarkModel:
         request = parse(read_inputs(inputs), spec=self._spec)
         async with aclosing(self._orchestrator.speak(request, request_id=uuid.uuid4().hex)) as answers:
             async for answer in answers:
+                sender.send(response(_outputs(answer)))
                 if answer.report["last"]:
                     self._metrics.spoke(answer.report)
-                sender.send(response(_outputs(answer)))
 
 
 async def _cancel_when_client_leaves(task: asyncio.Task[None], sender: Any) -> None:

@@ -17,19 +17,28 @@ _FACTORS = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]
 class SpeechMetrics:
     """Prometheus metrics of the requests that one model has answered.
 
-    ``bark_requests_total{outcome}``, ``bark_audio_seconds_total``, ``bark_stage_seconds_total{stage}`` and
-    ``bark_stage_calls_total{stage}`` (sentences in flight add up), histograms ``bark_first_audio_seconds`` (from the
-    request to its first audio) and ``bark_real_time_factor`` (seconds of work for one of audio; below 1 is faster).
+    Of all requests, ``bark_requests_total{outcome}``. Of those spoken to their end, ``bark_audio_seconds_total``,
+    ``bark_stage_seconds_total{stage}`` and ``bark_stage_calls_total{stage}`` (sentences in flight add up), and the
+    histograms ``bark_first_audio_seconds`` (from the request until its first audio was made) and
+    ``bark_real_time_factor`` (seconds from the request to its last audio, for one of audio; below 1 is faster).
     """
 
     def __init__(self) -> None:
         # families are kept: one that is collected takes its metrics along
         self._requests = _family("bark_requests_total", "Speech requests by how they ended.")
-        self._stage_seconds = _family("bark_stage_seconds_total", "Seconds that requests spent in each stage.")
-        self._stage_calls = _family("bark_stage_calls_total", "Calls of each stage.")
-        self._audio = _family("bark_audio_seconds_total", "Seconds of speech made.")
-        self._first = _family("bark_first_audio_seconds", "From a request to its first audio.", histogram=True)
-        self._factors = _family("bark_real_time_factor", "Seconds of work for a second of audio.", histogram=True)
+        self._stage_seconds = _family(
+            "bark_stage_seconds_total", "Seconds in each stage of the requests spoken to their end."
+        )
+        self._stage_calls = _family(
+            "bark_stage_calls_total", "Calls of each stage of the requests spoken to their end."
+        )
+        self._audio = _family("bark_audio_seconds_total", "Seconds of speech of the requests spoken to their end.")
+        self._first = _family(
+            "bark_first_audio_seconds", "Seconds from a request until its first audio was made.", histogram=True
+        )
+        self._factors = _family(
+            "bark_real_time_factor", "Seconds from a request to its last audio, for one of audio.", histogram=True
+        )
 
         self._audio_seconds = self._audio.Metric(labels={})
         self._first_audio = self._first.Metric(labels={}, buckets=_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -102,10 +102,13 @@ def _export(
         on_step("validate")
         validate(stage, module=module, spec=spec, precision=precision, path=folder / MODEL_FILE)
         return {}
-    on_step("quantize")
     choices = [cache.measure(module, bundle, stage), None] if isinstance(module, Gpt) else [None]
     for scales in choices:
-        _quantize(model, precision=precision, scales=scales, folder=folder, prefills=isinstance(module, Gpt))
+        on_step("quantize")
+        graphs = _quantized(model, precision=precision, scales=scales, prefills=isinstance(module, Gpt))
+        on_step("save")
+        for name, quantized in graphs:
+            graph.save(quantized, folder / name)
         on_step("validate")
         try:
             for path in sorted(folder.glob("*.onnx")):
@@ -122,19 +125,22 @@ def _export(
     return {"inputs": in_int8(stage_graph.inputs(spec)), "outputs": in_int8(stage_graph.outputs(spec))}
 
 
-def _quantize(
-    model: ModelProto, *, precision: Precision, scales: cache.Scales | None, folder: Path, prefills: bool
-) -> None:
-    """Write the graphs of a quantized engine; `model` stays as it is. scales: of an int8 cache."""
+def _quantized(
+    model: ModelProto, *, precision: Precision, scales: cache.Scales | None, prefills: bool
+) -> Iterator[tuple[str, ModelProto]]:
+    """The graphs of a quantized engine by file, each made when it is asked for; `model` stays as it is.
+
+    scales: of an int8 cache.
+    """
     if multiplies_int8_exactly():
         wide = quantize.by_rows(model)
         if prefills:
             cache.from_nothing(wide, scales)
-        graph.save(wide, folder / WIDE_FILE)
+        yield WIDE_FILE, wide
         del wide
     narrow = ModelProto()
     narrow.CopyFrom(model)
     narrow = quantize.in_blocks(narrow, bits=BITS[precision])
     if scales is not None:
         cache.in_int8(narrow, scales)
-    graph.save(narrow, folder / MODEL_FILE)
+    yield MODEL_FILE, narrow

@@ -105,23 +105,25 @@ def from_nothing(model: ModelProto, scales: Scales | None) -> None:
 
 
 def _semantic_prompts(network: Gpt, bundle: Bundle) -> Iterator[Floats]:
-    """[n, width]: a text, a voice's tokens as history, and the same ones as if they had been made."""
+    """[n, width]: a text, with a voice's tokens as history and without, and the same ones as if they had been made."""
     spec = bundle.spec.semantic
     table = network.token_embedding.weight.detach().numpy()
     text = np.random.default_rng(0).integers(0, spec.text_pad - spec.text_offset, _TEXT_TOKENS)
     for tokens, _ in _spoken(bundle):
-        ids, past = semantic.prompt_ids(text, spec=spec, history=tokens)
-        prompt = semantic.prompt_table(ids, past, embeddings=table, spec=spec)
-        yield np.concatenate([prompt, table[tokens]])
+        for history in (tokens, None):
+            ids, past = semantic.prompt_ids(text, spec=spec, history=history)
+            prompt = semantic.prompt_table(ids, past, embeddings=table, spec=spec)
+            yield np.concatenate([prompt, table[tokens]])
 
 
 def _coarse_prompts(network: Gpt, bundle: Bundle) -> Iterator[Floats]:
-    """[n, width]: what the last window of a voice's own speech sees."""
+    """[n, width]: what the first and the last window of a voice's own speech see."""
     table = network.token_embedding.weight.detach().numpy()
     for tokens, codes in _spoken(bundle):
         made = coarse.flatten(codes, spec=bundle.spec)
         plan = coarse.schedule(tokens, spec=bundle.spec)
-        yield table[plan.prompt(min(plan.starts[-1], len(made)), made)]
+        for start in {0, min(plan.starts[-1], len(made))}:
+            yield table[plan.prompt(start, made)]
 
 
 def _spoken(bundle: Bundle) -> Iterator[tuple[Ints, Ints]]:

@@ -77,13 +77,13 @@ def test_the_utterance_goes_through_a_real_server(endless: Bundle, tmp_path: Pat
         assert memory is not None and 0.05 < memory.median < 10
 
 
-def test_a_profile_adds_up_to_whole_calls(endless: Bundle, tmp_path: Path) -> None:
+def test_a_profile_tells_the_operators_of_every_call(endless: Bundle, tmp_path: Path) -> None:
     result = run(tmp_path / "profile.json", "profile", *common(endless), "--repeats", "3")
     calls = [case.split(",")[0] for case in result.cases()]
     assert calls == ["semantic prefill", "semantic decode step", "coarse prefill", "coarse decode step", "fine pass"]
     for case in result.cases():
         found = [m for m in result.measurements if m.case == case]
-        assert sum(float(str(m.facts["share"])) for m in found) == pytest.approx(1, abs=0.01)
+        assert len({m.subject for m in found}) == len(found) > 3
         assert all(len(m.samples) == 3 for m in found)
     step = {m.subject for m in result.measurements if m.case.startswith("coarse decode")}
     assert {"MatMulNBits", "GroupQueryAttention"} <= step

@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+import torch
 
 from bark_serving import networks
 from bark_serving.decoding.onnx_gpt import OnnxGpt
@@ -19,7 +20,7 @@ from bark_serving.spec import Bundle
 from bark_serving.voices import files
 from bark_serving.weights import mapped
 from build_engines.export import cache
-from build_engines.export.build import make
+from build_engines.export.build import STEPS, make
 from build_engines.export.validate import cosine
 from tests.bundles import random_bundle, small_spec
 
@@ -63,6 +64,18 @@ def test_scales_come_from_the_bundles_voices_where_it_has_some(tmp_path: Path) -
         cache.measure(network, bundle, "coarse")
 
 
+def test_scales_hold_a_prompt_without_a_voice(bundle: Bundle) -> None:
+    """Two hundred positions of padding, in which a trained network may do what it does nowhere else."""
+    network = cast(Gpt, networks.load("semantic", bundle))
+    with torch.no_grad():
+        network.token_embedding.weight[bundle.spec.semantic.end_token] *= 30
+    loud = cache.measure(network, bundle, "semantic")
+    with torch.no_grad():
+        network.token_embedding.weight[bundle.spec.semantic.end_token] /= 30
+    plain = cache.measure(network, bundle, "semantic")
+    assert any((loud[name] > plain[name]).any() for name in plain)
+
+
 @pytest.mark.parametrize("stage", ["semantic", "coarse"])
 def test_steps_after_a_prefill_stay_close_to_fp32(bundle: Bundle, stage: GptStage, tmp_path: Path) -> None:
     """The prefill's graph and the decode step's agree about what is in the cache."""
@@ -101,3 +114,9 @@ def test_a_cache_that_int8_cannot_hold_stays_in_fp32(
     step = gpt.decode(gpt.embed(ids[-1:]), np.array([29], np.int32))[0]
     drawable = np.isfinite(whole)
     assert cosine(step[None, drawable], whole[None, drawable]) > 0.999
+
+
+def test_every_step_of_a_build_is_told_in_order(bundle: Bundle, tmp_path: Path) -> None:
+    steps: list[str] = []
+    make(bundle, stage="coarse", precision="int8", store=EngineStore(tmp_path / "engines"), on_step=steps.append)
+    assert tuple(steps) == STEPS
