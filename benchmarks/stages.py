@@ -88,10 +88,6 @@ def _warm_work(plan: Plan) -> Work:
     return make_work(plan.bundle.spec, semantic_tokens=_WARM_TOKENS)
 
 
-def _server_name(variant: Variant) -> str:
-    return f"{variant.profile} {variant.precision}"
-
-
 def _start_servers(plan: Plan, stack: ExitStack, on_step: Callable[[str], None]) -> dict[str, Target]:
     """A server for each profile and precision among the variants, all up at once and idle unless it is their turn."""
     servers: dict[str, Target] = {}

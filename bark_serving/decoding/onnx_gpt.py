@@ -65,19 +65,16 @@ class OnnxGpt:
 
     def prefill(self, row: int, embeddings: Floats) -> Floats:
         length = len(embeddings)
+        caches = self._rows(row, row + 1)
+        inputs = embeddings[None], np.arange(length)[None], np.array([length - 1])
         if self._wide is None:
-            step = self._bind(self._narrow, self._rows(row, row + 1), batch=1, positions=length)
-        else:  # begins with no cache, and gives that of its positions
-            made = {
-                name: np.empty((1, *cache.shape[1:2], length, cache.shape[3]), cache.dtype)
-                for name, cache in self._caches.items()
-            }
-            step = self._bind(self._wide, made, batch=1, positions=length)
-        rows = step(embeddings[None], np.arange(length)[None], np.array([length - 1]))
-        if self._wide is not None:
-            for name, cache in self._caches.items():
-                cache[row, :, :length] = made[name][0]
-        logits: Floats = rows[0]
+            logits: Floats = self._bind(self._narrow, caches, batch=1, positions=length)(*inputs)[0]
+            return logits
+        # the wide graph begins with no cache, and gives that of its positions
+        made = {name: np.empty_like(cache[:, :, :length], order="C") for name, cache in caches.items()}
+        logits = self._bind(self._wide, made, batch=1, positions=length)(*inputs)[0]
+        for name, cache in caches.items():
+            cache[:, :, :length] = made[name]
         return logits
 
     def decode(self, embeddings: Floats, lengths: Ids) -> Floats:
