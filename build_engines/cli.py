@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from build_engines.commands import all as everything
-from build_engines.commands import bundle, engines, tensorrt, trtllm
+from build_engines.commands import bundle, engines, miniature, tensorrt, trtllm
 
 app = typer.Typer(
     name="bark-build",
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command("import")(bundle.import_checkpoint)
 app.command("tiny")(bundle.tiny)
+app.command("miniature")(miniature.miniature)
 app.command("engines")(everything.engines)
 app.command("onnx")(engines.onnx)
 app.command("tensorrt")(tensorrt.tensorrt)

@@ -31,12 +31,21 @@ class BundleWriter:
         self.folder = folder
         self.finished = False
 
-    def network(self, network: Network, tensors: dict[str, torch.Tensor], *, spec: Spec, source: str) -> None:
-        """Check a network's tensors against `spec` and write them as fp32. Raises `CheckpointError`."""
+    def network(
+        self,
+        network: Network,
+        tensors: dict[str, torch.Tensor],
+        *,
+        spec: Spec,
+        source: str,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Check a network's tensors against `spec` and write them. Raises `CheckpointError`."""
         check(tensors, network=network, spec=spec, source=source)
         seen: set[int] = set()
         save_file(
-            {name: _alone(tensors[name], seen) for name in sorted(tensors)}, self.folder / f"{network}.safetensors"
+            {name: _alone(tensors[name], seen, dtype) for name in sorted(tensors)},
+            self.folder / f"{network}.safetensors",
         )
 
     def tokenizer(self, text: str) -> None:
@@ -61,12 +70,12 @@ class BundleWriter:
         self.finished = True
 
 
-def _alone(tensor: torch.Tensor, seen: set[int]) -> torch.Tensor:
-    """The tensor as fp32 in memory of its own, as safetensors wants it; copied only if it shares its memory.
+def _alone(tensor: torch.Tensor, seen: set[int], dtype: torch.dtype) -> torch.Tensor:
+    """The tensor as `dtype` in memory of its own, as safetensors wants it; copied only if it shares its memory.
 
     `seen` collects the addresses of the tensors of one file.
     """
-    tensor = tensor.detach().to(torch.float32).contiguous()
+    tensor = tensor.detach().to(dtype).contiguous()
     shares = tensor.untyped_storage().nbytes() != tensor.nbytes or tensor.data_ptr() in seen
     seen.add(tensor.data_ptr())
     return tensor.clone() if shares else tensor

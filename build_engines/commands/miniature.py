@@ -1,0 +1,56 @@
+"""``bark-build miniature``: the checkpoint that this project ships, trained from scratch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import TaskID
+
+from build_engines.commands.console import console, drawn, errors_shown, progress
+
+
+def miniature(
+    out: Annotated[Path, typer.Argument(help="The folder to make.")] = Path("build/bundles/miniature"),
+    work: Annotated[
+        Path, typer.Option(help="Recordings and states of the training, 2 GB; the command goes on from what is there.")
+    ] = Path("build/miniature"),
+    recipe: Annotated[
+        Path | None, typer.Option(help="Numbers other than the defaults, as JSON, like the recipe.json in --work.")
+    ] = None,
+    until: Annotated[str, typer.Option(help="The last step to run: recordings, units, codec … bundle.")] = "bundle",
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle at OUT.")] = False,
+) -> None:
+    """Train a **miniature Bark** that speaks English: for demonstration and tests, 25 MB.
+
+    A teacher (Piper) speaks some thousand sentences, which takes minutes; then five networks learn from it, one after
+    the other. Two CPU cores take hours. Stop it whenever you like: the same command goes on where it was.
+
+    Needs `pip install 'bark-triton[build,train]'`.
+
+    Example: `bark-build miniature build/bundles/miniature`
+    """
+    from build_engines.miniature.make import STEPS, Teachers, make_miniature  # torch is slow to import
+    from build_engines.miniature.recipe import Recipe
+    from build_engines.miniature.teacher import Piper, Whisper
+
+    if until not in STEPS:
+        raise typer.BadParameter(f"{until!r} is none of {', '.join(STEPS)}.", param_hint="--until")
+    chosen = Recipe.model_validate_json(recipe.read_text()) if recipe else Recipe()
+    bar = progress()
+    tasks: dict[str, TaskID] = {}
+
+    def show(step: str, done: int, total: int, note: str = "") -> None:
+        if step not in tasks:
+            tasks[step] = bar.add_task(step, total=total)
+        bar.update(tasks[step], completed=done, description=f"{step}  {note}" if note else step)
+
+    teachers = Teachers(speak=lambda rate: Piper(chosen, rate=rate), listen=Whisper)
+    with errors_shown(), drawn(bar):
+        bar.start()
+        bundle = make_miniature(
+            out, work=work, recipe=chosen, teachers=teachers, until=until, force=force, on_progress=show
+        )
+    if bundle:
+        console.print(f"[green]{bundle.spec.name}[/green] in {out}  (hash {bundle.hash[:12]})", soft_wrap=True)

@@ -1,0 +1,143 @@
+"""The semantic and coarse networks in training: prompts as the server lays them out, every position learnt at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bark_serving.arrays import Ids
+from bark_serving.layouts import coarse as coarse_layout
+from bark_serving.layouts import semantic as semantic_layout
+from bark_serving.networks import Gpt
+from bark_serving.networks.gpt import Layer, merge_heads, split_heads
+from bark_serving.spec import Spec
+from build_engines.miniature.clips import Clips
+from build_engines.miniature.recordings import Clip
+from build_engines.miniature.training import Loss, half
+
+IGNORED = -100  #: as a target: not learnt
+WITH_VOICE = 0.5  #: share of examples that follow a voice
+WRONG_UNITS = 0.1  #: of the tokens said so far replaced by others, as a generating network's own mistakes will be
+WRONG_CODES = 0.05
+
+
+def causal_attention(
+    qkv: Tensor, past_key: Tensor, past_value: Tensor, seqlens: Tensor, total_length: Tensor, heads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Attention of a whole sequence over itself; what is said of a cache is passed through unread."""
+    query, key, value = (split_heads(x, heads) for x in qkv.chunk(3, dim=-1))
+    attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+    return merge_heads(attended), past_key, past_value
+
+
+def logits(gpt: Gpt, embeddings: Tensor, *, first: int) -> Tensor:
+    """Sums of token embeddings [B, S, width] → logits [B, S - first, output_vocab] of the positions from `first` on."""
+    x = embeddings + gpt.position_embedding.weight[: embeddings.shape[1]]
+    none = embeddings.new_empty(0)
+    for layer in gpt.layers:
+        assert isinstance(layer, Layer)
+        layer.attention.attend = causal_attention
+        x, _, _ = layer(x, none, none, none, none, slice(None))
+    out: Tensor = gpt.head(gpt.norm(x[:, first:]))
+    return out
+
+
+def stacked(rows: list[Ids], *, fill: int) -> Tensor:
+    """Rows of several lengths → i64 [B, longest]."""
+    table = np.full((len(rows), max(map(len, rows))), fill, np.int64)
+    for i, row in enumerate(rows):
+        table[i, : len(row)] = row
+    return torch.from_numpy(table)
+
+
+def with_mistakes(rows: Ids, random: np.random.Generator, *, share: float, low: int, high: int) -> Ids:
+    """Rows with a share of the ids replaced by any of `low`..`high` - 1."""
+    wrong = random.random(len(rows)) < share
+    return np.where(wrong, random.integers(low, high, len(rows)), rows)
+
+
+def accuracy(scores: Tensor, targets: Tensor) -> float:
+    """Share of the targets that are the likeliest."""
+    learnt = targets != IGNORED
+    return round(float((scores.argmax(-1) == targets)[learnt].float().mean()), 4)
+
+
+def semantic_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
+    """Text, and sometimes the end of another clip of the speaker's → the clip's semantic tokens and the end token."""
+    numbers = spec.semantic
+
+    def loss(random: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        texts, pasts, said, targets = [], [], [], []
+        for clip in clips.alike(random, batch):
+            voice = clips.units(clips.another(random, clip)) if random.random() < WITH_VOICE else None
+            text, past = semantic_layout.prompt_ids(clips.text(clip), spec=numbers, history=voice)
+            units = clips.units(clip)[: numbers.max_steps - 1]
+            texts.append(text)
+            pasts.append(past)
+            said.append(with_mistakes(units, random, share=WRONG_UNITS, low=0, high=numbers.vocab))
+            targets.append(np.append(units, numbers.end_token))
+        table = gpt.token_embedding
+        prompt = table(torch.from_numpy(np.stack(texts))) + table(torch.from_numpy(np.stack(pasts)))
+        infer = table(torch.full((len(texts), 1), numbers.infer_token))
+        embeddings = torch.cat([prompt, infer, table(stacked(said, fill=0))], dim=1)
+        wanted = stacked(targets, fill=IGNORED)
+        with half():
+            scores = logits(gpt, embeddings, first=numbers.prefill - 1).float()
+        value = F.cross_entropy(scores.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
+        return value, {"accuracy": accuracy(scores, wanted)}
+
+    return loss
+
+
+def coarse_example(clip: Clip, clips: Clips, random: np.random.Generator, *, spec: Spec) -> tuple[Ids, Ids, int]:
+    """Semantic tokens [semantic_context], coarse ids in the places of history and window, how many of them are a voice.
+
+    Windows that begin within the first `max_history` ids all see the same positions of the same tokens, so one example
+    is all of them at once; later ones shift both by the same time.
+    """
+    numbers, ratio = spec.coarse, spec.semantic_to_coarse
+    voice = clips.another(random, clip) if random.random() < WITH_VOICE else None
+    plan = coarse_layout.schedule(
+        clips.units(clip),
+        spec=spec,
+        semantic_history=clips.units(voice) if voice else None,
+        coarse_history=clips.codes(voice)[: numbers.codebooks] if voice else None,
+    )
+    made = coarse_layout.flatten(clips.codes(clip)[: numbers.codebooks], spec=spec)
+    ids = np.concatenate([plan.history, made])
+    room = numbers.max_history + numbers.window
+    lag = numbers.codebooks if voice else 0  # a voice's codes end a frame before its semantic tokens do
+    time = int(random.choice(range(0, max(1, len(ids) - room + numbers.window), numbers.window)))
+    start = max(0, time - lag)
+    semantic = np.full(numbers.semantic_context, numbers.semantic_pad, np.int32)
+    seen = plan.semantic[round(time / ratio) :][: numbers.semantic_context]
+    semantic[: len(seen)] = seen
+    return semantic, ids[start : start + room], max(0, len(plan.history) - start)
+
+
+def coarse_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
+    """Semantic tokens, and the voice's codes before → the clip's codes of the coarse codebooks, frame by frame."""
+    numbers = spec.coarse
+    codes = spec.encodec.codebook_size * numbers.codebooks
+
+    def loss(random: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        heads, bodies, targets = [], [], []
+        for clip in clips.alike(random, batch):
+            semantic, ids, past = coarse_example(clip, clips, random, spec=spec)
+            heads.append(np.append(semantic, numbers.infer_token))
+            bodies.append(
+                with_mistakes(ids[:-1], random, share=WRONG_CODES, low=numbers.offset, high=numbers.offset + codes)
+            )
+            # the end of a voice is not to be predicted from the first frames of a clip that it does not precede
+            targets.append(np.where(np.arange(len(ids)) < past, IGNORED, ids))
+        prompt = torch.from_numpy(np.stack(heads))
+        embeddings = gpt.token_embedding(torch.cat([prompt, stacked(bodies, fill=numbers.semantic_pad)], dim=1))
+        wanted = stacked(targets, fill=IGNORED)
+        with half():
+            scores = logits(gpt, embeddings, first=numbers.semantic_context).float()
+        value = F.cross_entropy(scores.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
+        return value, {"accuracy": accuracy(scores, wanted)}
+
+    return loss

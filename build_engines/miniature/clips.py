@@ -1,0 +1,53 @@
+"""What the transformers learn from: text, semantic tokens and codes of every clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from bark_serving.arrays import Ids
+from build_engines.miniature.recordings import Clip, Recordings
+
+
+@dataclass(frozen=True)
+class Clips:
+    """All clips, and tables over all of them end to end: units i32 [n × 2], codes i32 [n × 3, codebooks]."""
+
+    recordings: Recordings
+    tokenizer: Tokenizer
+    unit_table: Ids
+    code_table: Ids
+
+    def __len__(self) -> int:
+        return len(self.recordings.clips)
+
+    def __getitem__(self, index: int) -> Clip:
+        return self.recordings.clips[index]
+
+    def text(self, clip: Clip) -> Ids:
+        """Tokenizer ids [n]."""
+        return np.asarray(self.tokenizer.encode(clip.text, add_special_tokens=False).ids, np.int32)
+
+    def units(self, clip: Clip) -> Ids:
+        """Semantic tokens [n]."""
+        return self.recordings.rows(self.unit_table, clip)
+
+    def codes(self, clip: Clip) -> Ids:
+        """Codes [codebooks, frames]."""
+        return self.recordings.rows(self.code_table, clip).T
+
+    def alike(self, random: np.random.Generator, count: int) -> list[Clip]:
+        """`count` clips of about one length, so that a batch has little padding."""
+        ordered = sorted(self.recordings.clips, key=lambda clip: clip.cells)
+        start = int(random.integers(0, max(1, len(ordered) - 4 * count)))
+        near = ordered[start : start + 4 * count]
+        return [near[i] for i in random.permutation(len(near))[:count]]
+
+    def another(self, random: np.random.Generator, clip: Clip) -> Clip:
+        """A clip of the same speaker."""
+        while True:
+            other = self.recordings.clips[int(random.integers(len(self)))]
+            if other.speaker == clip.speaker:
+                return other

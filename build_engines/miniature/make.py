@@ -1,0 +1,182 @@
+"""The miniature, step by step. Every step leaves a file in the work folder and is skipped once it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast, get_args
+
+import numpy as np
+import torch
+from torch import nn
+
+from bark_serving.arrays import Ids
+from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build
+from bark_serving.spec import Bundle
+from build_engines.errors import OutputError
+from build_engines.miniature import bundle as bundles
+from build_engines.miniature import recordings as recording
+from build_engines.miniature.causal import coarse_loss, semantic_loss
+from build_engines.miniature.clips import Clips
+from build_engines.miniature.codec import CodecLoss, code_table
+from build_engines.miniature.parallel import fine_loss, hubert_loss
+from build_engines.miniature.recipe import Recipe, Trained, spec_for
+from build_engines.miniature.recordings import Recordings, Speak
+from build_engines.miniature.sentences import letter_tokenizer, sentences
+from build_engines.miniature.training import Loss, train
+from build_engines.miniature.units import Listen, hear, units
+
+STEPS = ("recordings", "units", "hubert", "semantic", "codec", "codes", "coarse", "fine", "bundle")
+RECIPE_FILE = "recipe.json"
+
+
+class Progress(Protocol):
+    """Is told how far a step is."""
+
+    def __call__(self, step: str, done: int, total: int, note: str = "") -> None: ...
+
+
+@dataclass(frozen=True)
+class Teachers:
+    """Who speaks and who listens; made only if a step needs them."""
+
+    speak: Callable[[int], Speak]  #: for a sample rate
+    listen: Callable[[], Listen]
+
+
+def make_miniature(
+    out: Path,
+    *,
+    work: Path,
+    recipe: Recipe,
+    teachers: Teachers,
+    until: str = STEPS[-1],
+    force: bool = False,
+    on_progress: Progress,
+) -> Bundle | None:
+    """Make the bundle at `out`; None if `until` names a step before the last.
+
+    Raises `OutputError` if `work` was begun with another recipe, and whatever `new_bundle` raises.
+    """
+    maker = _Maker(work, recipe=recipe, teachers=teachers, on_progress=on_progress)
+    for step in STEPS[: STEPS.index(until) + 1]:
+        if step == "bundle":
+            return bundles.write(out, maker.clips(), maker.networks(), spec=maker.spec, recipe=recipe, force=force)
+        maker.run(step)
+    return None
+
+
+class _Maker:
+    """The steps over one work folder."""
+
+    def __init__(self, work: Path, *, recipe: Recipe, teachers: Teachers, on_progress: Progress) -> None:
+        self.work = work
+        self.recipe = recipe
+        self.tokenizer = letter_tokenizer()
+        self.spec = recipe.spec or spec_for(recipe, tokens=self.tokenizer.get_vocab_size())
+        self._teachers = teachers
+        self._progress = on_progress
+        self._claim()
+
+    def _claim(self) -> None:
+        self.work.mkdir(parents=True, exist_ok=True)
+        path, text = self.work / RECIPE_FILE, self.recipe.model_dump_json(indent=2) + "\n"
+        if path.exists() and path.read_text() != text:
+            raise OutputError(f"{self.work} was begun with another recipe.", remedy="Give another --work.")
+        path.write_text(text)
+
+    def run(self, step: str) -> None:
+        simple = {"recordings": self._record, "units": self._units, "codes": self._codes}
+        if step in simple:
+            simple[step]()
+        else:
+            self.trained(cast(Trained, step))
+
+    def _record(self) -> None:
+        if (self.work / "audio.i16").exists():
+            return
+        texts = sentences(drawn=self.recipe.drawn, seed=self.recipe.seed)
+        recording.record(
+            self.work,
+            texts,
+            speak=self._teachers.speak(self.spec.encodec.sample_rate),
+            recipe=self.recipe,
+            rate=self.spec.encodec.sample_rate,
+            on_clip=self._counter("recordings", len(texts)),
+        )
+
+    def recordings(self) -> Recordings:
+        return recording.read(self.work, rate=self.spec.encodec.sample_rate)
+
+    def _units(self) -> None:
+        if (self.work / "units.npy").exists():
+            return
+        clips = self.recordings()
+        features = hear(clips, listen=self._teachers.listen(), on_clip=self._counter("units", len(clips.clips)))
+        self._keep("units.npy", units(features, count=self.recipe.units, seed=self.recipe.seed))
+
+    def _codes(self) -> None:
+        if (self.work / "codes.npy").exists():
+            return
+        clips = self.recordings()
+        codec = self.trained("codec")
+        assert isinstance(codec, Encodec)
+        self._keep("codes.npy", code_table(codec, clips, on_clip=self._counter("codes", len(clips.clips))))
+
+    def clips(self) -> Clips:
+        codes = self.work / "codes.npy"  # the semantic stage and HuBERT learn without
+        table = np.load(codes) if codes.exists() else np.empty((0, self.spec.encodec.codebooks), np.int32)
+        return Clips(self.recordings(), self.tokenizer, np.load(self.work / "units.npy"), table)
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {name: self.trained(name) for name in get_args(Trained)}
+
+    def trained(self, name: Trained) -> nn.Module:
+        """A network with its final weights; trains what is left of it."""
+        spec, schedule = self.spec, self.recipe.schedule(name)
+        torch.manual_seed(self.recipe.seed)
+        network = build("encodec" if name == "codec" else name, spec)
+        whole: nn.Module = network
+        loss: Loss
+        match network:
+            case Encodec():
+                seconds, recordings = self.recipe.codec_seconds, self.recordings()
+                codec = CodecLoss(network, recordings, seconds=seconds, batch=schedule.batch, steps=schedule.steps)
+                whole, loss = codec, codec
+            case Hubert() if spec.hubert:
+                loss = hubert_loss(network, self.clips(), spec=spec.hubert, batch=schedule.batch)
+            case Gpt() if name == "semantic":
+                loss = semantic_loss(network, self.clips(), spec=spec, batch=schedule.batch)
+            case Gpt():
+                loss = coarse_loss(network, self.clips(), spec=spec, batch=schedule.batch)
+            case Fine():
+                loss = fine_loss(network, self.clips(), spec=spec, batch=schedule.batch)
+            case _:
+                raise AssertionError(name)
+        bundles.begin(network)
+        train(
+            whole,
+            loss,
+            schedule=schedule,
+            state=self.work / f"{name}.pt",
+            seed=self.recipe.seed,
+            on_step=lambda step, value: self._progress(name, step, schedule.steps, f"loss {value:.3f}"),
+        )
+        return network
+
+    def _counter(self, step: str, total: int) -> Callable[[int], None]:
+        done = 0
+
+        def count(more: int) -> None:
+            nonlocal done
+            done += more
+            self._progress(step, done, total)
+
+        return count
+
+    def _keep(self, name: str, table: Ids) -> None:
+        part = self.work / f"{name}.part"
+        with part.open("wb") as file:
+            np.save(file, table)
+        part.rename(self.work / name)

@@ -1,0 +1,124 @@
+"""Every number of the miniature: sizes of its networks, speakers, data, lengths of training, seeds."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bark_serving.spec import (
+    CoarseSpec,
+    EncodecSpec,
+    FineSpec,
+    GptSpec,
+    HubertSpec,
+    SamplingSpec,
+    SemanticSpec,
+    Spec,
+    TokenHeadSpec,
+)
+
+Trained = Literal["codec", "hubert", "semantic", "coarse", "fine"]
+#: Frames of the codec (75 Hz) and semantic tokens (50 Hz) share a grid of 25 Hz: clips are whole numbers of its cells.
+GRID_HZ = 25
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Speaker(_Frozen):
+    """The teacher's voice played `pitch` times as fast, after it spoke that much slower."""
+
+    name: str
+    pitch: float
+
+
+class Schedule(_Frozen):
+    """How long and how fast a network learns."""
+
+    steps: int
+    batch: int  #: clips, or windows, a step
+    rate: float  #: of AdamW at its highest: after the warm-up, before the cosine's way down
+    warmup: int = 200
+
+
+class Recipe(_Frozen):
+    """The whole of it. Two recipes with the same numbers make the same bundle on the same machine."""
+
+    name: str = "bark-miniature"
+    seed: int = 0
+    speakers: tuple[Speaker, ...] = (Speaker(name="joe", pitch=1.0), Speaker(name="jo", pitch=1.3))
+    drawn: int = 5_200  #: sentences drawn from the templates, beside those written by hand
+    pace: float = 1.1  #: the teacher's length scale
+    longest: float = 7.0  #: seconds; what the teacher says slower is left out
+    units: int = 384  #: semantic tokens
+    codec_seconds: float = 0.64  #: of audio in an example of the codec's
+    spec: Spec | None = None  #: numbers of the networks other than what `spec_for` fills in; None: the miniature's
+    codec: Schedule = Schedule(steps=4_500, batch=12, rate=1e-3)
+    hubert: Schedule = Schedule(steps=1_000, batch=12, rate=1e-3)
+    semantic: Schedule = Schedule(steps=5_000, batch=24, rate=1e-3)
+    coarse: Schedule = Schedule(steps=2_200, batch=16, rate=1e-3)
+    fine: Schedule = Schedule(steps=1_200, batch=16, rate=1e-3)
+    voices: int = Field(default=1, ge=1)  #: voices a speaker in the bundle
+
+    def schedule(self, network: Trained) -> Schedule:
+        return {
+            "codec": self.codec,
+            "hubert": self.hubert,
+            "semantic": self.semantic,
+            "coarse": self.coarse,
+            "fine": self.fine,
+        }[network]
+
+
+def spec_for(recipe: Recipe, *, tokens: int) -> Spec:
+    """The bundle's spec for a tokenizer of so many tokens: Bark's, with every number smaller that can be."""
+    units = recipe.units
+    outputs = units + 8
+    inputs = outputs + math.ceil((tokens + 8) / 8) * 8
+    codec = EncodecSpec(filters=16, dimension=64, lstm_layers=1)
+    codes = units + 2 * codec.codebook_size + 8
+    return Spec(
+        name=recipe.name,
+        semantic=SemanticSpec(
+            gpt=GptSpec(layers=4, heads=4, width=256, block_size=512, input_vocab=inputs, output_vocab=outputs),
+            vocab=units,
+            end_token=units,
+            text_offset=outputs,
+            text_pad=inputs - 2,
+            infer_token=inputs - 1,
+            text_context=80,
+            max_steps=400,
+            rate_hz=2.0 * GRID_HZ,
+        ),
+        coarse=CoarseSpec(
+            gpt=GptSpec(layers=4, heads=4, width=192, block_size=512, input_vocab=codes, output_vocab=codes),
+            offset=units,
+            semantic_pad=codes - 2,
+            infer_token=codes - 1,
+            semantic_context=128,
+            max_history=300,
+            window=60,
+        ),
+        fine=FineSpec(
+            gpt=GptSpec(layers=3, heads=4, width=192, block_size=384, input_vocab=1_056, output_vocab=1_056),
+            window=384,
+            hop=192,
+            max_history=192,
+        ),
+        encodec=codec,
+        hubert=HubertSpec(
+            layers=3,
+            heads=4,
+            width=128,
+            intermediate=512,
+            conv_width=(64,) * 7,
+            position_conv_kernel=32,
+            position_conv_groups=8,
+            feature_layer=3,
+            head=TokenHeadSpec(input_width=128, hidden=128, layers=1, output_vocab=units),
+        ),
+        sampling=SamplingSpec(semantic_temperature=0.6, coarse_temperature=0.7, fine_temperature=0.5),
+    )
