@@ -94,7 +94,7 @@ def render(
     Raises `BundleError`, `EngineMissing` or `EngineMismatch` with the command that makes the engine, `RepositoryError`.
     """
     source = (templates or templates_folder()).absolute()
-    opened = Bundle(bundle.absolute())
+    opened = Bundle(bundle)
     row = TABLE[profile]
     precision = precision or row.precision
     if precision not in row.precisions:
@@ -108,7 +108,7 @@ def render(
     host = Host(architectures=[architecture]) if architecture else here(used)
     values: dict[str, Any] = {
         "profile": profile,
-        "bundle": opened.folder,
+        "bundle": opened.folder.absolute(),
         "spec": opened.spec,
         "voices": os.pathsep.join(str(_existing(folder)) for folder in folders),
         "voice_store": voice_store.absolute(),

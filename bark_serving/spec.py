@@ -19,6 +19,10 @@ SPEC_FILE = "spec.json"
 TOKENIZER_FILE = "tokenizer.json"
 VOICES_FOLDER = "voices"
 
+#: The bundle that comes with this package, a miniature that speaks English for demonstration and tests: wherever a
+#: bundle's folder is asked for, this name means it, unless there is such a folder.
+MINIATURE = Path("miniature")
+
 Network = Literal["semantic", "coarse", "fine", "encodec", "hubert"]
 NETWORKS: tuple[Network, ...] = ("semantic", "coarse", "fine", "encodec", "hubert")
 
@@ -194,13 +198,15 @@ class Bundle:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
+        if self.folder == MINIATURE and not self.folder.exists():
+            self.folder = Path(__file__).parent / MINIATURE
         path = self.folder / SPEC_FILE
         try:
             text = path.read_bytes()
         except OSError as error:
             raise BundleError(
                 f"{self.folder} is not a bundle: {path.name} cannot be read ({error.strerror}). "
-                "Make one with `bark-build import` or `bark-build tiny`."
+                "Make one with `bark-build import`."
             ) from error
         try:
             self.spec = Spec.model_validate_json(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from benchmarks.commands import compare, drag_race, growth, profile, quality, serve, soak, stages
+from benchmarks.commands import compare, drag_race, growth, listen, profile, quality, serve, soak, stages
 
 app = typer.Typer(
     name="benchmarks",
@@ -29,6 +29,7 @@ app.command("serve")(serve.command)
 app.command("soak")(soak.command)
 app.command("growth")(growth.command)
 app.command("quality")(quality.command)
+app.command("listen")(listen.command)
 app.command("profile")(profile.command)
 app.command("compare")(compare.compare)
 app.command("tables")(compare.generate)

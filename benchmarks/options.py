@@ -25,6 +25,14 @@ BundleOption: TypeAlias = Annotated[
     Path | None,
     typer.Option("--bundle", help="A bundle of your own instead of random weights.", rich_help_panel=_WHAT),
 ]
+SpeakingBundleOption: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        "--bundle",
+        help="A bundle that speaks English; miniature: the one that comes with this.",
+        rich_help_panel=_WHAT,
+    ),
+]
 VariantOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

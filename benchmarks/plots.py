@@ -30,6 +30,7 @@ def draw(result: Result, path: Path) -> Path | None:
         "soak": _soak,
         "growth": _growth,
         "quality": _quality,
+        "listen": _listen,
         "profile": _profile,
     }
     if result.command not in makers:
@@ -119,10 +120,7 @@ def _stages(result: Result, figure: Any) -> None:
     axes.set_xlabel("seconds (log scale); the dark line is what memory bandwidth allows for decoding")
     _tidy(axes, f"Stage by stage: {_what(result)}", grid="x")
     axes.tick_params(axis="y", labelsize=9, colors=_INK)
-    figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=8,
-        labelcolor=_INK,
-    )  # fmt: skip
+    _legend_above(figure, axes)
 
 
 def _count(result: Result, case: str, subjects: Sequence[str]) -> int:
@@ -290,22 +288,39 @@ def _quality(result: Result, figure: Any) -> None:
     subjects = list(dict.fromkeys(m.subject for m in result.measurements))
     colours = _colours(subjects)
     for axes, (metric, title, value) in zip(panels, wanted, strict=True):
-        cases = result.cases(metric)
-        width = 0.8 / max(1, len(subjects))
-        for index, subject in enumerate(subjects):
-            found = [result.find(case=case, subject=subject, metric=metric) for case in cases]
-            heights = [value(m) if m else float("nan") for m in found]
-            places = np.arange(len(cases)) + (index - (len(subjects) - 1) / 2) * width
-            axes.bar(places, heights, width * 0.92, color=colours[subject], label=subject)
-            for place, height in zip(places, heights, strict=True):
-                if np.isfinite(height):
-                    axes.text(
-                        place, height, f" {height:.2g}", ha="center", va="bottom", fontsize=6, color=_INK, rotation=90
-                    )
-        axes.set_xticks(range(len(cases)), [case.replace(", ", ",\n") for case in cases])
-        axes.margins(y=0.18)
+        _groups(axes, result, colours, metric, value)
         _tidy(axes, title)
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False, fontsize=8,
-        labelcolor=_INK,
-    )  # fmt: skip
+    _legend_above(figure, panels[0])
+
+
+def _listen(result: Result, figure: Any) -> None:
+    """Word errors: a group a voice, a bar whoever speaks; recordings first."""
+    axes = figure.add_subplot()
+    colours = _colours(result.subjects("word errors"))
+    _groups(axes, result, colours, "word errors", lambda m: 100 * m.median)
+    _tidy(axes, f"Words that a recogniser has wrong, %: {result.settings.get('bundle', '')}")
+    _legend_above(figure, axes)
+
+
+def _groups(
+    axes: Any, result: Result, colours: Mapping[str, Any], metric: str, value: Callable[[Measurement], float]
+) -> None:
+    """A group of bars a case, a bar a subject, its height written on it."""
+    cases = result.cases(metric)
+    width = 0.8 / max(1, len(colours))
+    for index, (subject, colour) in enumerate(colours.items()):
+        found = [result.find(case=case, subject=subject, metric=metric) for case in cases]
+        heights = [value(m) if m else float("nan") for m in found]
+        places = np.arange(len(cases)) + (index - (len(colours) - 1) / 2) * width
+        axes.bar(places, heights, width * 0.92, color=colour, label=subject)
+        for place, height in zip(places, heights, strict=True):
+            if np.isfinite(height):
+                written = f" {height:.2g}" if height < 99.5 else f" {height:.0f}"
+                axes.text(place, height, written, ha="center", va="bottom", fontsize=6, color=_INK, rotation=90)
+    axes.set_xticks(range(len(cases)), [case.replace(", ", ",\n") for case in cases])
+    axes.margins(y=0.18)
+
+
+def _legend_above(figure: Any, axes: Any) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=8, labelcolor=_INK)

@@ -136,7 +136,8 @@ def _open(trial: Trial, variant: Variant) -> InProcess:
 
 
 def _speak(trial: Trial, variant: Variant, caller: Any, seed: int) -> tuple[Utterance, Floats]:
-    utterance, audio, _ = Speaker(trial.bundle, options=variant.options).speak(caller, trial.work, seed=seed)
+    speaker = Speaker(trial.bundle, options=variant.options(_spec(trial)))
+    utterance, audio, _ = speaker.speak(caller, trial.work, seed=seed)
     return utterance, audio
 
 
@@ -180,11 +181,9 @@ def _semantic(trial: Trial, variant: Variant, said: Utterance) -> list[Floats]:
 
 def _coarse(trial: Trial, variant: Variant, said: Utterance) -> list[Floats]:
     spec = _spec(trial)
+    options = variant.options(spec)
     schedule = coarse_layout.schedule(
-        said.semantic,
-        spec=spec,
-        max_history=variant.options.get("coarse_history"),
-        window=variant.options.get("coarse_window"),
+        said.semantic, spec=spec, max_history=options.get("coarse_history"), window=options.get("coarse_window")
     )
     ids = coarse_layout.flatten(said.coarse, spec=spec)
     return likelihood.forced_windows(_runtime(trial, variant, "coarse"), schedule, ids, rule_of("coarse", spec))

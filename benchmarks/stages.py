@@ -140,7 +140,7 @@ def _stage_subjects(
         for number, variant in enumerate(_variants_of(plan, stage)):
             folder = plan.folder / f"variant-{number}"
             repository = repository_of(plan.bundle, variant, store=plan.store, folder=folder, threads=plan.threads)
-            speaker = Speaker(plan.bundle, options=variant.options)
+            speaker = Speaker(plan.bundle, options=variant.options(plan.bundle.spec))
             local = stack.enter_context(InProcess(repository))
             subjects.append(_stage_subject(variant.name, speaker, local, stage, work, warm))
             if server_name(variant) in servers:
@@ -153,7 +153,7 @@ def _variants_of(plan: Plan, stage: Stage) -> list[Variant]:
     """Those that differ at this stage: options change the coarse stage only, a precision may share another's engine."""
     seen: dict[tuple[str, str, str], Variant] = {}
     for variant in plan.variants:
-        if stage == "coarse" or not variant.options:
+        if stage == "coarse" or not variant.approximation:
             precision = stage_precision(stage, variant.precision, variant.profile)
             seen.setdefault((variant.profile, precision, variant.label), variant)
     return list(seen.values())

@@ -51,6 +51,7 @@ def table_of(result: Result) -> Table:
         "soak": _soak,
         "growth": _growth,
         "quality": _quality,
+        "listen": _listen,
         "profile": _profile,
     }
     return makers[result.command](result)
@@ -304,3 +305,27 @@ def _quality(result: Result) -> Table:
         rows.append([subject, *cells])
     header = ["variant", *(f"{case}: {metric}" for case, metric in metrics)]
     return Table(header, rows, caption(result))
+
+
+def _listen(result: Result) -> Table:
+    """A row whoever speaks; word errors of all voices together and of each, its pitch, ends, speed."""
+    columns: list[tuple[str, str, str, Callable[[float], str]]]
+    columns = [(f"word errors: {case}", case, "word errors", _percent) for case in result.cases("word errors")]
+    columns += [(f"pitch: {case}", case, "pitch", _hertz) for case in result.cases("pitch")]
+    columns += [("end by themselves", "all", "ended by themselves", _percent), ("audio s/s", "all", SPEED, number)]
+    rows = []
+    for subject in dict.fromkeys(m.subject for m in result.measurements):
+        found = [result.find(case=case, subject=subject, metric=metric) for _, case, metric, _ in columns]
+        cells = [shown(m.median) if m else "" for m, (_, _, _, shown) in zip(found, columns, strict=True)]
+        rows.append([subject, *cells])
+    settings = result.settings
+    more = [f"{settings['sentences']} sentences a voice, {settings['endings']} to see whether they end"]
+    return Table(["", *(name for name, *_ in columns)], rows, caption(result, more=more))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _hertz(value: float) -> str:
+    return f"{value:.0f} Hz"

@@ -138,7 +138,7 @@ def _chain(run: Callable[[str, Work], Any], work: Work) -> None:
 
 def _speaker(bundle: Bundle, variant: Variant, client: BarkClient) -> Callable[[Work, int], Speech]:
     """A function that has the server speak a work with a seed, and makes sure that all of it came."""
-    speaker = Speaker(bundle, options=variant.options)
+    speaker = Speaker(bundle, options=variant.options(bundle.spec))
     sizes = bundle.spec.encodec
 
     def speak(work: Work, seed: int) -> Speech:

@@ -5,11 +5,12 @@ Add a row to `VARIANTS` and `stages` measures its speed, `quality` what it costs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bark_serving.profiles import TABLE, Precision, Profile
+from bark_serving.spec import Spec
 from benchmarks.errors import BenchmarkError
 
 
@@ -19,13 +20,17 @@ class Variant:
 
     profile: Profile
     precision: Precision
-    #: Inputs of the `bark` model that change what is computed: an approximation, named for what it does.
-    options: Mapping[str, Any] = field(default_factory=dict)
-    label: str = ""  #: what `options` do, in two words
+    #: A checkpoint's numbers → inputs of the `bark` model that change what is computed; None: nothing is approximated.
+    approximation: Callable[[Spec], Mapping[str, Any]] | None = None
+    label: str = ""  #: what the approximation does, in two words
 
     @property
     def name(self) -> str:
         return f"{self.profile} {self.precision}" + (f", {self.label}" if self.label else "")
+
+    def options(self, spec: Spec) -> Mapping[str, Any]:
+        """Inputs of the `bark` model, beside the text, of a checkpoint with these numbers."""
+        return self.approximation(spec) if self.approximation else {}
 
     @property
     def server(self) -> tuple[Profile, Precision]:
@@ -39,13 +44,19 @@ def _precisions(profile: Profile) -> Sequence[Variant]:
     return [Variant(profile, precision) for precision in precisions]
 
 
-#: Windows of the coarse stage four times as long, beside a history short enough for both to fit its context (256 + 384
-#: + 256 < 1 024): fewer windows need to be read anew, and each sees less. 384 coarse tokens are 2.6 s of speech.
-LONG_WINDOWS: Mapping[str, Any] = {"coarse_window": 256, "coarse_history": 384}
+def long_windows(spec: Spec) -> Mapping[str, Any]:
+    """Coarse windows of a quarter of the context, beside a history of three eighths, so that both fit.
+
+    Fewer windows need to be read anew, and each sees less. With Suno's numbers windows are four times as long as usual
+    (256 + 384 + 256 semantic tokens < 1 024), and 384 coarse tokens of history are 2.6 s of speech.
+    """
+    context = spec.coarse.gpt.block_size
+    return {"coarse_window": context // 4, "coarse_history": 3 * context // 8}
+
 
 VARIANTS: Sequence[Variant] = (
     *_precisions("cpu"),
-    *(Variant("cpu", precision, LONG_WINDOWS, "long windows") for precision in TABLE["cpu"].precisions),
+    *(Variant("cpu", precision, long_windows, "long windows") for precision in TABLE["cpu"].precisions),
     *_precisions("torch"),
 )
 

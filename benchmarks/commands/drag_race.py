@@ -54,7 +54,7 @@ def command(
     """
     with errors_shown(), tempfile.TemporaryDirectory() as folder:
         count = threads_of(threads)
-        chosen = [one for one in variants.chosen(variant) if not one.options]
+        chosen = [one for one in variants.chosen(variant) if not one.approximation]
         opened, store = prepare(size, bundle, variants=chosen, engines=engines)
         here = machine.describe(
             bandwidth=machine.measure_bandwidth(threads=count), gpu_bandwidth=machine.measure_gpu_bandwidth()

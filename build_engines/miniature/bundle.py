@@ -1,8 +1,7 @@
-"""From trained networks to a bundle: first weights, half the bytes, voices of the speakers."""
+"""From trained networks to a bundle: half the bytes, and a voice of each speaker."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from bark_serving.networks import Fine, Gpt
 from bark_serving.spec import NETWORKS, Bundle, Spec
 from bark_serving.voices import Voice
 from build_engines.checkpoints.writer import new_bundle
@@ -18,19 +16,6 @@ from build_engines.miniature.clips import Clips
 from build_engines.miniature.recipe import GRID_HZ, Recipe
 
 VOICE_SECONDS = (4.0, 6.5)
-SPREAD = 0.02  #: standard deviation of a transformer's first weights, as of GPT-2
-
-
-def begin(network: nn.Module) -> None:
-    """First weights of the transformers, as GPT-2 has them; the others keep torch's."""
-    if not isinstance(network, (Gpt, Fine)):
-        return
-    layers = len(network.layers)
-    for name, weight in network.named_parameters():
-        if weight.dim() < 2:
-            continue
-        residual = name.endswith(("attention.out.weight", "mlp.down.weight"))
-        nn.init.normal_(weight, std=SPREAD / math.sqrt(2 * layers) if residual else SPREAD)
 
 
 def write(

@@ -27,6 +27,8 @@ FLOOR = 1e-3  #: added to magnitudes before the logarithm
 FREE_STEPS = 0.3  #: of the training: without a quantizer, so that the codebooks begin among latents that mean something
 DECAY = 0.99
 COMMITMENT = 0.25
+#: Weight of the waveform itself. Spectrograms alone leave the pitch to chance: the codec hums at its own frame rate.
+WAVE = 2.0
 RARE = 0.03  #: of the uses a code of average popularity has; below that it is given away
 
 
@@ -60,8 +62,8 @@ class CodecLoss(nn.Module):
             heard = self.codec.decoder(quantized)[:, 0]
         heard = heard.float()
         spectral = spectral_distance(heard, audio, rate=self.codec.spec.sample_rate)
-        wave = F.l1_loss(heard, audio) / audio.abs().mean()
-        loss = spectral + 0.3 * wave + COMMITMENT * commitment
+        wave = (heard - audio).pow(2).mean() / audio.pow(2).mean()
+        loss = spectral + WAVE * wave + COMMITMENT * commitment
         return loss, {
             "spectral": round(spectral.item(), 4),
             "wave": round(wave.item(), 4),

@@ -24,6 +24,7 @@ from build_engines.miniature.parallel import fine_loss, hubert_loss
 from build_engines.miniature.recipe import Recipe, Trained, spec_for
 from build_engines.miniature.recordings import Recordings, Speak
 from build_engines.miniature.sentences import letter_tokenizer, sentences
+from build_engines.miniature.start import begin
 from build_engines.miniature.training import Loss, train
 from build_engines.miniature.units import Listen, hear, units
 
@@ -154,7 +155,7 @@ class _Maker:
                 loss = fine_loss(network, self.clips(), spec=spec, batch=schedule.batch)
             case _:
                 raise AssertionError(name)
-        bundles.begin(network)
+        begin(network)
         train(
             whole,
             loss,

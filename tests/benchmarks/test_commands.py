@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner
 
 from bark_serving.engines import EngineStore
@@ -17,6 +20,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.in_process import InProcess
 from benchmarks.results import Result
 from benchmarks.work import Speaker, make_work
+from tests.speech import speech
 
 #: Engines outlive the session; their key holds everything that decides them.
 ENGINES = Path(__file__).parents[2] / "build/test-engines"
@@ -105,6 +109,55 @@ def test_quality_finds_fp32_equal_to_itself_and_int8_nearly(endless: Bundle, tmp
         assert value(stage, "cpu int8", "agreement") > 0.5
     assert value("audio", "cpu fp32, long windows", "mel distance") < 1e-3
     assert value("audio", "fp32, another seed", "mel distance") > 0.1
+
+
+@pytest.fixture
+def with_a_voice(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
+    """The miniature of random weights, whose speech ends, with a voice called low."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle.folder, folder)
+    codes = np.ones((8, 150), np.int32)
+    (folder / "voices").mkdir(exist_ok=True)
+    np.savez(
+        folder / "voices/low.npz",
+        semantic_prompt=np.arange(100, dtype=np.int32),
+        coarse_prompt=codes[:2],
+        fine_prompt=codes,
+    )
+    return Bundle(folder)
+
+
+def test_listen_has_everyone_written_down(with_a_voice: Bundle, tmp_path: Path) -> None:
+    pytest.importorskip(
+        "faster_whisper", reason="nobody listens without the bench extra: pip install 'bark-triton[bench]'"
+    )
+    teacher = tmp_path / "teacher/low"
+    teacher.mkdir(parents=True)
+    soundfile.write(teacher / "00.ogg", speech(rate=24_000, seconds=2)[0], 24_000, format="OGG", subtype="VORBIS")
+    options = [*common(with_a_voice), "--sentences", "1", "--endings", "2", "--recordings", str(teacher.parent)]
+    chosen = ["--variant", "cpu int8", "--variant", "cpu int8, long windows"]
+    result = run(tmp_path / "listen.json", "listen", *options, *chosen)
+    teachers = ["teacher's recordings", "recordings through the codec"]
+    assert result.subjects("word errors") == [*teachers, *chosen[1::2]]
+    assert set(result.cases("word errors")) == {"all", "low", "no voice"}
+    for name in chosen[1::2]:
+        ended = result.find(case="all", subject=name, metric="ended by themselves")
+        speed = result.find(case="all", subject=name, metric=tables.SPEED)
+        assert ended is not None and 0 <= ended.median <= 1 and ended.facts["sentences"] == 2
+        assert speed is not None and len(speed.samples) == 2
+    pitch = result.find(case="low", subject=teachers[0], metric="pitch")
+    assert pitch is not None and 60 < pitch.median < 400
+
+
+def test_listen_says_what_it_lacks(endless: Bundle, tmp_path: Path) -> None:
+    pytest.importorskip(
+        "faster_whisper", reason="nobody listens without the bench extra: pip install 'bark-triton[bench]'"
+    )
+    many = CliRunner().invoke(app, ["listen", *common(endless), "--sentences", "1000"])
+    assert many.exit_code == 1 and "has 120 sentences; 1100 were asked for" in many.output
+    options = ["--variant", "cpu int8", "--recordings", str(tmp_path)]
+    none = CliRunner().invoke(app, ["listen", *common(endless), *options])
+    assert none.exit_code == 1 and "has no recordings of these sentences" in " ".join(none.output.split())
 
 
 def test_the_drag_race_is_run_by_everyone(endless: Bundle, tmp_path: Path) -> None:

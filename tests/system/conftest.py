@@ -68,9 +68,18 @@ def build_engines_of(bundle: Bundle, *, precision: Precision) -> None:
 
 @contextmanager
 def real_server(
-    bundle: Bundle, folder: Path, *, precision: Precision, profile: Profile = "cpu", **options: int
+    bundle: Bundle,
+    folder: Path,
+    *,
+    precision: Precision,
+    profile: Profile = "cpu",
+    suno_voices: bool = True,
+    **options: int,
 ) -> Iterator[RealServer]:
-    """Render, start, and on leaving assert that nothing of the server is left."""
+    """Render, start, and on leaving assert that nothing of the server is left.
+
+    `suno_voices`: Suno's prompts beside the bundle's own voices, for a bundle whose tokens they are.
+    """
     if profile == "cpu":
         build_engines_of(bundle, precision=precision)
     repository = render(
@@ -80,7 +89,7 @@ def real_server(
         profile=profile,
         precision=precision,
         gpus=(),
-        voices=oracle.prompts(),
+        voices=oracle.prompts() if suno_voices else None,
         voice_store=folder / "voices",
         **{"threads": 1, **options},  # type: ignore[arg-type]
     )

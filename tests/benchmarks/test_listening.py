@@ -1,0 +1,233 @@
+"""What judges speech: words and their errors, pitch, recordings, and the recogniser itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from bark_client import Speech, Timings
+from bark_serving.arrays import Floats
+from bark_serving.request import parse
+from bark_serving.spec import Bundle, Spec
+from benchmarks import recordings, tables, understanding, variants
+from benchmarks.errors import BenchmarkError
+from benchmarks.listening import Heard, Listener, edits, error_rate, pitch, words
+from benchmarks.recordings import Clip
+from benchmarks.results import Measurement
+from tests.benchmarks.made import result
+from tests.speech import speech
+
+RATE = 24_000
+TEACHER_ERRORS = 0.15  #: of the words of the teacher's recordings, at most
+
+
+@pytest.fixture(scope="module")
+def listener() -> Listener:
+    try:
+        return Listener()
+    except BenchmarkError as error:
+        pytest.skip(f"NOBODY LISTENED: {error}")
+
+
+# words
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "count"),
+    [
+        ("a b c", "a b c", 0),
+        ("a b c", "a x c", 1),
+        ("a b c", "a c", 1),
+        ("a b c", "a b b c d", 2),
+        ("a b c", "", 3),
+        ("", "a b", 2),
+        ("", "", 0),
+        ("a b c d", "b c d a", 2),
+    ],
+)
+def test_an_edit_is_a_word_inserted_deleted_or_replaced(said: str, heard: str, count: int) -> None:
+    assert edits(said.split(), heard.split()) == count
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("There were three dogs.", "there were 3 dogs"),
+        ("He is twenty-four years old.", "He is 24 years old!"),
+        ("It's late, isn't it?", "It is late is not it"),
+        ("Hello, World", "hello world"),
+    ],
+)
+def test_words_are_the_same_however_they_are_written(one: str, other: str) -> None:
+    assert words(one) == words(other)
+    assert Heard(one, other).errors == 0
+
+
+def test_the_error_rate_is_of_all_words_not_of_sentences() -> None:
+    heard = [
+        Heard("She has never been to this town.", "She has never been to this town"),
+        Heard("Good morning.", "Good evening everybody."),
+    ]
+    assert error_rate(heard) == 2 / 9
+
+
+# pitch
+
+
+def voiced(hertz: float, *, seconds: float = 1.5, noise: float = 0.1) -> Floats:
+    """A tone of ten harmonics that fall off like a voice's, in noise of a share of its loudness."""
+    time = np.arange(int(seconds * RATE)) / RATE
+    tone = sum(np.sin(2 * np.pi * hertz * n * time + n) / n for n in range(1, 11))
+    tone = 0.1 * tone / np.std(tone)
+    return (tone + noise * 0.1 * np.random.default_rng(0).standard_normal(len(time))).astype(np.float32)
+
+
+@pytest.mark.parametrize("hertz", [90.0, 120.0, 220.0])
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.3])
+def test_the_pitch_of_a_voice_is_found_in_noise(hertz: float, noise: float) -> None:
+    assert pitch(voiced(hertz, noise=noise), rate=RATE) == pytest.approx(hertz, rel=0.02)
+
+
+def test_silence_around_a_voice_does_not_matter() -> None:
+    samples = np.concatenate([np.zeros(RATE, np.float32), voiced(120.0), np.zeros(RATE, np.float32)])
+    assert pitch(samples, rate=RATE) == pytest.approx(120, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros(RATE, np.float32),
+        np.zeros(0, np.float32),
+        voiced(120.0)[:100],
+        0.1 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32),
+    ],
+    ids=["silence", "nothing", "a moment", "noise"],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_voice_has_no_pitch(samples: Floats) -> None:
+    assert math.isnan(pitch(samples, rate=RATE))
+    assert understanding.pitches([Clip("", samples, RATE)]) == []
+
+
+# recordings
+
+
+def recorded(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, voiced(120.0), RATE, format="OGG", subtype="VORBIS")
+    return folder
+
+
+def test_recordings_are_found_with_what_they_say(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, "low/00.ogg", "low/01.ogg", "low/07.ogg", "high/01.ogg")
+    found = recordings.by_teacher(["One.", "Two."], folder=folder)
+    assert {name: [clip.text for clip in clips] for name, clips in found.items()} == {
+        "high": ["Two."],
+        "low": ["One.", "Two."],
+    }
+    assert found["high"][0].samples.shape == (1.5 * RATE,) and found["high"][0].rate == RATE
+
+
+def test_a_folder_without_recordings_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="has no recordings of these sentences"):
+        recordings.by_teacher(["One."], folder=recorded(tmp_path, "low/05.ogg"))
+    (tmp_path / "low/00.ogg").write_text("no sound")
+    with pytest.raises(BenchmarkError, match=r"00\.ogg cannot be read"):
+        recordings.by_teacher(["One."], folder=tmp_path)
+
+
+def test_no_more_sentences_can_be_asked_for_than_there_are() -> None:
+    assert len(set(recordings.sentences(120))) == 120
+    with pytest.raises(BenchmarkError, match=r"unseen\.txt has 120 sentences; 121"):
+        recordings.sentences(121)
+
+
+def test_a_recording_through_the_codec_is_as_long_as_before(tiny_bundle: Bundle) -> None:
+    clips = {"low": [Clip("One.", voiced(120.0)[:12_345], RATE), Clip("Two.", voiced(120.0)[:16_000], 16_000)]}
+    first, second = recordings.through_codec(clips, tiny_bundle)["low"]
+    assert (first.text, first.samples.shape, first.rate) == ("One.", (12_345,), RATE)
+    assert (second.text, second.samples.shape, second.rate) == ("Two.", (24_000,), RATE)
+
+
+# the recogniser
+
+
+def test_real_speech_is_understood(listener: Listener) -> None:
+    said = "The north wind and the sun were disputing which was the stronger, "
+    said += "when a traveller came along, wrapped in a warm cloak."
+    heard = Heard(said, listener.write_down(speech(rate=RATE)[0], rate=RATE))
+    assert error_rate([heard]) < 0.3, heard
+
+
+def test_the_teacher_is_understood(listener: Listener) -> None:
+    if not recordings.TEACHER.is_dir():
+        pytest.skip(f"{recordings.TEACHER} is not there: nobody knows how well the teacher is understood")
+    for speaker, clips in recordings.by_teacher(recordings.sentences(20)).items():
+        heard = understanding.write_down(clips, listener)
+        assert error_rate(heard) < TEACHER_ERRORS, (speaker, heard)
+
+
+def test_nothing_said_is_nothing_understood() -> None:
+    class Deaf(Listener):
+        def __init__(self) -> None:
+            """No recogniser is needed."""
+
+    [heard] = understanding.write_down([Clip("Two words.", np.zeros(0, np.float32), RATE)], Deaf())
+    assert heard.errors == 2
+
+
+# what becomes of it
+
+
+def spoken(samples: int = 10, *warnings: str) -> Speech:
+    return Speech("One.", np.zeros(samples, np.float32), RATE, 0, Timings(), warnings=warnings)
+
+
+def test_speech_ended_by_itself_unless_it_was_cut_or_never_began() -> None:
+    assert understanding.ended(spoken()) and understanding.ended(spoken(10, "another matter."))
+    assert not understanding.ended(spoken(10, "sentence 1 ('One.') was cut at 8.0 s; split it or try another seed."))
+    assert not understanding.ended(spoken(0, "sentence 1 ('One.') ended before it began; try another seed."))
+
+
+def test_a_table_has_a_row_for_everyone_who_spoke() -> None:
+    def measured(subject: str, case: str, metric: str, value: float) -> Measurement:
+        return Measurement(case=case, subject=subject, metric=metric, samples=(value,))
+
+    table = tables.table_of(
+        result(
+            "listen",
+            measured(understanding.TEACHER, "all", understanding.ERRORS, 0.03),
+            measured(understanding.TEACHER, "jo", understanding.ERRORS, 0.03),
+            measured(understanding.TEACHER, "jo", understanding.PITCH, 115.7),
+            measured("cpu int8", "all", understanding.ERRORS, 0.125),
+            measured("cpu int8", "all", understanding.ENDED, 0.99),
+            measured("cpu int8", "all", tables.SPEED, 2.5),
+            sentences=20,
+            endings=100,
+        )
+    )
+    assert table.header == ["", "word errors: all", "word errors: jo", "pitch: jo", "end by themselves", "audio s/s"]
+    assert table.rows == [
+        [understanding.TEACHER, "3.0 %", "3.0 %", "116 Hz", "", ""],
+        ["cpu int8", "12.5 %", "", "", "99.0 %", "2.50"],
+    ]
+    assert "20 sentences a voice" in table.caption
+
+
+# variants
+
+
+def test_long_windows_fit_every_checkpoint() -> None:
+    suno = Spec(name="suno")
+    assert variants.long_windows(suno) == {"coarse_window": 256, "coarse_history": 384}
+    gpt = suno.coarse.gpt.model_copy(update={"block_size": 512})
+    numbers = {"gpt": gpt, "semantic_context": 128, "max_history": 300}
+    smaller = suno.model_copy(update={"coarse": suno.coarse.model_copy(update=numbers)})
+    for spec in (suno, smaller):
+        asked = parse({"text": "Hello.", **variants.long_windows(spec)}, spec=spec)
+        assert asked.coarse_window > 2 * spec.coarse.window

@@ -1,0 +1,57 @@
+"""The whole way from sentences to a bundle in seconds, with teachers that hum and networks of a few weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bark_serving.networks import load
+from bark_serving.spec import NETWORKS, Bundle
+from bark_serving.voices.files import read
+from bark_serving.weights import mapped
+from build_engines.errors import OutputError
+from build_engines.miniature.make import STEPS
+from tests.build_engines.miniature.conftest import run, small_recipe
+
+pytestmark = pytest.mark.usefixtures("few_sentences")
+
+
+def test_one_command_makes_a_bundle_that_loads_and_has_a_voice_a_speaker(tmp_path: Path) -> None:
+    steps = run(tmp_path / "work", tmp_path / "out", recipe=small_recipe())
+    assert steps == [step for step in STEPS if step != "bundle"]
+    bundle = Bundle(tmp_path / "out")
+    bundle.verify()
+    for network in NETWORKS:
+        assert all(torch.isfinite(weight).all() for weight in load(network, bundle).state_dict().values())
+    table = mapped(bundle.weights("semantic"), "token_embedding.weight")
+    assert table.dtype == np.float32 and np.isfinite(table).all()
+    assert sorted(path.name for path in bundle.voices.iterdir()) == ["high.npz", "low.npz"]
+    for path in bundle.voices.iterdir():
+        with path.open("rb") as file:
+            voice = read(file, name=path.stem, spec=bundle.spec)
+        assert len(voice.semantic) * 3 == voice.fine.shape[1] * 2
+
+
+def test_the_same_recipe_makes_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run(tmp_path / name, tmp_path / f"{name}.out", recipe=small_recipe())
+    one, two = (Bundle(tmp_path / f"{name}.out") for name in ("one", "two"))
+    assert one.spec.files == two.spec.files and one.hash == two.hash
+
+
+def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    assert run(work, tmp_path / "out", recipe=small_recipe(), until="semantic") == list(STEPS[:4])
+    assert run(work, tmp_path / "out", recipe=small_recipe()) == ["codec", "codes", "coarse", "fine"]
+    assert run(work, tmp_path / "again", recipe=small_recipe()) == []
+    assert Bundle(tmp_path / "again").hash == Bundle(tmp_path / "out").hash
+
+
+def test_a_work_folder_belongs_to_one_recipe(tmp_path: Path) -> None:
+    run(tmp_path / "work", tmp_path / "out", recipe=small_recipe(), until="recordings")
+    with pytest.raises(OutputError, match="another recipe") as raised:
+        run(tmp_path / "work", tmp_path / "out", recipe=small_recipe(seed=1))
+    assert "--work" in raised.value.remedy

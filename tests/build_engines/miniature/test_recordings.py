@@ -1,0 +1,75 @@
+"""What the teacher said is kept on a grid that frames and semantic tokens share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bark_serving.clip import TARGET_LEVEL, speech_level
+from build_engines.miniature import recordings as recording
+from build_engines.miniature.recordings import Recordings, tidy
+from build_engines.miniature.teacher import GAP, WHISPER_SECONDS
+from build_engines.miniature.units import UNITS_HZ, hear, hearings, k_means, nearest, units
+from tests.build_engines.miniature.conftest import TEXTS, hum, listen, small_recipe
+
+RATE = 24_000
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Recordings:
+    recording.record(tmp_path, TEXTS, speak=hum, recipe=small_recipe(), rate=RATE, on_clip=lambda _: None)
+    return recording.read(tmp_path, rate=RATE)
+
+
+def test_clips_are_whole_cells_end_to_end_by_speakers_in_turns(recorded: Recordings) -> None:
+    at = 0
+    for number, (clip, text) in enumerate(zip(recorded.clips, TEXTS, strict=True)):
+        assert (clip.text, clip.speaker, clip.start) == (text, number % 2, at)
+        assert clip.cells == -(-len(tidy(hum(text, small_recipe().speakers[clip.speaker]), rate=RATE)) // 960)
+        at += clip.cells
+    assert len(recorded.samples) == at * 960 == recorded.cells * 960
+
+
+def test_a_clip_sounds_as_it_was_spoken_without_its_silences(recorded: Recordings) -> None:
+    clip = recorded.clips[2]
+    spoken = tidy(hum(clip.text, small_recipe().speakers[0]), rate=RATE)
+    kept = recorded.audio(clip)
+    np.testing.assert_allclose(kept[: len(spoken)], spoken, atol=1e-4)
+    assert not kept[len(spoken) :].any()
+    assert len(spoken) / RATE == pytest.approx(0.06 * len(clip.text) + 2 * recording.MARGIN, abs=0.01)
+    assert speech_level(spoken, sample_rate=RATE) == pytest.approx(TARGET_LEVEL, abs=0.5)
+
+
+def test_what_lasts_too_long_is_left_out(tmp_path: Path) -> None:
+    recipe = small_recipe(longest=0.7)
+    recording.record(tmp_path, TEXTS, speak=hum, recipe=recipe, rate=RATE, on_clip=lambda _: None)
+    assert [clip.text for clip in recording.read(tmp_path, rate=RATE).clips] == ["No."]
+
+
+def test_every_clip_is_heard_once_within_what_the_encoder_hears(recorded: Recordings) -> None:
+    many = Recordings(recorded.clips * 40, recorded.samples, RATE)
+    groups = list(hearings(many))
+    assert [clip for group in groups for clip in group] == list(many.clips)
+    assert len(groups) > 1
+    for group in groups:
+        assert sum(2 * clip.cells + GAP for clip in group) + GAP <= WHISPER_SECONDS * UNITS_HZ
+
+
+def test_semantic_tokens_follow_what_is_said_and_cover_every_clip(recorded: Recordings) -> None:
+    features = hear(recorded, listen=listen, on_clip=lambda _: None)
+    assert features.shape == (2 * recorded.cells, 8)
+    tokens = units(features, count=8, seed=0)
+    assert len(tokens) == 2 * recorded.cells and set(tokens) == set(range(8))
+    # a letter's tone lasts three frames: neighbours are mostly the same token
+    assert (tokens[1:] == tokens[:-1]).mean() > 0.4
+
+
+def test_k_means_finds_clusters_that_lie_apart() -> None:
+    random = torch.Generator().manual_seed(0)
+    truth = torch.randn(5, 3, generator=random) * 10
+    points = (truth[:, None] + torch.randn(5, 200, 3, generator=random) * 0.1).flatten(0, 1)
+    centres = k_means(points, 12, seed=1)
+    assert ((points - centres[nearest(points, centres)]) ** 2).sum(1).mean() < 0.1

@@ -1,0 +1,177 @@
+"""What the networks learn is what the server will ask of them, and a training that is stopped goes on as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bark_serving.layouts import coarse as coarse_layout
+from bark_serving.networks import Encodec, Gpt
+from bark_serving.spec import EncodecSpec, GptSpec
+from build_engines.miniature import causal
+from build_engines.miniature.causal import coarse_example, logits, with_mistakes
+from build_engines.miniature.clips import Clips
+from build_engines.miniature.codec import CodecLoss, spectral_distance
+from build_engines.miniature.recipe import Recipe, Schedule, spec_for
+from build_engines.miniature.recordings import Clip, Recordings
+from build_engines.miniature.sentences import letter_tokenizer
+from build_engines.miniature.start import begin
+from build_engines.miniature.training import rate_at, train
+
+SPEC = spec_for(Recipe(), tokens=letter_tokenizer().get_vocab_size())
+
+
+@pytest.fixture(scope="module")
+def clips() -> Clips:
+    """Clips of 1, 3 and 6 s of random tokens, twice by the one speaker."""
+    random = np.random.default_rng(0)
+    lengths, at, made = [25, 75, 150] * 2, 0, []
+    for cells in lengths:
+        made.append(Clip(text="A sentence.", speaker=0, start=at, cells=cells))
+        at += cells
+    samples = (random.standard_normal(at * 960) * 3_000).astype(np.int16)
+    units = random.integers(0, SPEC.semantic.vocab, 2 * at).astype(np.int32)
+    codes = random.integers(0, 1_024, (3 * at, 8)).astype(np.int32)
+    return Clips(Recordings(tuple(made), samples, 24_000), letter_tokenizer(), units, codes)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["without a voice", "after a voice"])
+def test_the_coarse_network_sees_in_training_what_the_server_shows_it(
+    clips: Clips, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(causal, "WITH_VOICE", share)
+    voice = clips[1]
+    monkeypatch.setattr(Clips, "another", lambda *_: voice)
+    size, starts = SPEC.coarse.max_history, set()
+    for seed in range(40):
+        clip = clips[2]
+        semantic, ids, past = coarse_example(clip, clips, np.random.default_rng(seed), spec=SPEC)
+        plan = coarse_layout.schedule(
+            clips.units(clip),
+            spec=SPEC,
+            semantic_history=clips.units(voice) if share else None,
+            coarse_history=clips.codes(voice)[:2] if share else None,
+        )
+        made = coarse_layout.flatten(clips.codes(clip)[:2], spec=SPEC)
+        matching = []
+        for start in plan.starts:
+            prompt = plan.prompt(start, made)
+            history = prompt[SPEC.coarse.semantic_context + 1 :]
+            window = made[start : start + plan.length(start)]
+            seen = np.concatenate([history, window])
+            if np.array_equal(prompt[: len(semantic)], semantic) and np.array_equal(seen, ids[: len(seen)]):
+                matching.append((start, len(history)))
+        assert matching, seed
+        starts.add(matching[-1][0])
+        assert matching[-1][1] == size or matching[-1][0] == plan.starts[-1]
+        assert past <= len(plan.history)
+    assert len(starts) > 3
+
+
+def test_a_whole_sequence_gives_the_logits_of_step_by_step() -> None:
+    torch.manual_seed(0)
+    gpt = Gpt(GptSpec(layers=2, heads=2, width=16, block_size=32, input_vocab=50, output_vocab=50)).eval()
+    begin(gpt)
+    ids = torch.randint(50, (2, 9))
+    embeddings = gpt.token_embedding(ids)
+    with torch.no_grad():
+        whole = logits(gpt, embeddings, first=3)
+        fresh = Gpt(gpt.spec).eval()
+        fresh.load_state_dict(gpt.state_dict())
+        for length in range(4, 10):
+            cache = fresh.empty_cache(batch=2, capacity=9)
+            positions = torch.arange(length).expand(2, -1)
+            seqlens = torch.full((2,), length - 1, dtype=torch.int32)
+            last, *_ = fresh(embeddings[:, :length], positions, seqlens, torch.tensor([length]), *cache)
+            torch.testing.assert_close(whole[:, length - 4], last, atol=1e-5, rtol=1e-4)
+
+
+def test_mistakes_replace_the_share_that_was_asked_for() -> None:
+    ids = np.full(20_000, 7, np.int32)
+    wrong = with_mistakes(ids, np.random.default_rng(0), share=0.1, low=100, high=200)
+    changed = wrong != ids
+    assert 0.09 < changed.mean() < 0.11 and wrong[changed].min() >= 100 and wrong[changed].max() < 200
+
+
+class Line(nn.Module):
+    """Learns y = 3 x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.zeros(1, 1))
+
+    def loss(self, random: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        x = torch.from_numpy(random.standard_normal((16, 1)).astype(np.float32))
+        return ((x @ self.slope + 0.1 * torch.randn(16, 1) - 3 * x) ** 2).mean(), {}
+
+
+def test_a_training_that_is_stopped_goes_on_to_the_very_same_weights(tmp_path: Path) -> None:
+    schedule = Schedule(steps=60, batch=1, rate=0.1, warmup=5)
+
+    class Stopped(Exception):
+        pass
+
+    def until(step: int, _: float) -> None:
+        if step == 30:
+            raise Stopped
+
+    whole, halved = Line(), Line()
+    train(whole, whole.loss, schedule=schedule, state=tmp_path / "whole.pt", seed=1, on_step=lambda *_: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("build_engines.miniature.training.SAVE_SECONDS", -1.0)
+        with pytest.raises(Stopped):
+            train(halved, halved.loss, schedule=schedule, state=tmp_path / "half.pt", seed=1, on_step=until)
+    again, steps = Line(), []
+    train(
+        again, again.loss, schedule=schedule, state=tmp_path / "half.pt", seed=1, on_step=lambda s, _: steps.append(s)
+    )
+    assert steps[0] == 30 and steps[-1] == 60
+    assert torch.equal(whole.slope, again.slope) and abs(whole.slope.item() - 3) < 0.1
+    train(again, again.loss, schedule=schedule, state=tmp_path / "half.pt", seed=1, on_step=lambda *_: pytest.fail())
+
+
+def test_the_rate_warms_up_and_comes_down() -> None:
+    schedule = Schedule(steps=100, batch=1, rate=1.0, warmup=10)
+    rates = [rate_at(step, schedule) for step in range(100)]
+    assert rates[9] == max(rates) == 1.0 and rates[0] < 0.2 and rates[-1] < 0.06
+    assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_the_codebooks_follow_what_the_encoder_makes_each_what_the_ones_before_it_left(clips: Clips) -> None:
+    torch.manual_seed(0)
+    codec = Encodec(EncodecSpec(filters=2, dimension=4, lstm_layers=1, codebook_size=32))
+    begin(codec)
+    loss = CodecLoss(codec, clips.recordings, seconds=0.24, batch=4, steps=40)
+    random = np.random.default_rng(0)
+    for _ in range(14):  # past the steps without a quantizer
+        value, figures = loss(random)
+    assert figures["codes used"] > 0.3 and torch.isfinite(value)
+    with torch.no_grad():
+        latent = codec.encoder(loss.examples(random)[:, None])
+        codes = codec.quantizer.encode(latent)
+        heard = codec.quantizer.decode(codes)
+        errors = [float(((latent - codec.quantizer.decode(codes[:, :n])) ** 2).mean()) for n in (1, 2, 4, 8)]
+    assert errors == sorted(errors, reverse=True) and errors[-1] < 0.5 * float(latent.var())
+    assert heard.shape == latent.shape
+
+
+def test_first_weights_let_quiet_speech_through_the_whole_codec() -> None:
+    torch.manual_seed(0)
+    codec = Encodec(SPEC.encodec).eval()
+    begin(codec)
+    with torch.no_grad():
+        latent = codec.encoder(0.05 * torch.randn(2, 1, 24_000))
+        heard = codec.decoder(latent)
+    assert 0.3 < float(latent.std(-1).mean()) < 3
+    assert 0.01 < float(heard.std()) < 0.5
+
+
+def test_equal_sounds_are_no_distance_apart_and_louder_ones_some() -> None:
+    sound = 0.1 * torch.randn(1, 12_000)
+    assert float(spectral_distance(sound, sound, rate=24_000)) == pytest.approx(0)
+    near, far = (float(spectral_distance(sound * gain, sound, rate=24_000)) for gain in (1.1, 2.0))
+    assert 0 < near < far

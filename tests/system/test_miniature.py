@@ -1,0 +1,153 @@
+"""The bundle that comes with the package speaks: it is understood, in its speakers' voices, and it comes to an end.
+
+Everything is through a real Triton, in the precision that is the default. The teacher is who the bundle learnt from;
+the sentences are none that it learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from bark_client import BarkClient, Speech
+from bark_serving.cores import usable_cores
+from bark_serving.profiles import TABLE
+from bark_serving.spec import MINIATURE, Bundle, BundleError
+from benchmarks import recordings
+from benchmarks.errors import BenchmarkError
+from benchmarks.listening import Heard, Listener, error_rate, pitch
+from benchmarks.recordings import Clip
+from benchmarks.understanding import clip_of, ended, pitches, speak_all, write_down
+from tests.system.conftest import RealServer, real_server
+
+MOST_ERRORS = 0.20  #: of the words of 20 sentences, the recogniser's own mistakes among them
+MOST_ERRORS_AGAIN = 0.30  #: of those of 10
+PITCH_SLACK = 0.12  #: of a pitch, or of a ratio of pitches; the two speakers' differ by 0.3
+LEAST_ENDED = 95  #: of 100 sentences
+VOICES = ("joe", "jo")
+
+try:
+    BUNDLE = Bundle(MINIATURE)
+except BundleError as missing:
+    pytest.skip(f"the miniature is not here, so nobody knows whether it speaks: {missing}", allow_module_level=True)
+
+TEXTS = recordings.sentences(120)
+FIRST, REST = TEXTS[:20], TEXTS[20:]  #: the teacher spoke the first ones, too
+
+
+@pytest.fixture(scope="module")
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    if request.config.getoption("server_url"):
+        pytest.skip("needs a server of its own, of the miniature; --server-url names another")
+    folder = tmp_path_factory.mktemp("miniature")
+    precision = TABLE["cpu"].precision
+    with real_server(BUNDLE, folder, precision=precision, suno_voices=False, threads=usable_cores()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bark(server: RealServer) -> Iterator[BarkClient]:
+    with BarkClient(server.url, timeout=120) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def listener() -> Listener:
+    try:
+        return Listener()
+    except BenchmarkError as error:
+        pytest.skip(f"NOBODY LISTENED whether the miniature is understood: {error}")
+
+
+@pytest.fixture(scope="module")
+def teacher() -> dict[str, list[Clip]]:
+    """The recordings of the first sentences by each speaker."""
+    found = recordings.by_teacher(FIRST)
+    assert {name: len(clips) for name, clips in found.items()} == dict.fromkeys(VOICES, len(FIRST))
+    return found
+
+
+@pytest.fixture(scope="module")
+def spoken(bark: BarkClient) -> list[Speech]:
+    """The first sentences, by the two voices in turns."""
+    return speak_all(bark, FIRST, voices=VOICES)
+
+
+def said_by(voice: str, speeches: Sequence[Speech]) -> list[Clip]:
+    """What a voice said of sentences that all voices spoke in turns."""
+    return [clip_of(speech) for speech in speeches[VOICES.index(voice) :: len(VOICES)]]
+
+
+def test_it_is_understood(
+    spoken: list[Speech],
+    teacher: dict[str, list[Clip]],
+    listener: Listener,
+    record_property: Callable[[str, object], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recorded = [teacher[VOICES[number % len(VOICES)]][number] for number in range(len(FIRST))]
+    [coded] = recordings.through_codec({"in turns": recorded}, BUNDLE).values()
+    heard = write_down([clip_of(speech) for speech in spoken], listener)
+    rates = {
+        "the miniature": error_rate(heard),
+        "its teacher": error_rate(write_down(recorded, listener)),
+        "its teacher through the codec": error_rate(write_down(coded, listener)),
+    }
+    for name, rate in rates.items():
+        record_property(f"word errors of {name}", round(rate, 4))
+    line = "word errors: " + ", ".join(f"{name} {rate:.1%}" for name, rate in rates.items())
+    with capsys.disabled():
+        print(f"\n{line}")
+    assert rates["the miniature"] <= MOST_ERRORS, f"{line}\n{wrong(heard)}"
+
+
+def wrong(heard: Sequence[Heard]) -> str:
+    return "\n".join(f"{one.errors} wrong: {one.said} → {one.heard}" for one in heard if one.errors)
+
+
+def test_its_two_voices_are_as_far_apart_as_those_whom_it_learnt_from(
+    spoken: list[Speech], teacher: dict[str, list[Clip]]
+) -> None:
+    low, high = (np.median(pitches(said_by(voice, spoken))) for voice in VOICES)
+    taught_low, taught_high = (np.median(pitches(teacher[voice])) for voice in VOICES)
+    assert high / low == pytest.approx(taught_high / taught_low, rel=PITCH_SLACK), (
+        f"{low:.0f} and {high:.0f} Hz; the teacher's {taught_low:.0f} and {taught_high:.0f} Hz"
+    )
+
+
+def test_its_sentences_end_by_themselves(bark: BarkClient) -> None:
+    speeches = speak_all(bark, REST, voices=[*VOICES, None])
+    endless = [speech for speech in speeches if not ended(speech)]
+    assert len(REST) - len(endless) >= LEAST_ENDED, "\n".join(
+        f"{speech.seconds:.1f} s: {speech.text} {speech.warnings}" for speech in endless
+    )
+
+
+@pytest.mark.parametrize("speaker", VOICES)
+def test_a_voice_cloned_from_a_clip_of_a_speaker_is_as_high_as_the_clip(
+    bark: BarkClient, teacher: dict[str, list[Clip]], speaker: str
+) -> None:
+    clips = teacher[speaker][:3]
+    clip, rate = np.concatenate([one.samples for one in clips]), clips[0].rate
+    voice = bark.clone_voice((clip, rate))
+    speeches = [bark.speak(text, voice=voice, seed=seed, language="en") for seed, text in enumerate(FIRST[3:10])]
+    hertz = np.median(pitches([clip_of(speech) for speech in speeches]))
+    assert hertz == pytest.approx(pitch(clip, rate=rate), rel=PITCH_SLACK)
+
+
+def test_the_same_request_says_the_same_again(bark: BarkClient) -> None:
+    first, again = (bark.speak(FIRST[0], voice=VOICES[0], seed=7) for _ in range(2))
+    np.testing.assert_array_equal(first.samples, again.samples)
+
+
+def test_another_seed_says_it_otherwise_and_is_understood(
+    bark: BarkClient, spoken: list[Speech], listener: Listener
+) -> None:
+    others = speak_all(bark, FIRST[:10], voices=VOICES, seed=1_000)
+    for speech, other in zip(spoken, others, strict=False):
+        assert speech.text == other.text
+        assert not np.array_equal(speech.samples, other.samples)
+    heard = write_down([clip_of(other) for other in others], listener)
+    assert error_rate(heard) <= MOST_ERRORS_AGAIN, wrong(heard)
