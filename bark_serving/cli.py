@@ -37,10 +37,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(stderr=True, highlight=False)
+_ABOUT_THE_MINIATURE = (
+    "[yellow]This is the miniature[/yellow], for demonstration and tests: short, plain English. For Bark itself: "
+    "`bark-build import suno/bark-small build/bundles/bark-small`, then `--bundle build/bundles/bark-small`."
+)
 
 Bundle_ = Annotated[
     Path,
-    typer.Option("--bundle", help="The bundle to serve (`bark-build import`); miniature: the one that comes with this."),
+    typer.Option("--bundle", help="The bundle to serve (`bark-build import`). miniature: the one that comes along."),
 ]
 Engines = Annotated[Path, typer.Option(envvar="BARK_ENGINES", help="Where `bark-build` keeps engines.")]
 ProfileOption = Annotated[
@@ -254,6 +258,8 @@ def up(
         )
         state.check_free(settings)  # before its repository is rendered anew
         if repository is None:
+            if bundle == MINIATURE:
+                console.print(_ABOUT_THE_MINIATURE, soft_wrap=True)
             if build:
                 build_missing(
                     bundle=bundle, engines=engines, profile=profile, precision=precision, architecture=architecture

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 TEXTS = Path(__file__).parent / "texts"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SIGNS = ".,!?'-"
+#: Signs that the sentences do not have, as a regular expression → what is said instead.
+PLAIN = {"[’‘`]": "'", "[;:()–—…]": ",", '["“”«»*_]': ""}
 
 _NUMBERS: Mapping[str, tuple[int, int]] = {"n": (0, 100), "n2": (2, 100), "hour": (1, 12), "year": (1900, 2030)}
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -57,7 +59,10 @@ def letter_tokenizer() -> Tokenizer:
         {piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]", max_input_chars_per_word=100
     )
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.BertNormalizer(strip_accents=True, lowercase=True)
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Replace(Regex(signs), plain) for signs, plain in PLAIN.items()]
+        + [normalizers.BertNormalizer(strip_accents=True, lowercase=True)]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece(prefix="##")
     return tokenizer

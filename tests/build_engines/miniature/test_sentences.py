@@ -54,3 +54,8 @@ def test_letters_are_tokens_upper_and_lower_case_alike() -> None:
     assert tokenizer.encode("To be.").tokens == ["t", "##o", "b", "##e", "."]
     assert tokenizer.encode("TO BE.").ids == tokenizer.encode("to be.").ids
     assert tokenizer.decode(tokenizer.encode("To be, or not?").ids) == "to be, or not?"
+
+
+def test_signs_that_were_never_learnt_become_signs_that_were() -> None:
+    tokenizer = letter_tokenizer()
+    assert tokenizer.encode("“It’s late; go — now!”").ids == tokenizer.encode("It's late, go , now!").ids
