@@ -27,8 +27,11 @@ FLOOR = 1e-3  #: added to magnitudes before the logarithm
 FREE_STEPS = 0.3  #: of the training: without a quantizer, so that the codebooks begin among latents that mean something
 DECAY = 0.99
 COMMITMENT = 0.25
+#: Weight of linear spectrograms beside logarithmic ones. The quiet half of speech, which tells its consonants apart,
+#: counts in logarithms only.
+LINEAR = 0.2
 #: Weight of the waveform itself. Spectrograms alone leave the pitch to chance: the codec hums at its own frame rate.
-WAVE = 2.0
+WAVE = 0.5
 RARE = 0.03  #: of the uses a code of average popularity has; below that it is given away
 
 
@@ -135,7 +138,7 @@ def spectral_distance(heard: Tensor, audio: Tensor, *, rate: int) -> Tensor:
         ]
         ours, theirs = mels
         total = total + F.l1_loss((ours + FLOOR).log(), (theirs + FLOOR).log())
-        total = total + F.l1_loss(ours, theirs) / theirs.mean()
+        total = total + LINEAR * F.l1_loss(ours, theirs) / theirs.mean()
     return total / len(SCALES)
 
 

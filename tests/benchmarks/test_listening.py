@@ -224,7 +224,7 @@ def test_a_table_has_a_row_for_everyone_who_spoke() -> None:
 
 def test_long_windows_fit_every_checkpoint() -> None:
     suno = Spec(name="suno")
-    assert variants.long_windows(suno) == {"coarse_window": 256, "coarse_history": 384}
+    assert variants.long_windows(suno) == {"coarse_window": 384, "coarse_history": 256}
     gpt = suno.coarse.gpt.model_copy(update={"block_size": 512})
     numbers = {"gpt": gpt, "semantic_context": 128, "max_history": 300}
     smaller = suno.model_copy(update={"coarse": suno.coarse.model_copy(update=numbers)})
