@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 VENV ?= .venv
-TEXT ?= Hello! My name is Bark, and this sentence came all the way through Triton.
+TEXT ?= Good morning! How are you today? I made a cup of tea for my sister.
 VOICE ?=
 PRECISION ?= int8
 CHECKPOINT ?=
