@@ -24,8 +24,8 @@ Floats = npt.NDArray[np.float32]
 
 BATCHES = (1, 3)
 FP32_ERROR = 1e-4  #: of floats, relative to the largest value of the reference
-#: Of a row of logits to fp32's, at least. Wide networks reach 0.9995 in int8; in a narrow one's sums fewer errors cancel:
-#: the miniature's coarse network has 0.9989.
+#: Of a row of logits to fp32's, at least. Wide networks reach 0.9995 in int8; in a narrow one's sums fewer errors
+#: cancel: a coarse network of 192 has 0.9989.
 COSINE: dict[Precision, float] = {"int8": 0.998, "int4": 0.9}
 AGREEMENT = 0.99  #: share of codes or tokens that must be equal; rounding moves one that lies on a boundary
 
