@@ -30,8 +30,12 @@ COMMITMENT = 0.25
 #: Weight of linear spectrograms beside logarithmic ones. The quiet half of speech, which tells its consonants apart,
 #: counts in logarithms only.
 LINEAR = 0.2
-#: Weight of the waveform itself. Spectrograms alone leave the pitch to chance: the codec hums at its own frame rate.
+#: Weight of the waveform's lowest part, and how far up that reaches. Spectrograms alone leave the pitch to chance: the
+#: codec hums at its own frame rate. The waveform as a whole leaves codes that tell more of phases than of sounds: from 20
+#: sentences through two codebooks Whisper loses 6 % of the words with spectrograms alone, 29 % with the waveform at a weight of 2.
 WAVE = 0.5
+LOW_HZ = 300.0
+LOW_STRIDE = 16  #: samples between those that are compared, after the filter
 RARE = 0.03  #: of the uses a code of average popularity has; below that it is given away
 
 
@@ -65,7 +69,7 @@ class CodecLoss(nn.Module):
             heard = self.codec.decoder(quantized)[:, 0]
         heard = heard.float()
         spectral = spectral_distance(heard, audio, rate=self.codec.spec.sample_rate)
-        wave = (heard - audio).pow(2).mean() / audio.pow(2).mean()
+        wave = self.low_distance(heard, audio)
         loss = spectral + WAVE * wave + COMMITMENT * commitment
         return loss, {
             "spectral": round(spectral.item(), 4),
@@ -73,6 +77,12 @@ class CodecLoss(nn.Module):
             "commitment": round(commitment.item(), 4),
             "codes used": round(rate, 3),
         }
+
+    def low_distance(self, heard: Tensor, audio: Tensor) -> Tensor:
+        """Energy of the difference of two batches [B, n] below `LOW_HZ`, over that of the second."""
+        taps = low_pass(self.codec.spec.sample_rate)
+        ours, theirs = (F.conv1d(x[:, None], taps, stride=LOW_STRIDE) for x in (heard, audio))
+        return (ours - theirs).pow(2).mean() / theirs.pow(2).mean()
 
     def examples(self, random: np.random.Generator) -> Tensor:
         """[batch, samples] of audio from anywhere."""
@@ -140,6 +150,14 @@ def spectral_distance(heard: Tensor, audio: Tensor, *, rate: int) -> Tensor:
         total = total + F.l1_loss((ours + FLOOR).log(), (theirs + FLOOR).log())
         total = total + LINEAR * F.l1_loss(ours, theirs) / theirs.mean()
     return total / len(SCALES)
+
+
+@functools.cache
+def low_pass(rate: int) -> Tensor:
+    """Taps [1, 1, n] of a windowed-sinc filter that lets pass what is below `LOW_HZ`."""
+    time = np.arange(-rate // 100, rate // 100 + 1) / rate
+    taps = np.sinc(2 * LOW_HZ * time) * np.hanning(len(time))
+    return torch.from_numpy((taps / taps.sum()).astype(np.float32))[None, None]
 
 
 @functools.cache

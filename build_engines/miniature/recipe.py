@@ -56,10 +56,10 @@ class Recipe(_Frozen):
     units: int = 384  #: semantic tokens
     codec_seconds: float = 0.64  #: of audio in an example of the codec's
     spec: Spec | None = None  #: numbers of the networks other than what `spec_for` fills in; None: the miniature's
-    codec: Schedule = Schedule(steps=4_600, batch=12, rate=2e-3)
+    codec: Schedule = Schedule(steps=4_500, batch=12, rate=1e-3)
     hubert: Schedule = Schedule(steps=2_000, batch=12, rate=1e-3)
     semantic: Schedule = Schedule(steps=4_000, batch=24, rate=1e-3)
-    coarse: Schedule = Schedule(steps=1_600, batch=16, rate=1e-3)
+    coarse: Schedule = Schedule(steps=4_000, batch=16, rate=1e-3)
     fine: Schedule = Schedule(steps=2_200, batch=16, rate=1e-3)
     voices: int = Field(default=1, ge=1)  #: voices a speaker in the bundle
 

@@ -175,3 +175,12 @@ def test_equal_sounds_are_no_distance_apart_and_louder_ones_some() -> None:
     assert float(spectral_distance(sound, sound, rate=24_000)) == pytest.approx(0)
     near, far = (float(spectral_distance(sound * gain, sound, rate=24_000)) for gain in (1.1, 2.0))
     assert 0 < near < far
+
+
+def test_only_the_lowest_part_of_a_waveform_is_compared_sample_by_sample(clips: Clips) -> None:
+    codec = Encodec(EncodecSpec(filters=2, dimension=4, lstm_layers=1))
+    loss = CodecLoss(codec, clips.recordings, seconds=0.24, batch=1, steps=1)
+    time = torch.arange(24_000)[None] / 24_000
+    low, high = (torch.sin(2 * torch.pi * hertz * time) for hertz in (100, 3_000))
+    assert float(loss.low_distance(low + high, low)) < 1e-3
+    assert float(loss.low_distance(-low, low)) == pytest.approx(4, rel=0.01)
