@@ -31,8 +31,8 @@ COMMITMENT = 0.25
 #: counts in logarithms only.
 LINEAR = 0.2
 #: Weight of the waveform's lowest part, and how far up that reaches. Spectrograms alone leave the pitch to chance: the
-#: codec hums at its own frame rate. The waveform as a whole leaves codes that tell more of phases than of sounds: from 20
-#: sentences through two codebooks Whisper loses 6 % of the words with spectrograms alone, 29 % with the waveform at a weight of 2.
+#: codec hums at its own frame rate. The whole waveform makes codes tell more of phases than of sounds: of 20 sentences
+#: through two codebooks Whisper lost 6 % of the words with spectrograms alone, 29 % with the waveform at a weight of 2.
 WAVE = 0.5
 LOW_HZ = 300.0
 LOW_STRIDE = 16  #: samples between those that are compared, after the filter
