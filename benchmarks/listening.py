@@ -6,6 +6,7 @@ speaker's. The rate of errors of recordings by the teacher, beside which others 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,10 +64,15 @@ class Listener:
 
 def words(text: str) -> list[str]:
     """Words as they are compared: lower case, no signs, numbers in digits however they were written."""
+    return str(_normalizer()(text)).split()
+
+
+@functools.cache
+def _normalizer() -> Any:
     from transformers.models.whisper.english_normalizer import EnglishTextNormalizer  # slow to import
 
     normalizer: Any = EnglishTextNormalizer
-    return str(normalizer({})(text)).split()
+    return normalizer({})
 
 
 def edits(said: Sequence[str], heard: Sequence[str]) -> int:

@@ -56,9 +56,8 @@ def step_count(trial: Trial) -> int:
     return variants + (3 if trial.recordings else 0)
 
 
-def measure(trial: Trial, *, on_step: Callable[[str], None]) -> list[Measurement]:
+def measure(trial: Trial, *, listener: Listener, on_step: Callable[[str], None]) -> list[Measurement]:
     """Word errors, pitch, ends and speed of every variant; word errors and pitch of the recordings."""
-    listener = Listener(threads=trial.threads)
     found: list[Measurement] = []
     if trial.recordings:
         on_step(TEACHER)

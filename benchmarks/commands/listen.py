@@ -64,8 +64,8 @@ def command(
     README: `python -m benchmarks listen -o benchmarks/results/listen-miniature.json`
     """
     with errors_shown():
-        Listener()  # before anything else, for it may not be installed
         count, here, chosen = threads_of(threads), machine.describe(), variants.chosen(variant)
+        listener = Listener(threads=count)  # before any work, for it may not be installed
         texts = recordings.sentences(sentences + endings)
         opened, store = prepare("tiny", bundle, variants=chosen, engines=engines)
         trial = understanding.Trial(
@@ -79,7 +79,7 @@ def command(
             voices=[*voice, None] if voice else understanding.voices_of(opened),
         )
         with progress(understanding.step_count(trial)) as step:
-            measured = understanding.measure(trial, on_step=step)
+            measured = understanding.measure(trial, listener=listener, on_step=step)
         settings = {"bundle": opened.spec.name, "threads": count, "sentences": sentences, "endings": endings}
         notes = [] if trial.recordings else [_NO_RECORDINGS]
         finish(

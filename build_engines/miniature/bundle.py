@@ -30,18 +30,18 @@ def write(
             tensors = {name: tensor.detach() for name, tensor in trained.state_dict().items()}
             writer.network(network, tensors, spec=spec, source="the miniature's training", dtype=torch.float16)
         for number, speaker in enumerate(recipe.speakers):
-            voice = voice_of(clips, speaker=number)
+            voice = voice_of(clips, speaker=number, codebooks=spec.coarse.codebooks)
             with writer.voice(speaker.name).open("wb") as file:
                 np.savez(file, **voice.arrays)
         writer.finish(spec)
     return Bundle(out)
 
 
-def voice_of(clips: Clips, *, speaker: int) -> Voice:
-    """The first clip of a speaker's that is long enough to be a voice, or else the longest."""
+def voice_of(clips: Clips, *, speaker: int, codebooks: int) -> Voice:
+    """The first clip of a speaker's long enough to be a voice, or else the longest; `codebooks` of them are coarse."""
     own = [clip for clip in clips.recordings.clips if clip.speaker == speaker]
     low, high = (seconds * GRID_HZ for seconds in VOICE_SECONDS)
     fit = [clip for clip in own if low <= clip.cells <= high]
     clip = fit[0] if fit else max(own, key=lambda clip: clip.cells)
     codes = clips.codes(clip)
-    return Voice(clips.units(clip), codes[:2], codes)
+    return Voice(clips.units(clip), codes[:codebooks], codes)

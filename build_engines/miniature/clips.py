@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,10 @@ class Clips:
     tokenizer: Tokenizer
     unit_table: Ids
     code_table: Ids
+
+    @functools.cached_property
+    def _by_length(self) -> list[Clip]:
+        return sorted(self.recordings.clips, key=lambda clip: clip.cells)
 
     def __len__(self) -> int:
         return len(self.recordings.clips)
@@ -40,9 +45,8 @@ class Clips:
 
     def alike(self, random: np.random.Generator, count: int) -> list[Clip]:
         """`count` clips of about one length, so that a batch has little padding."""
-        ordered = sorted(self.recordings.clips, key=lambda clip: clip.cells)
-        start = int(random.integers(0, max(1, len(ordered) - 4 * count)))
-        near = ordered[start : start + 4 * count]
+        start = int(random.integers(0, max(1, len(self) - 4 * count)))
+        near = self._by_length[start : start + 4 * count]
         return [near[i] for i in random.permutation(len(near))[:count]]
 
     def another(self, random: np.random.Generator, clip: Clip) -> Clip:

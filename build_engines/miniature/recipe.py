@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from bark_serving.spec import (
     CoarseSpec,
@@ -61,7 +61,6 @@ class Recipe(_Frozen):
     semantic: Schedule = Schedule(steps=4_000, batch=24, rate=1e-3)
     coarse: Schedule = Schedule(steps=4_000, batch=16, rate=1e-3)
     fine: Schedule = Schedule(steps=2_200, batch=16, rate=1e-3)
-    voices: int = Field(default=1, ge=1)  #: voices a speaker in the bundle
 
     def schedule(self, network: Trained) -> Schedule:
         return {

@@ -77,7 +77,8 @@ def train(
         if time.monotonic() - saved > SAVE_SECONDS:
             _save(network, optimizer, state, step + 1)
             saved = time.monotonic()
-    _save(network, optimizer, state, schedule.steps)
+    if first < schedule.steps:
+        _save(network, optimizer, state, schedule.steps)
     network.requires_grad_(False).eval()
 
 

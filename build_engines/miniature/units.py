@@ -67,14 +67,12 @@ def k_means(points: Tensor, count: int, *, seed: int, rounds: int = ROUNDS) -> T
 def nearest(points: Tensor, centres: Tensor, *, at_once: int = 65_536) -> Tensor:
     """Index of the closest centre of every point [n, width] → i64 [n]."""
     lengths = centres.pow(2).sum(1) / 2
-    return torch.cat([(F.linear(part, centres) - lengths).argmax(1) for part in torch.split(points, at_once)])
+    return torch.cat([(F.linear(part.float(), centres) - lengths).argmax(1) for part in torch.split(points, at_once)])
 
 
 def units(features: Array, *, count: int, seed: int, sample: int = 150_000) -> Ids:
     """Semantic tokens [n] of features [n, width]."""
     chosen = np.random.default_rng([seed, 1]).permutation(len(features))[:sample]
     centres = k_means(torch.from_numpy(features[np.sort(chosen)].astype(np.float32)), count, seed=seed)
-    points = torch.from_numpy(features)
-    owners = [nearest(part.float(), centres) for part in torch.split(points, 65_536)]
-    ids: Ids = torch.cat(owners).numpy().astype(np.int32)
+    ids: Ids = nearest(torch.from_numpy(features), centres).numpy().astype(np.int32)
     return ids
