@@ -37,6 +37,10 @@ class Answer:
     tokens: Utterance | None = None
 
 
+#: One of semantic and coarse, one of fine and encodec_decode.
+CALLS_A_SENTENCE = 2
+
+
 @dataclass
 class _Job:
     """A request under way."""
@@ -54,6 +58,9 @@ class Orchestrator:
     """Speaks requests for one checkpoint.
 
     embeddings: [input_vocab, width] of the semantic network. concurrency: sentences of one request in flight at most.
+    in_flight: sentences of all requests; the others wait in order of arrival. Each needs up to `CALLS_A_SENTENCE` of
+    the caller's calls at once, and a sentence that has begun must never wait for one that has not: it holds a row of
+    the coarse stage between its windows.
     """
 
     def __init__(
@@ -65,6 +72,7 @@ class Orchestrator:
         tokenise: Tokenise,
         voices: VoiceLibrary,
         concurrency: int,
+        in_flight: int,
         interface: GptInterface | None = None,
     ) -> None:
         self._caller = caller
@@ -73,6 +81,7 @@ class Orchestrator:
         self._tokenise = tokenise
         self._voices = voices
         self._concurrency = concurrency
+        self._places = asyncio.Semaphore(in_flight)
         self._interface = interface or GptInterface()
 
     async def speak(self, request: SpeechRequest, *, request_id: str) -> AsyncGenerator[Answer, None]:
@@ -154,7 +163,7 @@ class Orchestrator:
             if before is not None:
                 said = await before
                 voice = Voice(said.semantic, said.coarse, said.fine) if said.frames else voice
-            async with slots:
+            async with slots, self._places:
                 run = SentenceRun(job.stages, job.request, spec=self._spec, index=index, voice=voice)
                 tokens = np.array(self._tokenise(job.sentences[index]), np.int32)
                 return await run.run(tokens, lambda audio, last: pending.put_nowait((audio, last)))

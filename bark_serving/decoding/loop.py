@@ -124,7 +124,8 @@ class DecodeLoop:
     def _receive(self, *, block: bool = True) -> None:
         """Take messages in; wait for one when there is nothing else to do."""
         parked = [sequence.parked_until for sequence in self._active if sequence.parked_until is not None]
-        block = block and len(parked) == len(self._active) and not self._waiting
+        able = any(self._row_for(sequence) < self._drawing.rows for sequence in self._waiting)
+        block = block and len(parked) == len(self._active) and not able
         timeout = max(0.0, min(parked) - time.monotonic()) if parked else None
         while True:
             try:

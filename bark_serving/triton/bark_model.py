@@ -20,7 +20,7 @@ import numpy as np
 from bark_serving.arrays import Array
 from bark_serving.errors import Cancelled, InvalidRequest
 from bark_serving.interface import GptInterface
-from bark_serving.orchestrator import Answer, Orchestrator
+from bark_serving.orchestrator import CALLS_A_SENTENCE, Answer, Orchestrator
 from bark_serving.request import parse
 from bark_serving.tokenizer import load_tokenise
 from bark_serving.triton.bls import BlsCaller
@@ -43,7 +43,8 @@ class BarkModel:
         bundle = parameters.bundle()
         interface = GptInterface.model_validate_json(parameters.text("interface"))
         self._spec = interface.defaults(bundle.spec)
-        self._caller = BlsCaller(threads=parameters.number("calls"))
+        calls = parameters.number("calls")
+        self._caller = BlsCaller(threads=calls)
         self._orchestrator = Orchestrator(
             self._caller,
             spec=self._spec,
@@ -51,6 +52,7 @@ class BarkModel:
             tokenise=load_tokenise(bundle.tokenizer),
             voices=open_library(parameters),
             concurrency=parameters.number("sentences"),
+            in_flight=max(1, calls // CALLS_A_SENTENCE),
             interface=interface,
         )
         self._metrics = SpeechMetrics()

@@ -262,3 +262,18 @@ def test_a_kept_row_is_given_up_when_stopped_or_when_nothing_continues_it(monkey
     loop.submit(window("gone too", [1, 2], count=3, seed=0, keep=True)).result(10)
     assert len(loop.submit(generation(2, count=3)).result(10)) == 3
     loop.close()
+
+
+def test_the_loop_sleeps_while_all_rows_are_kept_and_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, admit = [], DecodeLoop._admit
+    monkeypatch.setattr(DecodeLoop, "_admit", lambda loop: (turns.append(None), admit(loop)))
+    loop = DecodeLoop(SumNetwork(rows=1), CoarseRule(0, 1, VOCAB))
+    loop.submit(window("kept", [1, 2], count=3, seed=0, keep=True)).result(10)
+    other = loop.submit(generation(1, count=3))
+    turns.clear()
+    with pytest.raises(TimeoutError):
+        other.result(0.3)
+    assert len(turns) <= 3
+    loop.stop("kept")
+    assert len(other.result(10)) == 3
+    loop.close()

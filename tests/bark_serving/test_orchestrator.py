@@ -80,7 +80,7 @@ def speak(stages: Stages, tmp_path: Path, text: str = "One. Two. Three.", **inpu
     return asyncio.run(collect())
 
 
-def make(stages: Stages, tmp_path: Path, concurrency: int = 4) -> Orchestrator:
+def make(stages: Stages, tmp_path: Path, concurrency: int = 4, in_flight: int = 100) -> Orchestrator:
     return Orchestrator(
         stages,
         spec=SPEC,
@@ -88,6 +88,7 @@ def make(stages: Stages, tmp_path: Path, concurrency: int = 4) -> Orchestrator:
         tokenise=lambda text: list(range(len(text.split()))),
         voices=VoiceLibrary([tmp_path], spec=SPEC),
         concurrency=concurrency,
+        in_flight=in_flight,
     )
 
 
@@ -252,6 +253,42 @@ def test_no_more_sentences_run_at_once_than_allowed(tmp_path: Path) -> None:
     stages.before = count
     speak(stages, tmp_path, " ".join(f"Sentence {n}." for n in range(12)))
     assert max(most) <= 4
+
+
+class Server(Stages):
+    """Takes so many calls at once, and keeps its one row of the coarse stage for a sentence from window to window."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.slots, self.row, self.owner = asyncio.Semaphore(calls), asyncio.Lock(), ""
+
+    async def call(
+        self, model: str, inputs: dict[str, np.ndarray], outputs: list[str], *, request_id: str = ""
+    ) -> dict[str, np.ndarray]:
+        async with self.slots:
+            if model == "coarse" and self.owner != request_id:
+                await self.row.acquire()
+                self.owner = request_id
+            answer = await super().call(model, inputs, outputs, request_id=request_id)
+            if model == "coarse" and not inputs["keep"].item():
+                self.owner = ""
+                self.row.release()
+            return answer
+
+
+def test_sentences_that_have_begun_never_wait_for_others_that_have_not(tmp_path: Path) -> None:
+    async def all_at_once() -> int:
+        server = Server(calls=6)
+        orchestrator = make(server, tmp_path, in_flight=3)
+        requests = [parse({"text": "One. Two.", "seed": seed}, spec=SPEC) for seed in range(10)]
+
+        async def said(number: int) -> int:
+            answers = orchestrator.speak(requests[number], request_id=f"r{number}")
+            return len([answer async for answer in answers])
+
+        return sum(await asyncio.gather(*(said(number) for number in range(10))))
+
+    assert asyncio.run(asyncio.wait_for(all_at_once(), timeout=30)) == 20
 
 
 def test_greedy_is_top_k_one_in_the_stage_contract(tmp_path: Path) -> None:

@@ -78,10 +78,11 @@ def test_sentences_stream_in_order(bark: BarkClient) -> None:
 
 
 def test_many_clients_at_once_are_all_served(bark: BarkClient) -> None:
-    with ThreadPoolExecutor(16) as pool:
-        speeches = list(pool.map(lambda seed: bark.speak(TEXT, seed=seed, max_duration=1), range(16)))
-    assert all(speech.seconds <= 1.1 for speech in speeches)
-    assert len({speech.samples.tobytes() for speech in speeches}) == 16
+    count = 48  # more than a server runs at once, each of several coarse windows
+    with ThreadPoolExecutor(count) as pool:
+        speeches = list(pool.map(lambda seed: bark.speak(TEXT, seed=seed, max_duration=2), range(count)))
+    assert all(speech.seconds <= 2.1 for speech in speeches)
+    assert len({speech.samples.tobytes() for speech in speeches}) == count
 
 
 def test_the_first_of_the_servers_voices_speak_each_in_its_own_way(bark: BarkClient) -> None:
