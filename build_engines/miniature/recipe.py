@@ -53,10 +53,10 @@ class Recipe(_Frozen):
     drawn: int = 5_200  #: sentences drawn from the templates, beside those written by hand
     pace: float = 1.1  #: the teacher's length scale
     longest: float = 7.0  #: seconds; what the teacher says slower is left out
-    units: int = 384  #: semantic tokens
+    units: int = 1_024  #: semantic tokens
     codec_seconds: float = 0.64  #: of audio in an example of the codec's
     spec: Spec | None = None  #: numbers of the networks other than what `spec_for` fills in; None: the miniature's
-    codec: Schedule = Schedule(steps=4_500, batch=12, rate=1e-3)
+    codec: Schedule = Schedule(steps=6_500, batch=12, rate=1e-3)
     hubert: Schedule = Schedule(steps=2_000, batch=12, rate=1e-3)
     semantic: Schedule = Schedule(steps=4_000, batch=24, rate=1e-3)
     coarse: Schedule = Schedule(steps=4_000, batch=16, rate=1e-3)

@@ -23,6 +23,8 @@ Listen = Callable[[Sequence[Floats]], list[Floats]]
 
 UNITS_HZ = 2 * GRID_HZ
 ROUNDS = 25
+PLACE = 10  #: frames of a hearing whose features have one mean
+PLACE_DOUBT = 200  #: frames of mean 0 beside those seen there
 
 
 def hearings(recordings: Recordings) -> Iterator[list[Clip]]:
@@ -40,15 +42,30 @@ def hearings(recordings: Recordings) -> Iterator[list[Clip]]:
 
 
 def hear(recordings: Recordings, *, listen: Listen, on_clip: Callable[[int], None]) -> Array:
-    """Features [all clips' 50 Hz frames, width] as f16, each dimension of mean 0 and variance 1."""
+    """Features [all clips' 50 Hz frames, width] as f16, of variance 1 at most.
+
+    The mean is taken out for every place in a hearing by itself: some dimensions of an encoder tell little but the
+    place, and what is left of those is little, too.
+    """
     parts: list[Floats] = []
+    places: list[Ids] = []
     for group in hearings(recordings):
         audio = [soxr.resample(recordings.audio(clip), recordings.rate, WHISPER_RATE) for clip in group]
-        parts += listen([np.asarray(clip, np.float32) for clip in audio])
+        heard = listen([np.asarray(clip, np.float32) for clip in audio])
+        starts = GAP + np.cumsum([0, *(len(part) + GAP for part in heard[:-1])])
+        parts += heard
+        places += [(start + np.arange(len(part))) // PLACE for start, part in zip(starts, heard, strict=True)]
         on_clip(len(group))
-    features = np.concatenate(parts)
+    return _centred(np.concatenate(parts), np.concatenate(places)).astype(np.float16)
+
+
+def _centred(features: Floats, places: Ids) -> Floats:
+    """Features of mean 0 and variance 1, less the mean of their place as far as that is known."""
     scaled: Floats = (features - features.mean(0)) / (features.std(0) + 1e-5)
-    return scaled.astype(np.float16)
+    sums = np.zeros((int(places.max()) + 1, features.shape[1]), np.float32)
+    np.add.at(sums, places, scaled)
+    scaled -= (sums / (np.bincount(places) + PLACE_DOUBT)[:, None])[places]
+    return scaled
 
 
 def k_means(points: Tensor, count: int, *, seed: int, rounds: int = ROUNDS) -> Tensor:

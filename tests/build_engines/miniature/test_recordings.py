@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from bark_serving.arrays import Floats
 from bark_serving.clip import TARGET_LEVEL, speech_level
 from build_engines.miniature import recordings as recording
 from build_engines.miniature.recordings import Recordings, tidy
@@ -65,6 +67,21 @@ def test_semantic_tokens_follow_what_is_said_and_cover_every_clip(recorded: Reco
     assert len(tokens) == 2 * recorded.cells and set(tokens) == set(range(8))
     # a letter's tone lasts three frames: neighbours are mostly the same token
     assert (tokens[1:] == tokens[:-1]).mean() > 0.4
+
+
+def test_where_in_a_hearing_a_clip_is_does_not_matter(recorded: Recordings) -> None:
+    def by_place(clips: Sequence[Floats]) -> list[Floats]:
+        heard, at = listen(clips), GAP
+        for part in heard:
+            part[:, 0] = (at + np.arange(len(part))) // 10  # tells the place only
+            at += len(part) + GAP
+        return heard
+
+    many = Recordings(recorded.clips * 400, recorded.samples, RATE)
+    plain, biased = (hear(many, listen=how, on_clip=lambda _: None) for how in (listen, by_place))
+    np.testing.assert_array_equal(plain[:, 1:], biased[:, 1:])
+    first, second = (features[:, 0].astype(np.float32).std() for features in (plain, biased))
+    assert first > 0.8 and second < 0.3
 
 
 def test_k_means_finds_clusters_that_lie_apart() -> None:

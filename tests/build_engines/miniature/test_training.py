@@ -159,6 +159,19 @@ def test_the_codebooks_follow_what_the_encoder_makes_each_what_the_ones_before_i
     assert errors == sorted(errors, reverse=True) and errors[-1] < 0.5 * float(latent.var())
 
 
+def test_the_first_codebook_tells_the_sound_and_the_second_the_wave(clips: Clips) -> None:
+    torch.manual_seed(0)
+    codec = Encodec(EncodecSpec(filters=2, dimension=4, lstm_layers=1, codebook_size=16))
+    begin(codec)
+    loss = CodecLoss(codec, clips.recordings, seconds=0.24, batch=4, steps=20)
+    for step in range(10):  # past the steps without a quantizer
+        loss(np.random.default_rng(step))
+    sound, wave, rest = codec.quantizer.codebooks[0], codec.quantizer.codebooks[1], codec.quantizer.codebooks[2]
+    assert sound[:, :2].any() and not sound[:, 2:].any()
+    assert wave[:, 2:].any() and not wave[:, :2].any()
+    assert rest[:, :2].any() and rest[:, 2:].any()
+
+
 def test_first_weights_let_quiet_speech_through_the_whole_codec() -> None:
     torch.manual_seed(0)
     codec = Encodec(SPEC.encodec).eval()
@@ -177,7 +190,7 @@ def test_equal_sounds_are_no_distance_apart_and_louder_ones_some() -> None:
     assert 0 < near < far
 
 
-def test_only_the_lowest_part_of_a_waveform_is_compared_sample_by_sample(clips: Clips) -> None:
+def test_only_the_lower_part_of_a_waveform_is_compared_sample_by_sample(clips: Clips) -> None:
     codec = Encodec(EncodecSpec(filters=2, dimension=4, lstm_layers=1))
     loss = CodecLoss(codec, clips.recordings, seconds=0.24, batch=1, steps=1)
     time = torch.arange(24_000)[None] / 24_000
