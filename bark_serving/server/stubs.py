@@ -58,7 +58,9 @@ class StubWatch:
         for model in [model for model, due in self._due.items() if due <= time.monotonic()]:
             del self._due[model]
             self._reload(model, report=report)
-            self._known = running_stubs(self._triton)
+            # of the others stays what was known before, so that one that died meanwhile is noticed at the next look
+            others = {pid: name for pid, name in self._known.items() if name != model}
+            self._known = others | {pid: name for pid, name in running_stubs(self._triton).items() if name == model}
 
     def _delay(self, model: str) -> float:
         """0 s the first time; then 1, 2, 4 … up to `MAX_DELAY` while it dies within `MAX_DELAY` of a reload."""
