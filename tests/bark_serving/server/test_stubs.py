@@ -1,4 +1,4 @@
-"""Which dead processes of models are noticed, and what is loaded again. That it works on a real Triton: `tests/system`."""
+"""Which dead processes are noticed, and what is loaded again. That it works on a real Triton: `tests/system`."""
 
 from __future__ import annotations
 
