@@ -124,8 +124,7 @@ class DecodeLoop:
     def _receive(self, *, block: bool = True) -> None:
         """Take messages in; wait for one when there is nothing else to do."""
         parked = [sequence.parked_until for sequence in self._active if sequence.parked_until is not None]
-        able = any(self._row_for(sequence) < self._drawing.rows for sequence in self._waiting)
-        block = block and len(parked) == len(self._active) and not able
+        block = block and len(parked) == len(self._active) and not self._can_admit()
         timeout = max(0.0, min(parked) - time.monotonic()) if parked else None
         while True:
             try:
@@ -160,6 +159,10 @@ class DecodeLoop:
             else:
                 self._waiting.append(sequence)
         self._compact()
+
+    def _can_admit(self) -> bool:
+        """Whether there is a row for any that waits."""
+        return any(self._row_for(sequence) < self._drawing.rows for sequence in self._waiting)
 
     def _row_for(self, sequence: _Sequence) -> int:
         """The row that was kept for a sequence, else the first free one; `rows` or more when there is none."""

@@ -38,7 +38,10 @@ def write(
 
 
 def voice_of(clips: Clips, *, speaker: int, codebooks: int) -> Voice:
-    """The first clip of a speaker's long enough to be a voice, or else the longest; `codebooks` of them are coarse."""
+    """The first clip of a speaker's that is long enough to be a voice, or else the longest.
+
+    codebooks: of the coarse stage.
+    """
     own = [clip for clip in clips.recordings.clips if clip.speaker == speaker]
     low, high = (seconds * GRID_HZ for seconds in VOICE_SECONDS)
     fit = [clip for clip in own if low <= clip.cells <= high]

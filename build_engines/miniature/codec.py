@@ -70,15 +70,15 @@ class CodecLoss(nn.Module):
         quantized, commitment, rate = (latent, latent.new_zeros(()), 0.0) if free else self._quantize(latent)
         self.step.add_(1)
         # nothing of the waveform is to be learnt by the half that the first codebook sees
-        waves = slice(len(audio) // 2, None)
+        waves = len(audio) // 2  # examples from here on teach the waveform, too
         first, second = quantized.chunk(2, dim=1)
-        blind = torch.cat([first[waves].detach(), second[waves]], dim=1)
-        quantized = torch.cat([quantized[: waves.start], blind])
+        first = torch.cat([first[:waves], first[waves:].detach()])
+        quantized = torch.cat([first, second], dim=1)
         with half():
             heard = self.codec.decoder(quantized)[:, 0]
         heard = heard.float()
         spectral = spectral_distance(heard, audio, rate=self.codec.spec.sample_rate)
-        wave = self.low_distance(heard[waves], audio[waves])
+        wave = self.low_distance(heard[waves:], audio[waves:])
         loss = spectral + WAVE * wave + COMMITMENT * commitment
         return loss, {
             "spectral": round(spectral.item(), 4),

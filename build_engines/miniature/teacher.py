@@ -8,6 +8,7 @@ nothing of them is in the bundle.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ WHISPER_SECONDS = 30  #: what its encoder hears at once
 GAP = 25  #: frames of silence between the clips of one hearing
 #: Less chance than Piper's own defaults: the same sentence always lasts about as long.
 NOISE, NOISE_WIDTH = 0.4, 0.2
+
+
+def starts_of(lengths: Sequence[int]) -> list[int]:
+    """Frames of a hearing at which clips of so many frames begin, a gap before each, and where one more would."""
+    return [GAP, *(GAP + at for at in accumulate(length + GAP for length in lengths))]
 
 
 def _missing(error: ImportError) -> BuildError:
@@ -66,13 +72,10 @@ class Whisper:
     def __call__(self, clips: Sequence[Floats]) -> list[Floats]:
         """16 kHz audio f32 [n] of each clip, of 30 s in all at most with gaps → features [n / 320, width] of each."""
         hop = WHISPER_RATE // 50
-        starts, pieces, at = [], [], GAP
-        for clip in clips:
-            starts.append(at)
-            pieces += [np.zeros(GAP * hop, np.float32), clip]
-            at += len(clip) // hop + GAP
-        if at > WHISPER_SECONDS * 50:
-            raise ValueError(f"{at / 50:.1f} s of clips; the encoder hears {WHISPER_SECONDS} s at once")
+        *starts, end = starts_of([len(clip) // hop for clip in clips])
+        if end > WHISPER_SECONDS * 50:
+            raise ValueError(f"{end / 50:.1f} s of clips; the encoder hears {WHISPER_SECONDS} s at once")
+        pieces = [piece for clip in clips for piece in (np.zeros(GAP * hop, np.float32), clip)]
         heard = self._model.encode(self._model.feature_extractor(np.concatenate(pieces)))
         features = np.asarray(heard, np.float32)[0]
         return [features[start : start + len(clip) // hop] for start, clip in zip(starts, clips, strict=True)]

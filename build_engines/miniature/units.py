@@ -16,7 +16,7 @@ from torch import Tensor
 from bark_serving.arrays import Array, Floats, Ids
 from build_engines.miniature.recipe import GRID_HZ
 from build_engines.miniature.recordings import Clip, Recordings
-from build_engines.miniature.teacher import GAP, WHISPER_RATE, WHISPER_SECONDS
+from build_engines.miniature.teacher import GAP, WHISPER_RATE, WHISPER_SECONDS, starts_of
 
 #: clips of 16 kHz audio, heard together → features [n / 320, width] of each
 Listen = Callable[[Sequence[Floats]], list[Floats]]
@@ -52,9 +52,9 @@ def hear(recordings: Recordings, *, listen: Listen, on_clip: Callable[[int], Non
     for group in hearings(recordings):
         audio = [soxr.resample(recordings.audio(clip), recordings.rate, WHISPER_RATE) for clip in group]
         heard = listen([np.asarray(clip, np.float32) for clip in audio])
-        starts = GAP + np.cumsum([0, *(len(part) + GAP for part in heard[:-1])])
         parts += heard
-        places += [(start + np.arange(len(part))) // PLACE for start, part in zip(starts, heard, strict=True)]
+        for start, part in zip(starts_of([len(part) for part in heard]), heard, strict=False):
+            places.append((start + np.arange(len(part))) // PLACE)
         on_clip(len(group))
     return _centred(np.concatenate(parts), np.concatenate(places)).astype(np.float16)
 
