@@ -117,6 +117,14 @@ def coarse_example(clip: Clip, clips: Clips, random: np.random.Generator, *, spe
     return semantic, ids[start : start + room], max(0, len(plan.history) - start)
 
 
+def coarse_times(spec: Spec) -> Tensor:
+    """When in a window [block_size] each position's token sounds, in seconds: of codes, of the one they predict."""
+    numbers = spec.coarse
+    codes = numbers.gpt.block_size - numbers.semantic_context
+    rate = spec.encodec.frame_rate_hz * numbers.codebooks
+    return torch.cat([torch.arange(numbers.semantic_context) / spec.semantic.rate_hz, torch.arange(codes) / rate])
+
+
 def coarse_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
     """Semantic tokens, and the voice's codes before → the clip's codes of the coarse codebooks, frame by frame."""
     numbers = spec.coarse

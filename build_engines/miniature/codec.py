@@ -5,8 +5,9 @@ adversaries; codebooks follow by moving averages, as in van den Oord et al., "Ne
 2017, and a code that nobody takes is given to a latent that is badly served.
 
 The two coarse codebooks are made easy to predict: the first one tells what a sound is, the second one where its wave
-is. A latent's first half is learnt from spectrograms alone and is all that the first codebook sees; its second half is
-learnt from the waveform too and is all that the second one sees; the others see whatever is left of both.
+is. A latent's first half is learnt from slow spectrograms alone, whose windows span several pulses of a voice, and is
+all that the first codebook sees; its second half is learnt from fast ones and the waveform too and is all that the
+second one sees; the others see whatever is left of both.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from build_engines.miniature.training import half
 from build_engines.miniature.units import k_means, nearest
 
 SCALES = (256, 512, 1_024, 2_048)  #: samples of the spectrograms' windows
+SLOW_SCALES = (1_024, 2_048)  #: those of them that tell nothing of where a voice's single pulses are
 MELS = {256: 24, 512: 48, 1_024: 80, 2_048: 80}
 FLOOR = 1e-3  #: added to magnitudes before the logarithm
 FREE_STEPS = 0.3  #: of the training: without a quantizer, so that the codebooks begin among latents that mean something
@@ -67,24 +69,27 @@ class CodecLoss(nn.Module):
         free = int(self.step) < self._free
         if not free and not self.sizes.any():
             self._begin(random)
-        quantized, commitment, rate = (latent, latent.new_zeros(()), 0.0) if free else self._quantize(latent)
+        quantized, commitment, share = (latent, latent.new_zeros(()), 0.0) if free else self._quantize(latent)
         self.step.add_(1)
-        # nothing of the waveform is to be learnt by the half that the first codebook sees
-        waves = len(audio) // 2  # examples from here on teach the waveform, too
+        # the half of the latent that the first codebook sees is to learn nothing of waves
+        waves = len(audio) // 2  # examples from here on teach it to the other half
         first, second = quantized.chunk(2, dim=1)
         first = torch.cat([first[:waves], first[waves:].detach()])
         quantized = torch.cat([first, second], dim=1)
         with half():
             heard = self.codec.decoder(quantized)[:, 0]
         heard = heard.float()
-        spectral = spectral_distance(heard, audio, rate=self.codec.spec.sample_rate)
+        rate = self.codec.spec.sample_rate
+        slow = spectral_distance(heard[:waves], audio[:waves], rate=rate, scales=SLOW_SCALES)
+        fast = spectral_distance(heard[waves:], audio[waves:], rate=rate, scales=SCALES)
         wave = self.low_distance(heard[waves:], audio[waves:])
-        loss = spectral + WAVE * wave + COMMITMENT * commitment
+        loss = (slow + fast) / 2 + WAVE * wave + COMMITMENT * commitment
         return loss, {
-            "spectral": round(spectral.item(), 4),
+            "slow": round(slow.item(), 4),
+            "fast": round(fast.item(), 4),
             "wave": round(wave.item(), 4),
             "commitment": round(commitment.item(), 4),
-            "codes used": round(rate, 3),
+            "codes used": round(share, 3),
         }
 
     def low_distance(self, heard: Tensor, audio: Tensor) -> Tensor:
@@ -157,10 +162,10 @@ class CodecLoss(nn.Module):
         self.codec.quantizer.codebooks[book] = self.sums[book] / self.sizes[book][:, None].clamp(min=1e-3)
 
 
-def spectral_distance(heard: Tensor, audio: Tensor, *, rate: int) -> Tensor:
-    """How far two batches [B, n] are apart in mel spectrograms of several window lengths, logarithmic and linear."""
+def spectral_distance(heard: Tensor, audio: Tensor, *, rate: int, scales: tuple[int, ...]) -> Tensor:
+    """How far two batches [B, n] are apart in mel spectrograms of the windows' lengths, logarithmic and linear."""
     total = heard.new_zeros(())
-    for size in SCALES:
+    for size in scales:
         bank, window = filters(size, rate), torch.hann_window(size)
         mels = [
             torch.stft(x, size, size // 4, window=window, return_complex=True).abs().transpose(1, 2) @ bank
@@ -169,7 +174,7 @@ def spectral_distance(heard: Tensor, audio: Tensor, *, rate: int) -> Tensor:
         ours, theirs = mels
         total = total + F.l1_loss((ours + FLOOR).log(), (theirs + FLOOR).log())
         total = total + LINEAR * F.l1_loss(ours, theirs) / theirs.mean()
-    return total / len(SCALES)
+    return total / len(scales)
 
 
 @functools.cache

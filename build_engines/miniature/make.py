@@ -17,7 +17,7 @@ from bark_serving.spec import Bundle
 from build_engines.errors import OutputError
 from build_engines.miniature import bundle as bundles
 from build_engines.miniature import recordings as recording
-from build_engines.miniature.causal import coarse_loss, semantic_loss
+from build_engines.miniature.causal import coarse_loss, coarse_times, semantic_loss
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.codec import CodecLoss, code_table
 from build_engines.miniature.parallel import fine_loss, hubert_loss
@@ -155,7 +155,7 @@ class _Maker:
                 loss = fine_loss(network, self.clips(), spec=spec, batch=schedule.batch)
             case _:
                 raise AssertionError(name)
-        begin(network)
+        begin(network, times=coarse_times(spec) if name == "coarse" else None)
         train(
             whole,
             loss,

@@ -52,47 +52,67 @@ def train(
     stopped sees the very examples it would have seen.
     """
     network.requires_grad_(True).train()
-    decayed = [p for p in network.parameters() if p.dim() > 1]
-    others = [p for p in network.parameters() if p.dim() <= 1]
-    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=schedule.rate, betas=(0.9, 0.98), fused=True)
-    first = _restore(network, optimizer, state)
+    optimizers = _optimizers(network, rate=schedule.rate)
+    first = _restore(network, optimizers, state)
     saved = time.monotonic()
     log = state.with_suffix(".jsonl")
     average: float | None = None
     for step in range(first, schedule.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, schedule)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate_at(step, schedule)
         torch.manual_seed(seed * 1_000_003 + step)
         value, figures = loss(np.random.default_rng([seed, step]))
-        optimizer.zero_grad(set_to_none=True)
+        network.zero_grad(set_to_none=True)
         torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         average = value.item() if average is None else 0.98 * average + 0.02 * value.item()
         on_step(step + 1, average)
         if (step + 1) % LOG_STEPS == 0:
             with log.open("a") as file:
                 file.write(json.dumps({"step": step + 1, "loss": round(average, 4), **figures}) + "\n")
         if time.monotonic() - saved > SAVE_SECONDS:
-            _save(network, optimizer, state, step + 1)
+            _save(network, optimizers, state, step + 1)
             saved = time.monotonic()
     if first < schedule.steps:
-        _save(network, optimizer, state, schedule.steps)
+        _save(network, optimizers, state, schedule.steps)
     network.requires_grad_(False).eval()
 
 
-def _save(network: nn.Module, optimizer: torch.optim.Optimizer, state: Path, step: int) -> None:
+def _optimizers(network: nn.Module, *, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al., 2024) for the matrices within transformers, AdamW for all else.
+
+    Muon's steps are scaled to the size of AdamW's (Liu et al., "Muon is Scalable for LLM Training", 2025), so one rate
+    serves both.
+    """
+    matrices: list[nn.Parameter] = []
+    tables: list[nn.Parameter] = []
+    vectors: list[nn.Parameter] = []
+    for name, weight in network.named_parameters():
+        inner = weight.dim() == 2 and "layers." in name and "lstm" not in name
+        (matrices if inner else tables if weight.dim() > 1 else vectors).append(weight)
+    groups = [{"params": tables, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)]
+    if matrices:
+        optimizers.append(torch.optim.Muon(matrices, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"))
+    return optimizers
+
+
+def _save(network: nn.Module, optimizers: list[torch.optim.Optimizer], state: Path, step: int) -> None:
     part = state.with_suffix(".part")
-    torch.save({"step": step, "network": network.state_dict(), "optimizer": optimizer.state_dict()}, part)
+    kept = {"step": step, "network": network.state_dict(), "optimizers": [one.state_dict() for one in optimizers]}
+    torch.save(kept, part)
     part.rename(state)
 
 
-def _restore(network: nn.Module, optimizer: torch.optim.Optimizer, state: Path) -> int:
+def _restore(network: nn.Module, optimizers: list[torch.optim.Optimizer], state: Path) -> int:
     if not state.exists():
         return 0
     kept: dict[str, Any] = torch.load(state, weights_only=True)
     network.load_state_dict(kept["network"])
-    optimizer.load_state_dict(kept["optimizer"])
+    for optimizer, its in zip(optimizers, kept["optimizers"], strict=True):
+        optimizer.load_state_dict(its)
     step: int = kept["step"]
     return step
