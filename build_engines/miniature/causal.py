@@ -21,6 +21,8 @@ IGNORED = -100  #: as a target: not learnt
 WITH_VOICE = 0.5  #: share of examples that follow a voice
 WRONG_UNITS = 0.1  #: of the tokens said so far replaced by others, as a generating network's own mistakes will be
 WRONG_CODES = 0.05
+DROPOUT = 0.1
+SECONDS_A_LETTER = 0.066  #: about, of the teacher's speech
 
 
 def causal_attention(
@@ -39,8 +41,8 @@ def logits(gpt: Gpt, embeddings: Tensor, *, first: int) -> Tensor:
     for layer in gpt.layers:
         assert isinstance(layer, Layer)
         layer.attention.attend = causal_attention
-        x, _, _ = layer(x, none, none, none, none, slice(None))
-    out: Tensor = gpt.head(gpt.norm(x[:, first:]))
+        x, _, _ = layer(F.dropout(x, DROPOUT, gpt.training), none, none, none, none, slice(None))
+    out: Tensor = gpt.head(F.dropout(gpt.norm(x[:, first:]), DROPOUT, gpt.training))
     return out
 
 
@@ -62,6 +64,13 @@ def accuracy(scores: Tensor, targets: Tensor) -> float:
     """Share of the targets that are the likeliest."""
     learnt = targets != IGNORED
     return round(float((scores.argmax(-1) == targets)[learnt].float().mean()), 4)
+
+
+def semantic_times(spec: Spec) -> Tensor:
+    """When each position's token sounds [block_size], in seconds: letters about then, semantic tokens a token later."""
+    numbers = spec.semantic
+    tokens = numbers.gpt.block_size - numbers.text_context
+    return torch.cat([torch.arange(numbers.text_context) * SECONDS_A_LETTER, torch.arange(tokens) / numbers.rate_hz])
 
 
 def semantic_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
@@ -118,7 +127,7 @@ def coarse_example(clip: Clip, clips: Clips, random: np.random.Generator, *, spe
 
 
 def coarse_times(spec: Spec) -> Tensor:
-    """When in a window [block_size] each position's token sounds, in seconds: of codes, of the one they predict."""
+    """When in a window each position's token sounds [block_size], in seconds; codes count as the one they predict."""
     numbers = spec.coarse
     codes = numbers.gpt.block_size - numbers.semantic_context
     rate = spec.encodec.frame_rate_hz * numbers.codebooks

@@ -17,7 +17,7 @@ from bark_serving.spec import Bundle
 from build_engines.errors import OutputError
 from build_engines.miniature import bundle as bundles
 from build_engines.miniature import recordings as recording
-from build_engines.miniature.causal import coarse_loss, coarse_times, semantic_loss
+from build_engines.miniature.causal import coarse_loss, coarse_times, semantic_loss, semantic_times
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.codec import CodecLoss, code_table
 from build_engines.miniature.parallel import fine_loss, hubert_loss
@@ -140,6 +140,7 @@ class _Maker:
         network = build("encodec" if name == "codec" else name, spec)
         whole: nn.Module = network
         loss: Loss
+        times = {"semantic": semantic_times(spec), "coarse": coarse_times(spec)}
         match network:
             case Encodec():
                 seconds, recordings = self.recipe.codec_seconds, self.recordings()
@@ -155,7 +156,7 @@ class _Maker:
                 loss = fine_loss(network, self.clips(), spec=spec, batch=schedule.batch)
             case _:
                 raise AssertionError(name)
-        begin(network, times=coarse_times(spec) if name == "coarse" else None)
+        begin(network, times=times.get(name))
         train(
             whole,
             loss,

@@ -50,7 +50,7 @@ class Recipe(_Frozen):
     name: str = "bark-miniature"
     seed: int = 0
     speakers: tuple[Speaker, ...] = (Speaker(name="joe", pitch=1.0), Speaker(name="jo", pitch=1.3))
-    drawn: int = 5_200  #: sentences drawn from the templates, beside those written by hand
+    drawn: int = 7_800  #: sentences drawn from the templates, beside those written by hand
     pace: float = 1.1  #: the teacher's length scale
     longest: float = 7.0  #: seconds; what the teacher says slower is left out
     units: int = 1_024  #: semantic tokens
@@ -58,8 +58,8 @@ class Recipe(_Frozen):
     spec: Spec | None = None  #: numbers of the networks other than what `spec_for` fills in; None: the miniature's
     codec: Schedule = Schedule(steps=6_500, batch=12, rate=1e-3)
     hubert: Schedule = Schedule(steps=2_000, batch=12, rate=1e-3)
-    semantic: Schedule = Schedule(steps=4_000, batch=24, rate=1e-3)
-    coarse: Schedule = Schedule(steps=4_000, batch=16, rate=1e-3)
+    semantic: Schedule = Schedule(steps=5_000, batch=24, rate=1e-3)
+    coarse: Schedule = Schedule(steps=4_500, batch=16, rate=1e-3)
     fine: Schedule = Schedule(steps=2_200, batch=16, rate=1e-3)
 
     def schedule(self, network: Trained) -> Schedule:
@@ -119,5 +119,5 @@ def spec_for(recipe: Recipe, *, tokens: int) -> Spec:
             feature_layer=3,
             head=TokenHeadSpec(input_width=128, hidden=128, layers=1, output_vocab=units),
         ),
-        sampling=SamplingSpec(semantic_temperature=0.6, coarse_temperature=0.7, fine_temperature=0.5),
+        sampling=SamplingSpec(semantic_temperature=0.15, coarse_temperature=0.35, fine_temperature=0.5),
     )

