@@ -71,17 +71,18 @@ class CodecLoss(nn.Module):
             self._begin(random)
         quantized, commitment, share = (latent, latent.new_zeros(()), 0.0) if free else self._quantize(latent)
         self.step.add_(1)
-        # the half of the latent that the first codebook sees is to learn nothing of waves
-        waves = len(audio) // 2  # examples from here on teach it to the other half
-        first, second = quantized.chunk(2, dim=1)
-        first = torch.cat([first[:waves], first[waves:].detach()])
-        quantized = torch.cat([first, second], dim=1)
+        # From here on in a batch, examples teach waves, but not to the half of the latent that the first codebook sees;
+        # those before teach sounds alone. At first all teach everything, or the codec finds no way to begin.
+        waves = 0 if free else len(audio) // 2
+        if waves:
+            first, second = quantized.chunk(2, dim=1)
+            quantized = torch.cat([torch.cat([first[:waves], first[waves:].detach()]), second], dim=1)
         with half():
             heard = self.codec.decoder(quantized)[:, 0]
         heard = heard.float()
         rate = self.codec.spec.sample_rate
-        slow = spectral_distance(heard[:waves], audio[:waves], rate=rate, scales=SLOW_SCALES)
         fast = spectral_distance(heard[waves:], audio[waves:], rate=rate, scales=SCALES)
+        slow = spectral_distance(heard[:waves], audio[:waves], rate=rate, scales=SLOW_SCALES) if waves else fast
         wave = self.low_distance(heard[waves:], audio[waves:])
         loss = (slow + fast) / 2 + WAVE * wave + COMMITMENT * commitment
         return loss, {
