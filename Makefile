@@ -9,11 +9,12 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 VENV ?= .venv
-TEXT ?= Hello! My name is Bark, and this sentence came all the way through Triton.
+TEXT ?= Good morning! How are you today? I made a cup of tea for my sister.
 VOICE ?=
 PRECISION ?= int8
 CHECKPOINT ?=
-BUNDLE ?= $(if $(CHECKPOINT),build/bundles/$(notdir $(CHECKPOINT)),build/bundles/tiny)
+BUNDLE ?= $(if $(CHECKPOINT),build/bundles/$(notdir $(CHECKPOINT)),miniature)
+BUNDLE_READY := $(if $(CHECKPOINT),$(BUNDLE)/spec.json)
 HTTP_PORT ?= 8000
 GRPC_PORT ?= 8001
 METRICS_PORT ?= 8002
@@ -38,7 +39,7 @@ help: ## List the targets and their variables
 	@echo '  Others: PRECISION=int8|fp32, HTTP_PORT, GRPC_PORT, METRICS_PORT, PYTHON, TORCH_INDEX, ARGS (for pytest)'
 
 .PHONY: demo
-demo: $(BUILD_READY) $(BUNDLE)/spec.json ## Checkpoint → engines → Triton → out.wav, out.png and a table of stage times
+demo: $(BUILD_READY) $(BUNDLE_READY) ## Checkpoint → engines → Triton → out.wav, out.png and a table of stage times
 	@trap 'echo "==> Stopping"; $(BIN)/bark-serve down --name $(DEMO_SERVER)' EXIT; \
 	echo "==> Engines"; \
 	$(BIN)/bark-build onnx --bundle $(BUNDLE) --precision $(PRECISION); \
@@ -51,10 +52,6 @@ demo: $(BUILD_READY) $(BUNDLE)/spec.json ## Checkpoint → engines → Triton �
 demo: export TEXT := $(TEXT)
 
 # Nothing but the bundle's existence matters: a bundle is never changed once made.
-build/bundles/tiny/spec.json: | $(BUILD_READY)
-	@echo "==> A miniature bundle of random weights: it speaks noise. CHECKPOINT=suno/bark-small gives it a voice."
-	@$(BIN)/bark-build tiny build/bundles/tiny
-
 ifneq ($(CHECKPOINT),)
 $(BUNDLE)/spec.json: | $(BUILD_READY)
 	@echo "==> Importing $(CHECKPOINT)"

@@ -25,21 +25,26 @@ from bark_serving.server import Server, ServerError, ServerSettings, detach, ser
 from bark_serving.server.process import StopRequest
 from bark_serving.server.settings import default_folder
 from bark_serving.server.status import describe
-from bark_serving.spec import BundleError
+from bark_serving.spec import MINIATURE, BundleError
 from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
 
 app = typer.Typer(
     name="bark-serve",
     help="Serve Bark on Triton Inference Server.\n\n"
-    "Example: `bark-serve up --bundle build/bundles/tiny`, then `bark say 'Hello.' -o hello.wav`",
+    "Example: `bark-serve up --build`, then `bark say 'Hello.' -o hello.wav`",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 console = Console(stderr=True, highlight=False)
+_ABOUT_THE_MINIATURE = (
+    "[yellow]This is the miniature[/yellow], for demonstration and tests: short, plain English. For Bark itself: "
+    "`bark-build import suno/bark-small build/bundles/bark-small`, then `--bundle build/bundles/bark-small`."
+)
 
 Bundle_ = Annotated[
-    Path, typer.Option("--bundle", help="The bundle to serve (`bark-build import`, `bark-build tiny`).")
+    Path,
+    typer.Option("--bundle", help="The bundle to serve (`bark-build import`). miniature: the one that comes along."),
 ]
 Engines = Annotated[Path, typer.Option(envvar="BARK_ENGINES", help="Where `bark-build` keeps engines.")]
 ProfileOption = Annotated[
@@ -149,7 +154,7 @@ def _gpu_numbers(text: str) -> Sequence[int] | None:
 
 @app.command("render")
 def render_command(
-    bundle: Bundle_ = Path("build/bundles/tiny"),
+    bundle: Bundle_ = MINIATURE,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.")] = Path("build/repository/bark"),
     engines: Engines = Path("build/engines"),
     profile: ProfileOption = "cpu",
@@ -167,7 +172,7 @@ def render_command(
 
     `bark-serve up` does this by itself; use it to look at the result, or to run tritonserver some other way.
 
-    Example: `bark-serve render --bundle build/bundles/tiny --precision fp32 -o build/repository/exact`
+    Example: `bark-serve render --bundle build/bundles/bark-small --precision fp32 -o build/repository/exact`
     """
     _check_precision(profile, precision)
     numbers = _gpu_numbers(gpus)
@@ -192,7 +197,7 @@ def render_command(
 
 @app.command()
 def up(
-    bundle: Bundle_ = Path("build/bundles/tiny"),
+    bundle: Bundle_ = MINIATURE,
     repository: Annotated[
         Path | None, typer.Option(help="Serve this rendered repository instead of rendering one from a bundle.")
     ] = None,
@@ -230,7 +235,7 @@ def up(
     Renders the repository, starts Triton, and has it speak a word before it counts as up. While it runs, models whose
     process dies are reloaded.
 
-    Example: `bark-serve up --bundle build/bundles/tiny --build --detach`
+    Example: `bark-serve up --bundle build/bundles/bark-small --build --detach`
     """
     _check_precision(profile, precision)
     asked = _gpu_numbers(gpus)
@@ -253,6 +258,8 @@ def up(
         )
         state.check_free(settings)  # before its repository is rendered anew
         if repository is None:
+            if bundle == MINIATURE:
+                console.print(_ABOUT_THE_MINIATURE, soft_wrap=True)
             if build:
                 build_missing(
                     bundle=bundle, engines=engines, profile=profile, precision=precision, architecture=architecture

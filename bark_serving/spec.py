@@ -19,7 +19,7 @@ SPEC_FILE = "spec.json"
 TOKENIZER_FILE = "tokenizer.json"
 VOICES_FOLDER = "voices"
 
-#: The miniature that speaks English (`bark-build miniature`), where it has been put into this package: wherever a
+#: The bundle that comes with this package, a miniature that speaks English for demonstration and tests: wherever a
 #: bundle's folder is asked for, this name means it, unless there is such a folder.
 MINIATURE = Path("miniature")
 
@@ -206,7 +206,7 @@ class Bundle:
         except OSError as error:
             raise BundleError(
                 f"{self.folder} is not a bundle: {path.name} cannot be read ({error.strerror}). "
-                "Make one with `bark-build import`, `bark-build miniature` or `bark-build tiny`."
+                "Make one with `bark-build import`."
             ) from error
         try:
             self.spec = Spec.model_validate_json(text)

@@ -12,6 +12,8 @@ from rich.markup import escape
 from benchmarks import comparison, readme, results
 from benchmarks.console import console, errors_shown
 
+_MARKED_FILES = [Path("README.md"), Path("bark_serving/miniature/README.md")]
+
 
 def compare(
     base: Annotated[Path, typer.Argument(metavar="BASE", help="Result of the code before.", show_default=False)],
@@ -41,7 +43,9 @@ def compare(
 
 
 def generate(
-    files: Annotated[list[Path] | None, typer.Argument(help="Files with markers. Default: README.md.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Files with markers. Default: README.md and the miniature's card.")
+    ] = None,
     folder: Annotated[Path, typer.Option("--results", help="Where the results are.")] = results.KEPT_FOLDER,
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit with 1 if a table is out of date.")
@@ -57,7 +61,7 @@ def generate(
     with errors_shown():
         known = {path.stem: results.load(path) for path in sorted(folder.glob("*.json"))}
         stale = []
-        for path in files or [Path("README.md")]:
+        for path in files or _MARKED_FILES:
             if check:
                 text = path.read_text(encoding="utf-8")
                 changed = readme.regenerate(text, known) != text

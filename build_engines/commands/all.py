@@ -9,9 +9,9 @@ import typer
 
 from bark_serving.engines import STAGES, EngineStore
 from bark_serving.profiles import TABLE, Precision, Profile
-from bark_serving.spec import Bundle
+from bark_serving.spec import MINIATURE, Bundle
 from build_engines.commands.console import errors_shown
-from build_engines.commands.engines import Engines, _known_stages
+from build_engines.commands.engines import BundleOption, Engines, _known_stages
 from build_engines.commands.work import carry_out, show
 
 Gpu = Annotated[
@@ -25,7 +25,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")]
 
 
 def engines(
-    bundle: Annotated[Path, typer.Option("--bundle", help="The bundle to build from.")] = Path("build/bundles/tiny"),
+    bundle: BundleOption = MINIATURE,
     profile: Annotated[Profile, typer.Option("--profile", help="Build what this profile runs.")] = "cpu",
     gpu: Gpu = "auto",
     stage: Annotated[

@@ -13,11 +13,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 from bark_serving.engines import STAGES, Engine, EngineError, EngineStore, Precision, Stage, stage_precision
-from bark_serving.spec import Bundle
+from bark_serving.spec import MINIATURE, Bundle
 from build_engines.commands.console import console, errors_shown, progress
 from build_engines.errors import BuildError
 
 Engines = Annotated[Path, typer.Option("--engines", envvar="BARK_ENGINES", help="The engine store.", show_default=True)]
+BundleOption = Annotated[
+    Path, typer.Option("--bundle", help="The bundle to build from; miniature: the one that comes with this.")
+]
 _STORE = Path("build/engines")
 
 
@@ -29,7 +32,7 @@ def _known_stages(names: list[str] | None) -> list[str] | None:
 
 
 def onnx(
-    bundle: Annotated[Path, typer.Option("--bundle", help="The bundle to build from.")] = Path("build/bundles/tiny"),
+    bundle: BundleOption = MINIATURE,
     stage: Annotated[
         list[str] | None,
         typer.Option("--stage", callback=_known_stages, help="Only this one; may be repeated. Default: all."),
@@ -43,7 +46,7 @@ def onnx(
 
     Each graph is run beside its network before it is kept. An engine that is there already is not built again.
 
-    Example: `bark-build onnx --bundle build/bundles/tiny --stage semantic --stage coarse`
+    Example: `bark-build onnx --bundle build/bundles/bark-small --stage semantic --stage coarse`
     """
     with _errors_shown():
         opened = Bundle(bundle)
@@ -97,7 +100,7 @@ def prune(
 ) -> None:
     """Remove engines that no server would load: broken, replaced by a newer one, or of bundles not kept.
 
-    Example: `bark-build prune --keep build/bundles/tiny --dry-run`
+    Example: `bark-build prune --keep build/bundles/bark-small --dry-run`
     """
     with _errors_shown():
         hashes = None if keep is None else [Bundle(folder).hash for folder in keep]

@@ -9,10 +9,10 @@ import typer
 
 from bark_serving.engines import EngineStore
 from bark_serving.profiles import TABLE
-from bark_serving.spec import Bundle
+from bark_serving.spec import MINIATURE, Bundle
 from build_engines.commands.all import DryRun, Gpu
 from build_engines.commands.console import console, errors_shown
-from build_engines.commands.engines import Engines
+from build_engines.commands.engines import BundleOption, Engines
 from build_engines.commands.work import carry_out, show
 
 
@@ -25,7 +25,7 @@ def _plan_stages(names: list[str] | None) -> list[str] | None:
 
 
 def tensorrt(
-    bundle: Annotated[Path, typer.Option("--bundle", help="The bundle to build from.")] = Path("build/bundles/tiny"),
+    bundle: BundleOption = MINIATURE,
     gpu: Gpu = "auto",
     stage: Annotated[
         list[str] | None,

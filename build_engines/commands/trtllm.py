@@ -12,9 +12,9 @@ from rich.progress import Progress
 
 from bark_serving.engines import Engine, EngineStore
 from bark_serving.profiles import Precision
-from bark_serving.spec import Bundle
+from bark_serving.spec import MINIATURE, Bundle
 from build_engines.commands.console import console, progress
-from build_engines.commands.engines import Engines, _errors_shown
+from build_engines.commands.engines import BundleOption, Engines, _errors_shown
 from build_engines.errors import BuildError
 from build_engines.trtllm.versions import DEFAULT, Release
 
@@ -23,7 +23,7 @@ _STORE = Path("build/engines")
 
 
 def trtllm(
-    bundle: Annotated[Path, typer.Option("--bundle", help="The bundle to build from.")] = Path("build/bundles/tiny"),
+    bundle: BundleOption = MINIATURE,
     stage: Annotated[GptStage | None, typer.Option("--stage", help="Only this one. Default: both.")] = None,
     precision: Annotated[
         Literal["fp16", "bf16", "int8"], typer.Option("--precision", help="int8: weights only, computing in float16.")

@@ -35,13 +35,9 @@ def builder(tmp_path: Path) -> Builder:
     return Builder(tmp_path)
 
 
-def test_without_a_checkpoint_the_miniature_is_made(builder: Builder) -> None:
+def test_without_a_name_the_miniature_that_comes_along_is_built(builder: Builder) -> None:
     assert builder.run("cpu").returncode == 0
-    tiny = builder.bundles / "tiny"
-    assert builder.calls == [
-        f"bark-build tiny {tiny}",
-        f"bark-build engines --profile cpu --gpu auto --bundle {tiny}",
-    ]
+    assert builder.calls == ["bark-build engines --profile cpu --gpu auto --bundle miniature"]
 
 
 def test_a_checkpoint_is_imported_once(builder: Builder) -> None:
@@ -56,8 +52,9 @@ def test_a_checkpoint_is_imported_once(builder: Builder) -> None:
 
 
 def test_the_torch_profile_needs_a_bundle_only(builder: Builder) -> None:
-    assert builder.run("torch").returncode == 0
-    assert builder.calls == [f"bark-build tiny {builder.bundles / 'tiny'}"]
+    chosen = {"BARK_BUNDLE": "bark-small", "BARK_CHECKPOINT": "suno/bark-small"}
+    assert builder.run("torch", **chosen).returncode == 0
+    assert builder.calls == [f"bark-build import suno/bark-small {builder.bundles / 'bark-small'}"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +77,7 @@ def test_what_cannot_be_built_is_said_in_a_line(
 
 def test_every_command_in_the_script_is_one_that_bark_build_has() -> None:
     calls = re.findall(r"\bbark-build [^;#\n]+", (DOCKER / "build-engines.sh").read_text())
-    assert len(calls) == 3
+    assert len(calls) == 2
     for call in calls:
         words = call.replace("${BARK_PRECISION:+--precision", "--precision").split()
         assert complaint(words) is None, call

@@ -76,7 +76,7 @@ def test_pods_are_confined(pod: dict[str, Any], containers: list[dict[str, Any]]
 def test_the_server_serves_the_bundle_that_the_builder_makes(containers: list[dict[str, Any]]) -> None:
     builder, server = containers
     bundle = next(variable["value"] for variable in builder["env"] if variable["name"] == "BARK_BUNDLE")
-    assert f"--bundle=/data/bundles/{bundle}" in server["command"]
+    assert f"--bundle={f'/data/bundles/{bundle}' if bundle else 'miniature'}" in server["command"]
 
 
 @pytest.mark.parametrize("overlay", ["cpu", "gpu"])
