@@ -22,7 +22,7 @@ WITH_VOICE = 0.5  #: share of examples that follow a voice
 WRONG_UNITS = 0.1  #: of the tokens said so far replaced by others, as a generating network's own mistakes will be
 WRONG_CODES = 0.05
 DROPOUT = 0.1
-SECONDS_A_LETTER = 0.066  #: about, of the teacher's speech
+LETTERS_A_SECOND = 15.15  #: about, of the teacher's speech
 
 
 def causal_attention(
@@ -66,11 +66,16 @@ def accuracy(scores: Tensor, targets: Tensor) -> float:
     return round(float((scores.argmax(-1) == targets)[learnt].float().mean()), 4)
 
 
+def _times(*parts: tuple[int, float]) -> Tensor:
+    """Seconds at which the positions of parts one beside another sound: so many of them, so many a second."""
+    return torch.cat([torch.arange(count) / rate for count, rate in parts])
+
+
 def semantic_times(spec: Spec) -> Tensor:
     """When each position's token sounds [block_size], in seconds: letters about then, semantic tokens a token later."""
     numbers = spec.semantic
     tokens = numbers.gpt.block_size - numbers.text_context
-    return torch.cat([torch.arange(numbers.text_context) * SECONDS_A_LETTER, torch.arange(tokens) / numbers.rate_hz])
+    return _times((numbers.text_context, LETTERS_A_SECOND), (tokens, numbers.rate_hz))
 
 
 def semantic_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
@@ -131,7 +136,7 @@ def coarse_times(spec: Spec) -> Tensor:
     numbers = spec.coarse
     codes = numbers.gpt.block_size - numbers.semantic_context
     rate = spec.encodec.frame_rate_hz * numbers.codebooks
-    return torch.cat([torch.arange(numbers.semantic_context) / spec.semantic.rate_hz, torch.arange(codes) / rate])
+    return _times((numbers.semantic_context, spec.semantic.rate_hz), (codes, rate))
 
 
 def coarse_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:

@@ -83,9 +83,10 @@ class _Maker:
     def _claim(self) -> None:
         self.work.mkdir(parents=True, exist_ok=True)
         path, text = self.work / RECIPE_FILE, self.recipe.model_dump_json(indent=2) + "\n"
-        if path.exists() and path.read_text() != text:
+        if not path.exists():
+            path.write_text(text)
+        elif path.read_text() != text:
             raise OutputError(f"{self.work} was begun with another recipe.", remedy="Give another --work.")
-        path.write_text(text)
 
     def run(self, step: str) -> None:
         simple = {"recordings": self._record, "units": self._units, "codes": self._codes}
