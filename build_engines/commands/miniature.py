@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.progress import TaskID
 
 from build_engines.commands.console import console, drawn, errors_shown, progress
+
+Device = Literal["auto", "cpu", "cuda"]
 
 
 def miniature(
@@ -19,6 +21,9 @@ def miniature(
     recipe: Annotated[
         Path | None, typer.Option(help="Numbers other than the defaults, as JSON, like the recipe.json in --work.")
     ] = None,
+    device: Annotated[
+        Device, typer.Option(help="What trains. auto: a GPU if torch sees one. What one began another goes on with.")
+    ] = "auto",
     until: Annotated[str, typer.Option(help="The last step to run: recordings, units, codec … bundle.")] = "bundle",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle at OUT.")] = False,
 ) -> None:
@@ -31,12 +36,18 @@ def miniature(
 
     Example: `bark-build miniature build/bundles/miniature`
     """
+    import torch
+
     from build_engines.miniature.make import STEPS, Teachers, make_miniature  # torch is slow to import
     from build_engines.miniature.recipe import Recipe
     from build_engines.miniature.teacher import Piper, Whisper
 
     if until not in STEPS:
         raise typer.BadParameter(f"{until!r} is none of {', '.join(STEPS)}.", param_hint="--until")
+    if device != "cpu" and not torch.cuda.is_available():
+        if device == "cuda":
+            raise typer.BadParameter("torch sees no GPU; leave it out to train on the CPU.", param_hint="--device")
+        device = "cpu"
     chosen = Recipe.model_validate_json(recipe.read_text()) if recipe else Recipe()
     bar = progress()
     tasks: dict[str, TaskID] = {}
@@ -50,7 +61,7 @@ def miniature(
     with errors_shown(), drawn(bar):
         bar.start()
         bundle = make_miniature(
-            out, work=work, recipe=chosen, teachers=teachers, until=until, force=force, on_progress=show
+            out, work=work, recipe=chosen, teachers=teachers, device=device, until=until, force=force, on_progress=show
         )
     if bundle:
         console.print(f"[green]{bundle.spec.name}[/green] in {out}  (hash {bundle.hash[:12]})", soft_wrap=True)

@@ -15,7 +15,7 @@ from bark_serving.networks.gpt import Layer, merge_heads, split_heads
 from bark_serving.spec import Spec
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.recordings import Clip
-from build_engines.miniature.training import Loss, half
+from build_engines.miniature.training import Loss, half, tensor
 
 IGNORED = -100  #: as a target: not learnt
 WITH_VOICE = 0.5  #: share of examples that follow a voice
@@ -51,7 +51,7 @@ def stacked(rows: list[Ids], *, fill: int) -> Tensor:
     table = np.full((len(rows), max(map(len, rows))), fill, np.int64)
     for i, row in enumerate(rows):
         table[i, : len(row)] = row
-    return torch.from_numpy(table)
+    return tensor(table)
 
 
 def with_mistakes(rows: Ids, random: np.random.Generator, *, share: float, low: int, high: int) -> Ids:
@@ -93,7 +93,7 @@ def semantic_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
             said.append(with_mistakes(units, random, share=WRONG_UNITS, low=0, high=numbers.vocab))
             targets.append(np.append(units, numbers.end_token))
         table = gpt.token_embedding
-        prompt = table(torch.from_numpy(np.stack(texts))) + table(torch.from_numpy(np.stack(pasts)))
+        prompt = table(tensor(np.stack(texts))) + table(tensor(np.stack(pasts)))
         infer = table(torch.full((len(texts), 1), numbers.infer_token))
         embeddings = torch.cat([prompt, infer, table(stacked(said, fill=0))], dim=1)
         wanted = stacked(targets, fill=IGNORED)
@@ -154,7 +154,7 @@ def coarse_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
             )
             # the end of a voice is not to be predicted from the first frames of a clip that it does not precede
             targets.append(np.where(np.arange(len(ids)) < past, IGNORED, ids))
-        prompt = torch.from_numpy(np.stack(heads))
+        prompt = tensor(np.stack(heads))
         embeddings = gpt.token_embedding(torch.cat([prompt, stacked(bodies, fill=numbers.semantic_pad)], dim=1))
         wanted = stacked(targets, fill=IGNORED)
         with half():

@@ -20,10 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bark_serving.arrays import Ids
+from bark_serving.arrays import Floats, Ids
 from bark_serving.networks import Encodec
 from build_engines.miniature.recordings import Recordings
-from build_engines.miniature.training import half
+from build_engines.miniature.training import half, tensor
 from build_engines.miniature.units import k_means, nearest
 
 SCALES = (256, 512, 1_024, 2_048)  #: samples of the spectrograms' windows
@@ -95,7 +95,7 @@ class CodecLoss(nn.Module):
 
     def low_distance(self, heard: Tensor, audio: Tensor) -> Tensor:
         """Energy of the difference of two batches [B, n] below `LOW_HZ`, over that of the second."""
-        taps = low_pass(self.codec.spec.sample_rate)
+        taps = tensor(low_pass(self.codec.spec.sample_rate))
         ours, theirs = (F.conv1d(x[:, None], taps, stride=LOW_STRIDE) for x in (heard, audio))
         return (ours - theirs).pow(2).mean() / theirs.pow(2).mean()
 
@@ -104,7 +104,7 @@ class CodecLoss(nn.Module):
         samples = self._recordings.samples
         starts = random.integers(0, len(samples) - self._length, self._batch)
         audio = np.stack([samples[start : start + self._length] for start in starts])
-        return torch.from_numpy(audio.astype(np.float32) / 32_768)
+        return tensor(audio.astype(np.float32) / 32_768)
 
     @torch.no_grad()
     def _begin(self, random: np.random.Generator) -> None:
@@ -167,7 +167,7 @@ def spectral_distance(heard: Tensor, audio: Tensor, *, rate: int, scales: tuple[
     """How far two batches [B, n] are apart in mel spectrograms of the windows' lengths, logarithmic and linear."""
     total = heard.new_zeros(())
     for size in scales:
-        bank, window = filters(size, rate), torch.hann_window(size)
+        bank, window = tensor(filters(size, rate)), torch.hann_window(size)
         mels = [
             torch.stft(x, size, size // 4, window=window, return_complex=True).abs().transpose(1, 2) @ bank
             for x in (heard, audio)
@@ -179,15 +179,16 @@ def spectral_distance(heard: Tensor, audio: Tensor, *, rate: int, scales: tuple[
 
 
 @functools.cache
-def low_pass(rate: int) -> Tensor:
+def low_pass(rate: int) -> Floats:
     """Taps [1, 1, n] of a windowed-sinc filter that lets pass what is below `LOW_HZ`."""
     time = np.arange(-rate // 100, rate // 100 + 1) / rate
     taps = np.sinc(2 * LOW_HZ * time) * np.hanning(len(time))
-    return torch.from_numpy((taps / taps.sum()).astype(np.float32))[None, None]
+    scaled: Floats = (taps / taps.sum()).astype(np.float32)
+    return scaled[None, None]
 
 
 @functools.cache
-def filters(size: int, rate: int) -> Tensor:
+def filters(size: int, rate: int) -> Floats:
     """Triangular mel filters [size / 2 + 1, mels] of unit sum (the mel scale of O'Shaughnessy, 1987)."""
     count = MELS[size]
     top = 2_595 * np.log10(1 + rate / 2 / 700)
@@ -196,8 +197,8 @@ def filters(size: int, rate: int) -> Tensor:
     rising = (frequencies - corners[:-2]) / (corners[1:-1] - corners[:-2])
     falling = (corners[2:] - frequencies) / (corners[2:] - corners[1:-1])
     bank = np.maximum(0, np.minimum(rising, falling))
-    bank /= np.maximum(bank.sum(0), 1e-6)
-    return torch.from_numpy(bank.astype(np.float32))
+    scaled: Floats = (bank / np.maximum(bank.sum(0), 1e-6)).astype(np.float32)
+    return scaled
 
 
 @torch.inference_mode()
@@ -205,7 +206,7 @@ def code_table(codec: Encodec, recordings: Recordings, *, on_clip: Callable[[int
     """Codes [all clips' frames, codebooks]."""
     tables: list[Ids] = []
     for clip in recordings.clips:
-        audio = torch.from_numpy(recordings.audio(clip))
-        tables.append(codec.encode(audio[None])[0].T.numpy())
+        audio = tensor(recordings.audio(clip))
+        tables.append(codec.encode(audio[None])[0].T.cpu().numpy())
         on_clip(1)
     return np.concatenate(tables)

@@ -52,19 +52,23 @@ def make_miniature(
     work: Path,
     recipe: Recipe,
     teachers: Teachers,
+    device: str = "cpu",
     until: str = STEPS[-1],
     force: bool = False,
     on_progress: Progress,
 ) -> Bundle | None:
     """Make the bundle at `out`; None if `until` names a step before the last.
 
+    device: torch's name of what trains, as in ``cuda``; what one began another goes on with.
+
     Raises `OutputError` if `work` was begun with another recipe, and whatever `new_bundle` raises.
     """
     maker = _Maker(work, recipe=recipe, teachers=teachers, on_progress=on_progress)
-    for step in STEPS[: STEPS.index(until) + 1]:
-        if step == "bundle":
-            return bundles.write(out, maker.clips(), maker.networks(), spec=maker.spec, recipe=recipe, force=force)
-        maker.run(step)
+    with torch.device(device):
+        for step in STEPS[: STEPS.index(until) + 1]:
+            if step == "bundle":
+                return bundles.write(out, maker.clips(), maker.networks(), spec=maker.spec, recipe=recipe, force=force)
+            maker.run(step)
     return None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import soxr
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -12,7 +11,7 @@ from bark_serving.networks import Fine, Hubert
 from bark_serving.spec import HubertSpec, Spec
 from build_engines.miniature.causal import IGNORED, accuracy, stacked
 from build_engines.miniature.clips import Clips
-from build_engines.miniature.training import Loss, half
+from build_engines.miniature.training import Loss, half, tensor
 
 
 def fine_loss(network: Fine, clips: Clips, *, spec: Spec, batch: int) -> Loss:
@@ -33,9 +32,9 @@ def fine_loss(network: Fine, clips: Clips, *, spec: Spec, batch: int) -> Loss:
             windows[i, :, :length] = part
             windows[i, k:, past:] = numbers.pad_token
             targets[i, past:length] = part[k, past:]
-        wanted = torch.from_numpy(targets)
+        wanted = tensor(targets)
         with half():
-            scores = network.logits(torch.from_numpy(windows), torch.from_numpy(codebooks[:, None])).float()
+            scores = network.logits(tensor(windows), tensor(codebooks[:, None])).float()
         value = F.cross_entropy(scores.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
         return value, {"accuracy": accuracy(scores, wanted)}
 
@@ -53,7 +52,7 @@ def hubert_loss(network: Hubert, clips: Clips, *, spec: HubertSpec, batch: int) 
             audio.append(np.asarray(samples * 10 ** random.uniform(-0.5, 0.3), np.float32))
         shortest = min(map(len, audio))
         with half():
-            scores = network.scores(torch.from_numpy(np.stack([samples[:shortest] for samples in audio]))).float()
+            scores = network.scores(tensor(np.stack([samples[:shortest] for samples in audio]))).float()
         wanted = stacked([clips.units(clip)[: scores.shape[1]] for clip in chosen], fill=IGNORED)
         value = F.cross_entropy(scores.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
         return value, {"accuracy": accuracy(scores, wanted)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import time
@@ -14,18 +13,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bark_serving.arrays import Array
 from build_engines.miniature.recipe import Schedule
 
 #: The random numbers of a step → what is minimised, and figures to log beside it.
 Loss = Callable[[np.random.Generator], tuple[Tensor, dict[str, float]]]
 
-#: Where a network's forward pass is in bfloat16: twice as fast on processors that have it.
-half = functools.partial(torch.autocast, "cpu", torch.bfloat16)
-
 SAVE_SECONDS = 60.0
 LOG_STEPS = 50
 CLIP = 1.0
 LAST_RATE = 0.05  #: of the highest
+
+
+def half() -> torch.autocast:
+    """Where a network's forward pass is in bfloat16: twice as fast on processors that have it."""
+    return torch.autocast(torch.get_default_device().type, torch.bfloat16)
+
+
+def tensor(array: Array) -> Tensor:
+    """A tensor of an array, where torch makes its own: on the device that trains."""
+    return torch.as_tensor(array, device=torch.get_default_device())
 
 
 def rate_at(step: int, schedule: Schedule) -> float:
@@ -110,7 +117,7 @@ def _save(network: nn.Module, optimizers: list[torch.optim.Optimizer], state: Pa
 def _restore(network: nn.Module, optimizers: list[torch.optim.Optimizer], state: Path) -> int:
     if not state.exists():
         return 0
-    kept: dict[str, Any] = torch.load(state, weights_only=True)
+    kept: dict[str, Any] = torch.load(state, weights_only=True, map_location="cpu")  # whichever device it was on
     network.load_state_dict(kept["network"])
     for optimizer, its in zip(optimizers, kept["optimizers"], strict=True):
         optimizer.load_state_dict(its)

@@ -17,6 +17,7 @@ from bark_serving.arrays import Array, Floats, Ids
 from build_engines.miniature.recipe import GRID_HZ
 from build_engines.miniature.recordings import Clip, Recordings
 from build_engines.miniature.teacher import GAP, WHISPER_RATE, WHISPER_SECONDS, starts_of
+from build_engines.miniature.training import tensor
 
 #: clips of 16 kHz audio, heard together → features [n / 320, width] of each
 Listen = Callable[[Sequence[Floats]], list[Floats]]
@@ -70,13 +71,13 @@ def _centred(features: Floats, places: Ids) -> Floats:
 
 def k_means(points: Tensor, count: int, *, seed: int, rounds: int = ROUNDS) -> Tensor:
     """Centres [count, width] of points [n, width] by Lloyd's algorithm; one without points moves to a random point."""
-    random = torch.Generator().manual_seed(seed)
-    centres = points[torch.randperm(len(points), generator=random)[:count]].clone()
+    random = torch.Generator("cpu").manual_seed(seed)
+    centres = points[torch.randperm(len(points), generator=random, device="cpu")[:count]].clone()
     for _ in range(rounds):
         owner = nearest(points, centres)
         sums = torch.zeros_like(centres).index_add_(0, owner, points)
         sizes = torch.bincount(owner, minlength=len(centres)).float()
-        fresh = points[torch.randint(len(points), (len(centres),), generator=random)]
+        fresh = points[torch.randint(len(points), (len(centres),), generator=random, device="cpu")]
         centres = torch.where(sizes[:, None] > 0, sums / sizes[:, None].clamp(min=1), fresh)
     return centres
 
@@ -90,6 +91,6 @@ def nearest(points: Tensor, centres: Tensor, *, at_once: int = 65_536) -> Tensor
 def units(features: Array, *, count: int, seed: int, sample: int = 150_000) -> Ids:
     """Semantic tokens [n] of features [n, width]."""
     chosen = np.random.default_rng([seed, 1]).permutation(len(features))[:sample]
-    centres = k_means(torch.from_numpy(features[np.sort(chosen)].astype(np.float32)), count, seed=seed)
-    ids: Ids = nearest(torch.from_numpy(features), centres).numpy().astype(np.int32)
+    centres = k_means(tensor(features[np.sort(chosen)].astype(np.float32)), count, seed=seed)
+    ids: Ids = nearest(tensor(features), centres).cpu().numpy().astype(np.int32)
     return ids
