@@ -58,7 +58,7 @@ class Recipe(_Frozen):
     spec: Spec | None = None  #: numbers of the networks other than what `spec_for` fills in; None: the miniature's
     codec: Schedule = Schedule(steps=6_500, batch=12, rate=1e-3)
     hubert: Schedule = Schedule(steps=2_000, batch=12, rate=1e-3)
-    semantic: Schedule = Schedule(steps=5_000, batch=24, rate=1e-3)
+    semantic: Schedule = Schedule(steps=3_500, batch=24, rate=1e-3)
     coarse: Schedule = Schedule(steps=4_500, batch=16, rate=1e-3)
     fine: Schedule = Schedule(steps=2_200, batch=16, rate=1e-3)
 
