@@ -119,5 +119,5 @@ def spec_for(recipe: Recipe, *, tokens: int) -> Spec:
             feature_layer=3,
             head=TokenHeadSpec(input_width=128, hidden=128, layers=1, output_vocab=units),
         ),
-        sampling=SamplingSpec(semantic_temperature=0.15, coarse_temperature=0.35, fine_temperature=0.5),
+        sampling=SamplingSpec(semantic_temperature=0.1, coarse_temperature=0.15, fine_temperature=0.5),
     )
