@@ -21,7 +21,6 @@ IGNORED = -100  #: as a target: not learnt
 WITH_VOICE = 0.5  #: share of examples that follow a voice
 WRONG_UNITS = 0.1  #: of the tokens said so far replaced by others, as a generating network's own mistakes will be
 WRONG_CODES = 0.05
-DROPOUT = 0.1  #: of the coarse network alone; the semantic one needs all it has
 LETTERS_A_SECOND = 15.15  #: about, of the teacher's speech
 
 
@@ -34,15 +33,15 @@ def causal_attention(
     return merge_heads(attended), past_key, past_value
 
 
-def logits(gpt: Gpt, embeddings: Tensor, *, first: int, dropout: float = 0.0) -> Tensor:
+def logits(gpt: Gpt, embeddings: Tensor, *, first: int) -> Tensor:
     """Sums of token embeddings [B, S, width] → logits [B, S - first, output_vocab] of the positions from `first` on."""
     x = embeddings + gpt.position_embedding.weight[: embeddings.shape[1]]
     none = embeddings.new_empty(0)
     for layer in gpt.layers:
         assert isinstance(layer, Layer)
         layer.attention.attend = causal_attention
-        x, _, _ = layer(F.dropout(x, dropout, gpt.training), none, none, none, none, slice(None))
-    out: Tensor = gpt.head(F.dropout(gpt.norm(x[:, first:]), dropout, gpt.training))
+        x, _, _ = layer(x, none, none, none, none, slice(None))
+    out: Tensor = gpt.head(gpt.norm(x[:, first:]))
     return out
 
 
@@ -158,7 +157,7 @@ def coarse_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
         embeddings = gpt.token_embedding(torch.cat([prompt, stacked(bodies, fill=numbers.semantic_pad)], dim=1))
         wanted = stacked(targets, fill=IGNORED)
         with half():
-            scores = logits(gpt, embeddings, first=numbers.semantic_context, dropout=DROPOUT).float()
+            scores = logits(gpt, embeddings, first=numbers.semantic_context).float()
         value = F.cross_entropy(scores.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
         return value, {"accuracy": accuracy(scores, wanted)}
 

@@ -58,8 +58,8 @@ class Recipe(_Frozen):
     spec: Spec | None = None  #: numbers of the networks other than what `spec_for` fills in; None: the miniature's
     codec: Schedule = Schedule(steps=6_500, batch=12, rate=1e-3)
     hubert: Schedule = Schedule(steps=2_000, batch=12, rate=1e-3)
-    semantic: Schedule = Schedule(steps=3_500, batch=24, rate=1e-3)
-    coarse: Schedule = Schedule(steps=4_500, batch=16, rate=1e-3)
+    semantic: Schedule = Schedule(steps=4_500, batch=24, rate=1e-3)
+    coarse: Schedule = Schedule(steps=5_100, batch=16, rate=1e-3)
     fine: Schedule = Schedule(steps=2_200, batch=16, rate=1e-3)
 
     def schedule(self, network: Trained) -> Schedule:
@@ -119,5 +119,5 @@ def spec_for(recipe: Recipe, *, tokens: int) -> Spec:
             feature_layer=3,
             head=TokenHeadSpec(input_width=128, hidden=128, layers=1, output_vocab=units),
         ),
-        sampling=SamplingSpec(semantic_temperature=0.1, coarse_temperature=0.15, fine_temperature=0.5),
+        sampling=SamplingSpec(semantic_temperature=0.05, coarse_temperature=0.15, fine_temperature=0.5),
     )
