@@ -27,7 +27,7 @@ def miniature(
     until: Annotated[str, typer.Option(help="The last step to run: recordings, units, codec … bundle.")] = "bundle",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle at OUT.")] = False,
 ) -> None:
-    """Train a **miniature Bark** that speaks English: for demonstration and tests, 25 MB.
+    """Train a **miniature Bark** that speaks English: for demonstration and tests, 28 MB.
 
     A teacher (Piper) speaks some thousand sentences, which takes minutes; then five networks learn from it, one after
     the other. Two CPU cores take hours. Stop it whenever you like: the same command goes on where it was.

@@ -44,9 +44,8 @@ class _HostWatch(TorchFunctionMode):
         out = func(*args, **kwargs)
         made, taken = ([one for one in tree_leaves(tree) if isinstance(one, Tensor)] for tree in (out, (args, kwargs)))
         name = resolve_name(func) or str(func)
-        if (
-            name == "torch.Tensor.cpu" or kwargs.get("device") == "cpu"
-        ):  # written out; a device that is asked for differs
+        # "cpu" in so many words; a device taken from a tensor or from torch's default is never a string
+        if name == "torch.Tensor.cpu" or kwargs.get("device") == "cpu":
             self.add(made)
         elif name != "torch.as_tensor":
             arrays = [one for one in taken if one.dim()]
