@@ -46,7 +46,7 @@ def soak(
 ) -> tuple[list[Measurement], int, list[str]]:
     """Measurements (memory by process, latency, time to first audio), number of requests, notes.
 
-    Raises `BenchmarkError` when no request succeeds.
+    Raises `BenchmarkError` when no request succeeds, and as soon as a server of this machine has ended.
     """
     log, end = _Log(), threading.Event()
     threads = [
@@ -56,18 +56,21 @@ def soak(
     for thread in threads:
         thread.start()
     deadline = log.started + seconds
-    while (left := deadline - time.monotonic()) > 0:
-        memory = target.memory()
-        for process, size in (memory or {}).items():
-            log.add(process, "memory", size / 1e9)
-        if memory:
-            log.add("all processes", "memory", sum(memory.values()) / 1e9)
-        done = len(log.series["requests", "latency"])
-        on_step(f"{(seconds - left) / 60:.1f} of {seconds / 60:g} min, {done} requests, {len(log.errors)} failed")
-        end.wait(min(interval, left))
-    end.set()
-    for thread in threads:
-        thread.join()
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            target.check()
+            memory = target.memory()
+            for process, size in (memory or {}).items():
+                log.add(process, "memory", size / 1e9)
+            if memory:
+                log.add("all processes", "memory", sum(memory.values()) / 1e9)
+            done = len(log.series["requests", "latency"])
+            on_step(f"{(seconds - left) / 60:.1f} of {seconds / 60:g} min, {done} requests, {len(log.errors)} failed")
+            end.wait(min(interval, left))
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
     requests = len(log.series["requests", "latency"])
     if not requests:
         raise BenchmarkError(f"No request succeeded: {(log.errors or ['none was sent'])[0]}")

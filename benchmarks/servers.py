@@ -16,9 +16,12 @@ import psutil
 from bark_client.connection import DEFAULT_URL
 from bark_serving.engines import EngineStore
 from bark_serving.server import Server, ServerSettings, running
+from bark_serving.server.log import relevant_lines
+from bark_serving.server.process import is_running
 from bark_serving.server.settings import default_folder
 from bark_serving.server.state import ServerState
 from bark_serving.spec import Bundle
+from benchmarks.errors import BenchmarkError
 from benchmarks.models import repository_of
 from benchmarks.variants import Variant
 
@@ -30,6 +33,13 @@ class Target:
     url: str  #: host:port of gRPC
     process: psutil.Process | None  #: tritonserver, where it is on this machine and known
     start_seconds: float | None = None  #: from launch to the first answer; None: it ran already
+    log: Path | None = None  #: of a server whose process is known
+
+    def check(self) -> None:
+        """Raise `BenchmarkError`, with what the log says of it, when the server is known to have ended."""
+        if self.process is not None and not is_running(self.process):
+            lines = [f"  {line}" for line in relevant_lines(self.log)] if self.log else []
+            raise BenchmarkError("\n".join([f"The server (pid {self.process.pid}) ended by itself.", *lines]))
 
     def memory(self) -> dict[str, int] | None:
         """Bytes by model (`tritonserver` for the server itself): proportional set size, shared pages counted once."""
@@ -107,16 +117,18 @@ def own_server(
 
 
 def _target(server: Server, seconds: float) -> Target:
-    return Target(server.url, server.process, seconds)
+    return Target(server.url, server.process, seconds, server.settings.log_path)
 
 
 @contextmanager
 def server_at(url: str) -> Iterator[Target]:
     """A server that runs already; its processes are found when `bark-serve` started it on this machine."""
-    yield Target(url, _process_of(url))
+    process, log = _process_of(url)
+    yield Target(url, process, log=log)
 
 
-def _process_of(url: str) -> psutil.Process | None:
+def _process_of(url: str) -> tuple[psutil.Process, Path] | tuple[None, None]:
+    """The server's process and its log."""
     port = int(url.rsplit(":", 1)[1]) if url.rsplit(":", 1)[-1].isdigit() else None
     for path in default_folder().glob("*.json"):
         try:
@@ -125,8 +137,8 @@ def _process_of(url: str) -> psutil.Process | None:
         except (OSError, ValueError, psutil.NoSuchProcess):
             continue
         if state.settings.grpc_port == port and process.create_time() == state.triton_created:
-            return process
-    return None
+            return process, state.settings.log_path
+    return None, None
 
 
 @contextmanager

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 from typer.testing import CliRunner
 
 from bark_serving.engines import EngineStore
 from bark_serving.spec import Bundle
-from benchmarks import models, perf_analyzer, readme, results, servers, tables, variants
+from benchmarks import endurance, models, perf_analyzer, readme, results, servers, tables, variants
 from benchmarks.cli import app
 from benchmarks.errors import BenchmarkError
 from benchmarks.in_process import InProcess
@@ -190,6 +192,17 @@ def test_a_soak_watches_memory_and_latency(server: servers.Target, tmp_path: Pat
     result = run(tmp_path / "soak.json", "soak", "--url", server.url, *options)
     latencies = result.find(case="soak", subject="requests", metric="latency")
     assert latencies is not None and len(latencies.samples) == result.settings["requests"]
+
+
+def test_a_soak_ends_with_the_server_it_watches(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text("2026-01-02T00:00:00Z E 7 model.cc:1] no memory is left\n")
+    with subprocess.Popen(["sleep", "60"]) as child:
+        target = servers.Target("127.0.0.1:1", psutil.Process(child.pid), log=log)
+        target.check()
+        child.kill()
+        with pytest.raises(BenchmarkError, match=r"ended by itself\.\n  no memory is left"):
+            endurance.soak(target, seconds=60, clients=2, fixed=False)
 
 
 def test_memory_is_told_by_model(server: servers.Target) -> None:
