@@ -13,7 +13,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from bark_client import protocol
 from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection
-from bark_client.errors import BarkError, RequestCancelled
+from bark_client.errors import BarkError, RequestCancelled, RequestTimeout
 from bark_client.exchange import Exchange, Limits, Retries
 from bark_client.protocol import SpeakOptions
 from bark_client.speech import Chunk, Health, Speech
@@ -97,7 +97,7 @@ class AsyncBarkClient(AsyncVoiceMethods):
 
     async def health(self, *, deep: bool = False, timeout: float | None = None) -> Health:
         """See `BarkClient.health`."""
-        metadata, ready, canary, problem = None, False, None, ""
+        metadata, ready, canary, busy, problem = None, False, None, False, ""
         seconds = timeout or self._connection.limits.connect
         try:
             stub = self._stub()
@@ -105,17 +105,28 @@ class AsyncBarkClient(AsyncVoiceMethods):
             model = service_pb2.ModelReadyRequest(name=protocol.MODEL)
             ready = (await self._once(stub.ModelReady, model, timeout=seconds)).ready
             if deep and ready:
-                start = time.monotonic()
-                await self.speak(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT, **CANARY_OPTIONS)
-                canary = time.monotonic() - start
+                before, start = await self._made(), time.monotonic()
+                try:
+                    await self.speak(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT, **CANARY_OPTIONS)
+                    canary = time.monotonic() - start
+                except RequestTimeout:
+                    busy = await self._made() > before
+                    if not busy:
+                        raise
         except BarkError as error:
             problem = str(error)
-        return self._connection.health(metadata=metadata, ready=ready, canary=canary, problem=problem)
+        return self._connection.health(metadata=metadata, ready=ready, canary=canary, busy=busy, problem=problem)
+
+    async def _made(self) -> int:
+        """See `BarkClient._made`."""
+        request = protocol.decoder_statistics()
+        answer = await self._once(self._stub().ModelStatistics, request, timeout=self._connection.limits.connect)
+        return protocol.inference_count(answer)
 
     def _stub(self) -> service_pb2_grpc.GRPCInferenceServiceStub:
         """The channel is made on first use: it belongs to the loop that runs then."""
         if self._closed:
-            raise RequestCancelled("this client is closed: make a new one")
+            raise _closed_error()
         if self._channel is None:
             url, credentials = self._connection.url, self._connection.credentials
             options = self._connection.channel_options
@@ -149,6 +160,12 @@ class AsyncBarkClient(AsyncVoiceMethods):
             return await method(request, timeout=timeout, metadata=self._connection.metadata)
         except grpc.RpcError as error:
             raise self._connection.error(error) from None
+        except asyncio.CancelledError:
+            if not self._closed or _is_cancelled(asyncio.current_task()):
+                raise
+            raise _closed_error() from None
+        except grpc.aio.UsageError:  # a channel that was closed between two tries
+            raise _closed_error() from None
 
 
 class AsyncSpeechStream:
@@ -223,11 +240,19 @@ class AsyncSpeechStream:
             raise self._connection.error(error) from None
         except asyncio.CancelledError:
             # gRPC raises this also where the call, not this task, was cancelled: by close(), or by the server.
-            task = asyncio.current_task()
-            if not self._call.cancelled() or (task is not None and task.cancelling()):
+            if not self._call.cancelled() or _is_cancelled(asyncio.current_task()):
                 raise
             raise RequestCancelled("the request was cancelled before it was finished") from None
         if answer is grpc.aio.EOF:
             self._exchange.ended()
             return None
         return self._exchange.receive(answer)
+
+
+def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
+    """Whether somebody cancels this task; gRPC raises CancelledError too where only its call was cancelled."""
+    return task is not None and task.cancelling() > 0
+
+
+def _closed_error() -> RequestCancelled:
+    return RequestCancelled("this client is closed: make a new one")

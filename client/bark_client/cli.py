@@ -16,6 +16,7 @@ from bark_client.client import BarkClient
 from bark_client.connection import DEFAULT_URL
 from bark_client.console import fail, messages, plain_errors
 from bark_client.errors import InvalidRequest
+from bark_client.outputs import check_voice_file
 from bark_client.protocol import SpeakOptions
 from bark_client.sinks import Sink, open_sinks
 from bark_client.speech import Speech
@@ -84,8 +85,8 @@ def say(
         words = _read_text(text, file)
         if draw:
             picture.check(draw)
-        if save_voice and save_voice.suffix != ".npz":
-            raise InvalidRequest(f"--save-voice {save_voice}: the suffix must be .npz")
+        if save_voice:
+            check_voice_file(save_voice)
         target = output or (None if play else "out.wav")
         sinks = open_sinks(target, raw=raw, play=play)
         with BarkClient(url, timeout=timeout, answer_timeout=answer_timeout) as client:
@@ -118,7 +119,8 @@ def health(
         if not found.ok:
             fail(found.problem, code=1)
         spoken = f", spoke a word in {found.canary_seconds:.1f} s" if found.canary_seconds is not None else ""
-        typer.echo(f"{url}: ready ({found.server}){spoken}")
+        busy = ", busy: a word's turn did not come in time, but others are being spoken for" if found.busy else ""
+        typer.echo(f"{url}: ready ({found.server}){spoken}{busy}")
 
 
 def _speak(
@@ -154,12 +156,16 @@ def _read_text(words: list[str] | None, file: Path | None) -> str:
     if file is not None:
         if words:
             raise InvalidRequest("give the text or --file, not both")
-        try:
-            return file.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise InvalidRequest(f"{file}: not a UTF-8 text") from None
+        return _decoded(file.read_bytes(), source=str(file))
     if words and words != ["-"]:
         return " ".join(words)
     if not words and sys.stdin.isatty():
         raise InvalidRequest('nothing to say: give a text (bark say "Hello."), --file, or pipe one in')
-    return sys.stdin.read()
+    return _decoded(sys.stdin.buffer.read(), source="standard input")
+
+
+def _decoded(data: bytes, *, source: str) -> str:
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"{source}: not a UTF-8 text") from None

@@ -14,7 +14,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from bark_client import protocol
 from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection
-from bark_client.errors import BarkError, RequestCancelled
+from bark_client.errors import BarkError, RequestCancelled, RequestTimeout
 from bark_client.exchange import Exchange, Limits, Retries
 from bark_client.protocol import SpeakOptions
 from bark_client.speech import Chunk, Health, Speech
@@ -121,9 +121,10 @@ class BarkClient(VoiceMethods):
     def health(self, *, deep: bool = False, timeout: float | None = None) -> Health:
         """What the server can do now; never raises for what is wrong with it, but says so in the result.
 
-        `deep` really speaks a word: a server can call itself ready while the process behind a model is dead.
+        `deep` really speaks a word: a server can call itself ready while the process behind a model is dead. Where the
+        word's turn does not come within `timeout` (default 2 minutes), others' speech, made meanwhile, counts as well.
         """
-        metadata, ready, canary, problem = None, False, None, ""
+        metadata, ready, canary, busy, problem = None, False, None, False, ""
         seconds = timeout or self._connection.limits.connect
         try:
             metadata = self._once(self._stub.ServerMetadata, service_pb2.ServerMetadataRequest(), timeout=seconds)
@@ -131,12 +132,23 @@ class BarkClient(VoiceMethods):
                 self._stub.ModelReady, service_pb2.ModelReadyRequest(name=protocol.MODEL), timeout=seconds
             ).ready
             if deep and ready:
-                start = time.monotonic()
-                self.speak(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT, **CANARY_OPTIONS)
-                canary = time.monotonic() - start
+                before, start = self._made(), time.monotonic()
+                try:
+                    self.speak(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT, **CANARY_OPTIONS)
+                    canary = time.monotonic() - start
+                except RequestTimeout:
+                    busy = self._made() > before
+                    if not busy:
+                        raise
         except BarkError as error:
             problem = str(error)
-        return self._connection.health(metadata=metadata, ready=ready, canary=canary, problem=problem)
+        return self._connection.health(metadata=metadata, ready=ready, canary=canary, busy=busy, problem=problem)
+
+    def _made(self) -> int:
+        """Pieces of audio that the server has made so far."""
+        request = protocol.decoder_statistics()
+        answer = self._once(self._stub.ModelStatistics, request, timeout=self._connection.limits.connect)
+        return protocol.inference_count(answer)
 
     def _infer(self, call: Call[T]) -> T:
         if call.repeatable:

@@ -63,14 +63,20 @@ class Connection:
         return error_from_status(name, error.details() or "", url=self.url)
 
     def health(
-        self, *, metadata: service_pb2.ServerMetadataResponse | None, ready: bool, canary: float | None, problem: str
+        self,
+        *,
+        metadata: service_pb2.ServerMetadataResponse | None,
+        ready: bool,
+        canary: float | None,
+        busy: bool,
+        problem: str,
     ) -> Health:
         """The verdict on what was found; `metadata` is None where the server doesn't answer."""
         live = metadata is not None
         if live and not ready and not problem:
             problem = f"the server at {self.url} runs, but its model {protocol.MODEL!r} is not ready"
         server = f"{metadata.name} {metadata.version}" if metadata is not None else ""
-        return Health(live=live, ready=ready, server=server, canary_seconds=canary, problem=problem)
+        return Health(live=live, ready=ready, server=server, canary_seconds=canary, busy=busy, problem=problem)
 
 
 def _is_loopback(url: str) -> bool:

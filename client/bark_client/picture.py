@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bark_client.errors import InvalidRequest, MissingExtra
+from bark_client.outputs import check_writable
 from bark_client.playable import Playable
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
@@ -23,9 +24,10 @@ _INK, _MUTED, _WAVE = "#1d2433", "#6b7488", "#5b2a86"
 
 
 def check(path: str | os.PathLike[str]) -> None:
-    """Raise now what would otherwise fail after the work: a suffix that can't be drawn, matplotlib missing."""
+    """Raise now what would otherwise fail after the work: a suffix that can't be drawn, no right to write."""
     if Path(path).suffix.lower() not in SUFFIXES:
         raise InvalidRequest(f"can't draw {Path(path).name!r}: the suffix must be one of {', '.join(SUFFIXES)}")
+    check_writable(Path(path))
     try:
         import matplotlib  # noqa: F401
     except ImportError:

@@ -22,6 +22,7 @@ from bark_client.speech import Chunk, StageTime, Timings
 from bark_client.voice import ARRAYS, Voice, VoiceLike, resolve
 
 MODEL: Final = "bark"
+DECODER: Final = "encodec_decode"  #: the model that every speech ends in
 SAMPLE_RATE: Final = 24_000  #: of chunks; the last answer's report confirms it
 MAX_SEED: Final = 2**64 - 1
 
@@ -80,6 +81,10 @@ def speech_request(
         raise InvalidRequest(f"text: expected str, not {type(text).__name__}")
     if not text.strip():
         raise InvalidRequest("text: empty; give at least one word to speak")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("text: not valid Unicode; was it read in its own encoding?") from None
     request = service_pb2.ModelInferRequest(model_name=MODEL)
     request.parameters["triton_enable_empty_final_response"].bool_param = True
     add_tensor(request, "text", "BYTES", [text])
@@ -94,6 +99,16 @@ def speech_request(
             datatype = _OPTION_TYPES[name]
             add_tensor(request, name, datatype, [_checked(name, datatype, value)])
     return request
+
+
+def decoder_statistics() -> service_pb2.ModelStatisticsRequest:
+    """Asks what the last stage has done."""
+    return service_pb2.ModelStatisticsRequest(name=DECODER)
+
+
+def inference_count(answer: service_pb2.ModelStatisticsResponse) -> int:
+    """How many inferences a model has made."""
+    return sum(int(model.inference_count) for model in answer.model_stats)
 
 
 def add_tensor(request: service_pb2.ModelInferRequest, name: str, datatype: str, value: Any) -> None:

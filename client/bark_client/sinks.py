@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from bark_client import audio
 from bark_client.errors import BarkError, InvalidRequest, MissingExtra
+from bark_client.outputs import check_writable
 
 
 class Sink(Protocol):
@@ -27,16 +30,27 @@ class FileSink:
     def __init__(self, path: Path) -> None:
         self._path, self._format = path, audio.format_of(path)
         self._file: Any = None
-        if not path.parent.is_dir():
-            raise InvalidRequest(f"can't write {path}: there is no folder {path.parent}")
+        check_writable(path)
 
     def write(self, samples: NDArray[np.float32], *, sample_rate: int) -> None:
-        self._file = self._file or audio.open_file(self._path, sample_rate=sample_rate, format=self._format)
-        audio.write_blocks(self._file, samples)
+        with self._failing():
+            self._file = self._file or audio.open_file(self._path, sample_rate=sample_rate, format=self._format)
+            audio.write_blocks(self._file, samples)
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with self._failing():
+                self._file.close()
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """libsndfile's error for a full disk and the like is a RuntimeError."""
+        import soundfile
+
+        try:
+            yield
+        except soundfile.SoundFileError as error:
+            raise BarkError(f"can't write {self._path}: {error}") from error
 
 
 class PipeSink:

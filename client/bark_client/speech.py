@@ -106,6 +106,7 @@ class Health:
     ready: bool  #: the `bark` model says that it takes requests
     server: str = ""  #: name and version
     canary_seconds: float | None = None  #: what a real, tiny synthesis took; None if not tried or not finished
+    busy: bool = False  #: it was not finished in time, but others' speech was made meanwhile
     problem: str = ""  #: one sentence, where something is wrong
 
     @property

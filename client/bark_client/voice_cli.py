@@ -18,6 +18,7 @@ from bark_client.client import BarkClient
 from bark_client.connection import DEFAULT_URL
 from bark_client.console import fail, messages, plain_errors
 from bark_client.errors import InvalidRequest, MissingExtra
+from bark_client.outputs import check_voice_file
 from bark_client.sinks import open_sinks
 from bark_client.voice_files import VoiceFile
 
@@ -131,7 +132,8 @@ def clone(
             raise InvalidRequest(
                 "where to keep the voice? give --name to keep it on the server, or -o me.npz for a file"
             )
-        _check_voice_file(output)
+        if output is not None:
+            check_voice_file(output)
         source = io.BytesIO(sys.stdin.buffer.read()) if clip == "-" else clip
         with messages.status("cloning …"):
             voice = client.clone_voice(source, name=name, overwrite=overwrite, start=start, duration=duration)
@@ -190,7 +192,7 @@ def export(
     """
     with plain_errors(), BarkClient(url) as client:
         target = output or Path(f"{_stem(name)}.npz")
-        _check_voice_file(target)
+        check_voice_file(target)
         voice = client.get_voice(name)
         _done(voice.save(target), str(voice))
 
@@ -266,16 +268,6 @@ def _picture(voice: str, asked: Path | None) -> Path | None:
 def _stem(voice: str) -> str:
     """What to call a file about a voice: the last part of its name."""
     return Path(voice.removesuffix(".npz").removeprefix("sha256:")).name
-
-
-def _check_voice_file(path: Path | None) -> None:
-    """Raise now what would otherwise fail after the work."""
-    if path is None:
-        return
-    if path.suffix != ".npz":
-        raise InvalidRequest(f"voice file {path}: the suffix must be .npz")
-    if not path.parent.is_dir():
-        raise InvalidRequest(f"can't write {path}: there is no folder {path.parent}")
 
 
 def _confirmed(question: str) -> bool:

@@ -90,7 +90,7 @@ def bark(triton: FakeTriton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("BARK_URL", triton.url)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments: str, input: str | None = None) -> Result:  # noqa: A002
+    def run(*arguments: str, input: str | bytes | None = None) -> Result:  # noqa: A002
         return CliRunner().invoke(app, list(arguments), input=input)
 
     return run

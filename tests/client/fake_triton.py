@@ -36,7 +36,10 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.cancelled = threading.Semaphore(0)  # released when a stream ends before its behaviour does
         self.release = threading.Event()  # lets hanging behaviours go
         self.ready = True
+        self.pieces, self.speaks_for_others = 7, 0  # pieces of audio made, and how many more at each look
         self.voices = FakeVoices()
+        self.hang_unary = threading.Event()  # unary requests then wait for `release`
+        self.unary_calls = 0
         self.unary_plan: deque[grpc.StatusCode] = deque()  # failures of the next unary requests
         self._server = grpc.server(ThreadPoolExecutor(16))
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
@@ -60,7 +63,16 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
         return service_pb2.ModelReadyResponse(ready=self.ready and request.name == "bark")
 
+    def ModelStatistics(self, request: Any, context: Any) -> Any:  # noqa: N802
+        assert request.name == "encodec_decode"
+        self.pieces += self.speaks_for_others
+        count = service_pb2.ModelStatistics(name=request.name, inference_count=self.pieces)
+        return service_pb2.ModelStatisticsResponse(model_stats=[count])
+
     def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.unary_calls += 1
+        if self.hang_unary.is_set():
+            self.release.wait()
         if self.unary_plan:
             context.abort(self.unary_plan.popleft(), "as planned")
         response = service_pb2.ModelInferResponse(model_name=request.model_name)

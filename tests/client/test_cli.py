@@ -87,6 +87,11 @@ def test_say_reads_a_file(bark: Any, triton: FakeTriton) -> None:
         (["say", "x", "--raw"], "--raw is for standard output"),
         (["say", "x", "--picture", "x.bmp"], "the suffix must be one of .png"),
         (["say", "x", "--save-voice", "x.wav"], "the suffix must be .npz"),
+        (["say", "x", "--save-voice", "no/such/x.npz"], "there is no folder no/such"),
+        (["say", "x", "--picture", "no/such/x.png"], "there is no folder no/such"),
+        (["say", "x", "-o", "/proc/x.wav"], "can't write /proc/x.wav: no such file or directory"),
+        (["say", "x", "-o", "folder.wav"], "can't write folder.wav: is a directory"),
+        (["say", "caf\udce9"], "text: not valid Unicode"),
         (["say", "x", "--voice", "gone.npz"], "gone.npz: no such file"),
         (["say", "x", "--seed", "-1"], "seed: -1 is outside"),
         (["say", "x", "--url", "http://h:1"], "url: expected host:port"),
@@ -101,6 +106,7 @@ def test_mistakes_of_use_are_one_line_and_exit_2_before_any_work(
     bark: Any, triton: FakeTriton, arguments: list[str], sentence: str
 ) -> None:
     Path("binary.txt").write_bytes(b"\xff\xfe\x00")
+    Path("folder.wav").mkdir()
     result = bark(*arguments)
     assert result.exit_code == 2
     assert sentence in result.stderr
@@ -213,9 +219,29 @@ def test_play_plays_at_the_end_or_as_it_comes_and_leaves_no_file(
     assert not Path("out.wav").exists()
 
 
-def test_health_is_told_by_words_and_exit_code(bark: Any, triton: FakeTriton) -> None:
+def test_a_pipe_that_is_not_utf_8_is_one_line(bark: Any) -> None:
+    result = bark("say", input=b"caf\xe9")
+    assert result.exit_code == 2
+    assert "standard input: not a UTF-8 text" in result.stderr
+
+
+def test_a_disk_that_is_full_is_one_line(bark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise soundfile.LibsndfileError(2)
+
+    monkeypatch.setattr("bark_client.audio.write_blocks", full)
+    result = bark("say", "Hello.")
+    assert result.exit_code == 1
+    assert "error: can't write out.wav: System error" in result.stderr
+
+
+def test_health_is_told_by_words_and_exit_code(bark: Any, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ready (triton 2.51.0)" in bark("health").stdout
     assert "spoke a word in" in bark("health", "--deep").stdout
+    monkeypatch.setattr("bark_client.client.CANARY_TIMEOUT", 0.3)
+    triton.plan.append(hang())
+    triton.speaks_for_others = 1
+    assert "others are being spoken for" in bark("health", "--deep").stdout
     triton.ready = False
     result = bark("health")
     assert result.exit_code == 1

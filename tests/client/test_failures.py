@@ -302,6 +302,15 @@ def test_deep_health_finds_a_ready_model_whose_process_is_dead(client: Any, trit
     assert "before any audio" in health.problem or "in time" in health.problem
 
 
+def test_deep_health_is_good_when_others_are_spoken_for_meanwhile(client: Any, triton: FakeTriton) -> None:
+    """Under load a word's turn may not come in time: that is no reason to restart the server."""
+    triton.plan.append(hang())
+    triton.speaks_for_others = 1
+    health = client.health(deep=True, timeout=0.4)
+    assert health.ok
+    assert (health.canary_seconds, health.busy) == (None, True)
+
+
 def test_closing_the_client_ends_a_stream_in_another_thread(triton: FakeTriton) -> None:
     triton.plan.append(hang(after_chunks=1))
     client = BarkClient(triton.url)
@@ -376,3 +385,47 @@ def test_closing_an_async_client_ends_its_streams(triton: FakeTriton) -> None:
 
     asyncio.run(main())
     assert triton.cancelled.acquire(timeout=3)
+
+
+def test_closing_an_async_client_ends_its_calls_with_an_error_that_a_task_group_sees(triton: FakeTriton) -> None:
+    """gRPC cancels them with asyncio's CancelledError, which a task group takes for a task that somebody cancelled."""
+    triton.hang_unary.set()
+
+    async def main() -> None:
+        client = AsyncBarkClient(triton.url)
+        with pytest.raises(ExceptionGroup) as caught:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(client.voices())
+                while not triton.unary_calls:
+                    await asyncio.sleep(0.01)  # the server's thread has no event for this loop
+                await client.close()
+        assert isinstance(caught.value.exceptions[0], RequestCancelled)
+
+    asyncio.run(main())
+
+
+def test_closing_an_async_client_ends_its_wait_for_a_server() -> None:
+    async def main() -> None:
+        client = AsyncBarkClient(f"127.0.0.1:{free_port()}", connect_timeout=30)
+        waiting = asyncio.create_task(client.voices())
+        await asyncio.sleep(0.3)  # some tries
+        await client.close()
+        with pytest.raises(RequestCancelled):
+            await waiting
+
+    asyncio.run(main())
+
+
+def test_cancelling_a_task_in_an_async_call_stays_a_cancellation(triton: FakeTriton) -> None:
+    triton.hang_unary.set()
+
+    async def main() -> None:
+        async with AsyncBarkClient(triton.url) as client:
+            waiting = asyncio.create_task(client.voices())
+            while not triton.unary_calls:
+                await asyncio.sleep(0.01)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+    asyncio.run(main())
