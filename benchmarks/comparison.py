@@ -39,6 +39,10 @@ class Change:
         return "better" if self.worse_by() < 0 else ""
 
 
+#: Of a machine: what differs from run to run.
+_MEASURED: dict[str, object] = {"load": 0, "bandwidth_gb_s": None, "gpu_bandwidth_gb_s": None}
+
+
 @dataclass(frozen=True)
 class Comparison:
     """All that two results share, and what only one of them has."""
@@ -55,9 +59,8 @@ class Comparison:
     def warnings(self) -> list[str]:
         """Why the figures may not be comparable."""
         found = []
-        if self.base.machine.model_copy(update={"load": 0, "bandwidth_gb_s": None}) != self.new.machine.model_copy(
-            update={"load": 0, "bandwidth_gb_s": None}
-        ):
+        machines = [result.machine.model_copy(update=_MEASURED) for result in (self.base, self.new)]
+        if machines[0] != machines[1]:
             found.append("They were measured on different machines.")
         differing = [
             name

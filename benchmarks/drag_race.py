@@ -88,7 +88,9 @@ def _competitors(race: Race) -> tuple[dict[str, Callable[[int], Any]], dict[str,
         facts[name] = {**_facts(race, size_a_token=read, on_gpu=on_gpu), "parameters": size}
     for variant in race.variants:
         runs[variant.name] = _ours(race, variant)
-        facts[variant.name] = _facts(race, precision=variant.precision, on_gpu=variant.profile != "cpu")
+        on_cpu = variant.profile == "cpu"
+        rows = roofline.cut_head("coarse", race.bundle.spec) if on_cpu else None
+        facts[variant.name] = _facts(race, precision=variant.precision, head_rows=rows, on_gpu=not on_cpu)
     if race.tensorrt_llm is not None:
         runs[TENSORRT_LLM] = _tensorrt_llm(race.tensorrt_llm)
         facts[TENSORRT_LLM] = _facts(race, precision="fp16", on_gpu=True)
@@ -96,12 +98,18 @@ def _competitors(race: Race) -> tuple[dict[str, Callable[[int], Any]], dict[str,
 
 
 def _facts(
-    race: Race, *, precision: str | None = None, size_a_token: float | None = None, on_gpu: bool
+    race: Race,
+    *,
+    precision: str | None = None,
+    head_rows: int | None = None,
+    size_a_token: float | None = None,
+    on_gpu: bool,
 ) -> dict[str, Fact]:
     """Sizes, and what memory allows: by the precision of our network, or by the bytes another one reads a token."""
     facts: dict[str, Fact] = {"parameters": roofline.parameters(race.bundle, "coarse"), "tokens": race.tokens}
     if precision is not None:
-        size_a_token = roofline.bytes_a_token(race.gpt, precision=precision, context=race.tokens // 2)
+        context = race.tokens // 2
+        size_a_token = roofline.bytes_a_token(race.gpt, precision=precision, context=context, head_rows=head_rows)
     bandwidth = race.gpu_bandwidth if on_gpu and race.gpu_bandwidth else race.bandwidth
     if size_a_token and bandwidth:
         facts["roofline_seconds"] = round(race.tokens * size_a_token / (bandwidth * 1e9), 5)

@@ -76,11 +76,21 @@ PeerDeviceOption: TypeAlias = Annotated[
 EnginesOption: TypeAlias = Annotated[
     Path, typer.Option("--engines", envvar="BARK_ENGINES", help="The engine store.", rich_help_panel=_HOW)
 ]
+
+
+def _checked_output(output: Path | None) -> Path | None:
+    """Said before anything is measured."""
+    if output is not None and output.suffix != ".json":
+        raise typer.BadParameter(f"{output} must end in .json")
+    return output
+
+
 OutputOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
+        callback=_checked_output,
         help="The JSON to write, with a PNG beside it. Default: under build/benchmarks. "
         "Figures for the README go to benchmarks/results.",
         rich_help_panel=_OUT,
@@ -96,6 +106,4 @@ def threads_of(threads: int | None) -> int:
 
 def output_of(output: Path | None, command: str, *, what: str) -> Path:
     """Where a result goes."""
-    if output is not None and output.suffix != ".json":
-        raise typer.BadParameter(f"{output} must end in .json", param_hint="--output")
     return output or DEFAULT_FOLDER / f"{command}-{what}.json"

@@ -6,8 +6,10 @@ operations a weight, far too few to be bound by arithmetic.
 
 from __future__ import annotations
 
+from bark_serving.decoding.rules import rule_of, span
 from bark_serving.profiles import Precision
-from bark_serving.spec import Bundle, GptSpec, Network
+from bark_serving.runtimes import GptStage
+from bark_serving.spec import Bundle, GptSpec, Network, Spec
 from benchmarks.errors import BenchmarkError
 
 #: Bytes a weight, scales of weight-only quantization (one float a block) included.
@@ -22,6 +24,12 @@ def read_weights(gpt: GptSpec, *, head_rows: int | None = None) -> int:
     """
     layer = 12 * gpt.width**2 + 2 * gpt.width
     return gpt.layers * layer + (head_rows or gpt.output_vocab) * gpt.width + gpt.width
+
+
+def cut_head(stage: GptStage, spec: Spec) -> int:
+    """Rows of the head that engines for the CPU keep: what can be drawn."""
+    drawable = span(rule_of(stage, spec))
+    return int(drawable.stop - drawable.start)
 
 
 def bytes_a_token(gpt: GptSpec, *, precision: Precision | str, context: int, head_rows: int | None = None) -> float:

@@ -15,9 +15,9 @@ import psutil
 
 from bark_client.connection import DEFAULT_URL
 from bark_serving.engines import EngineStore
+from bark_serving.processes import is_running
 from bark_serving.server import Server, ServerSettings, running
 from bark_serving.server.log import relevant_lines
-from bark_serving.server.process import is_running
 from bark_serving.server.settings import default_folder
 from bark_serving.server.state import ServerState
 from bark_serving.spec import Bundle

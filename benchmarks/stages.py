@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from bark_serving.decoding.rules import rule_of, span
 from bark_serving.engines import EngineStore
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.profiles import Stage, stage_precision
@@ -191,12 +190,11 @@ def _facts(
         gpt = plan.bundle.spec.semantic.gpt if stage == "semantic" else plan.bundle.spec.coarse.gpt
         tokens = len(work.semantic) if stage == "semantic" else work.coarse_tokens
         precision = variant.precision if variant else "fp32"
-        drawable = span(rule_of(stage, plan.bundle.spec))
         size = roofline.bytes_a_token(
             gpt,
             precision=precision,
             context=_mean_context(plan.bundle, stage, work),
-            head_rows=drawable.stop - drawable.start if variant and variant.profile == "cpu" else None,
+            head_rows=roofline.cut_head(stage, plan.bundle.spec) if variant and variant.profile == "cpu" else None,
         )
         facts["milliseconds_a_token"] = round(1000 * float(np.median(seconds)) / tokens, 4)
         facts["bytes_a_token"] = round(size)

@@ -71,6 +71,7 @@ def command(
     """
     with errors_shown():
         count, chosen = threads_of(threads), variants.chosen(variant)
+        named, cases = _known(peer, stages.PEERS, "--peer"), _known(case, stages.CASES, "--case")
         opened, store = prepare(size, bundle, variants=chosen, engines=engines)
         here = machine.describe(
             bandwidth=machine.measure_bandwidth(threads=count), gpu_bandwidth=machine.measure_gpu_bandwidth()
@@ -78,14 +79,14 @@ def command(
         with tempfile.TemporaryDirectory() as folder:
             plan = stages.Plan(
                 bundle=opened,
-                peers=_known(peer, stages.PEERS, "--peer") if peers else [],
+                peers=named if peers else [],
                 variants=chosen,
                 store=store,
                 threads=count,
                 repeats=repeats,
                 scale=tokens_scale,
                 folder=Path(folder),
-                cases=_known(case, stages.CASES, "--case"),
+                cases=cases,
                 triton=triton,
                 in_flight=in_flight,
                 bandwidth=here.bandwidth_gb_s,

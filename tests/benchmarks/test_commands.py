@@ -194,6 +194,13 @@ def test_a_soak_watches_memory_and_latency(server: servers.Target, tmp_path: Pat
     assert latencies is not None and len(latencies.samples) == result.settings["requests"]
 
 
+@pytest.mark.parametrize("command", ["soak", "serve", "growth", "stages", "drag-race", "quality", "listen", "profile"])
+def test_a_result_that_could_not_be_written_is_refused_before_anything_is_measured(command: str) -> None:
+    answer = CliRunner().invoke(app, [command, "--output", "results/soak"])
+    assert answer.exit_code == 2
+    assert "must end in .json" in answer.output
+
+
 def test_a_soak_ends_with_the_server_it_watches(tmp_path: Path) -> None:
     log = tmp_path / "server.log"
     log.write_text("2026-01-02T00:00:00Z E 7 model.cc:1] no memory is left\n")

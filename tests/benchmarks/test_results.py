@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import comparison, machine, readme, results, tables
 from benchmarks.errors import BenchmarkError
-from benchmarks.results import Measurement
+from benchmarks.results import Measurement, Result
 from tests.benchmarks.made import MACHINE, result, stage
 
 
@@ -97,6 +97,15 @@ def test_what_cannot_be_compared_is_said() -> None:
         comparison.compare(result("stages", stage("a", "b", 1.0)), result("serve", stage("a", "b", 1.0)))
     with pytest.raises(BenchmarkError, match="in common"):
         compared([stage("a", "b", 1.0)], [stage("c", "d", 1.0)])
+
+
+def test_what_is_measured_of_a_machine_does_not_make_it_another() -> None:
+    def on(**measured: float) -> Result:
+        machine = MACHINE.model_copy(update=measured)
+        return result("stages", stage("a", "b", 1.0)).model_copy(update={"machine": machine})
+
+    base = on(load=0.1, bandwidth_gb_s=44.5, gpu_bandwidth_gb_s=2900.11)
+    assert comparison.compare(base, on(load=1.9, bandwidth_gb_s=44.6, gpu_bandwidth_gb_s=2903.52)).warnings() == []
 
 
 def test_differing_machines_and_settings_are_warned_of() -> None:
