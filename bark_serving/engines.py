@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bark_serving.fit import Host, here, misfit
+from bark_serving.fit import Host, here, loaded_by, misfit
 from bark_serving.profiles import STAGES as STAGES
 from bark_serving.profiles import TABLE
 from bark_serving.profiles import Precision as Precision
@@ -38,6 +39,7 @@ MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 _LOCKS = ".locks"
 _BUILDING = ".building-"
+_KEY = re.compile(r"[0-9a-f]{32}")  #: a folder of any other name is not ours
 
 
 class EngineError(Exception):
@@ -249,7 +251,8 @@ class EngineStore:
         """Remove what no server would load, and return it.
 
         That is: leftovers of killed builders, broken engines, engines that a newer one of the same bundle, stage,
-        profile and precision replaces, and with `keep` (bundle hashes) the engines of every other bundle.
+        profile and precision replaces wherever they load, and with `keep` (bundle hashes) the engines of every other
+        bundle.
         """
         kept = None if keep is None else set(keep)
         doomed = [path for path in self.root.glob(f"{_BUILDING}*") if not self._being_built(path)]
@@ -257,7 +260,10 @@ class EngineStore:
         seen: set[tuple[str, ...]] = set()
         for engine in self.list():  # newest first
             m = engine.manifest
-            identity = (m.bundle, m.stage, m.profile, m.precision, m.architecture, json.dumps(m.shapes))
+            identity = (
+                *(m.bundle, m.stage, m.profile, m.precision, m.architecture, json.dumps(m.shapes)),
+                *loaded_by(m.versions),
+            )
             if engine.folder in broken:
                 continue
             if identity in seen or (kept is not None and m.bundle not in kept):
@@ -272,7 +278,7 @@ class EngineStore:
     def _folders(self) -> Sequence[Path]:
         if not self.root.is_dir():
             return []
-        return sorted(path for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(path for path in self.root.iterdir() if path.is_dir() and _KEY.fullmatch(path.name))
 
     def _command(self, bundle: Bundle, *, stage: Stage, profile: Profile, precision: Precision, host: Host) -> str:
         row = TABLE[profile]

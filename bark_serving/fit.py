@@ -13,6 +13,7 @@ from importlib import metadata
 
 from bark_serving import gpus
 
+_RTX = "tensorrt_rtx"
 #: What TensorRT's library has been called; a Triton container need not have its Python package.
 _TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer.so.11")
 
@@ -43,8 +44,8 @@ def misfit(*, architecture: str, versions: Mapping[str, str], host: Host) -> str
 
     The answer completes the sentence "The engine …".
     """
-    if "tensorrt_rtx" in versions:
-        return f"was built with TensorRT for RTX {versions['tensorrt_rtx']}, whose plans Triton does not load"
+    if _RTX in versions:
+        return f"was built with TensorRT for RTX {versions[_RTX]}, whose plans Triton does not load"
     built_for = architecture.split("+")
     lacking = [name for name in host.architectures if name not in built_for]
     if architecture != "any" and lacking:
@@ -54,6 +55,13 @@ def misfit(*, architecture: str, versions: Mapping[str, str], host: Host) -> str
         if made and found and _leading(made, loader.places) != _leading(found, loader.places):
             return f"was made for {loader.title} {made}, here is {found}"
     return None
+
+
+def loaded_by(versions: Mapping[str, str]) -> Sequence[str]:
+    """What loads an engine made by libraries of `versions`: two with the same answer load in the same places."""
+    rtx = [f"{_RTX} {versions[_RTX]}"] if _RTX in versions else []
+    loaders = ((name, loader.places) for name, loader in LOADERS.items() if name in versions)
+    return [*rtx, *(f"{name} {_leading(versions[name], places)}" for name, places in loaders)]
 
 
 def _leading(version: str, places: int) -> str:

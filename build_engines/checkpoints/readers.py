@@ -107,12 +107,14 @@ def read_suno(place: Place, names: list[str], *, small: bool, encodec: str | Non
 
 
 def _fetch_encodec(place: Place, names: list[str]) -> tuple[Path, str]:
-    """Encodec's own file if there is one, else the weights of a folder in transformers' format."""
+    """Encodec's own file if there is one, else the weights of a folder of its own in transformers' format."""
     original = [name for name in names if name.endswith(".th")]
     if original:
         return place.fetch(original[:1]), original[0]
     if "config.json" in names:
-        return _weights(place, names)
+        config = read_json(place.fetch(["config.json"]) / "config.json")
+        if config.get("model_type") != "bark":
+            return _weights(place, names)
     raise SourceError(
         f"{place.text} has no Encodec (encodec_24khz-….th).",
         remedy="Give it with --encodec: the file, or facebook/encodec_24khz.",

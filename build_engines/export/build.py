@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from onnx import ModelProto
 
-from bark_serving import networks
+from bark_serving import layouts, networks
+from bark_serving.decoding import rules
 from bark_serving.engines import MODEL_FILE, PRECISIONS, Engine, EngineStore, Manifest, Precision, Stage
 from bark_serving.networks import Gpt
 from bark_serving.runtime_onnx import WIDE_FILE, multiplies_int8_exactly
@@ -27,14 +28,16 @@ log = logging.getLogger(__name__)
 
 STEPS = ("load", "export", "quantize", "save", "validate", "publish")
 BITS: dict[Precision, int] = {"int8": 8, "int4": 4}  #: of a weight, in a decode step; many positions at once take 8
+_NARROW = "-narrow"  #: said of a builder whose CPU cannot check a graph for many positions, and leaves it out
+_SOURCES = (Path(__file__).parent, Path(networks.__file__).parent, Path(layouts.__file__).parent, Path(rules.__file__))
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
 
 
 def builder_version(*more: Path) -> str:
-    """Hash of the source that decides what an engine contains: the networks, this package, and the folders `more`."""
+    """Hash of the source that decides what an engine contains: this package, what it is made of, the folders `more`."""
     digest = hashlib.sha256()
-    folders = (Path(__file__).parent, Path(networks.__file__).parent, *more)
-    for path in sorted(path for folder in folders for path in folder.glob("*.py")):
+    files = [file for path in (*_SOURCES, *more) for file in (path.glob("*.py") if path.is_dir() else [path])]
+    for path in sorted(files):
         digest.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -52,7 +55,7 @@ def manifest_of(bundle: Bundle, *, stage: Stage, precision: Precision) -> Manife
         bundle=bundle.hash,
         bundle_name=bundle.spec.name,
         versions={library: metadata.version(library) for library in _LIBRARIES},
-        builder=builder_version(),
+        builder=builder_version() + ("" if precision not in BITS or multiplies_int8_exactly() else _NARROW),
         inputs=GRAPHS[stage].inputs(bundle.spec),
         outputs=GRAPHS[stage].outputs(bundle.spec),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast, get_args
@@ -61,15 +63,29 @@ def make_miniature(
 
     device: torch's name of what trains, as in ``cuda``; what one began another goes on with.
 
-    Raises `OutputError` if `work` was begun with another recipe, and whatever `new_bundle` raises.
+    Raises `OutputError` if `work` was begun with another recipe, or if another process is at work there, and whatever
+    `new_bundle` raises.
     """
     maker = _Maker(work, recipe=recipe, teachers=teachers, on_progress=on_progress)
-    with torch.device(device):
+    with _alone(work), torch.device(device):
         for step in STEPS[: STEPS.index(until) + 1]:
             if step == "bundle":
                 return bundles.write(out, maker.clips(), maker.networks(), spec=maker.spec, recipe=recipe, force=force)
             maker.run(step)
     return None
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Hold the work folder's lock, which the system releases however this process ends."""
+    with (work / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                f"Another process is at work in {work}.", remedy="Wait for it, or give another --work."
+            ) from None
+        yield
 
 
 class _Maker:

@@ -74,15 +74,15 @@ def check(architecture: str, *, library: Library) -> Sequence[str]:
                     remedy=_elsewhere(name),
                 )
         return wanted
-    here = gpus.architectures()
-    if not here:
+    here = next(iter(gpus.architectures((0,))), None)  # of several GPUs, TensorRT takes CUDA's first
+    if here is None:
         raise BuildError(
             f"{library.title} builds on the GPU it builds for, and there is none here.", remedy=_elsewhere(wanted[0])
         )
-    if wanted != [here[0]]:
-        other = next((name for name in wanted if name != here[0]), wanted[0])
+    if wanted != [here]:
+        other = next((name for name in wanted if name != here), wanted[0])
         raise BuildError(
-            f"{library.title} builds for the GPU it runs on, here {here[0]}, not for {architecture}.",
+            f"{library.title} builds for the GPU it runs on, here {here}, not for {architecture}.",
             remedy=f"If this machine has one, hide the others with CUDA_VISIBLE_DEVICES. {_elsewhere(other)}",
         )
     return ()

@@ -7,8 +7,11 @@ releases know nothing else; the older ones must be told. TF32 is cleared, since 
 from __future__ import annotations
 
 import re
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,12 +72,26 @@ def build(
         _set_architectures(trt, config, architectures)
     monitor = _monitor(trt, on_progress)
     config.progress_monitor = monitor
-    data = builder.build_serialized_network(network, config)
+    with _interrupting(monitor):
+        data = builder.build_serialized_network(network, config)
     if monitor.interrupted:
         raise KeyboardInterrupt
     if data is None:
         raise BuildError(f"{library.title} cannot compile {graph}: {' '.join(log.errors) or 'it does not say why'}.")
     return Plan(data=memoryview(data), seconds=time.monotonic() - started, activations=log.activations)
+
+
+@contextmanager
+def _interrupting(monitor: Any) -> Iterator[None]:
+    """Let Ctrl-C end the build at its next step: what is raised in a callback, TensorRT swallows."""
+    if threading.current_thread() is not threading.main_thread():  # it gets no signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: monitor.interrupt())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _network_flags(trt: Any) -> int:
@@ -133,7 +150,7 @@ def _logger(trt: Any) -> Any:
 
 
 def _monitor(trt: Any, on_progress: OnProgress) -> Any:
-    """Reports the outermost phase. An exception must not fly through TensorRT, so Ctrl-C is kept and ends the build."""
+    """Reports the outermost phase, and ends the build once it is interrupted."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -141,16 +158,16 @@ def _monitor(trt: Any, on_progress: OnProgress) -> Any:
             self.interrupted = False
             self.totals: dict[str, int] = {}
 
+        def interrupt(self) -> None:
+            self.interrupted = True
+
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
             if parent is None:
                 self.totals[phase] = steps
 
         def step_complete(self, phase: str, step: int) -> bool:
-            try:
-                if phase in self.totals:
-                    on_progress(phase, step + 1, self.totals[phase])
-            except KeyboardInterrupt:
-                self.interrupted = True
+            if phase in self.totals:
+                on_progress(phase, step + 1, self.totals[phase])
             return not self.interrupted
 
         def phase_finish(self, phase: str) -> None:

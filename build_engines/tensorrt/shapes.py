@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from bark_serving.cloning import MAX_SECONDS, hubert_samples, units_of
 from bark_serving.engines import Stage
 from bark_serving.spec import Spec
 from build_engines.export.stages import Axes
@@ -16,7 +17,7 @@ Range = tuple[int, int, int]  #: least, best, greatest
 Shapes = dict[str, Range]  #: by axis label
 Extents = dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]  #: whole shapes, by input
 
-CLIP_SECONDS = 30  #: longest recording that a voice is made from
+CLIP_SECONDS = int(MAX_SECONDS)  #: longest recording that a voice is made from
 USUAL_SECONDS = 10  #: what a plan is tuned for
 #: Requests batch only when of equal length: windows of the fine stage always are, sentences and recordings seldom.
 FINE_BATCH: Range = (1, 4, 8)
@@ -42,8 +43,9 @@ def shapes(stage: Stage, spec: Spec) -> Shapes:
         least, usual, longest = (n * codec.samples_per_frame for n in frames)
         return {"batch": CODEC_BATCH, "samples": (least, usual, longest)}
     if stage == "hubert" and spec.hubert is not None:
-        rate = spec.hubert.sample_rate
-        return {"batch": CODEC_BATCH, "samples": (shortest_wave(spec), USUAL_SECONDS * rate, CLIP_SECONDS * rate)}
+        units = math.ceil(CLIP_SECONDS * units_of(spec).hz)
+        usual = USUAL_SECONDS * spec.hubert.sample_rate
+        return {"batch": CODEC_BATCH, "samples": (shortest_wave(spec), usual, hubert_samples(units, spec=spec))}
     raise ValueError(f"{stage} is not a stage that TensorRT runs")
 
 

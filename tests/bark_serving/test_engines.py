@@ -191,6 +191,33 @@ def test_prune_removes_the_broken_the_replaced_and_what_is_not_kept(
     assert store.prune() == []
 
 
+def test_prune_leaves_alone_what_is_no_engine(store: EngineStore, bundle: Bundle) -> None:
+    store.publish(manifest(bundle), writes("graph"))
+    for name in ("bundles", "0123", "src"):
+        (store.root / name).mkdir()
+    assert store.prune() == []
+    assert store.verify() == []
+    assert {"bundles", "0123", "src"} <= {path.name for path in store.root.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("profile", "older", "newer", "goes"),
+    [
+        ("cpu", {"onnxruntime": "1.31.0"}, {"onnxruntime": "1.31.2"}, True),
+        ("cpu", {"onnxruntime": "1.31.0"}, {"onnxruntime": "1.32.0"}, False),
+        ("tensorrt", {"tensorrt_llm": "1.0.0"}, {"tensorrt_llm": "1.2.1"}, False),
+        ("tensorrt", {"tensorrt": "10.11.0.33"}, {"tensorrt_rtx": "1.7.0.11"}, False),
+        ("tensorrt", {"tensorrt": "10.11.0.33", "onnx": "1.20"}, {"tensorrt": "10.11.0.40", "onnx": "1.21"}, True),
+    ],
+)
+def test_prune_takes_an_engine_only_where_the_newer_one_loads_too(
+    store: EngineStore, bundle: Bundle, profile: str, older: dict[str, str], newer: dict[str, str], *, goes: bool
+) -> None:
+    old = store.publish(manifest(bundle, profile=profile, versions=older), writes("old"))
+    store.publish(manifest(bundle, profile=profile, versions=newer), writes("new"))
+    assert store.prune() == ([old.folder] if goes else [])
+
+
 def test_a_replaced_engine_is_kept_when_its_successor_is_broken(store: EngineStore, bundle: Bundle) -> None:
     old = store.publish(manifest(bundle, builder="old"), writes("old"))
     new = store.publish(manifest(bundle, builder="new"), writes("new"))

@@ -228,10 +228,10 @@ def test_an_index_that_leads_out_of_the_folder_is_refused(transformers: Path) ->
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.array([[0, 1024]] * 8), r"_fine_prompt\.npy holds 0\.\.1024, expected 0\.\.1023"),
-        (np.zeros((2, 5), np.int64), r"_fine_prompt\.npy is int64 \[2, 5\], expected whole numbers \[8, n\]"),
-        (np.zeros((8, 5), np.float32), r"_fine_prompt\.npy is float32 \[8, 5\], expected whole numbers \[8, n\]"),
-        (np.zeros((8, 0), np.int64), r"_fine_prompt\.npy is int64 \[8, 0\]"),
+        (np.array([[0, 1024]] * 8), r"v2/en_speaker_6: fine_prompt holds 0\.\.1024; its tokens must be in 0\.\.1023"),
+        (np.zeros((2, 5), np.int64), r"en_speaker_6: fine_prompt has shape \[2, 5\]; it must be \[8, frames\]"),
+        (np.zeros((8, 5), np.float32), r"en_speaker_6: fine_prompt is of type float32; it must hold integers"),
+        (np.zeros((8, 0), np.int64), r"en_speaker_6: fine_prompt is empty"),
         (np.array([None]), r"_fine_prompt\.npy is not an array"),
     ],
     ids=["range", "rows", "floats", "empty", "pickle"],
@@ -239,6 +239,13 @@ def test_an_index_that_leads_out_of_the_folder_is_refused(transformers: Path) ->
 def test_a_broken_voice_is_named(transformers: Path, values: np.ndarray[Any, Any], message: str) -> None:
     np.save(transformers / "speaker_embeddings" / "v2" / "en_speaker_6_fine_prompt.npy", values, allow_pickle=True)
     refused(transformers, message)
+
+
+def test_a_voice_whose_histories_cover_different_times_is_refused(transformers: Path) -> None:
+    """Neither builder nor server could use it: both continue the histories together."""
+    path = transformers / "speaker_embeddings" / "v2" / "en_speaker_6_coarse_prompt.npy"
+    np.save(path, np.zeros((2, 400), np.int64))
+    refused(transformers, r"en_speaker_6: coarse_prompt has 400 frames for 50 semantic tokens")
 
 
 def test_a_voice_without_one_of_its_arrays_is_named(transformers: Path) -> None:

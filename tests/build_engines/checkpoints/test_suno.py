@@ -130,6 +130,20 @@ def test_encodec_may_come_from_transformers_instead(suno_folder: Path, vocabular
         torch.testing.assert_close(ours.decode(codes), wave, rtol=1e-5, atol=1e-5)
 
 
+def test_bark_in_transformers_format_beside_it_is_not_taken_for_encodec(suno_folder: Path, tmp_path: Path) -> None:
+    """As in suno/bark, which holds both: gigabytes would be fetched only to be refused."""
+    folder = tmp_path / "both"
+    folder.mkdir()
+    for file in suno_folder.iterdir():
+        if file.suffix != ".th":
+            (folder / file.name).symlink_to(file)
+    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+    (folder / "config.json").write_text('{"model_type": "bark"}')
+    (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(SourceError, match=r"has no Encodec.*Give it with --encodec"):
+        import_bundle(Request(str(folder), format="suno"), tmp_path / "bundle")
+
+
 def test_voices_come_from_a_folder_of_npz_files(suno_folder: Path, vocabulary: Path, tmp_path: Path) -> None:
     (tmp_path / "prompts" / "v2").mkdir(parents=True)
     np.savez(tmp_path / "prompts" / "v2" / "en_speaker_6.npz", **formats.voice())

@@ -14,7 +14,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from bark_serving.engines import MODEL_FILE, PRECISIONS, STAGES, Engine, EngineStore, Precision, Stage
+from bark_serving.engines import MODEL_FILE, PRECISIONS, STAGES, Engine, EngineStore, Precision, Stage, key
 from bark_serving.networks import load
 from bark_serving.runtime_onnx import WIDE_FILE, multiplies_int8_exactly, wide_graph
 from bark_serving.spec import Bundle, GptSpec
@@ -330,6 +330,18 @@ def test_a_precision_that_a_stage_lacks_is_refused(bundle: Bundle) -> None:
 def test_the_builder_version_is_stable_within_one_source() -> None:
     assert builder_version() == builder_version()
     assert len(builder_version()) == 16
+
+
+def test_an_engine_that_lacks_a_graph_is_not_taken_for_one_that_has_it(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keys(exact: bool) -> list[str]:
+        monkeypatch.setattr("build_engines.export.build.multiplies_int8_exactly", lambda: exact)
+        return [key(manifest_of(bundle, stage="fine", precision=precision)) for precision in ("int8", "fp32")]
+
+    here, elsewhere = keys(True), keys(False)
+    assert here[0] != elsewhere[0], "of an int8 engine, this CPU's instructions decide the files"
+    assert here[1] == elsewhere[1]
 
 
 def test_weights_above_the_limit_go_beside_the_graph(

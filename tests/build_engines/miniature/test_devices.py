@@ -83,6 +83,20 @@ def test_a_tensor_left_on_the_host_is_noticed(watch: _HostWatch) -> None:
     assert set(watch.mixed) == {"torch.nn.functional.embedding"}
 
 
+@pytest.mark.parametrize(("there", "expected"), [(True, "cuda"), (False, "cpu")])
+def test_auto_is_a_gpu_where_torch_sees_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: str, *, there: bool
+) -> None:
+    used: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(
+        "build_engines.miniature.make.make_miniature", lambda *_, device, **options: used.append(device)
+    )
+    result = CliRunner().invoke(app, ["miniature", str(tmp_path / "out"), "--work", str(tmp_path / "work")])
+    assert result.exit_code == 0, result.output
+    assert used == [expected]
+
+
 def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     result = CliRunner().invoke(app, ["miniature", str(tmp_path / "out"), "--device", "cuda"])

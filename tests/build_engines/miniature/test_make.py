@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,16 @@ def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
     assert run(work, tmp_path / "out", recipe=small_recipe()) == ["codec", "codes", "coarse", "fine"]
     assert run(work, tmp_path / "again", recipe=small_recipe()) == []
     assert Bundle(tmp_path / "again").hash == Bundle(tmp_path / "out").hash
+
+
+def test_a_work_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    run(work, tmp_path / "out", recipe=small_recipe(), until="recordings")
+    with (work / ".lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(OutputError, match=f"Another process is at work in {work}"):
+            run(work, tmp_path / "out", recipe=small_recipe(), until="units")
+    assert run(work, tmp_path / "out", recipe=small_recipe(), until="units") == ["units"]
 
 
 def test_a_work_folder_belongs_to_one_recipe(tmp_path: Path) -> None:

@@ -16,8 +16,11 @@ TENSORRT = Library("tensorrt", SimpleNamespace(), "10.14.1.48")
 
 
 def machine_with(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """GPUs of these kinds, in CUDA's order."""
+
     def found(wanted: Sequence[int] | None = None) -> Sequence[str]:
-        return names
+        chosen = names if wanted is None else [name for number, name in enumerate(names) if number in wanted]
+        return tuple(sorted(set(chosen), key=architectures.number))
 
     monkeypatch.setattr(gpus, "architectures", found)
 
@@ -72,9 +75,10 @@ def test_tensorrt_builds_for_the_gpu_at_hand_only(monkeypatch: pytest.MonkeyPatc
         architectures.check("sm80", library=TENSORRT)
     with pytest.raises(BuildError, match=r"not for sm80\+sm90\..*A100"):
         architectures.check("sm80+sm90", library=TENSORRT)
-    machine_with(monkeypatch, "sm80", "sm90")
-    with pytest.raises(BuildError, match="CUDA_VISIBLE_DEVICES"):
-        architectures.check("sm90", library=TENSORRT)
+    machine_with(monkeypatch, "sm90", "sm80")
+    assert architectures.check("sm90", library=TENSORRT) == ()
+    with pytest.raises(BuildError, match=r"here sm90, not for sm80.*CUDA_VISIBLE_DEVICES"):
+        architectures.check("sm80", library=TENSORRT)
     machine_with(monkeypatch)
     with pytest.raises(BuildError, match="there is none here"):
         architectures.check("sm90", library=TENSORRT)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from bark_serving.engines import EngineMismatch, EngineStore, Manifest
 from bark_serving.fit import Host
 from bark_serving.spec import Bundle
 from build_engines.errors import BuildError, ExportError
-from build_engines.tensorrt import STEPS, check, header, make, manifest_of
+from build_engines.tensorrt import STEPS, builder, check, header, make, manifest_of
 from build_engines.tensorrt.alias import Library
 
 
@@ -113,6 +114,40 @@ def test_a_graph_that_fails_its_check_is_not_compiled(
         )
     assert steps == ["export", "check"]
     assert [path.name for path in store.root.iterdir()] == [".locks"]
+
+
+def test_ctrl_c_ends_the_compiler_even_in_its_logger(
+    small: Bundle, rtx: Library, store: EngineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal's handler runs in whatever callback comes next, and of those the logger's swallows exceptions."""
+    told: list[float] = []
+
+    def interrupted(trt: Any) -> Any:
+        log = builder_logger(trt)
+
+        class Log(type(log)):  # type: ignore[misc]
+            def log(self, severity: Any, message: str) -> None:
+                if told:
+                    signal.raise_signal(signal.SIGINT)
+                super().log(severity, message)
+
+        return Log()
+
+    builder_logger, before = builder._logger, signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(builder, "_logger", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        make(
+            small,
+            stage="encodec_decode",
+            precision="fp32",
+            architecture="sm80",
+            library=rtx,
+            store=store,
+            on_step=lambda step, share: told.append(share) if step == "compile" and share else None,
+        )
+    assert told
+    assert [path.name for path in store.root.iterdir()] == [".locks"]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def command(bundle: Bundle, engines: Path, *options: str) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from bark_serving import cloning
 from bark_serving.layouts import coarse
 from bark_serving.networks import build
 from bark_serving.spec import SemanticSpec, Spec
@@ -19,9 +21,18 @@ def test_the_longest_sentence_fits() -> None:
     assert frames <= longest_sentence(SPEC) <= shapes("encodec_decode", SPEC)["frames"][2]
 
 
-def test_a_clip_of_thirty_seconds_fits() -> None:
+@pytest.mark.parametrize("seconds", [29.95, 29.97, 30.0])
+def test_a_clip_of_thirty_seconds_fits(seconds: float) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, round(seconds * 24_000)))
+    clip = cloning.prepare(noise, sample_rate=24_000, spec=SPEC)
+    for stage, samples in (("hubert", clip.hubert), ("encodec_encode", clip.encodec)):
+        least, usual, longest = shapes(stage, SPEC)["samples"]  # type: ignore[arg-type]
+        assert least < usual < len(samples) <= longest
+
+
+def test_the_ranges_of_the_released_networks() -> None:
     assert shapes("encodec_encode", SPEC)["samples"] == (7 * 320, 10 * 24_000, 30 * 24_000)
-    assert shapes("hubert", SPEC)["samples"] == (400, 10 * 16_000, 30 * 16_000)
+    assert shapes("hubert", SPEC)["samples"] == (400, 10 * 16_000, (30 * 50 - 1) * 320 + 400)
     assert shapes("encodec_decode", SPEC)["frames"] == (7, 750, 2_250)
 
 
