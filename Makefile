@@ -13,7 +13,8 @@ TEXT ?= Good morning! How are you today? I made a cup of tea for my sister.
 VOICE ?=
 PRECISION ?= int8
 CHECKPOINT ?=
-BUNDLE ?= $(if $(CHECKPOINT),build/bundles/$(notdir $(CHECKPOINT)),miniature)
+# named for all of the checkpoint's path: two that end alike are two bundles
+BUNDLE ?= $(if $(CHECKPOINT),build/bundles/$(subst /,-,$(patsubst /%,%,$(CHECKPOINT:/=))),miniature)
 BUNDLE_READY := $(if $(CHECKPOINT),$(BUNDLE)/spec.json)
 HTTP_PORT ?= 8000
 GRPC_PORT ?= 8001
@@ -49,7 +50,7 @@ demo: $(BUILD_READY) $(BUNDLE_READY) ## Checkpoint → engines → Triton → ou
 	echo "==> Speaking"; \
 	$(BIN)/bark say "$$TEXT" --url 127.0.0.1:$(GRPC_PORT) $(if $(VOICE),--voice $(VOICE)) \
 		--stream -o out.wav --picture out.png --timings
-demo: export TEXT := $(TEXT)
+demo: export TEXT := $(value TEXT)
 
 # Nothing but the bundle's existence matters: a bundle is never changed once made.
 ifneq ($(CHECKPOINT),)
