@@ -37,10 +37,6 @@ class Answer:
     tokens: Utterance | None = None
 
 
-#: One of semantic and coarse, one of fine and encodec_decode.
-CALLS_A_SENTENCE = 2
-
-
 @dataclass
 class _Job:
     """A request under way."""
@@ -58,9 +54,8 @@ class Orchestrator:
     """Speaks requests for one checkpoint.
 
     embeddings: [input_vocab, width] of the semantic network. concurrency: sentences of one request in flight at most.
-    in_flight: sentences of all requests; the others wait in order of arrival. Each needs up to `CALLS_A_SENTENCE` of
-    the caller's calls at once, and a sentence that has begun must never wait for one that has not: it holds a row of
-    the coarse stage between its windows.
+    in_flight: sentences of all requests; the others wait in order of arrival. A sentence that has begun must never wait
+    for one that has not: it holds a row of the coarse stage between its windows.
     """
 
     def __init__(
@@ -96,8 +91,8 @@ class Orchestrator:
                 request_id=request_id,
                 interface=self._interface,
             ),
-            sentences=self._sentences(request),
-            # reads files, on a network volume perhaps: other requests' audio must not wait for it
+            # long texts, and files on a network volume perhaps: other requests' audio must not wait for them
+            sentences=await asyncio.to_thread(self._sentences, request),
             voice=await asyncio.to_thread(self._voice, request),
         )
         queues: list[_Chunks] = [asyncio.Queue() for _ in job.sentences]
@@ -126,12 +121,18 @@ class Orchestrator:
         limit = self._spec.semantic.text_context
         if request.split_sentences:
             language = request.language or text.guess_language(request.text, voice=request.voice)
-            return text.split(request.text, language=language, tokenise=self._tokenise, limit=limit)
-        whole = text.normalise(request.text)
-        count = len(self._tokenise(whole))
-        if count > limit:
-            raise InvalidRequest(f"text has {count} tokens; one sentence holds {limit}: let split_sentences cut it.")
-        return [whole]
+            sentences = text.split(request.text, language=language, tokenise=self._tokenise, limit=limit)
+        else:
+            whole = text.normalise(request.text)
+            count = len(self._tokenise(whole))
+            if count > limit:
+                raise InvalidRequest(
+                    f"text has {count} tokens; one sentence holds {limit}: let split_sentences cut it."
+                )
+            sentences = [whole] if count else []
+        if not sentences:
+            raise InvalidRequest("text holds nothing that this checkpoint can speak; send at least one word.")
+        return sentences
 
     def _voice(self, request: SpeechRequest) -> Voice | None:
         if request.voice is not None:

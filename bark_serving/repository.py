@@ -4,7 +4,7 @@ The templates are ``model_repository/<model>/config.pbtxt.j2``, or ``config.<pro
 that runs the model in another backend (then ``model.py`` stays behind). They are given: `profile`, `precision` (the
 stage's), `bundle` and `engine` (absolute folders; no engine where the profile runs the bundle's own weights), `spec`,
 `voices` (folders, separated as in PATH), `voice_store` (a folder) with `max_voices` and `max_voice_bytes`, `max_batch`,
-`threads`, `calls` (stage calls in flight at most), `queue_delay` (µs that a batch waits to fill), `gpus` (numbers;
+`threads`, `in_flight` (sentences under way at most), `queue_delay` (µs that a batch waits to fill), `gpus` (numbers;
 none: the CPU), `devices` (the same for torch, e.g. ``cuda:0``), `instance_group` (instances on every GPU) and
 `single_instance_group` (one instance, for a model that shares out its requests itself), `manifest` (a stage's engine's)
 and `interface` (how the semantic and coarse stages are spoken to).
@@ -37,6 +37,7 @@ from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
 TEMPLATE = "config.pbtxt.j2"
 MODEL = "model.py"
 VERSION = "1"
+CONFIG = "config.pbtxt"
 VOICE_STORE = Path("build/voices")
 #: Serve only to make voices, which needs a bundle with HuBERT. Without one, `clone_voice` itself stays to say so.
 CLONING = frozenset({"clone_assemble", "clone_prepare", "encodec_encode", "hubert"})
@@ -116,7 +117,7 @@ def render(
         "max_voice_bytes": max_voice_bytes,
         "max_batch": max_batch,
         "threads": threads or usable_cores(),
-        "calls": 4 * max_batch,
+        "in_flight": 2 * max_batch,  # some are in the fine stage while others fill the rows of the GPT stages
         "queue_delay": queue_delay,
         "gpus": list(used),
         "devices": ",".join(f"cuda:{gpu}" for gpu in used) or "cpu",
@@ -198,7 +199,7 @@ def usable_gpus(profile: Profile, asked: Sequence[int] | None) -> Sequence[int]:
 
 def uses_gpu(repository: Path) -> bool:
     """Whether a model of a rendered repository has instances on a GPU."""
-    return any("KIND_GPU" in path.read_text(encoding="utf-8") for path in repository.glob("*/config.pbtxt"))
+    return any("KIND_GPU" in path.read_text(encoding="utf-8") for path in repository.glob(f"*/{CONFIG}"))
 
 
 def check_installed(profile: Profile) -> None:
@@ -233,6 +234,7 @@ def _write(models: Sequence[_Model], *, source: Path, output: Path) -> Path:
         keep_trailing_newline=True,
     )
     environment.filters["tojson"] = _quote  # jinja's own escapes for HTML, which protobuf's text format is not
+    _check_replaceable(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
     try:
@@ -250,7 +252,7 @@ def _write(models: Sequence[_Model], *, source: Path, output: Path) -> Path:
                     f"{source / model.name / model.template}: {error}.",
                     remedy="Correct the template, or install bark-triton again.",
                 ) from error
-            (folder / "config.pbtxt").write_text(text, encoding="utf-8")
+            (folder / CONFIG).write_text(text, encoding="utf-8")
         temporary.chmod(0o755)
         _replace(output, temporary)
     finally:
@@ -260,6 +262,15 @@ def _write(models: Sequence[_Model], *, source: Path, output: Path) -> Path:
 
 def _quote(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _check_replaceable(output: Path) -> None:
+    """Raise `RepositoryError` for a place that holds anything but models."""
+    if output.exists() and not (output.is_dir() and all((path / CONFIG).is_file() for path in output.iterdir())):
+        raise RepositoryError(
+            f"{output} is there, and is no model repository: it would be replaced.",
+            remedy="Give a folder that is new, empty, or was rendered before.",
+        )
 
 
 def _replace(target: Path, new: Path) -> None:

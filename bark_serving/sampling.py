@@ -26,7 +26,10 @@ class Sampling:
 
 
 def uniforms(seed: int, step: int, count: int | None = None) -> float | npt.NDArray[np.float64]:
-    """``count`` numbers in [0, 1) (one float when None) that depend on ``seed`` and ``step`` only."""
+    """``count`` numbers in [0, 1) (one float when None) that depend on ``seed`` and ``step`` only.
+
+    More than four of one seed share numbers with its next steps: give each such array a seed of its own.
+    """
     return np.random.Generator(np.random.Philox(key=seed, counter=step)).random(count)
 
 

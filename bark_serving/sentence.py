@@ -139,13 +139,13 @@ class SentenceRun:
         """Predict a window's missing codebooks one after the other, in place."""
         size = self._spec.fine.window
         rows = slice(window.start, window.start + size)
-        seed = derive_seed(self._request.seed, self._index, Part.FINE, number)
         for codebook in range(self._spec.coarse.codebooks, self._spec.encodec.codebooks):
+            seed = derive_seed(self._request.seed, self._index, Part.FINE, number, codebook)
             predicted = await self._stages.fine(
                 codes[:, rows],
                 codebook=codebook,
                 temperature=self._request.fine_temperature,
-                uniforms=np.asarray(uniforms(seed, codebook, size), np.float32),
+                uniforms=np.asarray(uniforms(seed, 0, size), np.float32),
             )
             codes[codebook, window.start + window.fill : window.start + size] = predicted[window.fill :]
         self._stages.times.amounts["fine"] += size - window.fill

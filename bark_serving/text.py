@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 import sentencex
@@ -19,6 +20,7 @@ _SCRIPTS = (
     ("hi", re.compile("[ऀ-ॿ]")),
     ("ru", re.compile("[Ѐ-ӿ]")),
 )
+_BLANKS = re.compile(r"[^\S\n]")
 _CLAUSE_ENDS = re.compile(r"(?<=[,;:、，；：–—])\s*")
 
 #: How to cut what is too long, coarsest first, and what joins the parts again.
@@ -41,16 +43,18 @@ def split(text: str, *, language: str, tokenise: Tokenise, limit: int) -> list[s
 
     Rules are sentencex's for the language, and a lone capital with a full stop (an initial, the French "M.") ends
     nothing. A sentence over the limit is cut at its clauses, then between words, then
-    between characters: wherever the largest piece that fits ends.
+    between characters: wherever the largest piece that fits ends. What has no token is left out.
     """
     sentences: list[str] = []
-    for segment in sentencex.segment(language, text):
+    # sentencex 1.0.32 panics at some blanks beyond ASCII, as in "C\u00a0."
+    for segment in sentencex.segment(language, _BLANKS.sub(" ", text)):
         clean = normalise(segment)
         if sentences and _ends_in_initial(sentences[-1]):
             sentences[-1] = normalise(f"{sentences[-1]} {clean}")
         elif clean:
             sentences.append(clean)
-    return [piece for sentence in sentences for piece in _fit(sentence, tokenise=tokenise, limit=limit)]
+    pieces = [piece for sentence in sentences for piece in _fit(sentence, tokenise=tokenise, limit=limit)]
+    return [piece for piece in pieces if tokenise(piece)]
 
 
 def _ends_in_initial(sentence: str) -> bool:
@@ -67,12 +71,18 @@ def _fit(sentence: str, *, tokenise: Tokenise, limit: int, cuts: Sequence[_Cut] 
 
 
 def _pack(parts: Sequence[str], *, glue: str, tokenise: Tokenise, limit: int) -> list[str]:
-    """Join neighbouring parts while they fit."""
+    """Join neighbouring parts while they fit: as many as doubling, then bisecting finds."""
     packed: list[str] = []
-    for part in parts:
-        joined = glue.join([packed[-1], part]) if packed else part
-        if packed and len(tokenise(joined)) <= limit:
-            packed[-1] = joined
-        else:
-            packed.append(part)
+    start = 0
+    while start < len(parts):
+
+        def exceeds(count: int, start: int = start) -> bool:
+            return len(tokenise(glue.join(parts[start : start + count]))) > limit
+
+        left, beyond = len(parts) - start, 2
+        while beyond <= left and not exceeds(beyond):
+            beyond *= 2
+        count = bisect_left(range(min(beyond, left + 1)), True, lo=beyond // 2 + 1, key=exceeds) - 1
+        packed.append(glue.join(parts[start : start + count]))
+        start += count
     return packed

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from bark_serving.processes import is_running
 from bark_serving.server.errors import PortInUse
 from bark_serving.server.settings import ServerSettings
 
@@ -101,14 +102,6 @@ def launch(command: Sequence[str], *, environment: Mapping[str, str], log: Path)
             process_group=0,
             preexec_fn=die_with_parent,
         )
-
-
-def is_running(process: psutil.Process) -> bool:
-    """Whether a process exists and is more than a zombie."""
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def find(pid: int, *, created: float) -> psutil.Process | None:

@@ -7,35 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from itertools import pairwise
-from pathlib import Path
 
 import psutil
 import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
-from bark_serving.server.process import is_running
+from bark_serving.processes import running_stubs
 from bark_serving.server.settings import ServerSettings
 from bark_serving.server.triton import GRPC_CONTROL_HEADER
 
-STUB = "triton_python_backend_stub"
 UNLOAD_TIMEOUT = 10.0  #: seconds that a model's last requests may hold up its unloading
 LOAD_TIMEOUT = 300.0
 MAX_DELAY = 60.0  #: seconds between two reloads of a model that keeps dying
-
-
-def running_stubs(triton: psutil.Process) -> dict[int, str]:
-    """Model by process id, of every stub that runs. A stub's first argument is ``<repository>/<model>/1/model.py``."""
-    stubs: dict[int, str] = {}
-    for child in triton.children(recursive=True):
-        try:
-            arguments = child.cmdline() if is_running(child) else []
-        except psutil.NoSuchProcess:  # also a zombie
-            continue
-        for program, model in pairwise(arguments):
-            if Path(program).name == STUB:
-                stubs[child.pid] = Path(model).parent.parent.name
-    return stubs
 
 
 class StubWatch:
@@ -50,17 +33,18 @@ class StubWatch:
     def look(self, *, report: Callable[[str], None]) -> None:
         """Find dead stubs and reload each model that is due. Reports what happened, failures too."""
         current = running_stubs(self._triton)
-        for pid, model in self._known.items():
-            if pid not in current and model not in self._due:
+        for process, model in self._known.items():
+            if process not in current and model not in self._due:
                 self._due[model] = time.monotonic() + self._delay(model)
-                report(f"model {model}: its process {pid} died; reloading it in {self._last[model][1]:.0f} s")
+                report(f"model {model}: its process {process.pid} died; reloading it in {self._last[model][1]:.0f} s")
         self._known = current
         for model in [model for model, due in self._due.items() if due <= time.monotonic()]:
             del self._due[model]
             self._reload(model, report=report)
             # of the others stays what was known before, so that one that died meanwhile is noticed at the next look
-            others = {pid: name for pid, name in self._known.items() if name != model}
-            self._known = others | {pid: name for pid, name in running_stubs(self._triton).items() if name == model}
+            others = {process: name for process, name in self._known.items() if name != model}
+            own = {process: name for process, name in running_stubs(self._triton).items() if name == model}
+            self._known = others | own
 
     def _delay(self, model: str) -> float:
         """0 s the first time; then 1, 2, 4 … up to `MAX_DELAY` while it dies within `MAX_DELAY` of a reload."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from bark_serving.processes import is_running
 from bark_serving.server import canary, log, process, state, triton
 from bark_serving.server.errors import RepositoryError, ServerDied, ServerError
 from bark_serving.server.process import StopRequest
@@ -145,7 +146,7 @@ def watch(server: Server, *, stop: StopRequest, report: Report = _silent) -> Non
 
     stubs = StubWatch(server.process, settings=server.settings, control_key=server.control_key)
     while not stop.wait(WATCH_INTERVAL):
-        if not process.is_running(server.process):
+        if not is_running(server.process):
             raise _died(server)
         try:
             stubs.look(report=tell)

@@ -173,8 +173,10 @@ def command(
     """The command line.
 
     Models are loaded in explicit control mode so that the supervisor can reload one; that API could also upload
-    code, hence it answers only to requests that carry `control_key`.
+    code, and the shared-memory one map the stubs' own regions, hence both answer only to requests that carry
+    `control_key`. Other users of the machine can read it here, unless ``/proc`` hides processes (``hidepid``).
     """
+    guarded = f"{CONTROL_HEADER}={control_key}"
     arguments = {
         "model-repository": settings.repository,
         "backend-directory": backends,
@@ -184,8 +186,8 @@ def command(
         **settings.ports,
         "model-control-mode": "explicit",
         "load-model": "*",
-        "grpc-restricted-protocol": f"model-repository:{CONTROL_HEADER}={control_key}",
-        "http-restricted-api": f"model-repository:{CONTROL_HEADER}={control_key}",
+        "grpc-restricted-protocol": f"model-repository,shared-memory:{guarded}",
+        "http-restricted-api": f"model-repository,shared-memory:{guarded}",
         "backend-config": f"python,shm-region-prefix-name={shm_prefix}",
         # Triton counts whole seconds down, then still has to unload: leave it the rest of our own deadline.
         "exit-timeout-secs": max(1, int(settings.stop_timeout / 2)),

@@ -20,7 +20,7 @@ import numpy as np
 from bark_serving.arrays import Array
 from bark_serving.errors import Cancelled, InvalidRequest
 from bark_serving.interface import GptInterface
-from bark_serving.orchestrator import CALLS_A_SENTENCE, Answer, Orchestrator
+from bark_serving.orchestrator import Answer, Orchestrator
 from bark_serving.request import parse
 from bark_serving.tokenizer import load_tokenise
 from bark_serving.triton.bls import BlsCaller
@@ -43,16 +43,14 @@ class BarkModel:
         bundle = parameters.bundle()
         interface = GptInterface.model_validate_json(parameters.text("interface"))
         self._spec = interface.defaults(bundle.spec)
-        calls = parameters.number("calls")
-        self._caller = BlsCaller(threads=calls)
         self._orchestrator = Orchestrator(
-            self._caller,
+            BlsCaller(),
             spec=self._spec,
             embeddings=mapped(bundle.weights("semantic"), "token_embedding.weight"),
             tokenise=load_tokenise(bundle.tokenizer),
             voices=open_library(parameters),
             concurrency=parameters.number("sentences"),
-            in_flight=max(1, calls // CALLS_A_SENTENCE),
+            in_flight=parameters.number("in_flight"),
             interface=interface,
         )
         self._metrics = SpeechMetrics()
@@ -73,7 +71,6 @@ class BarkModel:
             future.cancel()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._caller.close()
 
     async def _answer(self, inputs: dict[str, Array], sender: Any) -> None:
         """Serve one request; whatever happens, its stream ends."""
@@ -84,7 +81,7 @@ class BarkModel:
         except asyncio.CancelledError:
             sender.send(failure(Cancelled("the request was cancelled.")))
             self._metrics.ended("cancelled")
-        except Exception as error:
+        except BaseException as error:  # a panic of a library in Rust is no Exception
             refused = isinstance(error, InvalidRequest)
             if not refused:
                 log.exception("a request failed")

@@ -80,7 +80,7 @@ def response(outputs: Mapping[str, Array]) -> Any:
     return pb_utils.InferenceResponse([pb_utils.Tensor(name, np.ascontiguousarray(a)) for name, a in outputs.items()])
 
 
-def failure(error: Exception) -> Any:
+def failure(error: BaseException) -> Any:
     """An answer that says what went wrong, without a traceback or a path of the server."""
     known = (
         error

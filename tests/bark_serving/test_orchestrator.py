@@ -130,6 +130,15 @@ def test_every_call_of_a_request_draws_from_a_seed_of_its_own(tmp_path: Path) ->
     assert len(seeds) == len(set(seeds)) == 3 + 3 * 2
 
 
+def test_no_two_draws_of_the_fine_stage_share_a_number(tmp_path: Path) -> None:
+    stages = Stages()
+    speak(stages, tmp_path, text="One.")
+    numbers = np.concatenate([inputs["uniforms"].reshape(-1) for model, inputs in stages.seen if model == "fine"])
+    assert numbers.size == 6 * SPEC.fine.window
+    # float32 has 2^24 numbers: a few of six thousand meet by chance, neighbouring codebooks once shared nearly all
+    assert len(np.unique(numbers)) > numbers.size - 10
+
+
 def test_the_last_report_has_stage_times_counts_and_seed(tmp_path: Path) -> None:
     report = speak(Stages(), tmp_path)[-1].report
     assert report["seed"] == 1 and report["sample_rate"] == 24_000 and report["sentences"] == 3
@@ -222,6 +231,22 @@ def test_text_too_long_for_one_sentence_is_refused_unless_it_may_be_split(tmp_pa
     with pytest.raises(InvalidRequest, match="300 tokens; one sentence holds 256"):
         speak(Stages(), tmp_path, "w " * 300, split_sentences=False)
     assert len(speak(Stages(), tmp_path, "w " * 300)) == 2
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_text_that_holds_nothing_to_speak_is_refused(tmp_path: Path, *, whole: bool) -> None:
+    stages = Stages()
+    orchestrator = make(stages, tmp_path)
+    orchestrator._tokenise = lambda text: [0] * len(text.replace("\u200b", ""))
+
+    async def say() -> None:
+        request = parse({"text": "\u200b\u200b", "split_sentences": not whole}, spec=SPEC)
+        async for _ in orchestrator.speak(request, request_id="r"):
+            pass
+
+    with pytest.raises(InvalidRequest, match="nothing that this checkpoint can speak"):
+        asyncio.run(say())
+    assert stages.seen == []
 
 
 def test_leaving_early_stops_every_generation_under_way(tmp_path: Path) -> None:

@@ -127,6 +127,22 @@ def rendered(tmp_path: Path, **arguments: object) -> Path:
     return render(**{**where, **arguments})  # type: ignore[arg-type]
 
 
+def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path / "bundle")
+    templates = templates_in(tmp_path / "templates", bark="{{ bundle }}")
+    for output in (tmp_path / "build", tmp_path / "file"):
+        (tmp_path / "build/voices").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(ServerError, match=f"{output} is there, and is no model repository") as raised:
+            render(bundle=bundle.folder, engines=tmp_path / "engines", output=output, templates=templates)
+        assert "new, empty, or was rendered before" in raised.value.remedy
+    assert (tmp_path / "build/voices").is_dir() and (tmp_path / "file").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    for _ in range(2):
+        render(bundle=bundle.folder, engines=tmp_path / "engines", output=tmp_path / "empty", templates=templates)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["build", "bundle", "empty", "file", "templates"]
+
+
 def test_the_torch_profile_needs_no_engines_and_has_precisions_of_its_own(tmp_path: Path) -> None:
     templates = templates_in(
         tmp_path / "templates", coarse="{{ precision }} {{ engine }}", encodec_decode="{{ precision }} {{ devices }}"

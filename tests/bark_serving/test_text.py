@@ -61,6 +61,42 @@ def test_pieces_fit_the_limit_and_lose_nothing_but_space(text: str, limit: int) 
     assert "".join("".join(pieces).split()) == "".join(text.split())
 
 
+@pytest.mark.parametrize("language", SENTENCES)
+@pytest.mark.parametrize("blank", ["\u00a0", "\u202f", "\u2009", "\u3000", "\u2028"])
+def test_a_blank_beyond_ascii_is_a_blank(language: str, blank: str) -> None:
+    pieces = split(f"Vitamin C{blank}. Then rest.", language=language, tokenise=words, limit=256)
+    assert " ".join(pieces) == "Vitamin C . Then rest."
+
+
+def test_what_has_no_token_is_left_out() -> None:
+    def seen(text: str) -> list[str]:
+        return [word for word in text.split() if word != "\u200b"]
+
+    assert split("Hello. \u200b\n\nNext one.", language="en", tokenise=seen, limit=256) == ["Hello.", "Next one."]
+    assert split("\u200b", language="en", tokenise=seen, limit=256) == []
+
+
+@given(st.lists(st.sampled_from(["one", "two"]), min_size=1, max_size=80), st.integers(1, 12))
+def test_each_piece_is_the_largest_that_fits(many: list[str], limit: int) -> None:
+    pieces = split(" ".join(many), language="en", tokenise=words, limit=limit)
+    assert [len(piece.split()) for piece in pieces[:-1]] == [limit] * (len(pieces) - 1)
+
+
+@pytest.mark.parametrize("tail", ["字", "\u200b", "\u0301"])
+def test_cutting_reads_a_long_text_a_few_times_only(tail: str) -> None:
+    """It once read all that came before again for each character."""
+    read = 0
+
+    def ideographs(text: str) -> list[str]:
+        nonlocal read
+        read += len(text)
+        return [letter for letter in text if letter == "字"]
+
+    text = "字" * 300 + tail * 8_000
+    assert "".join(split(text, language="zh", tokenise=ideographs, limit=256)) == text
+    assert read < 100 * len(text)
+
+
 def test_a_long_sentence_is_cut_at_its_clauses_first() -> None:
     pieces = split("one two three, four five six, seven eight.", language="en", tokenise=words, limit=6)
     assert pieces == ["one two three, four five six,", "seven eight."]

@@ -17,16 +17,19 @@ import psutil
 import pytest
 import tritonclient.grpc as grpc
 
+from bark_client import BarkClient, BarkError
 from bark_serving.engines import STAGES
-from bark_serving.repository import CLONING
+from bark_serving.processes import is_running, running_stubs
+from bark_serving.repository import CLONING, render
 from bark_serving.server import ServerError, ServerSettings, canary, detach, running, state
-from bark_serving.server.process import SHARED_MEMORY, StopRequest, find, is_running, launch
+from bark_serving.server.process import SHARED_MEMORY, StopRequest, find, launch
 from bark_serving.server.status import describe
-from bark_serving.server.stubs import running_stubs
+from bark_serving.server.stubs import StubWatch
 from bark_serving.server.triton import check_interpreter
 from bark_serving.server.triton import find as find_triton
+from bark_serving.spec import Bundle
 from tests.system import toy
-from tests.system.conftest import RealServer
+from tests.system.conftest import ENGINES, RealServer, build_engines_of
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -283,14 +286,43 @@ def test_a_killed_supervisor_takes_its_server_along_and_the_next_one_cleans_up(c
 def test_a_model_whose_process_was_killed_is_loaded_again(cli: Cli) -> None:
     cli.run(*cli.up("--detach"))
     triton = processes_of(cli.state())[0]
-    before = {model: pid for pid, model in running_stubs(triton).items()}
+    before = {model: process.pid for process, model in running_stubs(triton).items()}
     for model in ("echo", "bark"):
         os.kill(before[model], signal.SIGKILL)
         until(lambda: f"model {model}: reloaded" in cli.settings.log_path.read_text())  # noqa: B023 - awaited at once
-    after = {model: pid for pid, model in running_stubs(triton).items()}
+    after = {model: process.pid for process, model in running_stubs(triton).items()}
     assert after.keys() == before.keys()
     assert not set(after.values()) & set(before.values())
     assert canary.speak(cli.settings, timeout=30) > 0
+
+
+def test_speech_under_way_when_a_stage_dies_fails_at_once_and_later_speech_is_made(
+    tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    """Triton itself leaves the calls that wait for such a stage waiting for ever."""
+    build_engines_of(tiny_bundle, precision="int8")
+    repository = render(bundle=tiny_bundle.folder, engines=ENGINES, output=tmp_path / "repository", threads=1)
+    settings = ServerSettings(
+        name="test", repository=repository, folder=tmp_path / "server", stop_timeout=2.0, **toy.free_ports()
+    )
+    said: list[str] = []
+    with running(settings) as server, BarkClient(server.url) as client:
+        watch = StubWatch(server.process, settings=settings, control_key=server.control_key)
+        coarse = next(process for process, model in running_stubs(server.process).items() if model == "coarse")
+        with client.stream("Hello there. " * 400, answer_timeout=60) as stream:
+            next(stream)
+            coarse.kill()
+            begun = time.monotonic()
+            with pytest.raises(BarkError):
+                list(stream)
+        assert time.monotonic() - begun < 10
+
+        def reloaded() -> bool:
+            watch.look(report=said.append)
+            return any("coarse: reloaded" in line for line in said)
+
+        until(reloaded)
+        assert client.speak("Hello there.", answer_timeout=60).samples.size > 0
 
 
 def test_a_triton_that_ends_by_itself_ends_the_supervisor_and_is_logged(cli: Cli) -> None:

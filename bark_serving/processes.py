@@ -1,0 +1,32 @@
+"""Which processes run, and which of them are a server's Python models."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+
+STUB = "triton_python_backend_stub"
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Whether a process exists and is more than a zombie."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def running_stubs(triton: psutil.Process) -> dict[psutil.Process, str]:
+    """Model by process, of every stub that runs. A stub's first argument is ``<repository>/<model>/1/model.py``."""
+    stubs: dict[psutil.Process, str] = {}
+    for child in triton.children(recursive=True):
+        try:
+            arguments = child.cmdline() if is_running(child) else []
+        except psutil.NoSuchProcess:  # also a zombie
+            continue
+        for program, model in pairwise(arguments):
+            if Path(program).name == STUB:
+                stubs[child] = Path(model).parent.parent.name
+    return stubs
