@@ -50,7 +50,7 @@ demo: $(BUILD_READY) $(BUNDLE_READY) ## Checkpoint → engines → Triton → ou
 	echo "==> Speaking"; \
 	$(BIN)/bark say "$$TEXT" --url 127.0.0.1:$(GRPC_PORT) $(if $(VOICE),--voice $(VOICE)) \
 		--stream -o out.wav --picture out.png --timings
-demo: export TEXT := $(value TEXT)
+demo: override export TEXT := $(value TEXT)
 
 # Nothing but the bundle's existence matters: a bundle is never changed once made.
 ifneq ($(CHECKPOINT),)

@@ -1,0 +1,56 @@
+"""`make demo`, with programs that only say how they were called."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """A virtual environment that make takes for a finished one."""
+    (tmp_path / "bin").mkdir()
+    for program in ("bark", "bark-build", "bark-serve"):
+        path = tmp_path / "bin" / program
+        path.write_text('#!/bin/sh\nprintf "%s" "${0##*/}"; printf " <%s>" "$@"; echo\n')
+        path.chmod(0o755)
+    makefile = (ROOT / "Makefile").read_text()
+    torch = next(line.split()[-1] for line in makefile.splitlines() if line.startswith("TORCH :="))
+    for stamp in (".ready-python", f".ready-torch-{torch}", ".ready-build"):
+        (tmp_path / stamp).touch()
+    return tmp_path
+
+
+def demo(environment: Path, *variables: str) -> list[str]:
+    command = ["make", "--directory", str(ROOT), "demo", f"VENV={environment}", *variables]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+@pytest.mark.parametrize("text", ["It costs $20.", "$(shell id)", "\"Quoted\" and 'quoted'; # and more"])
+def test_a_text_is_spoken_as_it_is_given(environment: Path, text: str) -> None:
+    said = demo(environment, f"TEXT={text}")
+    assert any(line.startswith(f"bark <say> <{text}> <--url>") for line in said), said
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "bundle"),
+    [
+        ("suno/bark-tiny", "build/bundles/suno-bark-tiny"),
+        ("/no/such/suno/", "build/bundles/no-such-suno"),
+        ("/no/other/suno", "build/bundles/no-other-suno"),
+    ],
+)
+def test_each_checkpoint_has_a_bundle_of_its_own(environment: Path, checkpoint: str, bundle: str) -> None:
+    said = demo(environment, f"CHECKPOINT={checkpoint}")
+    assert f"bark-build <import> <{checkpoint}> <{bundle}>" in said
+    assert f"bark-build <onnx> <--bundle> <{bundle}> <--precision> <int8>" in said
+
+
+def test_without_a_checkpoint_the_miniature_speaks(environment: Path) -> None:
+    said = demo(environment)
+    assert "bark-build <onnx> <--bundle> <miniature> <--precision> <int8>" in said
+    assert not any("<import>" in line for line in said)
