@@ -34,10 +34,13 @@ class BlsCaller:
     ) -> dict[str, Array]:
         stubs = self._stubs.of(model)
         answer = asyncio.wrap_future(_start(model, inputs, outputs, request_id))
-        while not (await asyncio.wait({answer}, timeout=WATCH_INTERVAL))[0]:
-            if stubs and not any(map(is_running, stubs)):
-                raise StageFailed(f"the process of {model} died.")
-        return answer.result()
+        try:
+            while not (await asyncio.wait({answer}, timeout=WATCH_INTERVAL))[0]:
+                if stubs and not any(map(is_running, stubs)):
+                    raise StageFailed(f"the process of {model} died.")
+            return answer.result()
+        finally:
+            answer.cancel()  # nobody waits for it any more
 
     def post(self, model: str, inputs: dict[str, Array], outputs: list[str], *, request_id: str) -> None:
         _start(model, inputs, outputs, request_id)
@@ -52,10 +55,10 @@ class _Stubs:
         self._looked = float("-inf")
 
     def of(self, model: str) -> Sequence[psutil.Process]:
-        """Those of `model`. Looks around anew when one has gone or none is known, but not all the time."""
-        known = [process for process, name in self._known.items() if name == model]
+        """Those of `model` that run. Looks around anew when none is known, but not all the time."""
+        known = [process for process, name in self._known.items() if name == model and is_running(process)]
         recent = time.monotonic() - self._looked < WATCH_INTERVAL
-        if self._triton is None or recent or (known and all(map(is_running, known))):
+        if self._triton is None or recent or known:
             return known
         self._known, self._looked = running_stubs(self._triton), time.monotonic()
         return [process for process, name in self._known.items() if name == model]
