@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds between looks at whether a client has gone: Triton has no event for it.
 CANCEL_POLL = 0.05
+HANGING_UP = 0.05  #: seconds that a client may take to hang up on an error
 
 
 class BarkModel:
@@ -87,6 +89,7 @@ class BarkModel:
                 log.exception("a request failed")
             sender.send(failure(error))
             self._metrics.ended("refused" if refused else "failed")
+            await _hung_up(sender)
         finally:
             finish(sender)
 
@@ -97,6 +100,16 @@ class BarkModel:
                 sender.send(response(_outputs(answer)))
                 if answer.report["last"]:
                     self._metrics.spoke(answer.report)
+
+
+async def _hung_up(sender: Any) -> None:
+    """Wait until the client has gone, no longer than `HANGING_UP`.
+
+    Many clients hang up on an error; when they do so as Triton (24.10) closes the stream, it crashes.
+    """
+    deadline = time.monotonic() + HANGING_UP
+    while not sender.is_cancelled() and time.monotonic() < deadline:
+        await asyncio.sleep(HANGING_UP / 10)
 
 
 async def _cancel_when_client_leaves(task: asyncio.Task[None], sender: Any) -> None:

@@ -14,7 +14,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from bark_client import protocol
 from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection
 from bark_client.errors import BarkError, RequestCancelled, RequestTimeout
-from bark_client.exchange import Exchange, Limits, Retries
+from bark_client.exchange import END_GRACE, Exchange, Limits, Retries
 from bark_client.protocol import SpeakOptions
 from bark_client.speech import Chunk, Health, Speech
 from bark_client.voice import VoiceLike
@@ -188,7 +188,7 @@ class AsyncSpeechStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.cancel()
+        await self._leave()
 
     def __aiter__(self) -> AsyncIterator[Chunk]:
         return self
@@ -198,7 +198,7 @@ class AsyncSpeechStream:
             try:
                 chunk = await self._receive()
             except BarkError as error:
-                self.cancel()
+                await self._leave()
                 delay = self._exchange.failed(error)
                 if delay is not None:
                     await asyncio.sleep(delay)
@@ -222,6 +222,21 @@ class AsyncSpeechStream:
         """Stop the request here and on the server. Harmless when it has ended."""
         if self._call is not None:
             self._call.cancel()
+
+    async def _leave(self) -> None:
+        """See `SpeechStream._leave`."""
+        try:
+            if self._exchange.settled and self._call is not None:
+                async with asyncio.timeout(END_GRACE):
+                    while await self._call.read() is not grpc.aio.EOF:
+                        continue
+        except (TimeoutError, grpc.RpcError):
+            return
+        except asyncio.CancelledError:
+            if _is_cancelled(asyncio.current_task()):
+                raise
+        finally:
+            self.cancel()
 
     def _open(self) -> None:
         self._call = self._stub().ModelStreamInfer(

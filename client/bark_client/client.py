@@ -15,7 +15,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from bark_client import protocol
 from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection
 from bark_client.errors import BarkError, RequestCancelled, RequestTimeout
-from bark_client.exchange import Exchange, Limits, Retries
+from bark_client.exchange import END_GRACE, Exchange, Limits, Retries
 from bark_client.protocol import SpeakOptions
 from bark_client.speech import Chunk, Health, Speech
 from bark_client.voice import VoiceLike
@@ -190,6 +190,7 @@ class SpeechStream:
         self._exchange, self._stub, self._connection, self._closed = exchange, stub, connection, closed
         self._call: Any = None
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._pump: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         self._open()
@@ -198,7 +199,7 @@ class SpeechStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.cancel()
+        self._leave()
 
     def __iter__(self) -> Iterator[Chunk]:
         return self
@@ -208,7 +209,7 @@ class SpeechStream:
             try:
                 chunk = self._receive()
             except BarkError as error:
-                self.cancel()
+                self._leave()
                 delay = self._exchange.failed(error)
                 if delay is not None:
                     _pause(delay, self._closed)
@@ -233,6 +234,12 @@ class SpeechStream:
         if self._call is not None:
             self._call.cancel()
 
+    def _leave(self) -> None:
+        """Let a stream end that is about to, and cancel any other: where both meet, Triton 24.10 crashes or leaks."""
+        if self._exchange.settled and self._pump is not None:
+            self._pump.join(END_GRACE)
+        self.cancel()
+
     def _open(self) -> None:
         """Send the request. A thread reads the answers, for gRPC's own iterator knows no timeout an answer."""
         if self._closed.is_set():
@@ -241,7 +248,8 @@ class SpeechStream:
         self._call = self._stub.ModelStreamInfer(
             iter([self._exchange.request]), timeout=self._exchange.time_left(), metadata=self._connection.metadata
         )
-        threading.Thread(target=_pump, args=(self._call, self._answers), name="bark-stream", daemon=True).start()
+        self._pump = threading.Thread(target=_pump, args=(self._call, self._answers), name="bark-stream", daemon=True)
+        self._pump.start()
 
     def _receive(self) -> Chunk | None:
         if self._call is None:

@@ -28,6 +28,7 @@ from bark_client.voice import Voice
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.05, 1.0  # seconds between attempts, doubling
 _FINAL_GRACE = 5.0  # seconds that Triton's closing message may take once the audio is complete
+END_GRACE = 1.0  #: seconds that the stream may take to end once the server has said all it will
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Exchange:
     ) -> None:
         self.request, self.text, self.limits, self.url = request, text, limits, url
         self.finished = False
+        self.settled = False  #: the server has said all it will: the stream ends by itself
         self.chunks: list[Chunk] = []
         self._report: dict[str, Any] | None = None  # of the last chunk
         self._tokens: Voice | None = None
@@ -114,7 +116,9 @@ class Exchange:
 
     def receive(self, message: service_pb2.ModelStreamInferResponse) -> Chunk | None:
         """Take the next message in: its audio, if it has any. Sets `finished`; raises what the server reports."""
+        self.settled = bool(message.error_message)
         answer = protocol.parse_answer(message, url=self.url)
+        self.settled = answer.final
         if answer.chunk is not None:
             self.chunks.append(answer.chunk)
             if answer.chunk.last:
@@ -134,6 +138,7 @@ class Exchange:
 
         It is never sent again after the first audio: the caller may have played it.
         """
+        self.settled = False
         if self._report is not None:
             self.finished = True  # complete; only Triton's closing message was lost
             return None

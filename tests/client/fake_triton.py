@@ -7,6 +7,7 @@ import json
 import queue
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -198,16 +199,34 @@ def say_nothing(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Ans
     yield final()
 
 
-def say_error(text: str, *, after_chunks: int = 0) -> Behaviour:
-    """Reports an error on the stream, as Triton does: as text, followed by the end."""
+def say_error(text: str, *, after_chunks: int = 0, linger: float = 0) -> Behaviour:
+    """Reports an error on the stream, as Triton does: as text, followed by the end, `linger` seconds later."""
 
     def behave(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
         for sentence in range(after_chunks):
             yield chunk(sentence, after_chunks + 1)
         yield service_pb2.ModelStreamInferResponse(error_message=text)
+        _linger(linger, server, context)
         yield final()
 
     return behave
+
+
+def linger_after_final(seconds: float) -> Behaviour:
+    """As it should be, but the stream ends so much later than its last message."""
+
+    def behave(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+        yield from speak(server, inputs, context)
+        _linger(seconds, server, context)
+
+    return behave
+
+
+def _linger(seconds: float, server: FakeTriton, context: Any) -> None:
+    gone, deadline = threading.Event(), time.monotonic() + seconds
+    context.add_callback(gone.set)
+    while time.monotonic() < deadline and not (gone.is_set() or server.release.is_set()):
+        gone.wait(0.02)
 
 
 def abort(code: grpc.StatusCode, *, after_chunks: int = 0) -> Behaviour:

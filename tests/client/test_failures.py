@@ -31,6 +31,7 @@ from tests.client.fake_triton import (
     free_port,
     hang,
     hang_before_final,
+    linger_after_final,
     say_error,
     speak_without_final,
 )
@@ -309,6 +310,24 @@ def test_deep_health_is_good_when_others_are_spoken_for_meanwhile(client: Any, t
     health = client.health(deep=True, timeout=0.4)
     assert health.ok
     assert (health.canary_seconds, health.busy) == (None, True)
+
+
+def test_a_stream_that_is_about_to_end_is_not_cancelled(client: Any, triton: FakeTriton) -> None:
+    """Triton 24.10 crashes, or leaks, when a client hangs up while it closes a stream."""
+    triton.plan.extend([say_error("[INVALID_ARGUMENT] no such voice", linger=0.3), linger_after_final(0.3)])
+    with pytest.raises(InvalidRequest):
+        client.speak("Hello.")
+    client.speak("Hello.")
+    assert not triton.cancelled.acquire(timeout=0.1)
+
+
+def test_a_stream_that_does_not_end_after_an_error_is_cancelled(client: Any, triton: FakeTriton) -> None:
+    triton.plan.append(say_error("[INTERNAL] a stage failed", linger=30))
+    start = time.monotonic()
+    with pytest.raises(ServerError, match="a stage failed"):
+        client.speak("Hello.")
+    assert time.monotonic() - start < 5
+    assert triton.cancelled.acquire(timeout=3)
 
 
 def test_closing_the_client_ends_a_stream_in_another_thread(triton: FakeTriton) -> None:

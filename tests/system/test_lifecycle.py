@@ -17,7 +17,7 @@ import psutil
 import pytest
 import tritonclient.grpc as grpc
 
-from bark_client import BarkClient, BarkError
+from bark_client import BarkClient, BarkError, InvalidRequest
 from bark_serving.engines import STAGES
 from bark_serving.processes import is_running, running_stubs
 from bark_serving.repository import CLONING, render
@@ -294,6 +294,25 @@ def test_a_model_whose_process_was_killed_is_loaded_again(cli: Cli) -> None:
     assert after.keys() == before.keys()
     assert not set(after.values()) & set(before.values())
     assert canary.speak(cli.settings, timeout=30) > 0
+
+
+def test_the_server_forgets_requests_that_have_ended(triton: RealServer) -> None:
+    """It kept 15 kB of each refusal, and 80 kB of each speech, when clients hung up as it closed their streams."""
+
+    def size() -> int:
+        return int(triton.server.process.memory_full_info().pss)
+
+    with BarkClient(triton.url) as client:
+
+        def refused(times: int) -> None:
+            for _ in range(times):
+                with pytest.raises(InvalidRequest):
+                    client.speak("Hello.", voice="nobody")
+
+        refused(50)  # pools fill
+        before = size()
+        refused(150)
+        assert size() - before < 150 * 4_000
 
 
 def test_speech_under_way_when_a_stage_dies_fails_at_once_and_later_speech_is_made(

@@ -143,6 +143,13 @@ def test_bad_text_is_refused_by_the_server_itself(server_url: str, text: bytes, 
     assert error.startswith("[INVALID_ARGUMENT] ") and message in error and "Traceback" not in error
 
 
+def test_clients_that_hang_up_on_an_error_do_not_bring_the_server_down(bark: BarkClient, server_url: str) -> None:
+    """Triton 24.10 crashed within a hundred, when they did so as it closed their streams."""
+    for _ in range(300):
+        stream_error(server_url, {"text": np.array([b" "], np.object_)})
+    assert bark.speak("Still there.", seed=1, max_duration=0.5).seconds > 0.2
+
+
 def stream_error(server_url: str, inputs: dict[str, np.ndarray]) -> str:
     """What the server itself says to a request that our client would not send."""
     answers: queue.Queue[str] = queue.Queue()
