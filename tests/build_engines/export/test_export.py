@@ -289,10 +289,16 @@ def test_validation_refuses_int8_that_lost_too_much(
     bundle: Bundle, store: EngineStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make(bundle, stage="coarse", precision="int8", store=store)
-    monkeypatch.setitem(validation.COSINE, "int8", 1 - 1e-9)
+    monkeypatch.setattr(validation, "NARROW_COSINE", 1 - 1e-9)
     with pytest.raises(ExportError, match="int8 logits have cosine"):
         module = GRAPHS["coarse"].forward(load("coarse", bundle), bundle.spec)
         validation.validate("coarse", module=module, spec=bundle.spec, precision="int8", path=engine.model)
+
+
+def test_wide_networks_are_held_to_more_than_narrow_ones() -> None:
+    wide, narrow = true_size_spec(), small_spec()
+    assert [validation.least_cosine("coarse", spec=spec, precision="int8") for spec in (wide, narrow)] == [0.998, 0.995]
+    assert [validation.least_cosine("coarse", spec=spec, precision="int4") for spec in (wide, narrow)] == [0.9, 0.9]
 
 
 def test_an_axis_that_came_out_fixed_is_refused() -> None:
