@@ -20,7 +20,7 @@ _SCRIPTS = (
     ("hi", re.compile("[ऀ-ॿ]")),
     ("ru", re.compile("[Ѐ-ӿ]")),
 )
-_BLANKS = re.compile(r"[^\S\n]")
+_BLANKS = re.compile(r"[^\S\r\n]")
 _CLAUSE_ENDS = re.compile(r"(?<=[,;:、，；：–—])\s*")
 
 #: How to cut what is too long, coarsest first, and what joins the parts again.

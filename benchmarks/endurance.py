@@ -69,8 +69,8 @@ def soak(
             end.wait(min(interval, left))
     finally:
         end.set()
-        for thread in threads:
-            thread.join()
+    for thread in threads:
+        thread.join()
     requests = len(log.series["requests", "latency"])
     if not requests:
         raise BenchmarkError(f"No request succeeded: {(log.errors or ['none was sent'])[0]}")

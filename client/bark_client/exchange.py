@@ -118,7 +118,7 @@ class Exchange:
         """Take the next message in: its audio, if it has any. Sets `finished`; raises what the server reports."""
         self.settled = bool(message.error_message)
         answer = protocol.parse_answer(message, url=self.url)
-        self.settled = answer.final
+        self.settled = answer.final or (answer.chunk is not None and answer.chunk.last)
         if answer.chunk is not None:
             self.chunks.append(answer.chunk)
             if answer.chunk.last:

@@ -19,7 +19,7 @@ def check_writable(path: Path) -> None:
     except OSError as error:
         raise InvalidRequest(f"can't write {path}: {(error.strerror or str(error)).lower()}") from None
     if new:
-        path.unlink()
+        path.resolve().unlink()  # not a link that leads there
 
 
 def check_voice_file(path: Path) -> None:

@@ -81,10 +81,6 @@ def speech_request(
         raise InvalidRequest(f"text: expected str, not {type(text).__name__}")
     if not text.strip():
         raise InvalidRequest("text: empty; give at least one word to speak")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InvalidRequest("text: not valid Unicode; was it read in its own encoding?") from None
     request = service_pb2.ModelInferRequest(model_name=MODEL)
     request.parameters["triton_enable_empty_final_response"].bool_param = True
     add_tensor(request, "text", "BYTES", [text])
@@ -112,9 +108,12 @@ def inference_count(answer: service_pb2.ModelStatisticsResponse) -> int:
 
 
 def add_tensor(request: service_pb2.ModelInferRequest, name: str, datatype: str, value: Any) -> None:
-    """Add a tensor: `value` is an array, or a list of scalars."""
+    """Add a tensor: `value` is an array, or a list of scalars. InvalidRequest for text that is not Unicode."""
     if datatype == "BYTES":
-        array: NDArray[Any] = np.array([item.encode() for item in value], dtype=np.object_)
+        try:
+            array: NDArray[Any] = np.array([item.encode() for item in value], dtype=np.object_)
+        except UnicodeEncodeError:
+            raise InvalidRequest(f"{name}: not valid Unicode; was it read in its own encoding?") from None
         data = serialize_byte_tensor(array).item()
     else:
         array = np.ascontiguousarray(value, dtype=_DTYPES[datatype])

@@ -68,6 +68,12 @@ def test_a_blank_beyond_ascii_is_a_blank(language: str, blank: str) -> None:
     assert " ".join(pieces) == "Vitamin C . Then rest."
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_an_empty_line_ends_a_sentence(end: str) -> None:
+    text = f"Chapter One{end}{end}It was dark."
+    assert split(text, language="en", tokenise=words, limit=256) == ["Chapter One", "It was dark."]
+
+
 def test_what_has_no_token_is_left_out() -> None:
     def seen(text: str) -> list[str]:
         return [word for word in text.split() if word != "\u200b"]

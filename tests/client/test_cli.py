@@ -92,6 +92,7 @@ def test_say_reads_a_file(bark: Any, triton: FakeTriton) -> None:
         (["say", "x", "-o", "/proc/x.wav"], "can't write /proc/x.wav: no such file or directory"),
         (["say", "x", "-o", "folder.wav"], "can't write folder.wav: is a directory"),
         (["say", "caf\udce9"], "text: not valid Unicode"),
+        (["say", "x", "--voice", "caf\udce9"], "voice: not valid Unicode"),
         (["say", "x", "--voice", "gone.npz"], "gone.npz: no such file"),
         (["say", "x", "--seed", "-1"], "seed: -1 is outside"),
         (["say", "x", "--url", "http://h:1"], "url: expected host:port"),
@@ -223,6 +224,12 @@ def test_a_pipe_that_is_not_utf_8_is_one_line(bark: Any) -> None:
     result = bark("say", input=b"caf\xe9")
     assert result.exit_code == 2
     assert "standard input: not a UTF-8 text" in result.stderr
+
+
+def test_a_link_to_a_file_that_is_not_there_yet_is_written_through(bark: Any) -> None:
+    Path("out.wav").symlink_to("elsewhere.wav")
+    assert bark("say", "Hello.").exit_code == 0
+    assert Path("out.wav").is_symlink() and read("elsewhere.wav").size == CHUNK
 
 
 def test_a_disk_that_is_full_is_one_line(bark: Any, monkeypatch: pytest.MonkeyPatch) -> None:

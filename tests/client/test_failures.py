@@ -318,6 +318,9 @@ def test_a_stream_that_is_about_to_end_is_not_cancelled(client: Any, triton: Fak
     with pytest.raises(InvalidRequest):
         client.speak("Hello.")
     client.speak("Hello.")
+    triton.plan.append(linger_after_final(0.3))
+    with client.stream("Hello.") as stream:
+        assert next(stream).last
     assert not triton.cancelled.acquire(timeout=0.1)
 
 
