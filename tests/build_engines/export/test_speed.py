@@ -21,7 +21,7 @@ from build_engines.export.build import make
 from tests import oracle
 from tests.bundles import random_bundle, true_size_spec
 
-CONTEXT, ROUNDS, THREADS = 300, 12, 2
+CONTEXT, ROUNDS, THREADS = 300, 40, 2
 
 
 @pytest.mark.slow
