@@ -97,11 +97,15 @@ def units_of(spec: Spec) -> Units:
 
 def hubert_samples(units: int, *, spec: Spec) -> int:
     """Samples that give exactly the tokens of so many units: the last one needs its whole receptive field."""
-    hubert = hubert_of(spec)
-    field = 1
+    return (units * units_of(spec).tokens - 1) * _hop(hubert_of(spec)) + shortest_wave(spec)
+
+
+def shortest_wave(spec: Spec) -> int:
+    """Samples that HuBERT's convolutions need for one token (400 with the released ones)."""
+    hubert, samples = hubert_of(spec), 1
     for kernel, stride in zip(reversed(hubert.conv_kernel), reversed(hubert.conv_stride), strict=True):
-        field = (field - 1) * stride + kernel
-    return (units * units_of(spec).tokens - 1) * _hop(hubert) + field
+        samples = (samples - 1) * stride + kernel
+    return samples
 
 
 def encodec_samples(units: int, *, spec: Spec) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from bark_serving.cloning import MAX_SECONDS, hubert_samples, units_of
+from bark_serving.cloning import MAX_SECONDS, hubert_samples, shortest_wave, units_of
 from bark_serving.engines import Stage
 from bark_serving.spec import Spec
 from build_engines.export.stages import Axes
@@ -47,15 +47,6 @@ def shapes(stage: Stage, spec: Spec) -> Shapes:
         usual = USUAL_SECONDS * spec.hubert.sample_rate
         return {"batch": CODEC_BATCH, "samples": (shortest_wave(spec), usual, hubert_samples(units, spec=spec))}
     raise ValueError(f"{stage} is not a stage that TensorRT runs")
-
-
-def shortest_wave(spec: Spec) -> int:
-    """Samples that HuBERT's convolutions need for one frame (400 with the released ones)."""
-    assert spec.hubert is not None
-    samples = 1
-    for kernel, stride in zip(reversed(spec.hubert.conv_kernel), reversed(spec.hubert.conv_stride), strict=True):
-        samples = (samples - 1) * stride + kernel
-    return samples
 
 
 def extents(inputs: Axes, ranges: Shapes) -> Extents:

@@ -12,7 +12,7 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from bark_client import protocol
-from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection
+from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection, closed_error
 from bark_client.errors import BarkError, RequestCancelled, RequestTimeout
 from bark_client.exchange import END_GRACE, Exchange, Limits, Retries
 from bark_client.protocol import SpeakOptions
@@ -126,7 +126,7 @@ class AsyncBarkClient(AsyncVoiceMethods):
     def _stub(self) -> service_pb2_grpc.GRPCInferenceServiceStub:
         """The channel is made on first use: it belongs to the loop that runs then."""
         if self._closed:
-            raise _closed_error()
+            raise closed_error()
         if self._channel is None:
             url, credentials = self._connection.url, self._connection.credentials
             options = self._connection.channel_options
@@ -163,9 +163,9 @@ class AsyncBarkClient(AsyncVoiceMethods):
         except asyncio.CancelledError:
             if not self._closed or _is_cancelled(asyncio.current_task()):
                 raise
-            raise _closed_error() from None
+            raise closed_error() from None
         except grpc.aio.UsageError:  # a channel that was closed between two tries
-            raise _closed_error() from None
+            raise closed_error() from None
 
 
 class AsyncSpeechStream:
@@ -267,7 +267,3 @@ class AsyncSpeechStream:
 def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
     """Whether somebody cancels this task; gRPC raises CancelledError too where only its call was cancelled."""
     return task is not None and task.cancelling() > 0
-
-
-def _closed_error() -> RequestCancelled:
-    return RequestCancelled("this client is closed: make a new one")

@@ -13,8 +13,8 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from bark_client import protocol
-from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection
-from bark_client.errors import BarkError, RequestCancelled, RequestTimeout
+from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection, closed_error
+from bark_client.errors import BarkError, RequestTimeout
 from bark_client.exchange import END_GRACE, Exchange, Limits, Retries
 from bark_client.protocol import SpeakOptions
 from bark_client.speech import Chunk, Health, Speech
@@ -173,7 +173,7 @@ class BarkClient(VoiceMethods):
         except grpc.RpcError as error:
             raise self._connection.error(error) from None
         except ValueError:  # gRPC's way to say that the channel is closed
-            raise _closed_error() from None
+            raise closed_error() from None
 
 
 class SpeechStream:
@@ -243,7 +243,7 @@ class SpeechStream:
     def _open(self) -> None:
         """Send the request. A thread reads the answers, for gRPC's own iterator knows no timeout an answer."""
         if self._closed.is_set():
-            raise _closed_error()
+            raise closed_error()
         self._answers = queue.SimpleQueue()
         self._call = self._stub.ModelStreamInfer(
             iter([self._exchange.request]), timeout=self._exchange.time_left(), metadata=self._connection.metadata
@@ -278,8 +278,4 @@ def _pump(call: Any, answers: queue.SimpleQueue[Any]) -> None:
 
 def _pause(seconds: float, closed: threading.Event) -> None:
     if closed.wait(seconds):
-        raise _closed_error()
-
-
-def _closed_error() -> RequestCancelled:
-    return RequestCancelled("this client is closed: make a new one")
+        raise closed_error()

@@ -11,7 +11,7 @@ import grpc
 from tritonclient.grpc import service_pb2
 
 from bark_client import protocol
-from bark_client.errors import BarkError, InvalidRequest, error_from_status
+from bark_client.errors import BarkError, InvalidRequest, RequestCancelled, error_from_status
 from bark_client.exchange import Limits
 from bark_client.speech import Health
 
@@ -77,6 +77,11 @@ class Connection:
             problem = f"the server at {self.url} runs, but its model {protocol.MODEL!r} is not ready"
         server = f"{metadata.name} {metadata.version}" if metadata is not None else ""
         return Health(live=live, ready=ready, server=server, canary_seconds=canary, busy=busy, problem=problem)
+
+
+def closed_error() -> RequestCancelled:
+    """What a closed client says."""
+    return RequestCancelled("this client is closed: make a new one")
 
 
 def _is_loopback(url: str) -> bool:
