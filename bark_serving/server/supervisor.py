@@ -66,6 +66,7 @@ def running(settings: ServerSettings, *, report: Report = _silent, stop: StopReq
     check_repository(settings)
     found = triton.find(settings)
     triton.check_interpreter(found)
+    triton.check_backends(found, settings.repository)
     with state.exclusive(settings):
         state.clear(settings.folder, name=settings.name)
         process.check_ports(settings)

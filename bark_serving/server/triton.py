@@ -110,6 +110,22 @@ def check_interpreter(triton: Triton, *, numpy: str | None = None) -> None:
         )
 
 
+def check_backends(triton: Triton, repository: Path) -> None:
+    """Refuse a server that lacks a backend of the repository's models, where its folder of them can be found.
+
+    NVIDIA's containers of TensorRT-LLM come without the one for TensorRT's plans. Raises `TritonMissing`.
+    """
+    texts = (path.read_text(encoding="utf-8") for path in repository.glob("*/config.pbtxt"))
+    named = {name for text in texts for name in re.findall(r'^\s*backend:\s*"([^"]+)"', text, re.MULTILINE)}
+    folder = triton.root / "backends"
+    lacking = sorted(name for name in named if not (folder / name).is_dir())
+    if folder.is_dir() and lacking:
+        raise TritonMissing(
+            f"{triton.binary} has no {' and no '.join(lacking)} backend (in {folder}), which {repository} needs.",
+            remedy="Serve in the image that docker/Dockerfile.gpu makes, or give --triton a tritonserver that has it.",
+        )
+
+
 def _python() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 

@@ -15,7 +15,7 @@ Release = Literal["1.0.0", "1.2.1"]
 RELEASES: tuple[Release, ...] = get_args(Release)
 DEFAULT: Release = "1.0.0"
 
-_CONTAINER = "nvcr.io/nvidia/tritonserver:{tag}-trtllm-python-py3"
+_IMAGE = "nvcr.io/nvidia/tritonserver"
 
 #: What a build needs to say → the option of ``trtllm-build`` that says it.
 _OPTIONS: Mapping[str, str] = MappingProxyType(
@@ -46,6 +46,7 @@ class ReleaseRow:
     tensorrt: str
     cuda: str
     tags: tuple[str, ...]  #: of Triton's container; the last one is the pinned one
+    plans: str  #: tag of Triton's plain container with the same TensorRT and CUDA: its backend runs the plans
     architectures: tuple[str, ...]
     options: Mapping[str, str]
     architecture: str = "GPTForCausalLM"  #: of the checkpoint's config: decides which class reads it
@@ -53,7 +54,12 @@ class ReleaseRow:
     @property
     def container(self) -> str:
         """The image to build and serve in."""
-        return _CONTAINER.format(tag=self.tags[-1])
+        return f"{_IMAGE}:{self.tags[-1]}-trtllm-python-py3"
+
+    @property
+    def plan_container(self) -> str:
+        """The image whose ``tensorrt`` backend is put into `container`, which comes without one."""
+        return f"{_IMAGE}:{self.plans}-py3"
 
 
 _ARCHITECTURES = ("sm80", "sm86", "sm89", "sm90", "sm100", "sm120")
@@ -64,6 +70,7 @@ TABLE: Mapping[Release, ReleaseRow] = MappingProxyType(
             tensorrt="10.11.0.33",
             cuda="12.9",
             tags=("25.09", "25.10"),
+            plans="25.06",
             architectures=_ARCHITECTURES,
             options=_OPTIONS,
         ),
@@ -71,6 +78,7 @@ TABLE: Mapping[Release, ReleaseRow] = MappingProxyType(
             tensorrt="10.14.1.48",
             cuda="13.1",
             tags=("26.04", "26.05", "26.06", "26.07"),
+            plans="25.12",
             architectures=_ARCHITECTURES,
             options=_OPTIONS,
         ),

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bark_serving.profiles import TABLE as PROFILES
+from build_engines.trtllm.versions import DEFAULT, TABLE
 from tests.docker.commands import complaint
 from tests.docker.dockerfile import DOCKER, DOCKERFILES, ROOT, final_stage, in_context, read
 
@@ -66,6 +68,22 @@ def test_the_image_starts_commands_that_the_package_has(dockerfile: Path) -> Non
     commands = [i.command for i in final_stage(read(dockerfile)) if i.name in ("CMD", "HEALTHCHECK")]
     assert commands
     assert [complaint(command) for command in commands] == [None] * len(commands)
+
+
+def test_the_gpu_image_has_a_backend_for_every_stage_of_the_same_tensorrt() -> None:
+    """NVIDIA's container of TensorRT-LLM brings two; that for plans comes from a plain one of the release's table."""
+    row = TABLE[DEFAULT]
+    instructions = read(DOCKER / "Dockerfile.gpu")
+    stages = {i.words[-1]: i.words[0] for i in instructions if i.name == "FROM"}
+    (final, *copies) = [i for i in final_stage(instructions) if i.name == "FROM" or "/backends/" in i.text]
+    brought = {copy.words[-1].strip("/").split("/")[-1]: copy for copy in copies}
+    assert final.words[0] == row.container
+    assert {"python", "tensorrtllm", *brought} == {stage.backend for stage in PROFILES["tensorrt"].stages.values()} | {
+        "python"
+    }
+    for name, copy in brought.items():
+        assert stages[copy.text.split()[0].removeprefix("--from=")] == row.plan_container
+        assert copy.words == [f"/opt/tritonserver/backends/{name}/"] * 2
 
 
 @pytest.mark.parametrize("image", ["cpu", "gpu"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bark_serving.server import ServerSettings, triton
+from bark_serving.server import ServerSettings, process, supervisor, triton
 from bark_serving.server.errors import TritonMissing
 
 
@@ -56,6 +56,50 @@ def test_a_container_keeps_its_backends_its_numpy_and_its_library_path(
     assert environment["PATH"].startswith(f"{Path(sys.executable).parent}{os.pathsep}")
 
 
-def test_the_wheel_s_server_refuses_numpy_2(tmp_path: Path) -> None:
+def model(repository: Path, name: str, backend: str) -> None:
+    (repository / name).mkdir(parents=True)
+    (repository / name / "config.pbtxt").write_text(f'name: "{name}"\nbackend: "{backend}"\n')
+
+
+def test_a_server_without_a_backend_of_the_repository_is_refused(container: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    model(repository, "bark", "python")
+    model(repository, "semantic", "tensorrtllm")
+    found = triton.find(settings(tmp_path))
+    triton.check_backends(found, repository)
+
+    model(repository, "fine", "tensorrt")
+    with pytest.raises(TritonMissing, match=r"has no tensorrt backend .*Dockerfile\.gpu"):
+        triton.check_backends(found, repository)
+    (container / "backends/tensorrt").mkdir()
+    triton.check_backends(found, repository)
+
+
+def test_a_server_whose_backends_cannot_be_found_is_believed(container: Path, tmp_path: Path) -> None:
+    (container / "backends").rename(container / "elsewhere")
+    model(tmp_path / "repository", "fine", "tensorrt")
+    triton.check_backends(triton.find(settings(tmp_path)), tmp_path / "repository")
+
+
+def test_the_wheel_s_server_refuses_what_is_not_python(tmp_path: Path) -> None:
+    found = triton.find(settings(tmp_path, gpu=False))
+    model(tmp_path / "repository", "bark", "python")
+    triton.check_backends(found, tmp_path / "repository")
+    model(tmp_path / "repository", "fine", "tensorrt")
+    with pytest.raises(TritonMissing, match="has no tensorrt backend"):
+        triton.check_backends(found, tmp_path / "repository")
+
+
+def test_a_server_checks_backends_before_it_starts(
+    container: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "launch", lambda *_, **__: pytest.fail("Triton was started"))
+    model(tmp_path / "repository", "bark", "tensorrt")
+    wanted = ServerSettings(repository=tmp_path / "repository", folder=tmp_path / "server", gpu=True)
+    with pytest.raises(TritonMissing, match="has no tensorrt backend"), supervisor.running(wanted):
+        pytest.fail("a server was entered")
+
+
+def test_the_wheel_s_server_refuses_numpy_numpy_2(tmp_path: Path) -> None:
     with pytest.raises(TritonMissing, match=r"NumPy 2\.3\.0.*corrupts tensors"):
         triton.check_interpreter(triton.find(settings(tmp_path, gpu=False)), numpy="2.3.0")

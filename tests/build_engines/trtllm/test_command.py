@@ -95,6 +95,7 @@ def test_every_release_says_where_it_runs() -> None:
     assert DEFAULT == "1.0.0" and set(TABLE) == set(RELEASES) == set(PUBLISHED)
     for row in TABLE.values():
         assert re.fullmatch(r"nvcr\.io/nvidia/tritonserver:\d\d\.\d\d-trtllm-python-py3", row.container)
+        assert re.fullmatch(r"nvcr\.io/nvidia/tritonserver:\d\d\.\d\d-py3", row.plan_container)
         assert "sm90" in row.architectures and "sm75" not in row.architectures
     assert TABLE["1.0.0"].container.split(":")[1].startswith("25.10")
 
