@@ -19,12 +19,14 @@ from bark_serving.engines import EngineStore
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import fine as fine_layout
 from bark_serving.layouts import semantic as semantic_layout
+from bark_serving.layouts.coarse import Schedule
 from bark_serving.profiles import TABLE
 from bark_serving.runtimes import GptStage, RuntimeSettings, open_gpts
 from bark_serving.sentence import Utterance
 from bark_serving.spec import Bundle
 from bark_serving.tokenizer import load_tokenise
 from benchmarks import likelihood, mel
+from benchmarks.errors import BenchmarkError
 from benchmarks.in_process import InProcess
 from benchmarks.likelihood import Agreement
 from benchmarks.models import ensure_engines, repository_of
@@ -33,6 +35,7 @@ from benchmarks.variants import Variant, reference
 from benchmarks.work import SomeStages, Speaker, Work
 
 OTHER_SEED = "fp32, another seed"  #: how different two takes of one text are: the yardstick of mel distances
+OTHER_CONTEXT = "other context"  #: the share of coarse tokens before which a variant sees what the reference does not
 _STEPS = 4  #: reported for each variant
 
 
@@ -59,26 +62,41 @@ class Trial:
 
 
 def step_count(trial: Trial) -> int:
-    return len(trial.seeds) * (_STEPS + 2) + _STEPS * len(trial.variants) * len(trial.seeds)
+    return len(trial.seeds) * (_STEPS + 1) + _STEPS * len(trial.variants) * len(trial.seeds)
 
 
 def measure(trial: Trial, *, on_step: Callable[[str], None]) -> list[Measurement]:
-    """Agreement, drift and mel distance of every variant, a sample a seed."""
+    """Agreement, drift and mel distance of every variant, a sample a seed.
+
+    Speech may end by itself. Where a variant's is longer or shorter, as much is compared as both have.
+    """
     samples: dict[tuple[str, str, str], list[float]] = {}
     for seed in trial.seeds:
         for key, value in _one_seed(trial, seed, on_step):
             samples.setdefault(key, []).append(value)
-    units = {"agreement": "share", "drift": "nats", "divergence": "nats", "mel distance": "dB", "same tokens": "share"}
+    units = {"agreement": "share", "drift": "nats", "divergence": "nats", "mel distance": "dB"}
+    units |= {"same tokens": "share", OTHER_CONTEXT: "share"}
     return [
         Measurement(
             case=case,
             subject=subject,
             metric=metric,
             unit=units[metric],
-            better="higher" if units[metric] == "share" else "lower",
+            better="neither" if metric == OTHER_CONTEXT else "higher" if units[metric] == "share" else "lower",
             samples=tuple(values),
         )
         for (subject, case, metric), values in samples.items()
+    ]
+
+
+def doubts(measurements: Sequence[Measurement]) -> list[str]:
+    """What a reader must know of the figures: approximations that had nothing to approximate."""
+    alike = [m.subject for m in measurements if m.metric == OTHER_CONTEXT and max(m.samples) == 0]
+    if not alike:
+        return []
+    return [
+        f"In speech this short, the windows of {', '.join(map(repr, alike))} show every coarse token what the "
+        "reference's do, so that these figures say nothing of them: raise --tokens-scale."
     ]
 
 
@@ -90,6 +108,8 @@ def _one_seed(trial: Trial, seed: int, on_step: Callable[[str], None]) -> list[t
         said, audio = _speak(trial, exact, caller, seed)
         on_step(f"{OTHER_SEED}: speak")
         _, other = _speak(trial, exact, caller, seed + 1_000_003)
+        if not said.frames:
+            raise BenchmarkError(f"{exact.name} said nothing with seed {seed}.", remedy="Give a bundle that speaks.")
         ours = _opinions(trial, exact, caller, said, on_step)
     found = [((OTHER_SEED, "audio", "mel distance"), _distance(trial, audio, other))]
     for variant in trial.variants:
@@ -119,11 +139,34 @@ def _one_variant(
     for stage, tokens in _said_indices(trial, said).items():
         result: Agreement = likelihood.compare(getattr(ours, stage), getattr(theirs, stage), tokens)
         found += [((variant.name, stage, name), value) for name, value in vars(result).items()]
-        same = float(np.mean(getattr(spoken, stage) == getattr(said, stage)))
-        found.append(((variant.name, stage, "same tokens"), same))
+        found.append(((variant.name, stage, "same tokens"), _same(getattr(spoken, stage), getattr(said, stage))))
+    if variant.approximation:
+        found.append(((variant.name, "coarse", OTHER_CONTEXT), _other_context(trial, variant, said)))
     found.append(((variant.name, "audio, same coarse tokens", "mel distance"), _distance(trial, audio, fine_sound)))
     found.append(((variant.name, "audio", "mel distance"), _distance(trial, audio, sound)))
     return found
+
+
+def _same(one: Ids, other: Ids) -> float:
+    """Share of [..., n] tokens that are equal, as far as both go."""
+    count = min(one.shape[-1], other.shape[-1])
+    return float(np.mean(one[..., :count] == other[..., :count])) if count else 0.0
+
+
+def _other_context(trial: Trial, variant: Variant, said: Utterance) -> float:
+    spec = _spec(trial)
+    ids = coarse_layout.flatten(said.coarse, spec=spec)
+    ours, theirs = (_contexts(one.schedule(said.semantic, spec=spec), ids) for one in (reference(), variant))
+    return float(np.mean([not np.array_equal(*pair) for pair in zip(ours, theirs, strict=True)]))
+
+
+def _contexts(schedule: Schedule, ids: Ids) -> list[Ids]:
+    """What is seen before each of [n] coarse ids."""
+    return [
+        np.concatenate([schedule.prompt(start, ids), ids[start:at]])
+        for start in schedule.starts
+        for at in range(start, start + schedule.length(start))
+    ]
 
 
 def _spec(trial: Trial) -> Any:
@@ -136,9 +179,9 @@ def _open(trial: Trial, variant: Variant) -> InProcess:
 
 
 def _speak(trial: Trial, variant: Variant, caller: Any, seed: int) -> tuple[Utterance, Floats]:
-    speaker = Speaker(trial.bundle, options=variant.options(_spec(trial)))
-    utterance, audio, _ = speaker.speak(caller, trial.work, seed=seed)
-    return utterance, audio
+    ending = {"min_eos_p": _spec(trial).sampling.min_eos_p}
+    speaker = Speaker(trial.bundle, options={**ending, **variant.options(_spec(trial))})
+    return speaker.speak(caller, trial.work, seed=seed)
 
 
 def _distance(trial: Trial, one: Floats, other: Floats) -> float:
@@ -181,10 +224,7 @@ def _semantic(trial: Trial, variant: Variant, said: Utterance) -> list[Floats]:
 
 def _coarse(trial: Trial, variant: Variant, said: Utterance) -> list[Floats]:
     spec = _spec(trial)
-    options = variant.options(spec)
-    schedule = coarse_layout.schedule(
-        said.semantic, spec=spec, max_history=options.get("coarse_history"), window=options.get("coarse_window")
-    )
+    schedule = variant.schedule(said.semantic, spec=spec)
     ids = coarse_layout.flatten(said.coarse, spec=spec)
     return likelihood.forced_windows(_runtime(trial, variant, "coarse"), schedule, ids, rule_of("coarse", spec))
 

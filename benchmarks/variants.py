@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bark_serving.arrays import Ints
+from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.profiles import TABLE, Precision, Profile
 from bark_serving.spec import Spec
 from benchmarks.errors import BenchmarkError
@@ -31,6 +33,12 @@ class Variant:
     def options(self, spec: Spec) -> Mapping[str, Any]:
         """Inputs of the `bark` model, beside the text, of a checkpoint with these numbers."""
         return self.approximation(spec) if self.approximation else {}
+
+    def schedule(self, semantic: Ints, *, spec: Spec) -> coarse_layout.Schedule:
+        """The coarse windows for [n] semantic tokens."""
+        options = self.options(spec)
+        history, window = options.get("coarse_history"), options.get("coarse_window")
+        return coarse_layout.schedule(semantic, spec=spec, max_history=history, window=window)
 
     @property
     def server(self) -> tuple[Profile, Precision]:

@@ -136,12 +136,11 @@ class Speaker:
         check_amount(stage, stages.times.amounts[stage], work)
         return stages.times.seconds[stage]
 
-    def speak(self, caller: Caller, work: Work, *, seed: int = 0) -> tuple[Utterance, Floats, dict[str, float]]:
-        """The whole utterance: tokens, audio, and seconds by stage."""
+    def speak(self, caller: Caller, work: Work, *, seed: int = 0) -> tuple[Utterance, Floats]:
+        """The whole utterance: tokens and audio, shorter than the work where speech ends by itself."""
         audio: list[Floats] = []
-        utterance, stages = self._run(caller, work, seed=seed, audio=audio)
-        check_amount("semantic", len(utterance.semantic), work)
-        return utterance, np.concatenate(audio), dict(stages.times.seconds)
+        utterance, _ = self._run(caller, work, seed=seed, audio=audio)
+        return utterance, np.concatenate(audio)
 
     def _run(
         self, caller: Caller, work: Work, *, seed: int, audio: list[Floats] | None = None

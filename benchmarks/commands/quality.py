@@ -24,7 +24,7 @@ from benchmarks.options import (
     output_of,
     threads_of,
 )
-from benchmarks.work import make_work
+from benchmarks.work import SEMANTIC_TOKENS, make_work
 
 
 def command(
@@ -44,7 +44,8 @@ def command(
     nats). Then it speaks by itself from the same seed; the *mel distance* of the audio stands beside that of two takes
     of fp32. "Same coarse tokens" is the sound of the fine stage and decoder alone.
 
-    Weights matter here: random ones disagree more than trained ones, whose choices are clearer.
+    Weights matter here. Those of a --bundle may end their speech by themselves, at the longest after what one sentence
+    holds.
 
     Try it: `python -m benchmarks quality --size tiny --tokens-scale 0.1`
 
@@ -54,12 +55,13 @@ def command(
         count, here = threads_of(threads), machine.describe()
         chosen = [one for one in variants.chosen(variant) if one != variants.reference()]
         opened, store = prepare(size, bundle, variants=[variants.reference(), *chosen], engines=engines)
+        most = min(SEMANTIC_TOKENS, opened.spec.semantic.max_steps)
         trial = quality.Trial(
             bundle=opened,
             variants=chosen,
             store=store,
             threads=count,
-            work=make_work(opened.spec, scale=tokens_scale),
+            work=make_work(opened.spec, semantic_tokens=most, scale=tokens_scale),
             folder=Path(folder),
             seeds=range(seeds),
         )
@@ -67,6 +69,6 @@ def command(
             measured = quality.measure(trial, on_step=step)
         settings = {"bundle": opened.spec.name, "threads": count, "seeds": seeds, "scale": tokens_scale}
         finish(
-            results.make("quality", measured, on=here, settings=settings),
+            results.make("quality", measured, on=here, settings=settings, notes=quality.doubts(measured)),
             output_of(output, "quality", what=opened.spec.name),
         )

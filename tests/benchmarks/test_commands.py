@@ -15,7 +15,7 @@ import soundfile
 from typer.testing import CliRunner
 
 from bark_serving.engines import EngineStore
-from bark_serving.spec import Bundle
+from bark_serving.spec import MINIATURE, Bundle
 from benchmarks import endurance, models, perf_analyzer, readme, results, servers, tables, variants
 from benchmarks.cli import app
 from benchmarks.errors import BenchmarkError
@@ -109,8 +109,20 @@ def test_quality_finds_fp32_equal_to_itself_and_int8_nearly(endless: Bundle, tmp
         assert value(stage, "cpu fp32, long windows", "drift") < 1e-4
         assert 1e-5 < value(stage, "cpu int8", "drift") < 0.5
         assert value(stage, "cpu int8", "agreement") > 0.5
+    assert value("coarse", "cpu fp32, long windows", "other context") == 0
+    assert any("'cpu fp32, long windows'" in note and "raise --tokens-scale" in note for note in result.notes)
     assert value("audio", "cpu fp32, long windows", "mel distance") < 1e-3
     assert value("audio", "fp32, another seed", "mel distance") > 0.1
+
+
+def test_quality_lets_a_trained_checkpoint_end_its_speech(tmp_path: Path) -> None:
+    miniature = Bundle(MINIATURE)
+    options = [*common(miniature), "--tokens-scale", "0.9", "--variant", "cpu fp32, long windows"]
+    result = run(tmp_path / "quality.json", "quality", *options)
+    other = result.find(case="coarse", subject="cpu fp32, long windows", metric="other context")
+    drift = result.find(case="coarse", subject="cpu fp32, long windows", metric="drift")
+    assert other is not None and 0.1 < other.median < 1 and not any("--tokens-scale" in note for note in result.notes)
+    assert drift is not None and drift.median > 1e-3
 
 
 @pytest.fixture
