@@ -85,6 +85,8 @@ def _exec(model: str, inputs: dict[str, Array], outputs: list[str], request_id: 
         requested_output_names=outputs,
         inputs=[tensor(name, array) for name, array in inputs.items()],
         request_id=request_id,
+        # a TensorRT plan would else leave its answer on the GPU
+        preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
     )
     answer = request.exec()
     if answer.has_error():

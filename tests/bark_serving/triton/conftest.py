@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -14,16 +14,26 @@ Answers = Callable[..., dict[str, np.ndarray]]
 
 
 class Backend(ModuleType):
-    """`answer` stands for the models called: inputs by name → outputs by name."""
+    """`answer` stands for the models called: inputs by name → outputs by name.
+
+    Their answers lie on a GPU, as those of TensorRT plans do, unless the caller wants them elsewhere.
+    """
 
     TRITONSERVER_RESPONSE_COMPLETE_FINAL = 1
+    TRITONSERVER_MEMORY_CPU, TRITONSERVER_MEMORY_GPU = range(2)
     answer: Answers
 
+    class PreferredMemory(NamedTuple):
+        kind: int
+        device: int = 0
+
     class Tensor:
-        def __init__(self, name: str, array: np.ndarray) -> None:
-            self.name, self.array = name, array
+        def __init__(self, name: str, array: np.ndarray, *, on_gpu: bool = False) -> None:
+            self.name, self.array, self.on_gpu = name, array, on_gpu
 
         def as_numpy(self) -> np.ndarray:
+            if self.on_gpu:
+                raise RuntimeError("Tensor is stored in GPU and cannot be converted to NumPy.")
             return self.array
 
     class TritonError(Exception):
@@ -39,13 +49,17 @@ class Backend(ModuleType):
         def error(self) -> Any:
             return SimpleNamespace(message=lambda: str(self._error and self._error.args[0]))
 
-    def InferenceRequest(self, *, inputs: list[Any], **_: Any) -> Any:  # noqa: N802 - Triton's name
+    def InferenceRequest(  # noqa: N802 - Triton's name
+        self, *, inputs: list[Any], preferred_memory: PreferredMemory | None = None, **_: Any
+    ) -> Any:
+        on_gpu = preferred_memory is None or preferred_memory.kind != self.TRITONSERVER_MEMORY_CPU
+
         def execute() -> Backend.InferenceResponse:
             try:
                 outputs = self.answer(**{tensor.name: tensor.array for tensor in inputs})
             except ValueError as error:
                 return self.InferenceResponse(error=error)
-            return self.InferenceResponse([self.Tensor(name, array) for name, array in outputs.items()])
+            return self.InferenceResponse([self.Tensor(name, array, on_gpu=on_gpu) for name, array in outputs.items()])
 
         return SimpleNamespace(exec=execute)
 
