@@ -1,4 +1,4 @@
-"""The Triton model ``voices``: list, get, put, delete and rename what a server can speak with."""
+"""The Triton model ``voices``: list, get, check, put, delete and rename what a server can speak with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that clients give about voices: list, get, put, delete, rename; arrays in, arrays out."""
+"""The commands that clients give about voices: list, get, check, put, delete, rename; arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def _get(library: VoiceLibrary, inputs: _Inputs) -> _Answer:
     return [library.entry(name)], library.get(name)
 
 
+def _check(library: VoiceLibrary, inputs: _Inputs) -> _Answer:
+    library.check(_needed(inputs, "name"), overwrite=_overwrite(inputs))
+    return [], None
+
+
 def _put(library: VoiceLibrary, inputs: _Inputs) -> _Answer:
     name = _needed(inputs, "name")
     voice = voice_from_arrays({array: inputs[array] for array in ARRAYS if array in inputs}, spec=library.spec)
@@ -56,6 +61,7 @@ def _rename(library: VoiceLibrary, inputs: _Inputs) -> _Answer:
 _COMMANDS: dict[str, Callable[[VoiceLibrary, _Inputs], _Answer]] = {
     "list": _list,
     "get": _get,
+    "check": _check,
     "put": _put,
     "delete": _delete,
     "rename": _rename,

@@ -105,6 +105,12 @@ class VoiceLibrary:
             created=_iso(known.signature[2]) if stored else None,
         )
 
+    def check(self, name: str, *, overwrite: bool = False) -> None:
+        """Raise `InvalidRequest` when no voice could be put under this name now: better known before it is made."""
+        store = self._writable()
+        self._check_free(name)
+        store.check(name, overwrite=overwrite)
+
     def put(self, name: str, voice: Voice, *, overwrite: bool = False) -> Entry:
         """Keep a voice. Putting the same voice under the same name again changes nothing. Raises `InvalidRequest`."""
         store = self._writable()

@@ -39,12 +39,17 @@ class VoiceStore:
         """Where the voice of that name is, if it is there. Raises `InvalidRequest` for what is no name."""
         return self.folder / f"{check_name(name)}{files.SUFFIX}"
 
+    def check(self, name: str, *, overwrite: bool = False) -> None:
+        """Raise `InvalidRequest`: the name is taken (unless `overwrite`), or there is no room for another voice."""
+        target = self.path(name)
+        self._check_free(target, name, overwrite=overwrite)
+        self._check_room(target, size=0)
+
     def put(self, name: str, voice: Voice, *, overwrite: bool = False) -> None:
         """Keep a voice under a name. Raises `InvalidRequest`: the name is taken (unless `overwrite`), or no room."""
         target = self.path(name)
         with self._writing():
-            if target.exists() and not overwrite:
-                raise InvalidRequest(f"there is a voice {name!r} already; choose another name, or allow overwriting.")
+            self._check_free(target, name, overwrite=overwrite)
             target.parent.mkdir(exist_ok=True)
             temporary = target.with_name(f".{secrets.token_hex(8)}{files.TEMPORARY}")
             try:
@@ -70,10 +75,7 @@ class VoiceStore:
         source, target = self.path(name), self.path(new_name)
         with self._writing():
             self._check_there(source, name)
-            if target.exists() and not overwrite:
-                raise InvalidRequest(
-                    f"there is a voice {new_name!r} already; choose another name, or allow overwriting."
-                )
+            self._check_free(target, new_name, overwrite=overwrite)
             target.parent.mkdir(exist_ok=True)
             source.replace(target)
             self._sync(target)
@@ -100,6 +102,10 @@ class VoiceStore:
         for pattern in (f".*{files.TEMPORARY}", f"*/.*{files.TEMPORARY}"):
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
+
+    def _check_free(self, target: Path, name: str, *, overwrite: bool) -> None:
+        if target.exists() and not overwrite:
+            raise InvalidRequest(f"there is a voice {name!r} already; choose another name, or allow overwriting.")
 
     def _check_room(self, target: Path, size: int) -> None:
         others = [path for path in self._voices() if path != target]

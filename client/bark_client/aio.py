@@ -13,8 +13,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from bark_client import protocol
 from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection, closed_error
-from bark_client.errors import BarkError, RequestCancelled, RequestTimeout
-from bark_client.exchange import END_GRACE, Exchange, Limits, Retries
+from bark_client.errors import BarkError, RequestTimeout
+from bark_client.exchange import END_GRACE, Exchange, Limits, Retries, cancelled_error
 from bark_client.protocol import SpeakOptions
 from bark_client.speech import Chunk, Health, Speech
 from bark_client.voice import VoiceLike
@@ -220,8 +220,8 @@ class AsyncSpeechStream:
 
     def cancel(self) -> None:
         """Stop the request here and on the server. Harmless when it has ended."""
-        if self._call is not None:
-            self._call.cancel()
+        self._exchange.cancelled = True
+        self._hang_up()
 
     async def _leave(self) -> None:
         """See `SpeechStream._leave`."""
@@ -236,9 +236,15 @@ class AsyncSpeechStream:
             if _is_cancelled(asyncio.current_task()):
                 raise
         finally:
-            self.cancel()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
 
     def _open(self) -> None:
+        if self._exchange.cancelled:
+            raise cancelled_error()
         self._call = self._stub().ModelStreamInfer(
             iter([self._exchange.request]), timeout=self._exchange.time_left(), metadata=self._connection.metadata
         )
@@ -257,7 +263,7 @@ class AsyncSpeechStream:
             # gRPC raises this also where the call, not this task, was cancelled: by close(), or by the server.
             if not self._call.cancelled() or _is_cancelled(asyncio.current_task()):
                 raise
-            raise RequestCancelled("the request was cancelled before it was finished") from None
+            raise cancelled_error() from None
         if answer is grpc.aio.EOF:
             self._exchange.ended()
             return None

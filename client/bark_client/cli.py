@@ -159,7 +159,7 @@ def _read_text(words: list[str] | None, file: Path | None) -> str:
         return _decoded(file.read_bytes(), source=str(file))
     if words and words != ["-"]:
         return " ".join(words)
-    if not words and sys.stdin.isatty():
+    if not words and (sys.stdin is None or sys.stdin.isatty()):
         raise InvalidRequest('nothing to say: give a text (bark say "Hello."), --file, or pipe one in')
     return _decoded(sys.stdin.buffer.read(), source="standard input")
 

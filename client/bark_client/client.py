@@ -15,7 +15,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from bark_client import protocol
 from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection, closed_error
 from bark_client.errors import BarkError, RequestTimeout
-from bark_client.exchange import END_GRACE, Exchange, Limits, Retries
+from bark_client.exchange import END_GRACE, Exchange, Limits, Retries, cancelled_error
 from bark_client.protocol import SpeakOptions
 from bark_client.speech import Chunk, Health, Speech
 from bark_client.voice import VoiceLike
@@ -231,19 +231,25 @@ class SpeechStream:
 
     def cancel(self) -> None:
         """Stop the request here and on the server. Harmless when it has ended."""
-        if self._call is not None:
-            self._call.cancel()
+        self._exchange.cancelled = True
+        self._hang_up()
 
     def _leave(self) -> None:
         """Let a stream end that is about to, and cancel any other: where both meet, Triton 24.10 crashes or leaks."""
         if self._exchange.settled and self._pump is not None:
             self._pump.join(END_GRACE)
-        self.cancel()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
 
     def _open(self) -> None:
         """Send the request. A thread reads the answers, for gRPC's own iterator knows no timeout an answer."""
         if self._closed.is_set():
             raise closed_error()
+        if self._exchange.cancelled:
+            raise cancelled_error()
         self._answers = queue.SimpleQueue()
         self._call = self._stub.ModelStreamInfer(
             iter([self._exchange.request]), timeout=self._exchange.time_left(), metadata=self._connection.metadata

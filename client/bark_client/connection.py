@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,8 @@ from bark_client.exchange import Limits
 from bark_client.speech import Health
 
 DEFAULT_URL: Final = "localhost:8001"
+_HEADER: Final = re.compile(r"[0-9a-z_.-]+")
+_PRINTABLE: Final = re.compile(r"[ -~]*")
 CANARY_TEXT: Final = "Hello."
 CANARY_OPTIONS: Final = protocol.SpeakOptions(max_duration=0.5)
 CANARY_TIMEOUT: Final = 120.0  #: seconds; a large checkpoint on few cores takes its time even for a word
@@ -36,10 +39,15 @@ class Connection:
             raise InvalidRequest(
                 f"url: expected host:port of Triton's gRPC endpoint, like {DEFAULT_URL}, not {self.url!r}"
             )
+        for name, value in self.metadata:
+            if not _HEADER.fullmatch(name) or name.endswith("-bin") or not _PRINTABLE.fullmatch(value):
+                raise InvalidRequest(
+                    f"headers: {name!r} can't be sent; names have letters, digits, _ . and -, values are ASCII"
+                )
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        return tuple((self.headers or {}).items())
+        return tuple((name.lower(), value) for name, value in (self.headers or {}).items())
 
     @property
     def channel_options(self) -> list[tuple[str, int]]:

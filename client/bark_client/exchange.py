@@ -19,6 +19,7 @@ from bark_client import protocol
 from bark_client.errors import (
     BarkError,
     InvalidRequest,
+    RequestCancelled,
     RequestTimeout,
     ServerError,
     ServerUnavailable,
@@ -73,6 +74,11 @@ class Retries:
         return min(delay, left)
 
 
+def cancelled_error() -> RequestCancelled:
+    """What a request says that was cancelled here."""
+    return RequestCancelled("the request was cancelled before it was finished")
+
+
 class Exchange:
     """One request to speak and the answers it has got so far."""
 
@@ -88,6 +94,7 @@ class Exchange:
         self.request, self.text, self.limits, self.url = request, text, limits, url
         self.finished = False
         self.settled = False  #: the server has said all it will: the stream ends by itself
+        self.cancelled = False  #: by its caller: not to be sent again
         self.chunks: list[Chunk] = []
         self._report: dict[str, Any] | None = None  # of the last chunk
         self._tokens: Voice | None = None
@@ -110,6 +117,8 @@ class Exchange:
             return RequestTimeout(
                 f"not finished within {self.limits.total:g} s ({heard}): raise timeout, or shorten the text"
             )
+        if self._report is not None:
+            return RequestTimeout("the audio is complete, but the server did not end the stream")
         return RequestTimeout(
             f"no answer for {self.limits.answer:g} s ({heard}): raise answer_timeout, or look at the server"
         )
@@ -148,6 +157,8 @@ class Exchange:
                     f"the connection was lost after {self._audio_seconds():.1f} s of audio: {error}"
                 )
             raise error
+        if self.cancelled:
+            raise cancelled_error()
         return self._retries.delay(error)
 
     def speech(self) -> Speech:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,7 @@ def read(source: Source, *, start: float = 0.0, duration: float | None = None) -
 
     Integer samples are scaled to ±1. Raises InvalidRequest: not a sound file, not 1 to 30 s, not 8 to 192 kHz.
     """
-    if not start >= 0 or (duration is not None and not duration > 0):
+    if not 0 <= start < math.inf or (duration is not None and not 0 < duration < math.inf):
         raise InvalidRequest(f"start {start:g} s and duration {duration} s: give a start from 0 on, and some duration")
     if isinstance(source, tuple):
         name, samples, rate = "the samples", *_from_samples(source)

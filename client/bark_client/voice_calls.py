@@ -26,6 +26,9 @@ VOICES_MODEL: Final = "voices"
 CLONE_MODEL: Final = "clone_voice"
 DECODE_MODEL: Final = "encodec_decode"
 
+#: Frames of a voice that are decoded to be heard, its last half minute; Bark itself never hears more of one.
+PREVIEWED: Final = 30 * 75
+
 T = TypeVar("T")
 
 
@@ -63,6 +66,13 @@ def get(name: str) -> Call[tuple[VoiceInfo, Voice]]:
     return Call(_command("get", name=name), lambda result: (_rows(result)[0], _voice(result)))
 
 
+def check(name: str, *, overwrite: bool) -> Call[None]:
+    """Be sure that a voice could be kept under a name."""
+    request = _command("check", name=name)
+    add_tensor(request, "overwrite", "BOOL", [overwrite])
+    return Call(request, lambda result: None)
+
+
 def put(name: str, voice: Voice, *, overwrite: bool) -> Call[VoiceInfo]:
     """Keep a voice under a name."""
     request = _command("put", name=name)
@@ -98,19 +108,16 @@ def clone(recording: Recording) -> Call[Voice]:
 
 
 def decode(voice: Voice) -> Call[NDArray[np.float32]]:
-    """The audio of a voice's fine tokens, [n] at `SAMPLE_RATE`."""
+    """The audio of the last `PREVIEWED` of a voice's frames, [n] at `SAMPLE_RATE`."""
     request = service_pb2.ModelInferRequest(model_name=DECODE_MODEL)
-    add_tensor(request, "codes", "INT32", voice.fine_prompt[None])  # a batch of one
+    add_tensor(request, "codes", "INT32", voice.fine_prompt[None, :, -PREVIEWED:])  # a batch of one
     return Call(request, lambda result: np.asarray(result.as_numpy("audio"), dtype=np.float32).reshape(-1))
 
 
 def cloning(recording: Recording, *, name: str | None, overwrite: bool) -> Steps[Voice]:
     """Make a voice of a clip and keep it, if it gets a name."""
     if name is not None:
-        taken = {voice.name: voice.stored for voice in (yield list_voices())}
-        if name in taken and not (overwrite and taken[name]):  # better known before the work than after
-            remedy = "or overwrite it" if taken[name] else "for it comes with the server"
-            raise InvalidRequest(f"there is a voice {name!r} already: choose another name, {remedy}")
+        yield check(name, overwrite=overwrite)  # better known before the work than after
     voice: Voice = yield clone(recording)
     if name is not None:
         yield put(name, voice, overwrite=overwrite)

@@ -55,7 +55,7 @@ def show(
     voice: opt.AnyVoice,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Picture to draw: .png, .svg or .pdf. If not given: NAME.png."),
+        typer.Option("--output", "-o", help="Picture to draw: .png, .svg or .pdf. If not given: NAME-voice.png."),
     ] = None,
     url: opt.Url = DEFAULT_URL,
 ) -> None:
@@ -81,18 +81,18 @@ def preview(
             "--output",
             "-o",
             help="File to write: .wav, .flac, .ogg or .mp3; `-` is standard output (WAV). "
-            "If not given, and unless it is played: NAME.wav.",
+            "If not given, and unless it is played: NAME-preview.wav.",
         ),
     ] = None,
     play: opt.Play = False,
     url: opt.Url = DEFAULT_URL,
 ) -> None:
-    """Hear what a voice was made of, as Bark hears it.
+    """Hear what a voice was made of, as Bark hears it: its last half minute.
 
     For example: `bark voice preview me --play`
     """
     with plain_errors(), BarkClient(url) as client:
-        target = output or (None if play else f"{_stem(voice)}.wav")
+        target = output or (None if play else f"{_stem(voice)}-preview.wav")
         with contextlib.ExitStack() as closing:
             sinks = open_sinks(target, play=play)
             for sink in sinks:
@@ -254,10 +254,10 @@ def _import(client: BarkClient, files: list[VoiceFile], *, overwrite: bool) -> i
 
 def _picture(voice: str, asked: Path | None) -> Path | None:
     """Where to draw, or None where nothing can be drawn and nobody insisted on it."""
-    target = asked or Path(f"{_stem(voice)}.png")
+    target = asked or Path(f"{_stem(voice)}-voice.png")
     try:
         picture.check(target)
-    except MissingExtra as error:
+    except (MissingExtra, InvalidRequest) as error:
         if asked:
             raise
         messages.print(f"[yellow]no picture:[/] {escape(str(error))}", highlight=False)

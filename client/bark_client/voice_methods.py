@@ -61,7 +61,10 @@ class VoiceMethods(ABC):
         return self._infer(voice_calls.get(name))[0]
 
     def preview_voice(self, voice: VoiceLike) -> VoicePreview:
-        """What a voice sounds like, decoded from its fine tokens: `bark.preview_voice("me").save("me.wav")`."""
+        """What a voice sounds like: its last half minute, decoded from its fine tokens.
+
+        >>> bark.preview_voice("me").save("preview.wav")
+        """
         return self._drive(voice_calls.previewing(voice))
 
     def save_voice(self, name: str, voice: VoiceLike, *, overwrite: bool = False) -> VoiceInfo:

@@ -105,6 +105,14 @@ def test_putting_the_same_again_changes_nothing_so_that_it_may_be_retried(librar
     assert library.rename("me", "me") == first
 
 
+def test_a_name_can_be_checked_before_there_is_a_voice_for_it(library: VoiceLibrary) -> None:
+    assert run(library, "check", name="me") == []
+    library.put("me", voice(1))
+    with pytest.raises(InvalidRequest, match="there is a voice 'me' already"):
+        run(library, "check", name="me")
+    assert run(library, "check", name="me", overwrite=True) == []
+
+
 def test_without_a_store_nothing_is_kept_and_the_option_is_named(tmp_path: Path) -> None:
     library = VoiceLibrary([tmp_path], spec=SPEC)
     with pytest.raises(InvalidRequest, match="--voice-store"):
@@ -179,11 +187,13 @@ def test_get_answers_with_the_arrays_and_the_others_with_empty_ones(library: Voi
     ("inputs", "message"),
     [
         ({}, "the request lacks command"),
-        ({"command": "drop"}, "'drop' is no command of this model; it knows list, get, put, delete, rename"),
+        ({"command": "drop"}, "'drop' is no command of this model; it knows list, get, check, put, delete, rename"),
         ({"command": "get"}, "the request lacks name"),
         ({"command": "rename", "name": "me"}, "the request lacks new_name"),
         ({"command": "put", "name": "me"}, "the voice lacks semantic_prompt"),
         ({"command": "put", "name": "../me", **arrays()}, "is no voice name"),
+        ({"command": "check", "name": "My Voice"}, "is no voice name"),
+        ({"command": "check", "name": "announcer"}, "comes with the server"),
         ({"command": "put", "name": "sha256:0123456789ab", **arrays()}, "is no voice name"),
         ({"command": "put", "name": "me", **arrays(), "coarse_prompt": np.ones((2, 9), int)}, "the same time"),
     ],

@@ -87,6 +87,9 @@ def test_the_store_is_bounded_in_voices_and_in_bytes(tmp_path: Path) -> None:
     few.put("x/b", voice(2))
     with pytest.raises(InvalidRequest, match="keeps 2 voices at most"):
         few.put("y/c", voice(3))
+    with pytest.raises(InvalidRequest, match="keeps 2 voices at most"):
+        few.check("y/c")
+    few.check("a", overwrite=True)
     few.put("a", voice(3), overwrite=True)
     assert set(seen(few.folder)) == {"a", "x/b"} and other_files(few.folder) == [".lock"]
     assert not (few.folder / "y").exists()

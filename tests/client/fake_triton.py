@@ -118,7 +118,8 @@ def add_output(response: service_pb2.ModelInferResponse, name: str, array: np.nd
     kinds = {"f": "FP32", "i": "INT32", "O": "BYTES"}
     response.outputs.add(name=name, datatype=kinds[array.dtype.kind], shape=array.shape)
     is_bytes = array.dtype.kind == "O"
-    response.raw_output_contents.append(serialize_byte_tensor(array).item() if is_bytes else array.tobytes())
+    strings = serialize_byte_tensor(array).item() if is_bytes and array.size else b""
+    response.raw_output_contents.append(strings if is_bytes else array.tobytes())
 
 
 def chunk(sentence: int, sentences: int, **more: Any) -> service_pb2.ModelStreamInferResponse:

@@ -58,6 +58,9 @@ class FakeVoices:
             case b"get":
                 key = self._resolve(key)
                 named, outputs = [key], {**self.built_in, **self.stored}[key]
+            case b"check":
+                self._check_free(key, overwrite=bool(overwrite))
+                named = []
             case b"put":
                 self._check_free(key, overwrite=bool(overwrite))
                 assert sorted(arrays) == sorted(ARRAYS)
@@ -95,10 +98,12 @@ class FakeVoices:
         raise Refused(f"there is no voice {name!r}; `bark voice list` shows those that this server has.")
 
     def _check_free(self, name: str, *, overwrite: bool) -> None:
-        if name.count("/") > 1 or ".." in name:
+        if name.count("/") > 1 or ".." in name or " " in name:
             raise Refused(f"{name!r} is no voice name; names look like v2/en_speaker_6.")
-        if name in self.built_in or (name in self.stored and not overwrite):
-            raise Refused(f"there is a voice {name!r} already.")
+        if name in self.built_in:
+            raise Refused(f"the voice {name!r} comes with the server; choose another name.")
+        if name in self.stored and not overwrite:
+            raise Refused(f"there is a voice {name!r} already; choose another name, or allow overwriting.")
 
     def _rows(self, names: list[str]) -> np.ndarray:
         rows = [self._row(name) for name in names] if self.rows is None else self.rows

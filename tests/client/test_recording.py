@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ def test_a_part_of_a_long_file_is_read_alone(tmp_path: Path) -> None:
         (60.0, {"start": 61}, "it ends at 60.0 s, before the start of 61 s"),
         (5.0, {"start": -1}, "give a start from 0 on"),
         (5.0, {"duration": 0}, "some duration"),
+        (5.0, {"duration": math.inf}, "some duration"),
+        (5.0, {"start": math.inf}, "some duration"),
         (5.0, {"start": float("nan")}, "give a start from 0 on"),
     ],
 )

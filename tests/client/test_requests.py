@@ -154,8 +154,14 @@ def test_a_stream_outside_its_with_block_says_how_it_is_used(client: Any) -> Non
 
 
 def test_headers_reach_the_server(connect: Callable[..., Any], triton: FakeTriton) -> None:
-    connect(triton.url, headers={"authorization": "Bearer x"}).speak("Hello.")
+    connect(triton.url, headers={"Authorization": "Bearer x"}).speak("Hello.")
     assert triton.metadata[0]["authorization"] == "Bearer x"
+
+
+@pytest.mark.parametrize("headers", [{"who?": "me"}, {"": "me"}, {"who": "Zoë"}, {"who": "me\n"}, {"who-bin": "me"}])
+def test_headers_that_cannot_be_sent_are_refused(connect: Callable[..., Any], headers: dict[str, str]) -> None:
+    with pytest.raises(InvalidRequest, match="headers: "):
+        connect("localhost:1", headers=headers)
 
 
 def test_a_garbled_answer_is_the_servers_fault_and_not_a_crash(client: Any, triton: FakeTriton) -> None:

@@ -121,16 +121,21 @@ def test_a_clone_with_a_name_is_kept_and_can_be_spoken_with(client: Any, triton:
     clip = tmp_path / "ada.flac"
     soundfile.write(clip, np.stack([TONE, TONE / 2], axis=1), 16_000)
     voice = client.clone_voice(str(clip), name="ada")
-    assert triton.voices.commands() == ["list", "clone_voice", "put"]
+    assert triton.voices.commands() == ["check", "clone_voice", "put"]
     assert triton.voices.requests[1][1]["audio"].shape == (2, 32_000)
     assert_same(voice, triton.voices.stored["ada"])
     client.speak("Hello.", voice="ada")
     assert triton.requests[0]["voice"] == b"ada"
 
 
-def test_a_name_that_is_taken_shows_before_the_work_of_cloning(client: Any, triton: FakeTriton) -> None:
-    for name, overwrite, remedy in (("me", False, "overwrite it"), ("v2/en_speaker_6", True, "comes with the server")):
-        with pytest.raises(InvalidRequest, match=remedy):
+def test_a_name_that_cannot_be_had_shows_before_the_work_of_cloning(client: Any, triton: FakeTriton) -> None:
+    for name, overwrite, reason in (
+        ("me", False, "allow overwriting"),
+        ("v2/en_speaker_6", True, "comes with the server"),
+        ("My Voice", False, "no voice name"),
+        ("", False, "name: empty"),
+    ):
+        with pytest.raises(InvalidRequest, match=reason):
             client.clone_voice((TONE, 16_000), name=name, overwrite=overwrite)
     assert "clone_voice" not in triton.voices.commands()
     client.clone_voice((TONE, 16_000), name="me", overwrite=True)
