@@ -14,6 +14,7 @@ import numpy as np
 
 from bark_serving.arrays import Array, Floats
 
+MIN_SECONDS, MAX_SECONDS = 1.0, 30.0  #: of a clip that a voice is made from
 BLOCK = 0.02  #: seconds
 GATE = 30.0  #: dB below the loudest block; quieter ones are pauses
 TARGET_LEVEL = -23.0  #: dBFS that the speech of every clip is brought to

@@ -16,12 +16,12 @@ import soxr
 
 from bark_serving import clip
 from bark_serving.arrays import Array, Floats
+from bark_serving.clip import MAX_SECONDS, MIN_SECONDS
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import HubertSpec, Spec
 from bark_serving.voices import ARRAYS, Voice, voice_from_arrays
 
 MIN_RATE, MAX_RATE = 8_000, 192_000  #: Hz
-MIN_SECONDS, MAX_SECONDS = 1.0, 30.0
 MAX_CHANNELS = 8
 MAX_PEAK = 8.0  #: beyond, samples are integers that somebody forgot to scale
 

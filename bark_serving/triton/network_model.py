@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
 
 from bark_serving.arrays import Array
+from bark_serving.clip import MAX_SECONDS
+from bark_serving.errors import InvalidRequest
 from bark_serving.profiles import Stage
 from bark_serving.runtimes import open_network
+from bark_serving.spec import Spec
 from bark_serving.triton.tensors import Parameters, failure, inputs_of, response
 
 log = logging.getLogger(__name__)
@@ -22,15 +25,22 @@ class NetworkModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         parameters = Parameters(args)
+        stage, runtime = cast(Stage, parameters.model), parameters.runtime()
         on_gpu = args["model_instance_kind"] == "GPU"
         device = f"cuda:{args['model_instance_device_id']}" if on_gpu else "cpu"
-        self._network = open_network(cast(Stage, parameters.model), parameters.runtime(), device=device)
+        self._check, self._spec = _CHECKS[stage], runtime.bundle.spec
+        self._network = open_network(stage, runtime, device=device)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         answers: list[Any] = [None] * len(requests)
         groups: dict[Any, list[int]] = defaultdict(list)
         inputs = [inputs_of(request) for request in requests]
         for index, request in enumerate(requests):
+            try:
+                self._check(inputs[index], self._spec)
+            except InvalidRequest as error:  # its own fault, not that of those beside it
+                answers[index] = failure(error)
+                continue
             shapes = tuple((name, array.shape[1:]) for name, array in sorted(inputs[index].items()))
             groups[shapes, tuple(request.requested_output_names())].append(index)
         for (_, outputs), members in groups.items():
@@ -50,3 +60,43 @@ class NetworkModel:
             response({name: result[end - size : end] for name, result in results.items()})
             for end, size in zip(ends, np.diff(ends, prepend=0), strict=True)
         ]
+
+
+def _check_fine(inputs: Mapping[str, Array], spec: Spec) -> None:
+    _check_range("codes", inputs["codes"], 0, spec.fine.gpt.input_vocab)
+    _check_range("codebook", inputs["codebook"], spec.fine.codebooks_given, spec.encodec.codebooks)
+
+
+def _check_codes(inputs: Mapping[str, Array], spec: Spec) -> None:
+    _check_range("codes", inputs["codes"], 0, spec.encodec.codebook_size)
+    _check_length("codes", inputs["codes"], spec.encodec.frame_rate_hz)
+
+
+def _check_audio(inputs: Mapping[str, Array], spec: Spec) -> None:
+    _check_length("audio", inputs["audio"], spec.encodec.sample_rate)
+
+
+def _check_wave(inputs: Mapping[str, Array], spec: Spec) -> None:
+    _check_length("audio", inputs["audio"], spec.hubert.sample_rate if spec.hubert else spec.encodec.sample_rate)
+
+
+def _check_range(name: str, array: Array, first: int, end: int) -> None:
+    if array.size == 0 or array.min() < first or array.max() >= end:
+        held = f"{array.min()}..{array.max()}" if array.size else "nothing"
+        raise InvalidRequest(f"{name} holds {held}; it must be in {first}..{end - 1}.")
+
+
+def _check_length(name: str, array: Array, rate: float) -> None:
+    """Memory grows with the length. A second is left for padding."""
+    seconds = array.shape[-1] / rate
+    if seconds > MAX_SECONDS + 1:
+        raise InvalidRequest(f"{name} is {seconds:.0f} s long; the limit is {MAX_SECONDS:g} s.")
+
+
+#: Stage → what refuses inputs that the network can't take, with `InvalidRequest`.
+_CHECKS: Mapping[Stage, Callable[[Mapping[str, Array], Spec], None]] = {
+    "fine": _check_fine,
+    "encodec_decode": _check_codes,
+    "encodec_encode": _check_audio,
+    "hubert": _check_wave,
+}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 
-from bark_serving.cloning import MAX_SECONDS, hubert_samples, shortest_wave, units_of
+from bark_serving.clip import MAX_SECONDS
+from bark_serving.cloning import hubert_samples, shortest_wave, units_of
 from bark_serving.engines import Stage
 from bark_serving.spec import Spec
 from build_engines.export.stages import Axes

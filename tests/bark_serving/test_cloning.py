@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bark_serving import cloning
+from bark_serving import clip, cloning
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import EncodecSpec, HubertSpec, Spec
 from bark_serving.voices import voice_from_arrays
@@ -28,7 +28,7 @@ def tokens_made(samples: int, hubert: HubertSpec) -> int:
 
 @given(rate=st.integers(cloning.MIN_RATE, cloning.MAX_RATE), share=st.floats(0, 1))
 def test_tokens_and_frames_of_any_clip_cover_the_same_time(rate: int, share: float) -> None:
-    shortest, longest = (int(seconds * rate) for seconds in (cloning.MIN_SECONDS, cloning.MAX_SECONDS))
+    shortest, longest = (int(seconds * rate) for seconds in (clip.MIN_SECONDS, clip.MAX_SECONDS))
     samples = round(shortest + share * (longest - shortest))
     units = -(-samples * 25 // rate)
     tokens = tokens_made(cloning.hubert_samples(units, spec=SPEC), HubertSpec())
