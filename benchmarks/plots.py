@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results import Measurement, Result
-from benchmarks.statistics import line, percentile
+from benchmarks.statistics import is_enough, line, percentile
 from benchmarks.tables import BASE, OTHERS, SPEED, duration, number, subjects_of
 
 _INK, _MUTED, _GRID = "#1d2433", "#6b7488", "#e4e7ee"
@@ -188,22 +188,18 @@ def _profile(result: Result, figure: Any) -> None:
 
 
 def _serve(result: Result, figure: Any) -> None:
-    """Left: throughput over load; right: time to first audio and to all of it."""
+    """Left: throughput over load; right: time to first audio and to all of it. Arrivals at random are hollow."""
     left, right = figure.subplots(1, 2)
-    colours = _colours(result.subjects(SPEED))
+    for subject, colour in _colours(result.subjects(SPEED)).items():
+        speeds = [m for m in result.measurements if (m.subject, m.metric) == (subject, SPEED)]
+        swept = [m for m in speeds if m.case.startswith("concurrency ")]
+        _load_lines(left, right, result, swept, color=colour, label=subject, markersize=4)
+        low, high = (_percentiles(result, swept, "latency", percent) for percent in (50, 95))
+        right.fill_between([_in_flight(m) for m in swept], low, high, color=colour, alpha=0.12, linewidth=0)
+        if at_random := sorted((m for m in speeds if m not in swept), key=lambda m: _in_flight(m)):
+            how = {"color": colour, "markersize": 6, "markerfacecolor": "none", "linewidth": 0}
+            _load_lines(left, right, result, at_random, label=f"{subject}, arrivals at random", **how)
     cases = [case for case in result.cases(SPEED) if case.startswith("concurrency ")]
-    for subject, colour in colours.items():
-        seen = [case for case in cases if result.find(case=case, subject=subject, metric=SPEED)]
-        loads = [int(case.split()[1]) for case in seen]
-
-        def values(metric: str, percent: float, subject: str = subject, seen: Sequence[str] = seen) -> list[float]:
-            found = [result.find(case=case, subject=subject, metric=metric) for case in seen]
-            return [percentile(m.samples, percent) if m else float("nan") for m in found]
-
-        left.plot(loads, values(SPEED, 50), "o-", color=colour, label=subject, markersize=4)
-        right.plot(loads, values("first audio", 50), "o-", color=colour, label=f"{subject}: first audio", markersize=4)
-        right.plot(loads, values("latency", 50), "s--", color=colour, label=f"{subject}: all audio", markersize=4)
-        right.fill_between(loads, values("latency", 50), values("latency", 95), color=colour, alpha=0.12, linewidth=0)
     _load_axes((left, right), sorted({int(case.split()[1]) for case in cases}), result.settings.get("knee_concurrency"))
     left.set_ylim(bottom=0)
     left.set_ylabel("seconds of audio a second")
@@ -213,6 +209,28 @@ def _serve(result: Result, figure: Any) -> None:
     _tidy(right, "What a client waits for")
     _legend(left, loc="lower right")
     _legend(right, loc="upper left")
+
+
+def _load_lines(
+    left: Any, right: Any, result: Result, speeds: Sequence[Measurement], *, label: str, **how: Any
+) -> None:
+    loads = [_in_flight(m) for m in speeds]
+    left.plot(loads, [m.median for m in speeds], "o-", label=label, **how)
+    right.plot(loads, _percentiles(result, speeds, "first audio", 50), "o-", label=f"{label}: first audio", **how)
+    right.plot(loads, _percentiles(result, speeds, "latency", 50), "s--", label=f"{label}: all audio", **how)
+
+
+def _in_flight(speed: Measurement) -> float:
+    """Requests in flight at a point, on average where they come at random."""
+    if speed.case.startswith("concurrency "):
+        return float(speed.case.split()[1])
+    return float(str(speed.facts["in_flight"]))
+
+
+def _percentiles(result: Result, speeds: Sequence[Measurement], metric: str, percent: float) -> list[float]:
+    """Of each point; nan where its samples are too few."""
+    found = [result.find(case=m.case, subject=m.subject, metric=metric) for m in speeds]
+    return [percentile(m.samples, percent) if m and is_enough(m.samples, percent) else float("nan") for m in found]
 
 
 def _load_axes(panels: Sequence[Any], loads: Sequence[int], knee: int | None) -> None:

@@ -18,6 +18,7 @@ from bark_serving.engines import EngineStore
 from bark_serving.processes import is_running
 from bark_serving.server import Server, ServerSettings, running
 from bark_serving.server.log import relevant_lines
+from bark_serving.server.process import find
 from bark_serving.server.settings import default_folder
 from bark_serving.server.state import ServerState
 from bark_serving.spec import Bundle
@@ -34,6 +35,7 @@ class Target:
     process: psutil.Process | None  #: tritonserver, where it is on this machine and known
     start_seconds: float | None = None  #: from launch to the first answer; None: it ran already
     log: Path | None = None  #: of a server whose process is known
+    metrics: str | None = None  #: the URL of its metrics, where that is known
 
     def check(self) -> None:
         """Raise `BenchmarkError`, with what the log says of it, when the server is known to have ended."""
@@ -117,28 +119,27 @@ def own_server(
 
 
 def _target(server: Server, seconds: float) -> Target:
-    return Target(server.url, server.process, seconds, server.settings.log_path)
+    return Target(server.url, server.process, seconds, server.settings.log_path, server.metrics_url)
 
 
 @contextmanager
 def server_at(url: str) -> Iterator[Target]:
     """A server that runs already; its processes are found when `bark-serve` started it on this machine."""
-    process, log = _process_of(url)
-    yield Target(url, process, log=log)
+    yield _known_at(url) or Target(url, None)
 
 
-def _process_of(url: str) -> tuple[psutil.Process, Path] | tuple[None, None]:
-    """The server's process and its log."""
+def _known_at(url: str) -> Target | None:
     port = int(url.rsplit(":", 1)[1]) if url.rsplit(":", 1)[-1].isdigit() else None
     for path in default_folder().glob("*.json"):
         try:
             state = ServerState.model_validate_json(path.read_bytes())
-            process = psutil.Process(state.triton_pid)
-        except (OSError, ValueError, psutil.NoSuchProcess):
+        except (OSError, ValueError):
             continue
-        if state.settings.grpc_port == port and process.create_time() == state.triton_created:
-            return process, state.settings.log_path
-    return None, None
+        process = find(state.triton_pid, born=state.triton_born)
+        if state.settings.grpc_port == port and process is not None:
+            metrics = f"http://{state.settings.host}:{state.settings.metrics_port}/metrics"
+            return Target(url, process, log=state.settings.log_path, metrics=metrics)
+    return None
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from bark_serving.profiles import STAGES
 from benchmarks.errors import BenchmarkError
 from benchmarks.perf_analyzer import Load, Spoken, Tool, profile
-from benchmarks.results import Measurement
+from benchmarks.results import Fact, Measurement
 from benchmarks.tables import SPEED
 from benchmarks.work import ENDLESS
 
@@ -32,6 +35,10 @@ _SEEDS = 4  #: of each text
 KNEE_SHARE = 0.9
 _FLAT = 1.05  #: less gain than this for twice the load is none
 RATE_SHARES = (0.5, 0.8, 1.0)  #: of the most requests a second that the sweep found
+_COUNTER = re.compile(
+    r'^bark_(?:stage_seconds|requests)_total\{(?:[^}]*,)?(?:stage|outcome)="(\w+)"[^}]*\} (\S+)$', re.MULTILINE
+)
+_SPOKEN = "spoken"
 
 
 def write_data(path: Path, *, stream: bool, fixed: bool, texts: Mapping[str, tuple[str, float]] = TEXTS) -> Path:
@@ -58,6 +65,7 @@ class Sweep:
     requests_each: int  #: per request in flight
     least_requests: int
     timeout: float  #: seconds a point may take
+    metrics: str | None = None  #: where the server's metrics are, if that is known
     rates: bool = True
     all_points: bool = False  #: go on where more load no longer gives more
 
@@ -72,45 +80,78 @@ def run(sweep: Sweep, subject: str, *, on_step: Callable[[str], None]) -> tuple[
     speeds: dict[int, float] = {}
     best_rate = 0.0
 
-    def point(load: Load, requests: int) -> list[Spoken] | None:
+    def point(load: Load, requests: int) -> list[Spoken]:
         on_step(f"{subject}: {load.name}, {requests} requests")
+        before = _counters(sweep, notes)
         try:
             spoken = profile(sweep.tool, load, url=sweep.url, data=sweep.data, requests=requests, timeout=sweep.timeout)
         except BenchmarkError as error:
             notes.append(f"{subject}, {error.problem}")
-            return None
-        failed = sum(one.report is None for one in spoken)
-        if failed:
-            notes.append(f"{subject}, {load.name}: {failed} of {len(spoken)} requests failed.")
-        return [one for one in spoken if one.report is not None] or None
+            return []
+        good = [one for one in spoken if one.report is not None]
+        if len(good) < len(spoken):
+            notes.append(f"{subject}, {load.name}: {len(spoken) - len(good)} of {len(spoken)} requests failed.")
+        if good:
+            stages = stage_means(before, _counters(sweep, notes))
+            measurements.extend(summarise(good, case=load.name, subject=subject, stages=stages))
+        return good
 
     for concurrency in sweep.concurrencies:
         spoken = point(Load(concurrency=concurrency), sweep.requests(concurrency))
-        if spoken is None:
+        if not spoken:
             continue
-        measurements += summarise(spoken, case=f"concurrency {concurrency}", subject=subject)
         speeds[concurrency] = throughput(spoken)
-        best_rate = max(best_rate, len(spoken) / span(spoken))
+        best_rate = max(best_rate, a_second(spoken, lambda one: 1))
         if not sweep.all_points and is_flat(list(speeds.values())):
             notes.append(f"{subject}: more than {concurrency} requests in flight gave no more and were left out.")
             break
     if sweep.rates and best_rate:
         for share in RATE_SHARES:
-            load = Load(rate=round(share * best_rate, 4))
-            spoken = point(load, sweep.least_requests)
-            if spoken is not None:
-                measurements += summarise(spoken, case=load.name, subject=subject)
+            point(Load(rate=round(share * best_rate, 4)), sweep.least_requests)
     return measurements, notes
 
 
-def span(spoken: Sequence[Spoken]) -> float:
-    """Seconds from the first request to the last answer."""
-    return max(one.ended for one in spoken) - min(one.started for one in spoken)
+def _counters(sweep: Sweep, notes: list[str]) -> dict[str, float]:
+    """What the server has counted so far: seconds by stage, requests by how they ended."""
+    if sweep.metrics is None:
+        return {}
+    try:
+        with urllib.request.urlopen(sweep.metrics, timeout=30) as answer:
+            return read_counters(answer.read().decode())
+    except OSError as error:
+        notes.append(f"The server's metrics could not be read ({error}).")
+        return {}
+
+
+def read_counters(metrics: str) -> dict[str, float]:
+    """Seconds by stage and requests by outcome, of what ``/metrics`` says."""
+    return {label: float(value) for label, value in _COUNTER.findall(metrics)}
+
+
+def stage_means(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """Seconds in each stage a request, between two looks at the counters; nothing if either is missing."""
+    requests = after.get(_SPOKEN, 0) - before.get(_SPOKEN, 0) if before and after else 0
+    if not requests:
+        return {}
+    return {stage: (after[stage] - before.get(stage, 0)) / requests for stage in STAGES if stage in after}
+
+
+def a_second(spoken: Sequence[Spoken], amount: Callable[[Spoken], float]) -> float:
+    """How much of an amount is done a second while the load stands: from the first request until the last is sent.
+
+    What requests drain after that at less than the load does not count. Each request's amount is taken to be done
+    evenly over its time, so that those which are under way in the end count with the part that lies before it.
+    """
+    begin, end = (choose(one.started for one in spoken) for choose in (min, max))
+    if begin == end:
+        end = max(one.ended for one in spoken)
+    done = [amount(one) * (min(one.ended, end) - one.started) / (one.ended - one.started) for one in spoken]
+    return sum(done) / (end - begin)
 
 
 def throughput(spoken: Sequence[Spoken]) -> float:
     """Seconds of audio a second of wall time."""
-    return sum(one.audio_seconds for one in spoken) / span(spoken)
+    return a_second(spoken, lambda one: one.audio_seconds)
 
 
 def is_flat(speeds: Sequence[float]) -> bool:
@@ -139,8 +180,13 @@ def knee_of(measurements: Sequence[Measurement], subject: str) -> int | None:
     return knee(speeds)
 
 
-def summarise(spoken: Sequence[Spoken], *, case: str, subject: str) -> list[Measurement]:
-    """Throughput of a point, and every request's latency, time to first audio, real-time factor and stage times."""
+def summarise(
+    spoken: Sequence[Spoken], *, case: str, subject: str, stages: Mapping[str, float] | None = None
+) -> list[Measurement]:
+    """Throughput of a point, and every request's latency, time to first audio, real-time factor and stage times.
+
+    stages: mean seconds a request in each, as the server counts them; they are told apart from what requests report.
+    """
     lengths = {text: length for length, (text, _) in TEXTS.items()}
     samples: dict[str, list[float]] = defaultdict(list)
     for one in spoken:
@@ -156,7 +202,14 @@ def summarise(spoken: Sequence[Spoken], *, case: str, subject: str) -> list[Meas
             samples[f"latency, {length} text"].append(latency)
         for stage, times in (one.report or {}).get("stages", {}).items():
             samples[f"{stage} stage"].append(float(times["seconds"]))
-    facts = {"requests": len(spoken), "audio_seconds": round(sum(one.audio_seconds for one in spoken), 3)}
+    for stage, mean in (stages or {}).items():
+        samples[f"{stage} stage, mean"].append(mean)
+    facts: dict[str, Fact] = {
+        "requests": len(spoken),
+        "audio_seconds": round(sum(one.audio_seconds for one in spoken), 3),
+        "requests_a_second": round(a_second(spoken, lambda one: 1), 4),
+        "in_flight": round(a_second(spoken, lambda one: one.ended - one.started), 2),
+    }
     found = [
         Measurement(
             case=case,
@@ -165,7 +218,7 @@ def summarise(spoken: Sequence[Spoken], *, case: str, subject: str) -> list[Meas
             unit="×",
             better="higher",
             samples=(throughput(spoken),),
-            facts={**facts, "requests_a_second": round(len(spoken) / span(spoken), 4)},
+            facts=facts,
         )
     ]
     for metric, values in samples.items():

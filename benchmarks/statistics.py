@@ -91,3 +91,8 @@ def percentile(samples: Sequence[float], percent: float) -> float:
     if not samples:
         raise ValueError("no samples")
     return float(np.percentile(np.asarray(samples, float), percent, method="inverted_cdf"))
+
+
+def is_enough(samples: Sequence[float], percent: float) -> bool:
+    """Whether there are samples enough for a percentile to be more than the largest of them: 10 for the 90th."""
+    return len(samples) * (100 - percent) >= 100

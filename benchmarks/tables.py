@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table as RichTable
 
+from bark_serving.profiles import STAGES
 from benchmarks.results import Measurement, Result
-from benchmarks.statistics import line, percentile
+from benchmarks.statistics import is_enough, line, percentile
 from benchmarks.statistics import ratio as ratio_of
 
 SPEED = "audio seconds a second"
@@ -22,14 +24,18 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str
+    above: Table | None = None  #: a first one, under the same caption
 
     def markdown(self) -> str:
         """As GitHub's Markdown, caption below."""
         lines = [_row(self.header), _row(["---", *("--:" for _ in self.header[1:])]), *map(_row, self.rows)]
-        return "\n".join([*lines, "", self.caption])
+        return "\n".join([*([self.above.markdown()] if self.above else []), *lines, "", self.caption])
 
-    def rich(self) -> RichTable:
+    def rich(self) -> RenderableType:
         """For a terminal."""
+        return Group(self.above.rich(), self._rich()) if self.above else self._rich()
+
+    def _rich(self) -> RichTable:
         table = RichTable(caption=escape(self.caption), caption_justify="left", box=None, pad_edge=False)
         for number, name in enumerate(self.header):
             table.add_column(escape(name), justify="right" if number else "left")
@@ -222,20 +228,57 @@ def _drag_race(result: Result) -> Table:
 
 
 def _serve(result: Result) -> Table:
-    rows = []
-    for subject in result.subjects(SPEED):
-        for case in result.cases(SPEED):
-            found = {m.metric: m for m in result.measurements if (m.case, m.subject) == (case, subject)}
-            if SPEED not in found:
-                continue
-            speed, factor = found[SPEED].median, found.get("real-time factor")
-            cells = [number(speed), number(factor.median) if factor else ""]
-            for metric, percents in (("first audio", (50, 95)), ("latency", (50, 90, 95, 99))):
-                cells += [duration(percentile(found[metric].samples, p)) if metric in found else "" for p in percents]
-            rows.append([f"{subject}, {case}", *cells])
-    knee = result.settings.get("knee_concurrency")
-    header = ["load", "audio s/s", "RTF", "first audio p50", "p95", "latency p50", "p90", "p95", "p99"]
-    return Table(header, rows, caption(result, more=[f"knee at {knee} in flight"] if knee else []))
+    """A row a load: throughput and percentiles, then medians by length of text, and means by stage."""
+    loads = [
+        (f"{subject}, {case}", {m.metric: m for m in result.measurements if (m.case, m.subject) == (case, subject)})
+        for subject in result.subjects(SPEED)
+        for case in result.cases(SPEED)
+        if result.find(case=case, subject=subject, metric=SPEED)
+    ]
+    rows, further = [], []
+    stages = [stage for stage in STAGES if any(f"{stage} stage" in found for _, found in loads)]
+    for name, found in loads:
+        cells = [str(found[SPEED].facts["requests"]), number(found[SPEED].median)]
+        cells.append(number(found["real-time factor"].median) if "real-time factor" in found else "")
+        for metric, percents in (("first audio", (50, 95)), ("latency", (50, 90, 95, 99))):
+            cells += [_percentile(found.get(metric), percent) for percent in percents]
+        rows.append([name, *cells])
+        cells = [_percentile(found.get(f"{metric}, {length} text"), 50) for metric, length in _BY_LENGTH]
+        further.append([name, *cells, *(_mean(found, stage) for stage in stages)])
+    header = ["load", "requests", "audio s/s", "RTF", "first audio p50", "p95", "latency p50", "p90", "p95", "p99"]
+    lengths = [f"{metric}, {length} text" for metric, length in _BY_LENGTH]
+    return Table(
+        ["load", *lengths, *stages],
+        further,
+        caption(result, more=_serve_notes(result)),
+        above=Table(header, rows, ""),
+    )
+
+
+_BY_LENGTH = [(metric, length) for metric in ("first audio", "latency") for length in ("short", "medium", "long")]
+
+
+def _percentile(found: Measurement | None, percent: float) -> str:
+    """Nothing where samples are too few for it."""
+    return duration(percentile(found.samples, percent)) if found and is_enough(found.samples, percent) else ""
+
+
+def _mean(found: Mapping[str, Measurement], stage: str) -> str:
+    """By the server's own count where it could be asked, else by what each request reported."""
+    measured = found.get(f"{stage} stage, mean") or found.get(f"{stage} stage")
+    return duration(sum(measured.samples) / len(measured.samples)) if measured else ""
+
+
+def _serve_notes(result: Result) -> list[str]:
+    settings = result.settings
+    if "requests_each" in settings:
+        each, least = settings["requests_each"], settings["least_requests"]
+        notes = [f"{each} requests for each in flight, at least {least}, throughput until the last of them is sent"]
+    else:
+        notes = ["throughput from the first request to the last answer, of which part is below the load"]
+    if knee := settings.get("knee_concurrency"):
+        notes.append(f"knee at {knee} in flight")
+    return [*notes, "by length of text medians, by stage means of a request, whose sentences add up"]
 
 
 def _soak(result: Result) -> Table:

@@ -35,8 +35,10 @@ def command(
     bundle: BundleOption = None,
     variant: OneVariantOption = "cpu int8",
     most: Annotated[int, typer.Option("--most", min=1, max=1024, help="Concurrency doubles from 1 up to this.")] = 64,
-    requests_each: Annotated[int, typer.Option(min=1, help="Requests a point, per request in flight.")] = 3,
-    least_requests: Annotated[int, typer.Option(min=1, help="Requests a point at least.")] = 12,
+    requests_each: Annotated[int, typer.Option(min=2, help="Requests a point, per request in flight.")] = 3,
+    least_requests: Annotated[
+        int, typer.Option(min=2, help="Requests a point at least. A 95th percentile needs 20, a 99th 100.")
+    ] = 20,
     rates: Annotated[
         bool, typer.Option("--rates/--no-rates", help="Also arrivals at random, at 50, 80 and 100 % of the best rate.")
     ] = True,
@@ -81,6 +83,7 @@ def command(
                     requests_each=requests_each,
                     least_requests=least_requests,
                     timeout=point_timeout,
+                    metrics=server.metrics,
                     rates=rates,
                     all_points=all_points,
                 )
@@ -100,7 +103,12 @@ def command(
                 "bundle": what,
                 "server": "its own" if url else chosen.name,
                 "threads": count,
+                "requests_each": requests_each,
+                "least_requests": least_requests,
+                "rates": rates,
+                "whole": whole,
                 "fixed": fixed,
+                "all_points": all_points,
                 "max_batch": max_batch,
                 "perf_analyzer": tool.version,
                 "knee_concurrency": serving.knee_of(measured, "streamed"),

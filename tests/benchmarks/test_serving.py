@@ -74,10 +74,52 @@ def test_a_point_is_summarised_in_audio(recorded: list[Spoken]) -> None:
         Spoken(texts[1], 1.0, 2.5, 4.0, {"audio_seconds": 6.0, "stages": {"coarse": {"seconds": 0.7}}}),
     ]
     found = {m.metric: m for m in serving.summarise(spoken, case="concurrency 2", subject="streamed")}
-    assert found[tables.SPEED].samples == (2.0,), "8 s of audio in 4 s"
+    assert found[tables.SPEED].samples == (1.0,), "half of the first one's 2 s in the second until the last is sent"
     assert found["latency"].samples == (2.0, 3.0) and found["first audio"].samples == (1.0, 1.5)
     assert found["real-time factor"].samples == (1.0, 0.5) and found["coarse stage"].samples == (0.5, 0.7)
     assert found["first audio, medium text"].samples == (1.5,)
+
+
+def closed_loop(requests: int, *, in_flight: int, latency: float) -> list[Spoken]:
+    """Clients that send the next request when the last one is answered, 6 s of audio each; they begin one by one."""
+    spoken = []
+    for number in range(requests):
+        client, turn = number % in_flight, number // in_flight
+        begun = client * latency / in_flight + turn * latency
+        spoken.append(Spoken("x", begun, None, begun + latency, {"audio_seconds": 6.0}))
+    return spoken
+
+
+def test_throughput_is_of_the_time_in_which_the_load_stands() -> None:
+    burst = [Spoken("x", float(turn * 3), None, turn * 3 + 3.0, {"audio_seconds": 6.0}) for turn in range(3)] * 4
+    assert serving.throughput(burst) == pytest.approx(8.0), "4 at once, 6 s in 3 s each"
+    spoken = closed_loop(40, in_flight=4, latency=3.0)
+    assert serving.throughput(spoken) == pytest.approx(8.0, rel=0.06), "the answers after the last request are left out"
+    assert serving.a_second(spoken, lambda one: 1) == pytest.approx(4 / 3, rel=0.06)
+    assert serving.throughput([Spoken("x", 1.0, None, 4.0, {"audio_seconds": 6.0})]) == 2.0
+
+
+def test_a_percentile_of_too_few_requests_is_left_blank() -> None:
+    measured = serving.summarise(closed_loop(12, in_flight=4, latency=3.0), case="concurrency 4", subject="streamed")
+    table = tables.table_of(result("serve", *measured))
+    assert table.above is not None
+    cells = dict(zip(table.above.header[-4:], table.above.rows[0][-4:], strict=True))
+    assert cells == {"latency p50": "3.00 s", "p90": "3.00 s", "p95": "", "p99": ""}
+    assert table.above.rows[0][1] == "12"
+
+
+METRICS = """
+# TYPE bark_stage_seconds_total counter
+bark_stage_seconds_total{model="bark",stage="coarse",version="1"} %s
+bark_stage_calls_total{model="bark",stage="coarse",version="1"} 99
+bark_requests_total{model="bark",outcome="spoken",version="1"} %s
+"""
+
+
+def test_stage_times_are_what_the_server_counted_meanwhile() -> None:
+    before, after = (serving.read_counters(METRICS % values) for values in (("1.5", "2"), ("7.5", "5")))
+    assert serving.stage_means(before, after) == {"coarse": 2.0}
+    assert serving.stage_means({}, after) == {} and serving.stage_means(before, before) == {}
 
 
 def test_the_knee_is_the_least_load_near_the_best_throughput() -> None:
@@ -173,8 +215,12 @@ def test_input_data_has_every_length_and_floats_with_a_point(tmp_path: Path) -> 
 def test_a_served_table_has_percentiles_of_every_load(recorded: list[Spoken]) -> None:
     measured = serving.summarise(recorded, case="concurrency 1", subject="streamed")
     table = tables.table_of(result("serve", *measured, knee_concurrency=1))
-    [row] = table.rows
-    assert row[0] == "streamed, concurrency 1" and all(row) and len(row) == len(table.header)
+    assert table.above is not None
+    for part in (table, table.above):
+        [row] = part.rows
+        assert row[0] == "streamed, concurrency 1" and len(row) == len(part.header)
+    assert table.above.rows[0][1] == "3" and table.above.rows[0][-4] and not any(table.above.rows[0][-3:])
+    assert all(table.rows[0][-4:]), "seconds of four stages"
     assert "knee at 1 in flight" in table.caption
 
 
