@@ -93,7 +93,7 @@ def _errors_shown() -> Iterator[None]:
         console.print(f"[red]error:[/red] {escape(error.problem)}", soft_wrap=True)
         console.print(escape(error.remedy), soft_wrap=True)
         raise typer.Exit(1) from error
-    except BundleError as error:
+    except (BundleError, OSError) as error:
         console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         raise typer.Exit(1) from error
     except ValidationError as error:
@@ -264,6 +264,7 @@ def up(
                 build_missing(
                     bundle=bundle, engines=engines, profile=profile, precision=precision, architecture=architecture
                 )
+                state.check_free(settings)  # that took its time
             render(
                 bundle=bundle,
                 engines=engines,

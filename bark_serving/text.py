@@ -12,14 +12,16 @@ from bark_serving.voices import language_of
 
 Tokenise = Callable[[str], Sequence[int]]
 
-#: Scripts that tell a language of Bark's by themselves, tried in order (Japanese writes kanji beside kana).
-_SCRIPTS = (
-    ("ja", re.compile("[぀-ヿ]")),
-    ("ko", re.compile("[가-힯]")),
-    ("zh", re.compile("[一-鿿]")),
-    ("hi", re.compile("[ऀ-ॿ]")),
-    ("ru", re.compile("[Ѐ-ӿ]")),
-)
+#: Words of the scripts that tell a language of Bark's by themselves, and of Latin, which tells none. Where no blanks
+#: part words, each character counts as one.
+_WORDS = {
+    "ja": re.compile("[぀-ヿ]"),
+    "zh": re.compile("[一-鿿]"),
+    "ko": re.compile("[가-힯]+"),
+    "hi": re.compile("[ऀ-ॿ]+"),
+    "ru": re.compile("[Ѐ-ӿ]+"),
+    "en": re.compile("[A-Za-zÀ-ɏ]+"),
+}
 _BLANKS = re.compile(r"[^\S\r\n]")
 _CLAUSE_ENDS = re.compile(r"(?<=[,;:、，；：–—])\s*")
 
@@ -34,8 +36,13 @@ def normalise(text: str) -> str:
 
 
 def guess_language(text: str, *, voice: str | None = None) -> str:
-    """ISO 639-1 code: from the voice's name (``v2/de_speaker_3``), else the script, else English."""
-    return language_of(voice or "") or next((code for code, pattern in _SCRIPTS if pattern.search(text)), "en")
+    """ISO 639-1 code: from the voice's name (``v2/de_speaker_3``), else the script of most words, else English."""
+    if named := language_of(voice or ""):
+        return named
+    words = {code: len(pattern.findall(text)) for code, pattern in _WORDS.items()}
+    if words["ja"]:  # Japanese writes kanji beside its kana
+        words["ja"] += words.pop("zh")
+    return max(words, key=lambda code: words[code]) if any(words.values()) else "en"
 
 
 def split(text: str, *, language: str, tokenise: Tokenise, limit: int) -> list[str]:

@@ -64,7 +64,7 @@ def _python_path() -> str:
 def end(folder: Path, *, name: str) -> bool:
     """Stop the server of this name, by force once its deadline has passed; False if none runs."""
     description = state.read(folder, name=name)
-    supervisor = process.find(description.pid, created=description.created) if description else None
+    supervisor = process.find(description.pid, born=description.born) if description else None
     if description is None or supervisor is None:
         state.clear(folder, name=name)
         return False

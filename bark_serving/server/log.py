@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from pathlib import Path
@@ -16,13 +17,13 @@ def rotate(log: Path) -> None:
     """Begin a new log; the one before it stays as ``*.previous.log``."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists():
-        log.replace(log.with_suffix(".previous.log"))
+        log.resolve().replace(log.with_suffix(".previous.log"))
     log.touch()
 
 
 def note(log: Path, message: str) -> None:
-    """Append a line of the supervisor's own."""
-    with log.open("a", encoding="utf-8") as file:
+    """Append a line of the supervisor's own. A full disk costs the line, not the server."""
+    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
         file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} bark-serve: {message}\n")
 
 

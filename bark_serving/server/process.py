@@ -23,6 +23,8 @@ SHARED_MEMORY = Path("/dev/shm")
 UNLOAD_GRACE = 5.0  #: seconds that models get to finalize; about 1.3 s each, in parallel
 CONNECTION_GRACE = 1.0  #: seconds that clients get to hang up once every model is unloaded
 _PR_SET_PDEATHSIG = 1
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_START_TIME = 22 - 3  # its place in /proc/PID/stat (proc(5)), of the fields that follow the name
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -104,11 +106,23 @@ def launch(command: Sequence[str], *, environment: Mapping[str, str], log: Path)
         )
 
 
-def find(pid: int, *, created: float) -> psutil.Process | None:
-    """The running process that had this pid at that time (seconds since the epoch), or None."""
+def birth(pid: int) -> str:
+    """What tells a running process from all others that had or will have its pid: the boot, and its ticks since then.
+
+    Not a time of day, which moves when the clock is set. Raises `psutil.NoSuchProcess`.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise psutil.NoSuchProcess(pid) from error
+    return f"{_BOOT.read_text().strip()}/{fields[_START_TIME]}"
+
+
+def find(pid: int, *, born: str) -> psutil.Process | None:
+    """The running process of this pid and `birth`, or None."""
     try:
         process = psutil.Process(pid)
-        same = abs(process.create_time() - created) < 0.5
+        same = birth(pid) == born
     except psutil.NoSuchProcess:
         return None
     return process if same and is_running(process) else None

@@ -40,6 +40,8 @@ class ServerSettings(BaseModel):
             path = getattr(self, field)
             if path is not None:
                 object.__setattr__(self, field, Path(path).absolute())
+        if self.log is not None and self.log.exists() and not self.log.is_file():
+            raise ValueError(f"{self.log} is no ordinary file, as a log that is read again must be: leave --log out")
         if len({self.http_port, self.grpc_port, self.metrics_port}) < 3:
             raise ValueError("the HTTP, gRPC and metrics ports must be three different ones")
         return self

@@ -23,9 +23,9 @@ class ServerState(BaseModel):
 
     settings: ServerSettings
     pid: int  #: the supervisor
-    created: float
+    born: str  #: `process.birth`
     triton_pid: int
-    triton_created: float
+    triton_born: str
     started: float
     ready: bool = False
     shm_prefix: str
@@ -34,7 +34,7 @@ class ServerState(BaseModel):
     @property
     def running(self) -> bool:
         """Whether the supervisor lives. Triton cannot live without it."""
-        return process.find(self.pid, created=self.created) is not None
+        return process.find(self.pid, born=self.born) is not None
 
     @property
     def uptime(self) -> float:
@@ -67,7 +67,7 @@ def clear(folder: Path, *, name: str) -> None:
     """Remove what a server leaves: its state file and, if it was killed, what it could not clean up itself."""
     state = read(folder, name=name)
     if state is not None:
-        triton = process.find(state.triton_pid, created=state.triton_created)
+        triton = process.find(state.triton_pid, born=state.triton_born)
         if triton is not None:
             process.stop(triton, timeout=0)
         process.remove_shared_memory(state.shm_prefix)
@@ -75,10 +75,9 @@ def clear(folder: Path, *, name: str) -> None:
 
 
 def check_free(settings: ServerSettings) -> None:
-    """Raise `AlreadyRunning` when a server of this name runs, by what its state file says."""
-    state = read(settings.folder, name=settings.name)
-    if state is not None and state.running:
-        raise _already_running(settings, state)
+    """Raise `AlreadyRunning` when a server of this name runs."""
+    with exclusive(settings):
+        return
 
 
 @contextmanager

@@ -120,9 +120,9 @@ def _describe(
     return state.ServerState(
         settings=settings,
         pid=own.pid,
-        created=own.create_time(),
+        born=process.birth(own.pid),
         triton_pid=server.pid,
-        triton_created=server.create_time(),
+        triton_born=process.birth(server.pid),
         started=time.time(),
         shm_prefix=shm_prefix,
         control_key=control_key,

@@ -48,6 +48,11 @@ def test_three_sentences_are_three_in_each_of_barks_languages(language: str) -> 
         ("नमस्ते", None, "hi"),
         ("Привет", None, "ru"),
         ("hello", None, "en"),
+        ("Dr. Smith said привет to Mr. Jones.", None, "en"),
+        ("Он сказал hello и ушёл.", None, "ru"),
+        ("我用 Python 写代码", None, "zh"),
+        ("東京へ行きます", None, "ja"),
+        ("1 + 1 = 2", None, "en"),
     ],
 )
 def test_the_language_comes_from_the_voice_or_the_script(text: str, voice: str | None, language: str) -> None:

@@ -96,7 +96,7 @@ def until(condition: Callable[[], bool], *, timeout: float = 60.0) -> None:
 
 
 def processes_of(description: state.ServerState) -> list[psutil.Process]:
-    triton = find(description.triton_pid, created=description.triton_created)
+    triton = find(description.triton_pid, born=description.triton_born)
     assert triton is not None
     return [triton, *triton.children(recursive=True)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bark_serving.server.log import drained, loaded_models, relevant_lines, rotate
+from bark_serving.server.log import drained, loaded_models, note, relevant_lines, rotate
 
 LOG = r"""
 2026-11-22T14:41:17Z E 13792 server.cc:241] "CudaDriverHelper has not been initialized."
@@ -58,3 +58,15 @@ def test_the_log_of_the_run_before_is_kept(tmp_path: Path) -> None:
     rotate(log)
     assert log.read_text() == ""
     assert (tmp_path / "triton.previous.log").read_text() == "before"
+
+
+def test_a_log_behind_a_link_is_rotated_where_it_is(tmp_path: Path) -> None:
+    log = write(tmp_path, "before")
+    (tmp_path / "link.log").symlink_to(log)
+    rotate(tmp_path / "link.log")
+    assert (tmp_path / "link.log").is_symlink() and log.read_text() == ""
+    assert (tmp_path / "link.previous.log").read_text() == "before"
+
+
+def test_a_full_disk_costs_a_line_and_not_the_server() -> None:
+    note(Path("/dev/full"), "reloaded coarse")

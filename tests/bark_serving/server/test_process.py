@@ -1,0 +1,49 @@
+"""Which process is which, and what a server's files may be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+from pydantic import ValidationError
+
+from bark_serving.server import state
+from bark_serving.server.errors import AlreadyRunning
+from bark_serving.server.process import birth, find
+from bark_serving.server.settings import ServerSettings
+
+
+def test_a_process_is_told_from_another_of_its_pid_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    born = birth(os.getpid())
+    monkeypatch.setattr(psutil, "boot_time", lambda: 0.0)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: 0.0)
+    assert birth(os.getpid()) == born
+    assert find(os.getpid(), born=born) is not None
+    assert find(os.getpid(), born=birth(1)) is None
+
+
+def test_a_process_that_has_ended_is_not_found() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        born = birth(process.pid)
+        process.kill()
+        process.wait()
+    assert find(process.pid, born=born) is None
+    with pytest.raises(psutil.NoSuchProcess):
+        birth(process.pid)
+
+
+def test_a_name_is_free_once_its_supervisor_has_let_go(tmp_path: Path) -> None:
+    settings = ServerSettings(repository=tmp_path, folder=tmp_path / "server")
+    state.check_free(settings)
+    with state.exclusive(settings), pytest.raises(AlreadyRunning, match="already running"):
+        state.check_free(settings)
+    state.check_free(settings)
+
+
+@pytest.mark.parametrize("log", ["/dev/null", "/tmp"])
+def test_a_log_must_be_an_ordinary_file(tmp_path: Path, log: str) -> None:
+    with pytest.raises(ValidationError, match="no ordinary file"):
+        ServerSettings(repository=tmp_path, log=Path(log))
