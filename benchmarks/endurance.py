@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from bark_client import BarkClient, BarkError
 from benchmarks.errors import BenchmarkError
@@ -18,7 +21,7 @@ from benchmarks.work import ENDLESS
 
 _SETTLING = 0.2  #: share of the time in which pools and caches fill: no drift
 _SHORTEST = 120.0  #: seconds below which a drift an hour is not worth stating
-_POINTS = 400  #: samples kept of a series at most: enough for a picture
+_BINS = 500  #: stretches of time of which two samples are kept where a series is longer
 
 
 @dataclass
@@ -35,6 +38,17 @@ class _Log:
             self.series[subject, metric].append((time.monotonic() - self.started, value))
 
 
+@dataclass(frozen=True)
+class Soak:
+    """What was seen, until the end or until something ended it."""
+
+    measurements: Sequence[Measurement]  #: memory by process, latency, time to first audio
+    requests: int
+    seconds: float
+    notes: Sequence[str]
+    whole: bool  #: False: it was ended early, as the notes say
+
+
 def soak(
     target: Target,
     *,
@@ -43,12 +57,13 @@ def soak(
     fixed: bool,
     interval: float = 5.0,
     on_step: Callable[[str], None] = lambda label: None,
-) -> tuple[list[Measurement], int, list[str]]:
-    """Measurements (memory by process, latency, time to first audio), number of requests, notes.
+) -> Soak:
+    """Load a server and watch it. A server of this machine that ends, or Ctrl-C, ends this early.
 
-    Raises `BenchmarkError` when no request succeeds, and as soon as a server of this machine has ended.
+    Raises `BenchmarkError` when no request succeeds.
     """
     log, end = _Log(), threading.Event()
+    ended = ""
     threads = [
         threading.Thread(target=_speak, args=(target.url, log, end, number, clients, fixed), daemon=True)
         for number in range(clients)
@@ -67,15 +82,23 @@ def soak(
             done = len(log.series["requests", "latency"])
             on_step(f"{(seconds - left) / 60:.1f} of {seconds / 60:g} min, {done} requests, {len(log.errors)} failed")
             end.wait(min(interval, left))
+    except BenchmarkError as error:
+        ended = error.problem
+    except KeyboardInterrupt:
+        ended = "It was interrupted."
     finally:
         end.set()
+    taken = time.monotonic() - log.started
     for thread in threads:
         thread.join()
     requests = len(log.series["requests", "latency"])
     if not requests:
-        raise BenchmarkError(f"No request succeeded: {(log.errors or ['none was sent'])[0]}")
+        raise BenchmarkError(ended or f"No request succeeded: {(log.errors or ['none was sent'])[0]}")
     notes = [f"{len(log.errors)} requests failed; the first: {log.errors[0]}"] if log.errors else []
-    return [_measurement(*key, points) for key, points in log.series.items() if points], requests, notes
+    if ended:
+        notes.append(f"Only {taken / 60:.1f} of {seconds / 60:g} min were measured. {ended}")
+    measurements = [_measurement(*key, points) for key, points in log.series.items() if points]
+    return Soak(measurements, requests, min(taken, seconds), notes, whole=not ended)
 
 
 def _speak(url: str, log: _Log, end: threading.Event, number: int, clients: int, fixed: bool) -> None:
@@ -106,9 +129,25 @@ def _measurement(subject: str, metric: str, points: list[tuple[float, float]]) -
     settled = [point for point in points if point[0] >= _SETTLING * times[-1]]
     long_enough = times[-1] >= _SHORTEST and len(settled) > 2
     drift = round(3600 * line(*zip(*settled, strict=True)).slope, 6) if long_enough else None
-    step = max(1, len(points) // _POINTS)
-    kept = tuple(round(value, 5) for value in values[::step])
-    unit = "GB" if metric == "memory" else "s"
+    kept = _thinned(points)
     return Measurement(
-        case="soak", subject=subject, metric=metric, unit=unit, samples=kept, facts={"drift_an_hour": drift}
+        case="soak",
+        subject=subject,
+        metric=metric,
+        unit="GB" if metric == "memory" else "s",
+        samples=tuple(round(value, 5) for _, value in kept),
+        times=tuple(round(time, 2) for time, _ in kept),
+        facts={"drift_an_hour": drift, "median_of_all": round(float(np.median(values)), 5)},
     )
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Points in order, of a long series those with the median and the largest value of each stretch of time."""
+    if len(points) <= 2 * _BINS:
+        return list(points)
+    width = points[-1][0] / _BINS
+    kept: set[tuple[float, float]] = set()
+    for _, group in itertools.groupby(points, key=lambda point: min(int(point[0] / width), _BINS - 1)):
+        by_value = sorted(group, key=lambda point: point[1])
+        kept |= {by_value[(len(by_value) - 1) // 2], by_value[-1]}
+    return sorted(kept)

@@ -252,23 +252,30 @@ def _soak(result: Result, figure: Any) -> None:
     memory = sorted((m for m in result.measurements if m.metric == "memory"), key=lambda m: -m.median)[:_PROCESSES]
     colours = _colours([m.subject for m in memory])
     for m in memory:
-        minutes = np.linspace(0, float(result.settings["minutes"]), len(m.samples))
-        drift = m.facts.get("drift_an_hour")
-        label = m.subject + (f" ({float(drift):+.3g} {m.unit}/h)" if drift is not None else "")
-        above.plot(minutes, m.samples, color=colours[m.subject], label=label, linewidth=1.4)
+        label = f"{m.subject}{_drift(m)}"
+        above.plot(_minutes(result, m), m.samples, color=colours[m.subject], label=label, linewidth=1.4)
     above.set_ylabel("GB")
     above.set_ylim(bottom=0)
     _tidy(above, f"Memory of the server, and of its largest processes: {result.settings.get('bundle', '')}")
     if memory:
         above.legend(frameon=False, fontsize=7, labelcolor=_INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
     for m in (m for m in result.measurements if m.metric in ("latency", "first audio")):
-        minutes = np.linspace(0, float(result.settings["minutes"]), len(m.samples))
-        below.plot(minutes, m.samples, ".", markersize=3, alpha=0.6, label=m.metric)
+        below.plot(_minutes(result, m), m.samples, ".", markersize=3, alpha=0.6, label=f"{m.metric}{_drift(m)}")
     below.set_ylabel("seconds")
     below.set_xlabel("minutes")
     below.set_ylim(bottom=0)
     _tidy(below, "Requests")
     below.legend(frameon=False, fontsize=7, labelcolor=_INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _minutes(result: Result, m: Measurement) -> Any:
+    """When each sample was taken; evenly over all of it in results that do not tell."""
+    return np.array(m.times) / 60 if m.times else np.linspace(0, float(result.settings["minutes"]), len(m.samples))
+
+
+def _drift(m: Measurement) -> str:
+    drift = m.facts.get("drift_an_hour")
+    return f" ({float(drift):+.3g} {m.unit}/h)" if drift is not None else ""
 
 
 def _growth(result: Result, figure: Any) -> None:

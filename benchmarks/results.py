@@ -32,6 +32,7 @@ class Measurement(BaseModel):
     unit: str = "s"
     better: Literal["lower", "higher", "neither"] = "lower"
     samples: tuple[float, ...] = Field(min_length=1)
+    times: tuple[float, ...] = ()  #: seconds since the start at which each sample was taken, where that matters
     facts: dict[str, Fact] = {}  #: numbers about the subject or the case that explain the metric
 
     @computed_field  # type: ignore[prop-decorator]

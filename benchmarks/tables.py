@@ -29,7 +29,7 @@ class Table:
     def markdown(self) -> str:
         """As GitHub's Markdown, caption below."""
         lines = [_row(self.header), _row(["---", *("--:" for _ in self.header[1:])]), *map(_row, self.rows)]
-        return "\n".join([*([self.above.markdown()] if self.above else []), *lines, "", self.caption])
+        return "\n".join([*([self.above.markdown().strip(), ""] if self.above else []), *lines, "", self.caption])
 
     def rich(self) -> RenderableType:
         """For a terminal."""
@@ -275,7 +275,7 @@ def _serve_notes(result: Result) -> list[str]:
         each, least = settings["requests_each"], settings["least_requests"]
         notes = [f"{each} requests for each in flight, at least {least}, throughput until the last of them is sent"]
     else:
-        notes = ["throughput from the first request to the last answer, of which part is below the load"]
+        notes = ["throughput from the first request to the last answer, ramp-up and drain included"]
     if knee := settings.get("knee_concurrency"):
         notes.append(f"knee at {knee} in flight")
     return [*notes, "by length of text medians, by stage means of a request, whose sentences add up"]
@@ -286,12 +286,13 @@ def _soak(result: Result) -> Table:
     for found in result.measurements:
         drift = found.facts.get("drift_an_hour")
         first, last = found.samples[0], found.samples[-1]
+        median = float(str(found.facts.get("median_of_all", found.median)))  # samples may be thinned
         rows.append(
             [
                 f"{found.subject} {found.metric}".strip(),
                 f"{number(first)} {found.unit}",
                 f"{number(last)} {found.unit}",
-                f"{number(found.median)} {found.unit}",
+                f"{number(median)} {found.unit}",
                 f"{float(drift):+.3g} {found.unit}" if drift is not None else "",
             ]
         )

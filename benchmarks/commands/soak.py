@@ -39,7 +39,8 @@ def command(
 ) -> None:
     """A server for an hour: memory of each model and latency of each request over time, and their drift.
 
-    Memory is known of a server of our own, or of one that `bark-serve` started on this machine.
+    Memory is known of a server of our own, or of one that `bark-serve` started on this machine. When the server ends,
+    or with Ctrl-C, what was seen until then is written, and the exit status is 1.
 
     Try it: `python -m benchmarks soak --size tiny --minutes 0.5`
 
@@ -50,7 +51,7 @@ def command(
         prepared = None if url else prepare(size, bundle, variants=[chosen], engines=engines)
         target = servers.target(url, prepared, variant=chosen, threads=count)
         with target as server, console.status("starting") as status:
-            measured, requests, notes = endurance.soak(
+            seen = endurance.soak(
                 server, seconds=60 * minutes, clients=clients, fixed=fixed, interval=interval, on_step=status.update
             )
         what = url.replace(":", "-") if url else (bundle.name if bundle else size)
@@ -58,9 +59,13 @@ def command(
             "bundle": what,
             "server": "its own" if url else chosen.name,
             "threads": count,
-            "minutes": minutes,
+            "minutes": round(seen.seconds / 60, 2),
             "clients": clients,
-            "requests": requests,
+            "fixed": fixed,
+            "interval": interval,
+            "requests": seen.requests,
         }
-        result = results.make("soak", measured, on=here, settings=settings, notes=notes)
+        result = results.make("soak", seen.measurements, on=here, settings=settings, notes=seen.notes)
         finish(result, output_of(output, "soak", what=what))
+        if not seen.whole:
+            raise typer.Exit(1)

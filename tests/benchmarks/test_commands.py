@@ -6,6 +6,7 @@ import math
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +205,43 @@ def test_a_soak_watches_memory_and_latency(server: servers.Target, tmp_path: Pat
     result = run(tmp_path / "soak.json", "soak", "--url", server.url, *options)
     latencies = result.find(case="soak", subject="requests", metric="latency")
     assert latencies is not None and len(latencies.samples) == result.settings["requests"]
+    assert list(latencies.times) == sorted(latencies.times) and 0 < latencies.times[0] < latencies.times[-1]
+
+
+class Ending:
+    """A server that runs for a while, and what then happens."""
+
+    def __init__(self, url: str, what: BaseException, after: int) -> None:
+        self.url, self.memory, self._what, self._left = url, lambda: None, what, after
+
+    def check(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise self._what
+
+
+@pytest.mark.parametrize("what", [BenchmarkError("The server ended by itself."), KeyboardInterrupt()])
+def test_a_soak_that_is_ended_early_keeps_what_it_saw(
+    server: servers.Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: BaseException
+) -> None:
+    ending = nullcontext(Ending(server.url, what, after=6))
+    monkeypatch.setattr(servers, "target", lambda *args, **options: ending)
+    output = tmp_path / "soak.json"
+    options = ["--url", server.url, "--minutes", "10", "--interval", "0.5", "--output", str(output)]
+    answer = CliRunner().invoke(app, ["soak", *options])
+    assert answer.exit_code == 1
+    result = results.load(output)
+    assert result.settings["requests"] >= 1 and result.settings["minutes"] < 5
+    assert any("of 10 min were measured" in note for note in result.notes)
+
+
+def test_a_long_series_is_thinned_by_time_and_keeps_its_peaks() -> None:
+    points = [(float(second), 1.0 + second % 3) for second in range(30_000)]  # three lengths of text in turns
+    points[12_345] = (12_345.0, 99.0)
+    kept = endurance._thinned(points)
+    assert 900 < len(kept) <= 1_000 and kept == sorted(kept)
+    assert {value for _, value in kept} == {2.0, 3.0, 99.0}, "medians and maxima"
+    assert endurance._thinned(points[:1_000]) == points[:1_000]
 
 
 @pytest.mark.parametrize("command", ["soak", "serve", "growth", "stages", "drag-race", "quality", "listen", "profile"])
