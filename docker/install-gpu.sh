@@ -8,6 +8,9 @@
 # a constraint on what is added, and a package that needs another version fails the build. bark-build gets an environment of
 # its own, whose torch and onnx are those that exports are tested with; it sees the container's TensorRT through it.
 #
+# gRPC is the exception: every Triton client for the container's protobuf imports with grpcio 1.67.1 and later only, though
+# it says 1.63, and a later grpcio runs what was made for an earlier one.
+#
 # TORCH_INDEX: where the builder's torch comes from. BIN: where commands for everybody go.
 set -euo pipefail
 
@@ -19,7 +22,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 pip=("$PYTHON" -m pip --disable-pip-version-check)
 export PIP_BREAK_SYSTEM_PACKAGES=1 # the container is the environment
 
-constraints() { # what is installed, and for everything else the versions of the CPU image
+constraints() { # what is installed, and for almost everything else the versions of the CPU image
     "$PYTHON" - "$here/requirements-cpu.txt" << 'PYTHON'
 import re
 import sys
@@ -33,14 +36,17 @@ def normal(name: str) -> str:
 
 
 installed = {normal(found.metadata["Name"]): found.version for found in distributions() if found.metadata["Name"]}
+installed.pop("grpcio", None)
+print("grpcio>=1.67.1")
 for name, version in sorted(installed.items()):
     try:
         print(f"{name}=={Version(version)}")
     except InvalidVersion:  # a package of the distribution, which pip could not express anyway
         print(f"# {name} {version}")
+free = {"tritonclient", "grpcio", "protobuf"}  # made for one another: the newest client for the container's protobuf
 with open(sys.argv[1], encoding="utf-8") as lock:
     for line in lock:
-        if "==" in line and normal(line.split("==")[0]) not in installed:
+        if "==" in line and normal(line.split("==")[0]) not in free.union(installed):
             print(line, end="")
 PYTHON
 }
@@ -60,6 +66,7 @@ case ${1:-} in
         constraints > "$fixed"
         wheel=$(echo "$2"/bark_triton-*.whl)
         "${pip[@]}" install --constraint "$fixed" "${wheel}[runtime]"
+        "$PYTHON" -c 'import tritonclient.grpc' # it may refuse what its requirements allow
         "${pip[@]}" --python "$BUILDER" install --no-deps --ignore-installed "$wheel"
         ln -sf "$BUILDER/bin/bark-build" "$BIN/bark-build"
         rm "$fixed"
