@@ -1,4 +1,5 @@
-"""ONNX Runtime's own operators in place of a network's attention and LSTMs, for the time of an export.
+"""ONNX Runtime's own operators in place of a network's attention and LSTMs, and a codec that needs less memory, for the
+time of an export.
 
 Written out in plain operators, attention over a shared KV cache cannot be expressed, full attention is slower and
 takes quadratic memory, and an LSTM becomes one node a step. Each function below has the signature of what it replaces.
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bark_serving.networks import fine, gpt, hubert
+from bark_serving.networks import encodec, fine, gpt, hubert
 
 CONTRIB = "com.microsoft"
 
@@ -88,6 +89,8 @@ def onnxruntime_operators(network: nn.Module) -> Iterator[None]:
             swap(module, "attend", group_query_attention)
         elif isinstance(module, fine.Attention | hubert.Attention):
             swap(module, "attend", multi_head_attention)
+        elif isinstance(module, encodec.Encodec):
+            swap(module, "run", encodec.in_pieces)
         elif isinstance(getattr(module, "lstm", None), nn.LSTM):
             swap(module, "lstm", OnnxLstm(module.lstm))  # type: ignore[arg-type]
     try:

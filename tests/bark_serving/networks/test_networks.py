@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build, load
+from bark_serving.networks.encodec import in_pieces
 from bark_serving.networks.fine import draw
 from bark_serving.spec import NETWORKS, BundleError, GptSpec, Network, Spec
 from tests import oracle, transformers_oracle
@@ -191,6 +192,16 @@ def test_decoding_the_first_frames_gives_the_first_samples_of_the_whole(frames: 
     ours, _ = weighted("encodec", small_spec())
     codes = torch.randint(1024, (1, 8, 64), generator=torch.Generator().manual_seed(6), dtype=torch.int32)
     assert_equal(ours.decode(codes[:, :, :frames]), ours.decode(codes)[:, : frames * 320])
+
+
+@pytest.mark.parametrize("spec_of", [SPECS[0], SPECS[2]])
+@pytest.mark.parametrize("frames", [7, 8, 9, 21, 64])
+def test_a_codec_that_decodes_in_pieces_gives_the_same_samples(spec_of: Callable[[], Spec], frames: int) -> None:
+    codec, _ = weighted("encodec", spec_of())
+    codes = torch.randint(1024, (2, 8, frames), generator=torch.Generator().manual_seed(7), dtype=torch.int32)
+    expected = codec.decode(codes)
+    codec.run = in_pieces
+    assert_equal(codec.decode(codes), expected)
 
 
 def test_encodec_equals_transformers() -> None:
