@@ -73,7 +73,7 @@ def _name(process: psutil.Process) -> str:
 class MemoryWatch:
     """Looks at a server's memory while a block runs; `peak` is the largest sum seen, in bytes."""
 
-    def __init__(self, target: Target, *, interval: float = 1.0) -> None:
+    def __init__(self, target: Target, *, interval: float = 0.5) -> None:
         self.peak: int | None = None
         self._target, self._interval = target, interval
         self._end = threading.Event()
@@ -88,12 +88,12 @@ class MemoryWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        while True:
+        ended = False
+        while not ended:
+            ended = self._end.wait(self._interval)  # what ends with the block is looked at, too
             memory = self._target.memory()
             if memory is not None:
                 self.peak = max(self.peak or 0, sum(memory.values()))
-            if self._end.wait(self._interval):
-                return
 
 
 @contextmanager
