@@ -94,7 +94,9 @@ def test_the_builder_image_builds_for_cpus_with_a_torch_for_cpus(builder_image: 
 
 def test_the_gpu_image_leaves_what_its_container_came_with_but_for_an_old_grpc(tmp_path: Path, wheels: Path) -> None:
     came_with = {"numpy": "2.2.6", "pydantic": "2.11.7", "psutil": "7.0.0", "protobuf": "5.29.5"}
-    python = python_in(tmp_path / "container", "grpcio==1.64.0", *(f"{name}=={version}" for name, version in came_with.items()))
+    python = python_in(
+        tmp_path / "container", "grpcio==1.64.0", *(f"{name}=={version}" for name, version in came_with.items())
+    )
     folders = {"PYTHON": str(python), "BUILDER": str(tmp_path / "builder"), "BIN": str(tmp_path)}
     succeed(DOCKER / "install-gpu.sh", "libraries", **folders)
     succeed(DOCKER / "install-gpu.sh", "package", wheels, **folders)
