@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -36,23 +36,36 @@ def computing(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
         yield
 
 
-def captured(function: Callable[[], None], device: torch.device, *, pool: Any = None) -> Callable[[], None]:
-    """A function that works on fixed tensors in place, as one CUDA graph; on the CPU the function itself.
+class Recorder(NamedTuple):
+    """Where graphs of one device are recorded that never run at the same time: they share memory."""
 
-    It runs a few times for this, so running it again on the same tensors must change nothing. ``pool``: memory that
-    graphs share which never run at the same time (`torch.cuda.graph_pool_handle`).
-    """
+    stream: torch.cuda.Stream
+    pool: Any  #: as of `torch.cuda.graph_pool_handle`
+
+
+def recorder(device: torch.device) -> Recorder | None:
+    """For a GPU, with a stream of that very GPU: torch's own is of whichever recorded first. None elsewhere."""
     if device.type != "cuda":
+        return None
+    return Recorder(torch.cuda.Stream(device), torch.cuda.graph_pool_handle())  # type: ignore[no-untyped-call]
+
+
+def captured(function: Callable[[], None], recorder: Recorder | None) -> Callable[[], None]:
+    """A function that works on fixed tensors in place, as one CUDA graph; without a recorder the function itself.
+
+    It runs a few times for this, so running it again on the same tensors must change nothing.
+    """
+    if recorder is None:
         return function
-    aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    aside.wait_stream(torch.cuda.current_stream(device))
+    aside, pool = recorder
+    aside.wait_stream(torch.cuda.current_stream(aside.device))
     with torch.cuda.stream(aside):  # libraries allocate and choose their kernels before the recording
         for _ in range(2):
             function()
-    torch.cuda.current_stream(device).wait_stream(aside)
+    torch.cuda.current_stream(aside.device).wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
     # thread_local: another thread of this process may be at work on another GPU meanwhile
-    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, pool=pool, stream=aside, capture_error_mode="thread_local"):
         function()
     replay: Callable[[], None] = graph.replay
     return replay

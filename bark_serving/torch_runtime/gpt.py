@@ -21,7 +21,7 @@ from bark_serving.decoding.rules import Rule
 from bark_serving.networks.gpt import Gpt, Layer
 from bark_serving.profiles import Precision
 from bark_serving.sampling import Sampling
-from bark_serving.torch_runtime.device import DTYPES, captured, computing
+from bark_serving.torch_runtime.device import DTYPES, captured, computing, recorder
 from bark_serving.torch_runtime.drawing import draw
 
 #: Cache positions are looked at in multiples of this, so that short sequences don't pay for the whole cache.
@@ -123,8 +123,8 @@ class TorchGpt:
             self._drawn = torch.zeros(2, rows, device=device, dtype=torch.float64)
         self._steps: dict[tuple[int, int, int], Callable[[], None]] = {}
         self._draws: dict[int, Callable[[], None]] = {}
-        self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
-        if device.type == "cuda":
+        self._recorder = recorder(device)
+        if self._recorder:
             self._record()
 
     def embed(self, ids: Ints) -> Floats:
@@ -198,7 +198,7 @@ class TorchGpt:
                 x = self._table[numbers[TOKEN].long()]
                 self._logits[block] = decode_one_token(self._network, x, numbers[LENGTH].long(), cache)
 
-            self._steps[first, batch, span] = captured(step, self._device, pool=self._pool)
+            self._steps[first, batch, span] = captured(step, self._recorder)
         return self._steps[first, batch, span]
 
     def _draw(self, wishes: Sequence[Wish]) -> Drawn:
@@ -209,7 +209,7 @@ class TorchGpt:
         else:
             if batch not in self._draws:
                 run = lambda: self._draw_bucket(batch, filtered=False)  # noqa: E731 - a name would say no more
-                self._draws[batch] = captured(run, self._device, pool=self._pool)
+                self._draws[batch] = captured(run, self._recorder)
             self._draws[batch]()
         tokens, last_chances = self._drawn[:, : len(wishes)].cpu().numpy()
         return Drawn(tokens.astype(np.int32), last_chances.astype(np.float32))
