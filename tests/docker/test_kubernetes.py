@@ -50,8 +50,13 @@ def test_every_mount_has_its_volume(pod: dict[str, Any], containers: list[dict[s
 def test_containers_start_and_probe_with_commands_that_the_package_has(containers: list[dict[str, Any]]) -> None:
     for container in containers:
         probes = [container[probe]["exec"]["command"] for probe in container if probe.endswith("Probe")]
-        for command in [container["command"], *probes]:
+        for command in [container["args"], *probes]:
             assert complaint(command) is None, command
+
+
+def test_an_image_keeps_its_entrypoint(containers: list[dict[str, Any]]) -> None:
+    """In a pod `command` would take its place, and NVIDIA's makes an older driver work with the container's CUDA."""
+    assert [container for container in containers if "command" in container] == []
 
 
 def test_a_pod_lives_only_as_long_as_it_speaks(pod: dict[str, Any]) -> None:
@@ -76,7 +81,7 @@ def test_pods_are_confined(pod: dict[str, Any], containers: list[dict[str, Any]]
 def test_the_server_serves_the_bundle_that_the_builder_makes(containers: list[dict[str, Any]]) -> None:
     builder, server = containers
     bundle = next(variable["value"] for variable in builder["env"] if variable["name"] == "BARK_BUNDLE")
-    assert f"--bundle={f'/data/bundles/{bundle}' if bundle else 'miniature'}" in server["command"]
+    assert f"--bundle={f'/data/bundles/{bundle}' if bundle else 'miniature'}" in server["args"]
 
 
 @pytest.mark.parametrize("overlay", ["cpu", "gpu"])
@@ -87,7 +92,7 @@ def test_kubectl_can_assemble_them(overlay: str) -> None:
     found = {document["kind"]: document for document in yaml.safe_load_all(text)}
     assert set(found) == {"Deployment", "Service", "PersistentVolumeClaim"}
     pod = found["Deployment"]["spec"]["template"]["spec"]
-    assert complaint(pod["containers"][0]["command"]) is None
+    assert complaint(pod["containers"][0]["args"]) is None
     gpus = [
         container["resources"]["limits"].get("nvidia.com/gpu")
         for container in (*pod["initContainers"], *pod["containers"])
