@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.results import Measurement, Result
-from benchmarks.statistics import Ratio, ratio
+from benchmarks.statistics import RESAMPLED, Ratio, ratio
 from benchmarks.tables import Table, number
 
 
@@ -28,17 +28,19 @@ class Change:
         return 1 / self.ratio.value - 1 if self.ratio.value else float("inf")
 
     def is_regression(self, threshold: float) -> bool:
-        """Worse by more than the threshold, and not by noise alone."""
-        return self.worse_by() > threshold and not self.ratio.is_noise
+        """Worse by more than the threshold, where the noise is known, and not by noise alone."""
+        return self.ratio.known and self.worse_by() > threshold and not self.ratio.is_noise
 
     def verdict(self, threshold: float) -> str:
-        if self.is_regression(threshold):
-            return "worse"
-        if self.ratio.is_noise or abs(self.worse_by()) <= threshold or self.base.better == "neither":
-            return "" if self.ratio.known else "unknown noise"
-        return "better" if self.worse_by() < 0 else ""
+        if not self.ratio.known:
+            return "unknown noise"
+        if self.ratio.is_noise or abs(self.worse_by()) <= threshold:
+            return ""
+        return "worse" if self.worse_by() > 0 else "better"
 
 
+#: Settings that say how much was measured, or what came of it; every other changes what is measured.
+_AMOUNTS = {"repeats", "requests", "minutes", "interval", "knee_concurrency"}
 #: Of a machine: what differs from run to run.
 _MEASURED: dict[str, object] = {"load": 0, "bandwidth_gb_s": None, "gpu_bandwidth_gb_s": None}
 
@@ -62,16 +64,14 @@ class Comparison:
         machines = [result.machine.model_copy(update=_MEASURED) for result in (self.base, self.new)]
         if machines[0] != machines[1]:
             found.append("They were measured on different machines.")
-        differing = [
-            name
-            for name in ("bundle", "threads", "scale", "server", "fixed")
-            if self.base.settings.get(name) != self.new.settings.get(name)
-        ]
+        settings = self.base.settings, self.new.settings
+        names = [name for name in dict.fromkeys([*settings[0], *settings[1]]) if name not in _AMOUNTS]
+        differing = [name for name in names if settings[0].get(name) != settings[1].get(name)]
         if differing:
             found.append(f"They differ in {', '.join(differing)}.")
-        for side, names in (("base", self.only_base), ("new one", self.only_new)):
-            if names:
-                listed = "; ".join(names[:3]) + (" …" if len(names) > 3 else "")
+        for side, alone in (("base", self.only_base), ("new one", self.only_new)):
+            if alone:
+                listed = "; ".join(alone[:3]) + (" …" if len(alone) > 3 else "")
                 found.append(f"Only the {side} has: {listed}.")
         return found
 
@@ -117,6 +117,9 @@ def table(comparison: Comparison, *, threshold: float) -> Table:
             ]
         )
     commits = f"{comparison.base.commit[:9]} → {comparison.new.commit[:9]}"
-    noise = "a band that holds 1 (95 %, bootstrap over the samples) is noise"
+    noise = (
+        f"a band that holds 1 is noise: 95 % by the bootstrap, with less than {RESAMPLED} samples on a side from the "
+        "smallest to the largest ratio of any two"
+    )
     caption = f"{comparison.base.command}: {commits}. Ratios are new / base; {noise}."
     return Table(["", "base", "new", "ratio", "band", ""], rows, " ".join([caption, *comparison.warnings()]))

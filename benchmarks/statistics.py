@@ -9,6 +9,7 @@ import numpy as np
 
 _RESAMPLES = 2_000
 _BAND = (2.5, 97.5)  #: percentiles of the resampled ratios
+RESAMPLED = 5  #: samples on each side from which the bootstrap's band is worth its name
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def quartiles(samples: Sequence[float]) -> Quartiles:
 
 @dataclass(frozen=True)
 class Ratio:
-    """new / base of two medians, and the band in which it lies with 95 % confidence."""
+    """new / base of two medians, and the band in which it lies."""
 
     value: float
     low: float
@@ -44,13 +45,18 @@ class Ratio:
 
 
 def ratio(base: Sequence[float], new: Sequence[float]) -> Ratio:
-    """Ratio of medians, new / base, its noise by the bootstrap (Efron 1979), seeded: the same samples, the same band.
+    """Ratio of medians, new / base, with its noise.
 
-    With one sample on a side the noise is unknown and the band is the ratio itself.
+    The band has 95 % confidence by the bootstrap (Efron 1979), seeded: the same samples, the same band. Below
+    `RESAMPLED` samples on a side, which is too few for that, it holds the ratios of all samples. With one sample on a
+    side the noise is unknown and the band is the ratio itself.
     """
     value = _divide(float(np.median(new)), float(np.median(base)))
-    if min(len(base), len(new)) < 2:
+    fewest = min(len(base), len(new))
+    if fewest < 2:
         return Ratio(value, value, value, known=False)
+    if fewest < RESAMPLED:
+        return Ratio(value, _divide(min(new), max(base)), _divide(max(new), min(base)), known=True)
     rng = np.random.default_rng(0)
     below = np.median(rng.choice(np.asarray(base, float), (_RESAMPLES, len(base))), axis=1)
     above = np.median(rng.choice(np.asarray(new, float), (_RESAMPLES, len(new))), axis=1)

@@ -25,7 +25,8 @@ def compare(
 ) -> None:
     """Two results of one command as a table of ratios with their noise.
 
-    Exits with 1 when something got worse by more than the threshold and the noise band does not hold 1.
+    Exits with 1 when something got worse by more than the threshold and the noise band does not hold 1. A single sample
+    on a side tells nothing about noise, and never ends with 1.
 
     Example: `python -m benchmarks compare benchmarks/results/stages-small.json build/benchmarks/new.json --markdown`
     """

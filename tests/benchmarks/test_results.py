@@ -86,10 +86,15 @@ def test_less_throughput_is_worse_and_more_is_better() -> None:
     assert not compared([speed(1.0, 1.0)], [speed(2.0, 2.0)]).regressions(0.05)
 
 
-def test_single_runs_are_judged_by_the_threshold_alone() -> None:
-    found = compared([stage("a", "b", 1.0)], [stage("a", "b", 1.02)])
-    assert not found.regressions(0.05) and found.changes[0].verdict(0.05) == "unknown noise"
-    assert compared([stage("a", "b", 1.0)], [stage("a", "b", 1.2)]).regressions(0.05)
+def test_single_runs_are_no_regression_for_their_noise_is_unknown() -> None:
+    for new in (0.5, 1.02, 2.0):
+        found = compared([stage("a", "b", 1.0, 1.0)], [stage("a", "b", new)])
+        assert not found.regressions(0.05) and found.changes[0].verdict(0.05) == "unknown noise"
+
+
+def test_what_is_neither_better_nor_worse_has_no_verdict() -> None:
+    pitch = [Measurement(case="a", subject="b", better="neither", samples=(value,) * 5) for value in (1.0, 2.0)]
+    assert compared(pitch[:1], pitch[1:]).changes[0].verdict(0.05) == ""
 
 
 def test_what_cannot_be_compared_is_said() -> None:
@@ -113,6 +118,8 @@ def test_differing_machines_and_settings_are_warned_of() -> None:
     other = MACHINE.model_copy(update={"cores": 4})
     new = result("stages", stage("a", "b", 1.0), threads=4).model_copy(update={"machine": other})
     warnings = " ".join(comparison.compare(base, new).warnings())
+    clients = [result("soak", stage("a", "b", 1.0), clients=count, repeats=count) for count in (2, 4)]
+    assert comparison.compare(*clients).warnings() == ["They differ in clients."]
     assert "different machines" in warnings and "differ in threads" in warnings and "Only the base has: old" in warnings
 
 

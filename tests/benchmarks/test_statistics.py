@@ -42,6 +42,13 @@ def test_one_sample_says_nothing_about_noise() -> None:
     assert not found.known and not found.is_noise
 
 
+def test_few_samples_have_the_band_of_their_ranges() -> None:
+    found = statistics.ratio([1.0, 1.0, 2.0], [2.0, 2.0, 3.0])
+    assert (found.low, found.high) == (1.0, 3.0) and found.is_noise
+    many = statistics.ratio([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0], [2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 3.0])
+    assert (many.low, many.high) == (2.0, 2.0), "one outlier of seven seldom is the median"
+
+
 def test_the_same_samples_always_have_the_same_band() -> None:
     assert statistics.ratio([1, 2, 3], [2, 3, 5]) == statistics.ratio([1, 2, 3], [2, 3, 5])
 
