@@ -45,18 +45,22 @@ class Machine(BaseModel):
     load: float = 0.0  #: processes wanting a core when measuring began: above 0.5, figures are in doubt
 
 
-def describe(*, bandwidth: float | None = None, gpu_bandwidth: float | None = None) -> Machine:
-    """This machine, now."""
+def describe() -> Machine:
+    """This machine, now: before any work of ours, or its load is our own."""
     return Machine(
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         gpu=_gpu(),
-        bandwidth_gb_s=bandwidth,
-        gpu_bandwidth_gb_s=gpu_bandwidth,
         load=round(os.getloadavg()[0], 2),
     )
+
+
+def with_bandwidth(machine: Machine, *, threads: int) -> Machine:
+    """A machine as it was described, and how fast it reads its memory."""
+    measured = {"bandwidth_gb_s": measure_bandwidth(threads=threads), "gpu_bandwidth_gb_s": measure_gpu_bandwidth()}
+    return machine.model_copy(update=measured)
 
 
 def _processor() -> str:

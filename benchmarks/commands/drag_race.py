@@ -53,12 +53,10 @@ def command(
     README: `python -m benchmarks drag-race --size large -o benchmarks/results/drag-race-large.json`
     """
     with errors_shown(), tempfile.TemporaryDirectory() as folder:
-        count = threads_of(threads)
+        idle, count = machine.describe(), threads_of(threads)
         chosen = [one for one in variants.chosen(variant) if not one.approximation]
         opened, store = prepare(size, bundle, variants=chosen, engines=engines)
-        here = machine.describe(
-            bandwidth=machine.measure_bandwidth(threads=count), gpu_bandwidth=machine.measure_gpu_bandwidth()
-        )
+        here = machine.with_bandwidth(idle, threads=count)
         race = drag_race.Race(
             bundle=opened,
             variants=chosen,

@@ -70,12 +70,10 @@ def command(
     README: `python -m benchmarks stages --size small -o benchmarks/results/stages-small.json`
     """
     with errors_shown():
-        count, chosen = threads_of(threads), variants.chosen(variant)
+        idle, count, chosen = machine.describe(), threads_of(threads), variants.chosen(variant)
         named, cases = _known(peer, stages.PEERS, "--peer"), _known(case, stages.CASES, "--case")
         opened, store = prepare(size, bundle, variants=chosen, engines=engines)
-        here = machine.describe(
-            bandwidth=machine.measure_bandwidth(threads=count), gpu_bandwidth=machine.measure_gpu_bandwidth()
-        )
+        here = machine.with_bandwidth(idle, threads=count)
         with tempfile.TemporaryDirectory() as folder:
             plan = stages.Plan(
                 bundle=opened,

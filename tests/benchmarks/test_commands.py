@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -17,8 +18,9 @@ from typer.testing import CliRunner
 
 from bark_serving.engines import EngineStore
 from bark_serving.spec import MINIATURE, Bundle
-from benchmarks import endurance, models, perf_analyzer, readme, results, servers, tables, variants
+from benchmarks import commands, endurance, models, perf_analyzer, readme, results, servers, tables, variants
 from benchmarks.cli import app
+from benchmarks.commands.prepare import prepare
 from benchmarks.errors import BenchmarkError
 from benchmarks.in_process import InProcess
 from benchmarks.results import Result
@@ -187,6 +189,26 @@ def test_the_drag_race_is_run_by_everyone(endless: Bundle, tmp_path: Path) -> No
 def test_the_drag_race_runs_without_rwkv(endless: Bundle, tmp_path: Path) -> None:
     options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu fp32", "--no-rwkv"]
     assert run(tmp_path / "race.json", "drag-race", *options).subjects() == ["torch fp32", "cpu fp32"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["drag-race", "--no-rwkv"], ["stages", "--no-peers", "--no-triton", "--case", "semantic"]]
+)
+def test_the_load_is_read_before_any_work_of_the_command(
+    endless: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    loads = [0.125]
+    monkeypatch.setattr("os.getloadavg", lambda: (loads[-1], 0, 0))
+
+    def busy(*args: Any, **options: Any) -> Any:
+        loads.append(3.0)
+        return prepare(*args, **options)
+
+    for module in (commands.drag_race, commands.stages):
+        monkeypatch.setattr(module, "prepare", busy)
+    options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu int8"]
+    result = run(tmp_path / "result.json", *arguments, *options)
+    assert result.machine.load == 0.12 and loads == [0.125, 3.0] and (result.machine.bandwidth_gb_s or 0) > 0
 
 
 def test_nothing_to_measure_is_said(endless: Bundle) -> None:
