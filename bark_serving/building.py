@@ -6,8 +6,10 @@ The serving side does not import the building side, which needs torch and may no
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,18 +17,33 @@ from bark_serving.profiles import TABLE, Precision, Profile
 from bark_serving.server.errors import RepositoryError
 
 _BUILDER = "build_engines"
+_EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  #: what it imports
 
 
-def command(
+def arguments(
     *, bundle: Path, engines: Path, profile: Profile, precision: Precision | None, architecture: str | None
 ) -> Sequence[str]:
-    """The command line that builds every engine the profile needs; those that are there stay."""
+    """Of `bark-build`, to build every engine the profile needs; those that are there stay."""
     options = ["--profile", profile, "--bundle", str(bundle), "--engines", str(engines)]
     if precision:
         options += ["--precision", precision]
     if architecture:
         options += ["--gpu", architecture]
-    return [sys.executable, "-c", f"from {_BUILDER}.cli import app; app(prog_name='bark-build')", "engines", *options]
+    return ["engines", *options]
+
+
+def program() -> Sequence[str]:
+    """`bark-build` by this interpreter, or by one of its own, as in the image for GPUs. Raises `RepositoryError`."""
+    if all(importlib.util.find_spec(module) for module in (_BUILDER, *_EXPORTERS)):
+        return [sys.executable, "-c", f"from {_BUILDER}.cli import app; app(prog_name='bark-build')"]
+    found = shutil.which("bark-build")
+    # this interpreter's own is there without the exporters, too
+    if found and Path(found).resolve().parent != Path(sysconfig.get_path("scripts")).resolve():
+        return [found]
+    raise RepositoryError(
+        "Nothing can be built here: bark-build is not installed, or lacks what it needs.",
+        remedy="Run `pip install 'bark-triton[build]'`, or build where it is and share the folder of engines.",
+    )
 
 
 def build_missing(
@@ -38,13 +55,8 @@ def build_missing(
     """
     if TABLE[profile].build is None:
         return
-    if importlib.util.find_spec(_BUILDER) is None or importlib.util.find_spec("torch") is None:
-        raise RepositoryError(
-            "Nothing can be built here: bark-build is not installed.",
-            remedy="Run `pip install 'bark-triton[build]'`, or build where it is and share the folder of engines.",
-        )
-    arguments = command(bundle=bundle, engines=engines, profile=profile, precision=precision, architecture=architecture)
-    status = subprocess.run(arguments, check=False).returncode
+    line = arguments(bundle=bundle, engines=engines, profile=profile, precision=precision, architecture=architecture)
+    status = subprocess.run([*program(), *line], check=False).returncode
     if status:
         raise RepositoryError(
             f"Not every engine could be built (status {status}).",

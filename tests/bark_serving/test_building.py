@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bark_serving import building, cli
-from bark_serving.building import build_missing, command
+from bark_serving.building import arguments, build_missing, program
 from bark_serving.engines import STAGES, EngineStore, Manifest
 from bark_serving.profiles import stage_precision
 from bark_serving.server import ServerError
@@ -20,8 +21,8 @@ from tests.bundles import random_bundle, small_spec
 
 
 def test_the_command_builds_for_the_profile_precision_and_gpu() -> None:
-    line = command(bundle=Path("b"), engines=Path("e"), profile="tensorrt", precision="fp16", architecture="sm90")
-    assert line[3:] == [
+    line = arguments(bundle=Path("b"), engines=Path("e"), profile="tensorrt", precision="fp16", architecture="sm90")
+    assert line == [
         *("engines", "--profile", "tensorrt", "--bundle", "b", "--engines", "e"),
         *("--precision", "fp16", "--gpu", "sm90"),
     ]
@@ -29,8 +30,8 @@ def test_the_command_builds_for_the_profile_precision_and_gpu() -> None:
 
 def test_what_is_missing_is_built_by_another_process(tmp_path: Path) -> None:
     bundle = random_bundle(tmp_path / "bundle", small_spec())
-    arguments: dict[str, Any] = {"bundle": bundle.folder, "engines": tmp_path / "engines", "profile": "cpu"}
-    build_missing(**arguments, precision="fp32")
+    asked: dict[str, Any] = {"bundle": bundle.folder, "engines": tmp_path / "engines", "profile": "cpu"}
+    build_missing(**asked, precision="fp32")
     store = EngineStore(tmp_path / "engines")
     assert {engine.manifest.stage for engine in store.list()} == set(STAGES)
     assert {engine.manifest.precision for engine in store.list()} == {"fp32"}
@@ -42,8 +43,26 @@ def test_a_build_that_fails_is_an_error(tmp_path: Path, capfd: pytest.CaptureFix
     assert "is not a bundle" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("lacking", ["build_engines", "torch", "onnxscript", "onnxruntime"])
+def test_what_this_interpreter_lacks_a_builder_of_its_own_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacking: str
+) -> None:
+    """As in the image for GPUs, whose exporters are in an environment beside the one that serves."""
+    assert program()[0] == sys.executable
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == lacking else find(name))
+    (tmp_path / "bark-build").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert program() == [str(tmp_path / "bark-build")]
+
+    monkeypatch.setattr(building.sysconfig, "get_path", lambda _: str(tmp_path))  # no other than this interpreter's
+    with pytest.raises(ServerError, match="lacks what it needs"):
+        program()
+
+
 def test_without_the_builder_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", "")
     with pytest.raises(ServerError, match=r"pip install 'bark-triton\[build\]'"):
         build_missing(bundle=tmp_path, engines=tmp_path, profile="cpu", precision=None)
 
