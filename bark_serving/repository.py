@@ -27,7 +27,7 @@ import jinja2
 from bark_serving.cores import usable_cores
 from bark_serving.engines import EngineError, EngineMissing, EngineStore
 from bark_serving.fit import Host, here
-from bark_serving.gpus import gpu_count
+from bark_serving.gpus import architectures, gpu_count
 from bark_serving.interface import GptInterface, interface_of
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError
@@ -189,11 +189,16 @@ def usable_gpus(profile: Profile, asked: Sequence[int] | None) -> Sequence[int]:
             )
         return ()
     if asked is None:
-        found = tuple(range(gpu_count()))
         # a repository may be rendered on a machine without a GPU for one that has it
-        return found or ((0,) if need == "always" else ())
-    if need == "always" and not asked:
-        raise RepositoryError(f"The {profile} profile needs a GPU.", remedy="Give --gpus 0, or --profile cpu.")
+        asked = tuple(range(gpu_count())) or ((0,) if need == "always" else ())
+    if need == "always":
+        if not asked:
+            raise RepositoryError(f"The {profile} profile needs a GPU.", remedy="Give --gpus 0, or --profile cpu.")
+        if len(kinds := architectures(asked)) > 1:  # an engine runs on one
+            raise RepositoryError(
+                f"These GPUs are of several kinds: {', '.join(kinds)}.",
+                remedy="Name those of one kind, as in --gpus 0.",
+            )
     return asked
 
 

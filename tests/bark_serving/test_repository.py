@@ -190,6 +190,20 @@ def test_gpus_that_exist_are_used_unless_told_otherwise(tmp_path: Path, monkeypa
         usable_gpus("tensorrt", ())
 
 
+def test_engines_of_one_gpu_architecture_refuse_gpus_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Building again would not help: no engine runs on both."""
+    kinds = ["sm80", "sm90", "sm90"]
+    monkeypatch.setattr("bark_serving.repository.gpu_count", lambda: len(kinds))
+    monkeypatch.setattr(
+        "bark_serving.repository.architectures", lambda wanted: sorted({kinds[number] for number in wanted})
+    )
+    for asked in (None, (0, 1)):
+        with pytest.raises(ServerError, match=r"several kinds: sm80, sm90\. Name those of one kind, as in --gpus 0\."):
+            usable_gpus("tensorrt", asked)
+    assert usable_gpus("tensorrt", (1, 2)) == (1, 2)
+    assert usable_gpus("torch", None) == (0, 1, 2)
+
+
 def test_a_profile_s_own_template_is_chosen_and_leaves_model_py_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
