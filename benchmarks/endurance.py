@@ -6,8 +6,9 @@ import itertools
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from benchmarks.work import ENDLESS
 _SETTLING = 0.2  #: share of the time in which pools and caches fill: no drift
 _SHORTEST = 120.0  #: seconds below which a drift an hour is not worth stating
 _BINS = 500  #: stretches of time of which two samples are kept where a series is longer
+_Asked: TypeAlias = tuple[str, Mapping[str, Any]]  #: a text, and inputs beside it
 
 
 @dataclass
@@ -56,16 +58,21 @@ def soak(
     clients: int,
     fixed: bool,
     interval: float = 5.0,
+    options: Mapping[str, Any] | None = None,
     on_step: Callable[[str], None] = lambda label: None,
 ) -> Soak:
     """Load a server and watch it. A server of this machine that ends, or Ctrl-C, ends this early.
 
-    Raises `BenchmarkError` when no request succeeds.
+    options: further inputs of every request. Raises `BenchmarkError` when no request succeeds.
     """
     log, end = _Log(), threading.Event()
     ended = ""
+    asked = [
+        (text, {**(options or {}), **({"max_duration": duration, "min_eos_p": ENDLESS} if fixed else {})})
+        for text, duration in TEXTS.values()
+    ]
     threads = [
-        threading.Thread(target=_speak, args=(target.url, log, end, number, clients, fixed), daemon=True)
+        threading.Thread(target=_speak, args=(target.url, log, end, number, clients, asked), daemon=True)
         for number in range(clients)
     ]
     for thread in threads:
@@ -101,17 +108,15 @@ def soak(
     return Soak(measurements, requests, min(taken, seconds), notes, whole=not ended)
 
 
-def _speak(url: str, log: _Log, end: threading.Event, number: int, clients: int, fixed: bool) -> None:
+def _speak(url: str, log: _Log, end: threading.Event, number: int, clients: int, asked: Sequence[_Asked]) -> None:
     """One client: texts of all lengths in turn, a new seed each, until the end."""
-    texts = list(TEXTS.values())
     with BarkClient(url) as client:
         turn = number
         while not end.is_set():
-            text, duration = texts[turn % len(texts)]
-            options = {"max_duration": duration, "min_eos_p": ENDLESS} if fixed else {}
+            text, options = asked[turn % len(asked)]
             begun, first = time.perf_counter(), None
             try:
-                with client.stream(text, seed=turn, **options) as stream:  # type: ignore[arg-type]
+                with client.stream(text, seed=turn, **options) as stream:
                     for _ in stream:
                         first = first or time.perf_counter() - begun
             except BarkError as error:

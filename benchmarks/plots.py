@@ -205,7 +205,7 @@ def _serve(result: Result, figure: Any) -> None:
     left.set_ylabel("seconds of audio a second")
     right.set_ylabel("seconds; p50, shaded up to p95")
     right.set_ylim(bottom=0)
-    _tidy(left, f"Throughput: {result.settings.get('bundle', '')}, {result.settings.get('server', '')}")
+    _tidy(left, f"Throughput: {_server(result)}")
     _tidy(right, "What a client waits for")
     _legend(left, loc="lower right")
     _legend(right, loc="upper left")
@@ -233,6 +233,10 @@ def _percentiles(result: Result, speeds: Sequence[Measurement], metric: str, per
     return [percentile(m.samples, percent) if m and is_enough(m.samples, percent) else float("nan") for m in found]
 
 
+def _server(result: Result) -> str:
+    return ", ".join(str(result.settings[name]) for name in ("bundle", "server") if name in result.settings)
+
+
 def _load_axes(panels: Sequence[Any], loads: Sequence[int], knee: int | None) -> None:
     """Powers of two along the bottom, a line at the knee."""
     for axes in panels:
@@ -256,7 +260,7 @@ def _soak(result: Result, figure: Any) -> None:
         above.plot(_minutes(result, m), m.samples, color=colours[m.subject], label=label, linewidth=1.4)
     above.set_ylabel("GB")
     above.set_ylim(bottom=0)
-    _tidy(above, f"Memory of the server, and of its largest processes: {result.settings.get('bundle', '')}")
+    _tidy(above, f"Memory of the server, and of its largest processes: {_server(result)}")
     if memory:
         above.legend(frameon=False, fontsize=7, labelcolor=_INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
     for m in (m for m in result.measurements if m.metric in ("latency", "first audio")):
@@ -298,7 +302,7 @@ def _growth(result: Result, figure: Any) -> None:
     axes.set_ylim(0, 1.6 * max(m.high for m in result.measurements if m.metric == "seconds"))
     axes.set_xlabel("seconds of audio")
     axes.set_ylabel("seconds of wall time")
-    _tidy(axes, f"Cost growth with the length of the text: {result.settings.get('bundle', '')}")
+    _tidy(axes, f"Cost growth with the length of the text: {_server(result)}")
     _legend(axes, loc="upper left")
 
 

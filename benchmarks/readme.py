@@ -13,6 +13,11 @@ from benchmarks.tables import table_of
 _MARKED = re.compile(r"(<!-- benchmarks: (?P<name>[\w.-]+) -->\n)(?P<old>.*?)(?P<end><!-- /benchmarks -->)", re.DOTALL)
 
 
+def names(text: str) -> set[str]:
+    """Results that a text's markers name."""
+    return {match["name"] for match in _MARKED.finditer(text)}
+
+
 def regenerate(text: str, results: Mapping[str, Result]) -> str:
     """`text` with what stands between ``<!-- benchmarks: NAME -->`` and ``<!-- /benchmarks -->`` made anew.
 

@@ -6,10 +6,11 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -21,9 +22,10 @@ from bark_serving.server.log import relevant_lines
 from bark_serving.server.process import find
 from bark_serving.server.settings import default_folder
 from bark_serving.server.state import ServerState
-from bark_serving.spec import Bundle
+from bark_serving.spec import Bundle, Spec
 from benchmarks.errors import BenchmarkError
 from benchmarks.models import repository_of
+from benchmarks.tables import SERVER_AT
 from benchmarks.variants import Variant
 
 
@@ -159,6 +161,18 @@ def target(
     bundle, store = prepared
     with own_server(bundle, variant, store=store, threads=threads, max_batch=max_batch) as own:
         yield own
+
+
+def described(url: str | None, variant: Variant, *, bundle: str, **known: Any) -> dict[str, Any]:
+    """What a result's settings say of a server: of one at a ``url`` nothing else than that."""
+    if url is None:
+        return {"bundle": bundle, "server": variant.name, **known}
+    return {"server": f"{SERVER_AT}{url}" + (f", {variant.label}" if variant.label else "")}
+
+
+def options_of(prepared: tuple[Bundle, EngineStore] | None, variant: Variant) -> Mapping[str, Any]:
+    """What a variant asks of a server; of one elsewhere, no numbers but Suno's are known."""
+    return variant.options(prepared[0].spec if prepared else Spec(name="suno"))
 
 
 def _free_ports(count: int) -> list[int]:

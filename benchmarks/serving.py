@@ -41,12 +41,13 @@ _COUNTER = re.compile(
 _SPOKEN = "spoken"
 
 
-def write_data(path: Path, *, stream: bool, fixed: bool, texts: Mapping[str, tuple[str, float]] = TEXTS) -> Path:
-    """perf_analyzer's input: every text with some seeds, lengths mixed."""
+def write_data(path: Path, *, stream: bool, fixed: bool, options: Mapping[str, int] | None = None) -> Path:
+    """perf_analyzer's input: every text with some seeds, lengths mixed, and ``options`` with all of them."""
+    further = {name: [value] for name, value in (options or {}).items()}
     steps: list[dict[str, Any]] = []
     for seed in range(_SEEDS):
-        for text, seconds in texts.values():
-            step: dict[str, Any] = {"text": [text], "seed": [seed], "stream": [stream]}
+        for text, seconds in TEXTS.values():
+            step: dict[str, Any] = {"text": [text], "seed": [seed], "stream": [stream], **further}
             if fixed:  # floats must be written with a point: the parser takes 5 for an integer
                 step |= {"max_duration": [round(float(seconds), 3)], "min_eos_p": [float(ENDLESS)]}
             steps.append(step)

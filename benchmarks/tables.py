@@ -15,6 +15,7 @@ from benchmarks.statistics import is_enough, line, percentile
 from benchmarks.statistics import ratio as ratio_of
 
 SPEED = "audio seconds a second"
+SERVER_AT = "server at "  #: begins the name of one that ran already: of what and on what is not known
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,9 @@ def times(value: float) -> str:
 def caption(result: Result, *, more: Sequence[str] = ()) -> str:
     """What every figure needs beside it: machine, threads, repeats, versions, commit, doubts."""
     settings, machine = result.settings, result.machine
-    parts = [f"{machine.processor}, {machine.cores} cores" + (f", {machine.gpu}" if machine.gpu else "")]
+    server = str(settings.get("server", ""))
+    client = f"{server}, the client on " if server.startswith(SERVER_AT) else ""
+    parts = [f"{client}{machine.processor}, {machine.cores} cores" + (f", {machine.gpu}" if machine.gpu else "")]
     if "threads" in settings:
         parts.append(f"{settings['threads']} threads")
     if "bundle" in settings:
@@ -307,13 +310,14 @@ def _growth(result: Result) -> Table:
         for subject in result.subjects():
             found = result.find(case=case, subject=subject)
             if found:
-                audio = float(str(found.facts["audio_seconds"]))
-                rows.append([case, f"{number(audio)} s", duration(found.median), number(found.median / audio)])
-    fitted = line(
-        [float(str(m.facts["audio_seconds"])) for m in result.measurements if m.metric == "seconds"],
-        [m.median for m in result.measurements if m.metric == "seconds"],
-    )
-    more = [f"fit: {duration(max(fitted.intercept, 0))} + {number(fitted.slope)} s a second, R² {fitted.r_squared:.4f}"]
+                seconds = float(str(found.facts["audio_seconds"]))
+                rows.append([case, f"{number(seconds)} s", duration(found.median), number(found.median / seconds)])
+    measured = [m for m in result.measurements if m.metric == "seconds"]
+    audio = [float(str(m.facts["audio_seconds"])) for m in measured]
+    more = []
+    if len(set(audio)) > 1:
+        fitted = line(audio, [m.median for m in measured])
+        more.append(f"fit: {number(fitted.intercept)} s + {number(fitted.slope)} s a second, R² {fitted.r_squared:.4f}")
     return Table(["text", "audio", "wall time", "RTF"], rows, caption(result, more=more))
 
 

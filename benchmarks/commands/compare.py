@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from benchmarks import comparison, readme, results
+from benchmarks import comparison, plots, readme, results
 from benchmarks.console import console, errors_shown
 
 _MARKED_FILES = [Path("README.md"), Path("bark_serving/miniature/README.md")]
@@ -52,17 +52,22 @@ def generate(
         bool, typer.Option("--check", help="Change nothing; exit with 1 if a table is out of date.")
     ] = False,
 ) -> None:
-    """Write the README's tables from the results.
+    """Write the README's tables from the results, and draw their pictures anew.
 
     A table stands between `<!-- benchmarks: NAME -->` and `<!-- /benchmarks -->`, NAME being a file of the results'
-    folder without `.json`.
+    folder without `.json`. Every PNG of that folder is drawn from the JSON beside it; `--check` leaves them alone.
 
     Example: `python -m benchmarks tables`, or in CI `python -m benchmarks tables --check`
     """
     with errors_shown():
-        known = {path.stem: results.load(path) for path in sorted(folder.glob("*.json"))}
+        marked = files or _MARKED_FILES
+        named = {name for path in marked for name in readme.names(path.read_text(encoding="utf-8"))}
+        drawn = [path for path in sorted(folder.glob("*.json")) if path.with_suffix(".png").exists() and not check]
+        known = {name: results.load(path) for name in sorted(named) if (path := folder / f"{name}.json").exists()}
+        for path in drawn:
+            plots.draw(results.load(path), path.with_suffix(".png"))
         stale = []
-        for path in files or _MARKED_FILES:
+        for path in marked:
             if check:
                 text = path.read_text(encoding="utf-8")
                 changed = readme.regenerate(text, known) != text

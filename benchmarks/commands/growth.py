@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from bark_client import BarkClient
-from bark_serving.spec import Spec
 from benchmarks import growth, machine, results, servers, variants
 from benchmarks.commands.finish import finish
 from benchmarks.commands.prepare import prepare
@@ -53,13 +52,13 @@ def command(
         here, count, chosen = machine.describe(), threads_of(threads), variants.find(variant)
         prepared = None if url else prepare(size, bundle, variants=[chosen], engines=engines)
         target = servers.target(url, prepared, variant=chosen, threads=count)
-        spec = prepared[0].spec if prepared else Spec(name="suno")  # of a server elsewhere, no other numbers are known
+        what = url.replace(":", "-") if url else (bundle.name if bundle else size)
+        about = servers.described(url, chosen, bundle=what, threads=count)
         counts = growth.sentence_counts(longest)
         with target as server, BarkClient(server.url) as client, progress(len(counts) * repeats + 1) as step:
             measured = growth.measure(
-                client, counts, subject=chosen.name, repeats=repeats, options=chosen.options(spec),
+                client, counts, subject=about["server"], repeats=repeats, options=servers.options_of(prepared, chosen),
                 one_by_one=one_by_one, on_step=step,
             )  # fmt: skip
-        what = url.replace(":", "-") if url else (bundle.name if bundle else size)
-        settings = {"bundle": what, "threads": count, "repeats": repeats, "one_by_one": one_by_one}
+        settings = {**about, "repeats": repeats, "one_by_one": one_by_one}
         finish(results.make("growth", measured, on=here, settings=settings), output_of(output, "growth", what=what))

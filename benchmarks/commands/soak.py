@@ -52,13 +52,12 @@ def command(
         target = servers.target(url, prepared, variant=chosen, threads=count)
         with target as server, console.status("starting") as status:
             seen = endurance.soak(
-                server, seconds=60 * minutes, clients=clients, fixed=fixed, interval=interval, on_step=status.update
-            )
+                server, seconds=60 * minutes, clients=clients, fixed=fixed, interval=interval,
+                options=servers.options_of(prepared, chosen), on_step=status.update,
+            )  # fmt: skip
         what = url.replace(":", "-") if url else (bundle.name if bundle else size)
         settings = {
-            "bundle": what,
-            "server": "its own" if url else chosen.name,
-            "threads": count,
+            **servers.described(url, chosen, bundle=what, threads=count),
             "minutes": round(seen.seconds / 60, 2),
             "clients": clients,
             "fixed": fixed,

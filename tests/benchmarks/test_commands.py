@@ -220,6 +220,14 @@ def test_growth_speaks_texts_of_every_length(server: servers.Target, tmp_path: P
     result = run(tmp_path / "growth.json", "growth", "--url", server.url, "--longest", "10", "--repeats", "1")
     audio = [m.facts["audio_seconds"] for m in result.measurements if m.metric == "seconds"]
     assert audio == [5.0, 10.0]
+    assert result.subjects() == [f"server at {server.url}"], "which variant it runs is not known"
+    assert not {"threads", "bundle"} & result.settings.keys()
+    assert tables.table_of(result).caption.startswith(f"server at {server.url}, the client on ")
+
+
+def test_growth_of_one_length_has_no_line(server: servers.Target, tmp_path: Path) -> None:
+    result = run(tmp_path / "growth.json", "growth", "--url", server.url, "--longest", "6", "--repeats", "1")
+    assert len(result.cases()) == 1 and "fit" not in tables.table_of(result).caption
 
 
 def test_a_soak_watches_memory_and_latency(server: servers.Target, tmp_path: Path) -> None:
@@ -324,12 +332,17 @@ def test_tables_check_says_when_a_readme_is_out_of_date(tmp_path: Path) -> None:
     from tests.benchmarks.made import result, stage
 
     results.save(result("stages", stage("a", "b", 1.0)), tmp_path / "results/mine.json")
+    (tmp_path / "results/gpu.json").write_text('{"size": "large"}')  # no result, and no marker names it
+    picture = tmp_path / "results/mine.png"
+    picture.write_bytes(b"old")
     path = tmp_path / "README.md"
     path.write_text("<!-- benchmarks: mine -->\n<!-- /benchmarks -->\n")
     arguments = ["tables", str(path), "--results", str(tmp_path / "results")]
     runner = CliRunner()
     assert runner.invoke(app, [*arguments, "--check"]).exit_code == 1
+    assert picture.read_bytes() == b"old"
     assert runner.invoke(app, arguments).exit_code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
     assert runner.invoke(app, [*arguments, "--check"]).exit_code == 0
 
 

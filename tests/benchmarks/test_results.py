@@ -170,6 +170,14 @@ def test_memory_is_told_alone_and_of_several_and_a_start_of_all_variants_of_a_se
     assert table.rows[0][-2:] == ["1.25 GB, 1.50 GB with 4 at once", "5.00 s"]
 
 
+def test_a_line_that_begins_below_zero_is_told_so() -> None:
+    found = [
+        Measurement(case=f"{n} sentences", subject="x", samples=(2.0 * n - 3.0,), facts={"audio_seconds": float(n)})
+        for n in (4, 6)
+    ]
+    assert "fit: -3.00 s + 2.00 s a second" in tables.table_of(result("growth", *found)).caption
+
+
 def test_markdown_has_as_many_cells_in_every_row() -> None:
     lines = [line for line in tables.table_of(STAGES).markdown().splitlines() if line.startswith("|")]
     assert len({line.count(" | ") for line in lines}) == 1

@@ -208,8 +208,10 @@ def test_input_data_has_every_length_and_floats_with_a_point(tmp_path: Path) -> 
     assert {step["text"][0] for step in steps} == {given for given, _ in serving.TEXTS.values()}
     assert all(step["stream"] == [False] for step in steps)
     assert '"max_duration": [2.0]' in text and '"min_eos_p": [1.0]' in text
-    natural = serving.write_data(tmp_path / "data.json", stream=True, fixed=False).read_text()
+    options = {"coarse_window": 384}
+    natural = serving.write_data(tmp_path / "data.json", stream=True, fixed=False, options=options).read_text()
     assert "max_duration" not in natural
+    assert all(step["coarse_window"] == [384] for step in json.loads(natural)["data"])
 
 
 def test_a_served_table_has_percentiles_of_every_load(recorded: list[Spoken]) -> None:
