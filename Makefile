@@ -13,6 +13,7 @@ TEXT ?= Good morning! How are you today? I made a cup of tea for my sister.
 VOICE ?=
 PRECISION ?= int8
 CHECKPOINT ?=
+IMPORT_ARGS ?=
 # named for all of the checkpoint's path: two that end alike are two bundles
 BUNDLE ?= $(if $(CHECKPOINT),build/bundles/$(subst /,-,$(patsubst /%,%,$(CHECKPOINT:/=))),miniature)
 BUNDLE_READY := $(if $(CHECKPOINT),$(BUNDLE)/spec.json)
@@ -37,7 +38,7 @@ help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make demo TEXT="Good morning." VOICE=v2/en_speaker_6 CHECKPOINT=suno/bark-small   (or BUNDLE=folder)'
-	@echo '  Others: PRECISION=int8|fp32, HTTP_PORT, GRPC_PORT, METRICS_PORT, PYTHON, TORCH_INDEX, ARGS (for pytest)'
+	@echo '  Others: PRECISION=int8|int4|fp32, IMPORT_ARGS (bark-build import --help), HTTP_PORT, GRPC_PORT, METRICS_PORT, PYTHON, TORCH_INDEX, ARGS (for pytest)'
 
 .PHONY: demo
 demo: $(BUILD_READY) $(BUNDLE_READY) ## Checkpoint → engines → Triton → out.wav, out.png and a table of stage times
@@ -56,7 +57,7 @@ demo: override export TEXT := $(value TEXT)
 ifneq ($(CHECKPOINT),)
 $(BUNDLE)/spec.json: | $(BUILD_READY)
 	@echo "==> Importing $(CHECKPOINT)"
-	@$(BIN)/bark-build import $(CHECKPOINT) $(BUNDLE)
+	@$(BIN)/bark-build import $(CHECKPOINT) $(BUNDLE) $(IMPORT_ARGS)
 endif
 
 .PHONY: test

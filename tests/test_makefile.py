@@ -50,6 +50,11 @@ def test_each_checkpoint_has_a_bundle_of_its_own(environment: Path, checkpoint: 
     assert f"bark-build <onnx> <--bundle> <{bundle}> <--precision> <int8>" in said
 
 
+def test_what_a_checkpoint_lacks_is_handed_to_the_importer(environment: Path) -> None:
+    said = demo(environment, "CHECKPOINT=bark_v0", "IMPORT_ARGS=--encodec e.th --tokenizer vocab.txt")
+    assert "bark-build <import> <bark_v0> <build/bundles/bark_v0> <--encodec> <e.th> <--tokenizer> <vocab.txt>" in said
+
+
 def test_without_a_checkpoint_the_miniature_speaks(environment: Path) -> None:
     said = demo(environment)
     assert "bark-build <onnx> <--bundle> <miniature> <--precision> <int8>" in said
