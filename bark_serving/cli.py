@@ -20,7 +20,7 @@ from bark_serving.building import build_missing
 from bark_serving.engines import EngineError
 from bark_serving.gpus import parse_gpus
 from bark_serving.profiles import TABLE, Precision, Profile
-from bark_serving.repository import VOICE_STORE, check_installed, render, usable_gpus, uses_gpu
+from bark_serving.repository import check_installed, render, usable_gpus, uses_gpu
 from bark_serving.server import Server, ServerError, ServerSettings, detach, serve, state
 from bark_serving.server.process import StopRequest
 from bark_serving.server.settings import default_folder
@@ -71,7 +71,11 @@ Architecture = Annotated[
 ]
 Voices = Annotated[list[Path] | None, typer.Option(help="A folder of .npz voices beside the bundle's own; repeatable.")]
 VoiceStoreOption = Annotated[
-    Path, typer.Option("--voice-store", help="The folder that keeps the voices which clients clone or put.")
+    Path | None,
+    typer.Option(
+        "--voice-store",
+        help="The folder that keeps the voices which clients clone or put. Default: build/voices/BUNDLE.",
+    ),
 ]
 MaxVoices = Annotated[int, typer.Option(min=0, help="Voices that the store keeps at most.")]
 MaxVoiceMegabytes = Annotated[int, typer.Option("--max-voice-mb", min=1, help="MiB of voices that it keeps at most.")]
@@ -162,7 +166,7 @@ def render_command(
     gpus: Gpus = "auto",
     architecture: Architecture = None,
     voices: Voices = None,
-    voice_store: VoiceStoreOption = VOICE_STORE,
+    voice_store: VoiceStoreOption = None,
     max_voices: MaxVoices = MAX_VOICES,
     max_voice_mb: MaxVoiceMegabytes = MAX_BYTES // 2**20,
     threads: Threads = None,
@@ -207,7 +211,7 @@ def up(
     gpus: Gpus = "auto",
     architecture: Architecture = None,
     voices: Voices = None,
-    voice_store: VoiceStoreOption = VOICE_STORE,
+    voice_store: VoiceStoreOption = None,
     max_voices: MaxVoices = MAX_VOICES,
     max_voice_mb: MaxVoiceMegabytes = MAX_BYTES // 2**20,
     threads: Threads = None,

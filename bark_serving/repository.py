@@ -38,7 +38,7 @@ TEMPLATE = "config.pbtxt.j2"
 MODEL = "model.py"
 VERSION = "1"
 CONFIG = "config.pbtxt"
-VOICE_STORE = Path("build/voices")
+VOICE_STORES = Path("build/voices")  #: a folder a bundle: another checkpoint reads the same tokens otherwise
 #: Serve only to make voices, which needs a bundle with HuBERT. Without one, `clone_voice` itself stays to say so.
 CLONING = frozenset({"clone_assemble", "clone_prepare", "encodec_encode", "hubert"})
 
@@ -74,7 +74,7 @@ def render(
     profile: Profile = "cpu",
     precision: Precision | None = None,
     voices: Sequence[Path] | Path | None = None,
-    voice_store: Path = VOICE_STORE,
+    voice_store: Path | None = None,
     max_voices: int = MAX_VOICES,
     max_voice_bytes: int = MAX_BYTES,
     gpus: Sequence[int] | None = None,
@@ -91,7 +91,8 @@ def render(
     the machine has, an empty sequence for the CPU. `architecture`: of the GPUs that will serve, as in ``sm90``; default
     that of this machine's. `threads`: per stage call, default all cores. `max_batch`: sequences or requests a stage
     runs together. `voices`: folders of voices beside the bundle's own. `voice_store`: where the voices are kept that
-    clients put, `max_voices` and `max_voice_bytes` of them at most. A repository appears whole or not at all.
+    clients put, `max_voices` and `max_voice_bytes` of them at most; default the bundle's folder in `VOICE_STORES`. A
+    repository appears whole or not at all.
     Raises `BundleError`, `EngineMissing` or `EngineMismatch` with the command that makes the engine, `RepositoryError`.
     """
     source = (templates or templates_folder()).absolute()
@@ -112,7 +113,7 @@ def render(
         "bundle": opened.folder.absolute(),
         "spec": opened.spec,
         "voices": os.pathsep.join(str(_existing(folder)) for folder in folders),
-        "voice_store": voice_store.absolute(),
+        "voice_store": (voice_store or VOICE_STORES / opened.spec.name).absolute(),
         "max_voices": max_voices,
         "max_voice_bytes": max_voice_bytes,
         "max_batch": max_batch,

@@ -127,6 +127,15 @@ def rendered(tmp_path: Path, **arguments: object) -> Path:
     return render(**{**where, **arguments})  # type: ignore[arg-type]
 
 
+def test_each_bundle_keeps_its_voices_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    """Another checkpoint takes the same tokens for other sounds."""
+    templates = templates_in(tmp_path / "templates", voices="{{ voice_store }}")
+    output = rendered(tmp_path, templates=templates)
+    assert (output / "voices/config.pbtxt").read_text().strip() == str(Path("build/voices/test").absolute())
+    output = rendered(tmp_path, templates=templates, voice_store=tmp_path / "mine")
+    assert (output / "voices/config.pbtxt").read_text().strip() == str(tmp_path / "mine")
+
+
 def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path) -> None:
     bundle = bundle_in(tmp_path / "bundle")
     templates = templates_in(tmp_path / "templates", bark="{{ bundle }}")
