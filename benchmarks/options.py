@@ -69,9 +69,23 @@ ScaleOption: TypeAlias = Annotated[
         rich_help_panel=_HOW,
     ),
 ]
+
+
+def _checked_device(device: str) -> str:
+    """Said before anything is prepared."""
+    if device == "cuda":
+        import torch  # slow to import
+
+        if not torch.cuda.is_available():
+            raise typer.BadParameter("torch finds no GPU here; give cpu")
+    return device
+
+
 PeerDeviceOption: TypeAlias = Annotated[
     Literal["cpu", "cuda"],
-    typer.Option("--peer-device", help="Where other implementations run.", rich_help_panel=_HOW),
+    typer.Option(
+        "--peer-device", callback=_checked_device, help="Where other implementations run.", rich_help_panel=_HOW
+    ),
 ]
 EnginesOption: TypeAlias = Annotated[
     Path, typer.Option("--engines", envvar="BARK_ENGINES", help="The engine store.", rich_help_panel=_HOW)

@@ -74,6 +74,17 @@ def measure(trial: Trial, *, listener: Listener, on_step: Callable[[str], None])
     return sorted(found, key=lambda measurement: order.index(measurement.subject))
 
 
+def doubts(trial: Trial, measurements: Sequence[Measurement]) -> list[str]:
+    """What a reader must know of the recordings beside which the variants stand."""
+    if not trial.recordings:
+        return ["There are no recordings by a teacher to hold them against."]
+    by_teacher = [m for m in measurements if (m.subject, m.metric) == (TEACHER, ERRORS) and m.case != ALL]
+    fewest = min(int(str(m.facts["sentences"])) for m in by_teacher)
+    if fewest < len(trial.spoken):
+        return [f"The recordings are of {fewest} of the {len(trial.spoken)} sentences."]
+    return []
+
+
 def _one_server(
     trial: Trial, variants: Sequence[Variant], listener: Listener, on_step: Callable[[str], None]
 ) -> list[Measurement]:

@@ -91,3 +91,16 @@ def chosen(names: Sequence[str] | None) -> list[Variant]:
 
     profiles = {"cpu", "torch"} if torch.cuda.is_available() else {"cpu"}
     return [variant for variant in VARIANTS if variant.profile in profiles]
+
+
+def without_approximation(names: Sequence[str] | None, *, of: str) -> list[Variant]:
+    """The same for what no approximation changes. Raises `BenchmarkError` when one with any was named."""
+    found = chosen(names)
+    approximating = [variant for variant in found if variant.approximation]
+    if names and approximating:
+        variant = approximating[0]
+        raise BenchmarkError(
+            f"{variant.name!r} differs in its coarse windows only, which {of} has none of.",
+            remedy=f"Name '{variant.profile} {variant.precision}'.",
+        )
+    return [variant for variant in found if not variant.approximation]

@@ -24,8 +24,6 @@ from benchmarks.options import (
     threads_of,
 )
 
-_NO_RECORDINGS = "There are no recordings by a teacher to hold them against."
-
 
 def command(
     bundle: SpeakingBundleOption = MINIATURE,
@@ -81,7 +79,7 @@ def command(
         with progress(understanding.step_count(trial)) as step:
             measured = understanding.measure(trial, listener=listener, on_step=step)
         settings = {"bundle": opened.spec.name, "threads": count, "sentences": sentences, "endings": endings}
-        notes = [] if trial.recordings else [_NO_RECORDINGS]
+        notes = understanding.doubts(trial, measured)
         finish(
             results.make("listen", measured, on=here, settings=settings, notes=notes),
             output_of(output, "listen", what=opened.spec.name),

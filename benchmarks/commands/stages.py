@@ -26,6 +26,7 @@ from benchmarks.options import (
     output_of,
     threads_of,
 )
+from benchmarks.utterance import UTTERANCE
 
 
 def _known(names: list[str] | None, choices: tuple[str, ...], option: str) -> list[str]:
@@ -70,8 +71,12 @@ def command(
     README: `python -m benchmarks stages --size small -o benchmarks/results/stages-small.json`
     """
     with errors_shown():
-        idle, count, chosen = machine.describe(), threads_of(threads), variants.chosen(variant)
+        idle, count = machine.describe(), threads_of(threads)
         named, cases = _known(peer, stages.PEERS, "--peer"), _known(case, stages.CASES, "--case")
+        if {"coarse", UTTERANCE} & set(cases):
+            chosen = variants.chosen(variant)
+        else:
+            chosen = variants.without_approximation(variant, of=f"--case {' or '.join(cases)}")
         opened, store = prepare(size, bundle, variants=chosen, engines=engines)
         here = machine.with_bandwidth(idle, threads=count)
         with tempfile.TemporaryDirectory() as folder:

@@ -151,7 +151,7 @@ def test_listen_has_everyone_written_down(with_a_voice: Bundle, tmp_path: Path) 
     teacher = tmp_path / "teacher/low"
     teacher.mkdir(parents=True)
     soundfile.write(teacher / "00.ogg", speech(rate=24_000, seconds=2)[0], 24_000, format="OGG", subtype="VORBIS")
-    options = [*common(with_a_voice), "--sentences", "1", "--endings", "2", "--recordings", str(teacher.parent)]
+    options = [*common(with_a_voice), "--sentences", "2", "--endings", "2", "--recordings", str(teacher.parent)]
     chosen = ["--variant", "cpu int8", "--variant", "cpu int8, long windows"]
     result = run(tmp_path / "listen.json", "listen", *options, *chosen)
     teachers = ["teacher's recordings", "recordings through the codec"]
@@ -161,7 +161,8 @@ def test_listen_has_everyone_written_down(with_a_voice: Bundle, tmp_path: Path) 
         ended = result.find(case="all", subject=name, metric="ended by themselves")
         speed = result.find(case="all", subject=name, metric=tables.SPEED)
         assert ended is not None and 0 <= ended.median <= 1 and ended.facts["sentences"] == 2
-        assert speed is not None and len(speed.samples) == 2
+        assert speed is not None and len(speed.samples) == 4
+    assert "The recordings are of 1 of the 2 sentences." in result.notes
     pitch = result.find(case="low", subject=teachers[0], metric="pitch")
     assert pitch is not None and 60 < pitch.median < 400
 
@@ -349,6 +350,20 @@ def test_tables_check_says_when_a_readme_is_out_of_date(tmp_path: Path) -> None:
 def test_an_unknown_variant_is_refused_with_those_there_are(endless: Bundle) -> None:
     answer = CliRunner().invoke(app, ["quality", *common(endless), "--variant", "cpu int3"])
     assert answer.exit_code == 1 and "'cpu int8'" in answer.output and "Traceback" not in answer.output
+
+
+@pytest.mark.parametrize("arguments", [["drag-race"], ["stages", "--case", "semantic", "--case", "fine"]])
+def test_an_approximation_that_changes_nothing_measured_is_refused(endless: Bundle, arguments: list[str]) -> None:
+    answer = CliRunner().invoke(app, [*arguments, *common(endless), "--variant", "cpu int4, long windows"])
+    assert answer.exit_code == 1 and "differs in its coarse windows only" in " ".join(answer.output.split())
+    assert "Name 'cpu int4'" in answer.output
+
+
+@pytest.mark.parametrize("command", ["drag-race", "stages"])
+def test_peers_on_a_gpu_that_is_not_there_are_refused(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    answer = CliRunner().invoke(app, [command, "--peer-device", "cuda"])
+    assert answer.exit_code == 2 and "torch finds no GPU here" in answer.output
 
 
 def test_speech_that_ends_by_itself_is_no_measurement(tiny_bundle: Bundle, tmp_path: Path) -> None:
