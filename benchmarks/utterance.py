@@ -16,12 +16,11 @@ from bark_serving.spec import Bundle
 from benchmarks import suno
 from benchmarks.results import Fact, Measurement
 from benchmarks.servers import MemoryWatch, Target
-from benchmarks.tables import SPEED
+from benchmarks.tables import SPEED, UTTERANCE
 from benchmarks.turns import SECONDS, Subject, in_turns
 from benchmarks.variants import Variant
 from benchmarks.work import Speaker, Work, check_amount
 
-UTTERANCE = "utterance"
 _Watch = Callable[[str], AbstractContextManager[None]]
 
 

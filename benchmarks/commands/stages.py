@@ -26,7 +26,7 @@ from benchmarks.options import (
     output_of,
     threads_of,
 )
-from benchmarks.utterance import UTTERANCE
+from benchmarks.tables import UTTERANCE
 
 
 def _known(names: list[str] | None, choices: tuple[str, ...], option: str) -> list[str]:

