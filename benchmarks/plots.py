@@ -218,7 +218,7 @@ def _serve(result: Result, figure: Any) -> None:
         _load_lines(left, right, result, swept, color=colour, label=subject, markersize=4)
         low, high = (_percentiles(result, swept, "latency", percent) for percent in (50, 95))
         right.fill_between([_in_flight(m) for m in swept], low, high, color=colour, alpha=0.12, linewidth=0)
-        if at_random := sorted((m for m in speeds if m not in swept), key=lambda m: _in_flight(m)):
+        if at_random := sorted((m for m in speeds if "in_flight" in m.facts and m not in swept), key=_in_flight):
             how = {"color": colour, "markersize": 6, "markerfacecolor": "none", "linewidth": 0}
             _load_lines(left, right, result, at_random, label=f"{subject}, arrivals at random", **how)
     cases = [case for case in result.cases(SPEED) if case.startswith("concurrency ")]

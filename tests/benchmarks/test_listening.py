@@ -83,7 +83,8 @@ def voiced(hertz: float, *, seconds: float = 1.5, noise: float = 0.1) -> Floats:
     time = np.arange(int(seconds * RATE)) / RATE
     tone = sum(np.sin(2 * np.pi * hertz * n * time + n) / n for n in range(1, 11))
     tone = 0.1 * tone / np.std(tone)
-    return (tone + noise * 0.1 * np.random.default_rng(0).standard_normal(len(time))).astype(np.float32)
+    samples: Floats = (tone + noise * 0.1 * np.random.default_rng(0).standard_normal(len(time))).astype(np.float32)
+    return samples
 
 
 @pytest.mark.parametrize("hertz", [90.0, 120.0, 220.0])
