@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
 import types
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +292,7 @@ def python_bark(*arguments: str, triton: FakeTriton, **more: Any) -> subprocess.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # jobs in the background begin without
         **more,
     )
 
@@ -315,7 +318,7 @@ def test_ctrl_c_stops_it_here_and_on_the_server(triton: FakeTriton, tmp_path: Pa
         while not _size(tmp_path / "x.wav") and time.monotonic() < deadline:
             time.sleep(0.02)  # the other process gives no event
         assert _size(tmp_path / "x.wav")
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         errors = process.stderr.read().decode()
         process.wait(timeout=10)
