@@ -94,15 +94,16 @@ def run(sweep: Sweep, subject: str, *, on_step: Callable[[str], None]) -> tuple[
             notes.append(f"{subject}, {load.name}: {len(spoken) - len(good)} of {len(spoken)} requests failed.")
         if good:
             stages = stage_means(before, _counters(sweep, notes))
-            measurements.extend(summarise(good, case=load.name, subject=subject, stages=stages))
+            measurements.extend(summarise(good, load=load, subject=subject, stages=stages))
         return good
 
     for concurrency in sweep.concurrencies:
         spoken = point(Load(concurrency=concurrency), sweep.requests(concurrency))
         if not spoken:
             continue
-        speeds[concurrency] = throughput(spoken)
-        best_rate = max(best_rate, a_second(spoken, lambda one: 1))
+        found = pace(spoken, concurrency)
+        speeds[concurrency] = found.audio
+        best_rate = max(best_rate, found.requests)
         if not sweep.all_points and is_flat(list(speeds.values())):
             notes.append(f"{subject}: more than {concurrency} requests in flight gave no more and were left out.")
             break
@@ -137,22 +138,30 @@ def stage_means(before: Mapping[str, float], after: Mapping[str, float]) -> dict
     return {stage: (after[stage] - before.get(stage, 0)) / requests for stage in STAGES if stage in after}
 
 
-def a_second(spoken: Sequence[Spoken], amount: Callable[[Spoken], float]) -> float:
-    """How much of an amount is done a second while the load stands: from the first request until the last is sent.
+@dataclass(frozen=True)
+class Pace:
+    """What is done a second while a load stands: answers count when they end, so that waiting is not work."""
 
-    What requests drain after that at less than the load does not count. Each request's amount is taken to be done
-    evenly over its time, so that those which are under way in the end count with the part that lies before it.
+    requests: float
+    audio: float  #: seconds of it
+    in_flight: float  #: requests, on average
+
+
+def pace(spoken: Sequence[Spoken], in_flight: int | None = None) -> Pace:
+    """The pace from the end of the first ``in_flight`` requests until all that are left are under way.
+
+    Both moments are ends of requests with the whole load in flight, so that neither the start nor the drain counts.
+    Where there are too few requests for that, or none are held in flight: from the first request to the last answer.
     """
-    begin, end = (choose(one.started for one in spoken) for choose in (min, max))
-    if begin == end:
-        end = max(one.ended for one in spoken)
-    done = [amount(one) * (min(one.ended, end) - one.started) / (one.ended - one.started) for one in spoken]
-    return sum(done) / (end - begin)
-
-
-def throughput(spoken: Sequence[Spoken]) -> float:
-    """Seconds of audio a second of wall time."""
-    return a_second(spoken, lambda one: one.audio_seconds)
+    ends = sorted(one.ended for one in spoken)
+    if in_flight and len(ends) > 2 * in_flight:
+        begin, end = ends[in_flight - 1], ends[-in_flight - 1]
+    else:
+        begin, end = min(one.started for one in spoken), ends[-1]
+    done = [one for one in spoken if begin < one.ended <= end]
+    under_way = sum(max(0.0, min(one.ended, end) - max(one.started, begin)) for one in spoken)
+    seconds = end - begin
+    return Pace(len(done) / seconds, sum(one.audio_seconds for one in done) / seconds, under_way / seconds)
 
 
 def is_flat(speeds: Sequence[float]) -> bool:
@@ -182,7 +191,7 @@ def knee_of(measurements: Sequence[Measurement], subject: str) -> int | None:
 
 
 def summarise(
-    spoken: Sequence[Spoken], *, case: str, subject: str, stages: Mapping[str, float] | None = None
+    spoken: Sequence[Spoken], *, load: Load, subject: str, stages: Mapping[str, float] | None = None
 ) -> list[Measurement]:
     """Throughput of a point, and every request's latency, time to first audio, real-time factor and stage times.
 
@@ -205,11 +214,12 @@ def summarise(
             samples[f"{stage} stage"].append(float(times["seconds"]))
     for stage, mean in (stages or {}).items():
         samples[f"{stage} stage, mean"].append(mean)
+    case, kept = load.name, pace(spoken, load.concurrency)
     facts: dict[str, Fact] = {
         "requests": len(spoken),
         "audio_seconds": round(sum(one.audio_seconds for one in spoken), 3),
-        "requests_a_second": round(a_second(spoken, lambda one: 1), 4),
-        "in_flight": round(a_second(spoken, lambda one: one.ended - one.started), 2),
+        "requests_a_second": round(kept.requests, 4),
+        "in_flight": round(kept.in_flight, 2),
     }
     found = [
         Measurement(
@@ -218,7 +228,7 @@ def summarise(
             metric=SPEED,
             unit="×",
             better="higher",
-            samples=(throughput(spoken),),
+            samples=(kept.audio,),
             facts=facts,
         )
     ]

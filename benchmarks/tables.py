@@ -277,7 +277,7 @@ def _serve_notes(result: Result) -> list[str]:
     settings = result.settings
     if "requests_each" in settings:
         each, least = settings["requests_each"], settings["least_requests"]
-        notes = [f"{each} requests for each in flight, at least {least}, throughput until the last of them is sent"]
+        notes = [f"{each} requests for each in flight, at least {least}, throughput while all are in flight"]
     else:
         notes = ["throughput from the first request to the last answer, ramp-up and drain included"]
     if knee := settings.get("knee_concurrency"):

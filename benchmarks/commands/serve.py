@@ -35,9 +35,9 @@ def command(
     bundle: BundleOption = None,
     variant: OneVariantOption = "cpu int8",
     most: Annotated[int, typer.Option("--most", min=1, max=1024, help="Concurrency doubles from 1 up to this.")] = 64,
-    requests_each: Annotated[int, typer.Option(min=2, help="Requests a point, per request in flight.")] = 3,
+    requests_each: Annotated[int, typer.Option(min=3, help="Requests a point, per request in flight.")] = 3,
     least_requests: Annotated[
-        int, typer.Option(min=2, help="Requests a point at least. A 95th percentile needs 20, a 99th 100.")
+        int, typer.Option(min=3, help="Requests a point at least. A 95th percentile needs 20, a 99th 100.")
     ] = 20,
     rates: Annotated[
         bool, typer.Option("--rates/--no-rates", help="Also arrivals at random, at 50, 80 and 100 % of the best rate.")

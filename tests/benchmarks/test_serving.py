@@ -73,8 +73,8 @@ def test_a_point_is_summarised_in_audio(recorded: list[Spoken]) -> None:
         Spoken(texts[0], 0.0, 1.0, 2.0, {"audio_seconds": 2.0, "stages": {"coarse": {"seconds": 0.5}}}),
         Spoken(texts[1], 1.0, 2.5, 4.0, {"audio_seconds": 6.0, "stages": {"coarse": {"seconds": 0.7}}}),
     ]
-    found = {m.metric: m for m in serving.summarise(spoken, case="concurrency 2", subject="streamed")}
-    assert found[tables.SPEED].samples == (1.0,), "half of the first one's 2 s in the second until the last is sent"
+    found = {m.metric: m for m in serving.summarise(spoken, load=Load(concurrency=2), subject="streamed")}
+    assert found[tables.SPEED].samples == (2.0,)
     assert found["latency"].samples == (2.0, 3.0) and found["first audio"].samples == (1.0, 1.5)
     assert found["real-time factor"].samples == (1.0, 0.5) and found["coarse stage"].samples == (0.5, 0.7)
     assert found["first audio, medium text"].samples == (1.5,)
@@ -90,17 +90,43 @@ def closed_loop(requests: int, *, in_flight: int, latency: float) -> list[Spoken
     return spoken
 
 
-def test_throughput_is_of_the_time_in_which_the_load_stands() -> None:
-    burst = [Spoken("x", float(turn * 3), None, turn * 3 + 3.0, {"audio_seconds": 6.0}) for turn in range(3)] * 4
-    assert serving.throughput(burst) == pytest.approx(8.0), "4 at once, 6 s in 3 s each"
-    spoken = closed_loop(40, in_flight=4, latency=3.0)
-    assert serving.throughput(spoken) == pytest.approx(8.0, rel=0.06), "the answers after the last request are left out"
-    assert serving.a_second(spoken, lambda one: 1) == pytest.approx(4 / 3, rel=0.06)
-    assert serving.throughput([Spoken("x", 1.0, None, 4.0, {"audio_seconds": 6.0})]) == 2.0
+@pytest.mark.parametrize("in_flight", [1, 4, 8, 16, 64])
+@pytest.mark.parametrize("together", [True, False])
+def test_throughput_is_that_of_a_server_under_the_whole_load(in_flight: int, together: bool) -> None:
+    """Requests that only wait for the eight that a server takes at once are no work done."""
+    spoken = queued(3 * in_flight + 20, in_flight=in_flight, places=8, latency=3.0, together=together)
+    found = serving.pace(spoken, in_flight)
+    assert found.requests == pytest.approx(min(in_flight, 8) / 3.0, rel=0.1)
+    assert found.audio == pytest.approx(6.0 * found.requests)
+    assert found.in_flight == pytest.approx(in_flight, rel=0.1)
+
+
+def test_throughput_of_few_requests_is_that_of_all_their_time() -> None:
+    assert serving.pace(closed_loop(4, in_flight=4, latency=3.0), 4).audio == pytest.approx(24 / (3 + 3 * 3 / 4))
+    assert serving.pace([Spoken("x", 1.0, None, 4.0, {"audio_seconds": 6.0})], 1) == serving.Pace(1 / 3, 2.0, 1.0)
+
+
+def queued(requests: int, *, in_flight: int, places: int, latency: float, together: bool) -> list[Spoken]:
+    """Clients that send the next request when one is answered; the server takes `places` at once, in order of arrival.
+
+    They begin together, or one by one.
+    """
+    free = [0.0 if together else place * latency / places for place in range(places)]
+    ended: list[float] = []
+    spoken = []
+    for number in range(requests):
+        sent = 0.0 if number < in_flight else sorted(ended)[number - in_flight]
+        place = free.index(min(free))
+        free[place] = max(free[place], sent) + latency
+        ended.append(free[place])
+        spoken.append(Spoken("x", sent, None, free[place], {"audio_seconds": 6.0}))
+    return spoken
 
 
 def test_a_percentile_of_too_few_requests_is_left_blank() -> None:
-    measured = serving.summarise(closed_loop(12, in_flight=4, latency=3.0), case="concurrency 4", subject="streamed")
+    measured = serving.summarise(
+        closed_loop(12, in_flight=4, latency=3.0), load=Load(concurrency=4), subject="streamed"
+    )
     table = tables.table_of(result("serve", *measured))
     assert table.above is not None
     cells = dict(zip(table.above.header[-4:], table.above.rows[0][-4:], strict=True))
@@ -215,7 +241,7 @@ def test_input_data_has_every_length_and_floats_with_a_point(tmp_path: Path) -> 
 
 
 def test_a_served_table_has_percentiles_of_every_load(recorded: list[Spoken]) -> None:
-    measured = serving.summarise(recorded, case="concurrency 1", subject="streamed")
+    measured = serving.summarise(recorded, load=Load(concurrency=1), subject="streamed")
     table = tables.table_of(result("serve", *measured, knee_concurrency=1))
     assert table.above is not None
     for part in (table, table.above):
