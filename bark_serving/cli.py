@@ -74,7 +74,7 @@ VoiceStoreOption = Annotated[
     Path | None,
     typer.Option(
         "--voice-store",
-        help="The folder that keeps the voices which clients clone or put. Default: build/voices/BUNDLE.",
+        help="The folder that keeps the voices which clients clone or put. Default: build/voices/CODEC.",
     ),
 ]
 MaxVoices = Annotated[int, typer.Option(min=0, help="Voices that the store keeps at most.")]

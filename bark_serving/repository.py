@@ -38,7 +38,6 @@ TEMPLATE = "config.pbtxt.j2"
 MODEL = "model.py"
 VERSION = "1"
 CONFIG = "config.pbtxt"
-VOICE_STORES = Path("build/voices")  #: a folder a bundle: another checkpoint reads the same tokens otherwise
 #: Serve only to make voices, which needs a bundle with HuBERT. Without one, `clone_voice` itself stays to say so.
 CLONING = frozenset({"clone_assemble", "clone_prepare", "encodec_encode", "hubert"})
 
@@ -55,6 +54,15 @@ class _Model:
     @property
     def is_python(self) -> bool:
         return self.template == TEMPLATE
+
+
+def voice_store_of(bundle: Bundle) -> Path:
+    """Where the voices of a bundle's clients are kept by default: in ``$BARK_VOICES``, else ``build/voices``.
+
+    A folder a codec, for to another one the same tokens are other sounds; Bark's checkpoints share theirs.
+    """
+    codec = bundle.spec.files.get("encodec.safetensors", "none")
+    return Path(os.environ.get("BARK_VOICES") or "build/voices") / f"codec-{codec[:8]}"
 
 
 def templates_folder() -> Path:
@@ -91,7 +99,7 @@ def render(
     the machine has, an empty sequence for the CPU. `architecture`: of the GPUs that will serve, as in ``sm90``; default
     that of this machine's. `threads`: per stage call, default all cores. `max_batch`: sequences or requests a stage
     runs together. `voices`: folders of voices beside the bundle's own. `voice_store`: where the voices are kept that
-    clients put, `max_voices` and `max_voice_bytes` of them at most; default the bundle's folder in `VOICE_STORES`. A
+    clients put, `max_voices` and `max_voice_bytes` of them at most; default `voice_store_of` the bundle. A
     repository appears whole or not at all.
     Raises `BundleError`, `EngineMissing` or `EngineMismatch` with the command that makes the engine, `RepositoryError`.
     """
@@ -113,7 +121,7 @@ def render(
         "bundle": opened.folder.absolute(),
         "spec": opened.spec,
         "voices": os.pathsep.join(str(_existing(folder)) for folder in folders),
-        "voice_store": (voice_store or VOICE_STORES / opened.spec.name).absolute(),
+        "voice_store": (voice_store or voice_store_of(opened)).absolute(),
         "max_voices": max_voices,
         "max_voice_bytes": max_voice_bytes,
         "max_batch": max_batch,

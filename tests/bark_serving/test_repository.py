@@ -9,14 +9,15 @@ from typing import cast
 import pytest
 
 from bark_serving.engines import Engine, EngineError, EngineStore, Manifest
-from bark_serving.repository import check_installed, render, usable_gpus, uses_gpu
+from bark_serving.repository import check_installed, render, usable_gpus, uses_gpu, voice_store_of
 from bark_serving.server import ServerError
 from bark_serving.spec import Bundle, Spec
 
 
-def bundle_in(folder: Path, *, hubert: bool = True) -> Bundle:
+def bundle_in(folder: Path, *, hubert: bool = True, codec: str | None = None) -> Bundle:
     folder.mkdir()
     spec = Spec(name="test") if hubert else Spec(name="test", hubert=None)
+    spec = spec.model_copy(update={"files": {"encodec.safetensors": codec} if codec else {}})
     (folder / "spec.json").write_text(spec.model_dump_json())
     return Bundle(folder)
 
@@ -127,13 +128,18 @@ def rendered(tmp_path: Path, **arguments: object) -> Path:
     return render(**{**where, **arguments})  # type: ignore[arg-type]
 
 
-def test_each_bundle_keeps_its_voices_in_a_folder_of_its_own(tmp_path: Path) -> None:
-    """Another checkpoint takes the same tokens for other sounds."""
+def test_the_voices_of_clients_are_kept_in_a_folder_a_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To another codec the same tokens are other sounds."""
+    monkeypatch.setenv("BARK_VOICES", str(tmp_path / "voices"))
+    stores = {
+        voice_store_of(bundle_in(tmp_path / name, codec=codec))
+        for name, codec in (("small", "0123456789"), ("large", "0123456789"), ("mini", "abcdefabcd"))
+    }
+    assert stores == {tmp_path / "voices/codec-01234567", tmp_path / "voices/codec-abcdefab"}
     templates = templates_in(tmp_path / "templates", voices="{{ voice_store }}")
-    output = rendered(tmp_path, templates=templates)
-    assert (output / "voices/config.pbtxt").read_text().strip() == str(Path("build/voices/test").absolute())
-    output = rendered(tmp_path, templates=templates, voice_store=tmp_path / "mine")
-    assert (output / "voices/config.pbtxt").read_text().strip() == str(tmp_path / "mine")
+    for store, expected in ((None, "voices/codec-none"), (tmp_path / "mine", "mine")):
+        output = rendered(tmp_path, templates=templates, voice_store=store)
+        assert (output / "voices/config.pbtxt").read_text().strip() == str(tmp_path / expected)
 
 
 def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path) -> None:

@@ -147,4 +147,4 @@ def test_in_a_container_engines_are_built_served_and_heard(
     output = succeed(*container, cpu_image, data, "ro", f"set -e\n{script}")
     assert "spoke a word in" in output
     assert "left in shared memory: \n" in output
-    assert [path.name for path in (data / "voices").glob("*.npz")] == ["me.npz"]
+    assert [path.name for path in (data / "voices").glob("codec-*/*.npz")] == ["me.npz"]
