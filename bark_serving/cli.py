@@ -25,6 +25,8 @@ from bark_serving.server import Server, ServerError, ServerSettings, detach, ser
 from bark_serving.server.process import StopRequest
 from bark_serving.server.settings import default_folder
 from bark_serving.server.status import describe
+from bark_serving.server.triton import check_backends
+from bark_serving.server.triton import find as find_triton
 from bark_serving.spec import MINIATURE, BundleError
 from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
 
@@ -244,7 +246,7 @@ def up(
     _check_precision(profile, precision)
     asked = _gpu_numbers(gpus)
     with _errors_shown():
-        used = usable_gpus(profile, asked)
+        used = usable_gpus(profile, asked, architecture=architecture)
         if repository is None:
             check_installed(profile)
         settings = ServerSettings(
@@ -265,6 +267,7 @@ def up(
             if bundle == MINIATURE:
                 console.print(_ABOUT_THE_MINIATURE, soft_wrap=True)
             if build:
+                check_backends(find_triton(settings), {row.backend for row in TABLE[profile].stages.values()})
                 build_missing(
                     bundle=bundle, engines=engines, profile=profile, precision=precision, architecture=architecture
                 )

@@ -114,7 +114,7 @@ def render(
         )
     store = EngineStore(engines)
     folders = [voices] if isinstance(voices, Path) else list(voices or ())
-    used = usable_gpus(profile, gpus)
+    used = usable_gpus(profile, gpus, architecture=architecture)
     host = Host(architectures=[architecture]) if architecture else here(used)
     values: dict[str, Any] = {
         "profile": profile,
@@ -188,8 +188,11 @@ def _interface(semantic: _Model, row: StageRow) -> GptInterface:
     return interface_of(row, precision=semantic.values["precision"], constants=constants)
 
 
-def usable_gpus(profile: Profile, asked: Sequence[int] | None) -> Sequence[int]:
-    """The GPUs that a server of the profile uses. Raises `RepositoryError` for one that it cannot have."""
+def usable_gpus(profile: Profile, asked: Sequence[int] | None, *, architecture: str | None = None) -> Sequence[int]:
+    """The GPUs that a server of the profile uses, here or, if an `architecture` is given, on another machine.
+
+    Raises `RepositoryError` for one that it cannot have.
+    """
     need = TABLE[profile].gpu
     if need == "never":
         if asked:
@@ -203,7 +206,7 @@ def usable_gpus(profile: Profile, asked: Sequence[int] | None) -> Sequence[int]:
     if need == "always":
         if not asked:
             raise RepositoryError(f"The {profile} profile needs a GPU.", remedy="Give --gpus 0, or --profile cpu.")
-        if len(kinds := architectures(asked)) > 1:  # an engine runs on one
+        if architecture is None and len(kinds := architectures(asked)) > 1:  # an engine runs on one
             raise RepositoryError(
                 f"These GPUs are of several kinds: {', '.join(kinds)}.",
                 remedy="Name those of one kind, as in --gpus 0.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections import defaultdict
@@ -22,7 +21,7 @@ from benchmarks.work import ENDLESS
 
 _SETTLING = 0.2  #: share of the time in which pools and caches fill: no drift
 _SHORTEST = 120.0  #: seconds below which a drift an hour is not worth stating
-_BINS = 500  #: stretches of time of which two samples are kept where a series is longer
+_KEPT = 2_000  #: points of a longer series, chosen by lot: what is computed of them is true of all
 _Asked: TypeAlias = tuple[str, Mapping[str, Any]]  #: a text, and inputs beside it
 
 
@@ -147,12 +146,7 @@ def _measurement(subject: str, metric: str, points: list[tuple[float, float]]) -
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Points in order, of a long series those with the median and the largest value of each stretch of time."""
-    if len(points) <= 2 * _BINS:
+    """Points in order, of a long series some."""
+    if len(points) <= _KEPT:
         return list(points)
-    width = points[-1][0] / _BINS
-    kept: set[tuple[float, float]] = set()
-    for _, group in itertools.groupby(points, key=lambda point: min(int(point[0] / width), _BINS - 1)):
-        by_value = sorted(group, key=lambda point: point[1])
-        kept |= {by_value[(len(by_value) - 1) // 2], by_value[-1]}
-    return sorted(kept)
+    return [points[index] for index in np.sort(np.random.default_rng(0).choice(len(points), _KEPT, replace=False))]

@@ -34,9 +34,12 @@ def _filters(rate: int) -> npt.NDArray[np.float64]:
 
 
 def distance(one: Floats, other: Floats, *, rate: int) -> float:
-    """Mean absolute difference in dB over all bands and frames of the shorter one; 0 for equal sounds."""
+    """Mean absolute difference in dB over all bands and frames of the shorter one; 0 for equal sounds.
+
+    Raises `ValueError` where one has no samples at all.
+    """
     count = min(len(one), len(other))
     if count == 0:
-        return 0.0
+        raise ValueError("a sound without samples is like no other")
     first, second = (mel_spectrogram(samples[:count], rate=rate) for samples in (one, other))
     return float(np.abs(first - second).mean())

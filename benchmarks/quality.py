@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from benchmarks.work import SomeStages, Speaker, Work
 OTHER_SEED = "fp32, another seed"  #: how different two takes of one text are: the yardstick of mel distances
 OTHER_CONTEXT = "other context"  #: the share of coarse tokens before which a variant sees what the reference does not
 _STEPS = 4  #: reported for each variant
+_Key: TypeAlias = tuple[str, str, str]  #: subject, case, metric
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ def measure(trial: Trial, *, on_step: Callable[[str], None]) -> list[Measurement
 
     Speech may end by itself. Where a variant's is longer or shorter, as much is compared as both have.
     """
-    samples: dict[tuple[str, str, str], list[float]] = {}
+    samples: dict[_Key, list[float]] = {}
     for seed in trial.seeds:
         for key, value in _one_seed(trial, seed, on_step):
             samples.setdefault(key, []).append(value)
@@ -90,17 +91,22 @@ def measure(trial: Trial, *, on_step: Callable[[str], None]) -> list[Measurement
 
 
 def doubts(measurements: Sequence[Measurement]) -> list[str]:
-    """What a reader must know of the figures: approximations that had nothing to approximate."""
-    alike = [m.subject for m in measurements if m.metric == OTHER_CONTEXT and max(m.samples) == 0]
-    if not alike:
-        return []
-    return [
-        f"In speech this short, the windows of {', '.join(map(repr, alike))} show every coarse token what the "
-        "reference's do, so that these figures say nothing of them: raise --tokens-scale."
-    ]
+    """What a reader must know of the figures: approximations that had nothing to approximate, takes without a word."""
+    notes = []
+    if alike := [m.subject for m in measurements if m.metric == OTHER_CONTEXT and max(m.samples) == 0]:
+        notes.append(
+            f"In speech this short, the windows of {', '.join(map(repr, alike))} show every coarse token what the "
+            "reference's do, so that these figures say nothing of them: raise --tokens-scale."
+        )
+    takes = {m.subject: len(m.samples) for m in measurements if m.case == "audio"}
+    most = max((len(m.samples) for m in measurements), default=0)
+    subjects = dict.fromkeys(m.subject for m in measurements)
+    if silent := [subject for subject in subjects if takes.get(subject, 0) < most]:
+        notes.append(f"Takes of {', '.join(map(repr, silent))} that said nothing are left out of the audio's distance.")
+    return notes
 
 
-def _one_seed(trial: Trial, seed: int, on_step: Callable[[str], None]) -> list[tuple[tuple[str, str, str], float]]:
+def _one_seed(trial: Trial, seed: int, on_step: Callable[[str], None]) -> list[tuple[_Key, float]]:
     exact = reference()
     with ExitStack() as stack:
         on_step(f"{exact.name}: speak")
@@ -111,7 +117,7 @@ def _one_seed(trial: Trial, seed: int, on_step: Callable[[str], None]) -> list[t
         if not said.frames:
             raise BenchmarkError(f"{exact.name} said nothing with seed {seed}.", remedy="Give a bundle that speaks.")
         ours = _opinions(trial, exact, caller, said, on_step)
-    found = [((OTHER_SEED, "audio", "mel distance"), _distance(trial, audio, other))]
+    found = _distance(trial, OTHER_SEED, "audio", audio, other)
     for variant in trial.variants:
         if variant != exact:
             with _open(trial, variant) as theirs:
@@ -126,7 +132,7 @@ def _one_variant(
     seed: int,
     expected: tuple[Utterance, Floats, Opinions],
     on_step: Callable[[str], None],
-) -> list[tuple[tuple[str, str, str], float]]:
+) -> list[tuple[_Key, float]]:
     said, audio, ours = expected
     theirs = _opinions(trial, variant, caller, said, on_step)
     on_step(f"{variant.name}: speak")
@@ -135,15 +141,15 @@ def _one_variant(
     _, fine_sound = _speak(
         trial, variant, SomeStages(caller, ["fine", "encodec_decode"], work=given, spec=_spec(trial)), seed
     )
-    found: list[tuple[tuple[str, str, str], float]] = []
+    found: list[tuple[_Key, float]] = []
     for stage, tokens in _said_indices(trial, said).items():
         result: Agreement = likelihood.compare(getattr(ours, stage), getattr(theirs, stage), tokens)
         found += [((variant.name, stage, name), value) for name, value in vars(result).items()]
         found.append(((variant.name, stage, "same tokens"), _same(getattr(spoken, stage), getattr(said, stage))))
     if variant.approximation:
         found.append(((variant.name, "coarse", OTHER_CONTEXT), _other_context(trial, variant, said)))
-    found.append(((variant.name, "audio, same coarse tokens", "mel distance"), _distance(trial, audio, fine_sound)))
-    found.append(((variant.name, "audio", "mel distance"), _distance(trial, audio, sound)))
+    found += _distance(trial, variant.name, "audio, same coarse tokens", audio, fine_sound)
+    found += _distance(trial, variant.name, "audio", audio, sound)
     return found
 
 
@@ -184,8 +190,11 @@ def _speak(trial: Trial, variant: Variant, caller: Any, seed: int) -> tuple[Utte
     return speaker.speak(caller, trial.work, seed=seed)
 
 
-def _distance(trial: Trial, one: Floats, other: Floats) -> float:
-    return mel.distance(one, other, rate=_spec(trial).encodec.sample_rate)
+def _distance(trial: Trial, subject: str, case: str, one: Floats, other: Floats) -> list[tuple[_Key, float]]:
+    """A sample, but for a take that says nothing: it is no likeness."""
+    if not len(one) or not len(other):
+        return []
+    return [((subject, case, "mel distance"), mel.distance(one, other, rate=_spec(trial).encodec.sample_rate))]
 
 
 def _opinions(

@@ -140,7 +140,7 @@ def stage_means(before: Mapping[str, float], after: Mapping[str, float]) -> dict
 
 @dataclass(frozen=True)
 class Pace:
-    """What is done a second while a load stands: answers count when they end, so that waiting is not work."""
+    """What is done a second while a load stands."""
 
     requests: float
     audio: float  #: seconds of it
@@ -150,18 +150,21 @@ class Pace:
 def pace(spoken: Sequence[Spoken], in_flight: int | None = None) -> Pace:
     """The pace from the end of the first ``in_flight`` requests until all that are left are under way.
 
-    Both moments are ends of requests with the whole load in flight, so that neither the start nor the drain counts.
-    Where there are too few requests for that, or none are held in flight: from the first request to the last answer.
+    Between the two the whole load is in flight, so that neither the start nor the drain counts. Each request counts
+    with the share of its time that lies between them: what is half done in the end makes up for what was half done in
+    the beginning, also where half of it was waiting. Where there are too few requests for that, or none are held in
+    flight: from the first request to the last answer.
     """
     ends = sorted(one.ended for one in spoken)
     if in_flight and len(ends) > 2 * in_flight:
         begin, end = ends[in_flight - 1], ends[-in_flight - 1]
     else:
         begin, end = min(one.started for one in spoken), ends[-1]
-    done = [one for one in spoken if begin < one.ended <= end]
-    under_way = sum(max(0.0, min(one.ended, end) - max(one.started, begin)) for one in spoken)
+    between = [max(0.0, min(one.ended, end) - max(one.started, begin)) for one in spoken]
+    shares = [time / (one.ended - one.started) for one, time in zip(spoken, between, strict=True)]
+    audio = sum(share * one.audio_seconds for one, share in zip(spoken, shares, strict=True))
     seconds = end - begin
-    return Pace(len(done) / seconds, sum(one.audio_seconds for one in done) / seconds, under_way / seconds)
+    return Pace(sum(shares) / seconds, audio / seconds, sum(between) / seconds)
 
 
 def is_flat(speeds: Sequence[float]) -> bool:

@@ -66,6 +66,11 @@ def end(folder: Path, *, name: str) -> bool:
     description = state.read(folder, name=name)
     supervisor = process.find(description.pid, born=description.born) if description else None
     if description is None or supervisor is None:
+        if state.is_held(folder, name=name):
+            raise ServerError(
+                f"A server named {name!r} is just starting, or is of a version whose state cannot be read here.",
+                remedy="Wait until it is up, or stop it with the version that started it.",
+            )
         state.clear(folder, name=name)
         return False
     supervisor.terminate()

@@ -17,7 +17,8 @@ def rotate(log: Path) -> None:
     """Begin a new log; the one before it stays as ``*.previous.log``."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists():
-        log.resolve().replace(log.with_suffix(".previous.log"))
+        file = log.resolve()  # a link stays one
+        file.replace(file.with_suffix(".previous.log"))
     log.touch()
 
 

@@ -87,12 +87,28 @@ def exclusive(settings: ServerSettings) -> Iterator[None]:
     Raises `AlreadyRunning` when another supervisor holds it.
     """
     settings.folder.mkdir(parents=True, exist_ok=True)
-    with (settings.folder / f"{settings.name}.lock").open("a") as file:
+    with _lock(settings.folder, name=settings.name).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise _already_running(settings, read(settings.folder, name=settings.name)) from error
         yield
+
+
+def is_held(folder: Path, *, name: str) -> bool:
+    """Whether a supervisor holds this name, of whatever version it is."""
+    try:
+        with _lock(folder, name=name).open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _lock(folder: Path, *, name: str) -> Path:
+    return folder / f"{name}.lock"
 
 
 def _already_running(settings: ServerSettings, state: ServerState | None) -> AlreadyRunning:

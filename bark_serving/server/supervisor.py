@@ -66,7 +66,7 @@ def running(settings: ServerSettings, *, report: Report = _silent, stop: StopReq
     check_repository(settings)
     found = triton.find(settings)
     triton.check_interpreter(found)
-    triton.check_backends(found, settings.repository)
+    triton.check_backends(found, triton.backends_of(settings.repository))
     with state.exclusive(settings):
         state.clear(settings.folder, name=settings.name)
         process.check_ports(settings)
@@ -187,6 +187,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         serve(settings, stop=stop, report=lambda message: tell(waiting=message), ready=ready)
+    except OSError as error:
+        tell(error=str(error), remedy=f"See that {settings.folder} can be written, and that the disk has room.")
+        return 1
     except ServerError as error:
         if settings.log_path.exists():
             log.note(settings.log_path, str(error))

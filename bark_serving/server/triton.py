@@ -16,7 +16,7 @@ import re
 import shutil
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,18 +110,22 @@ def check_interpreter(triton: Triton, *, numpy: str | None = None) -> None:
         )
 
 
-def check_backends(triton: Triton, repository: Path) -> None:
-    """Refuse a server that lacks a backend of the repository's models, where its folder of them can be found.
+def backends_of(repository: Path) -> set[str]:
+    """The backends that a rendered repository's models name."""
+    texts = (path.read_text(encoding="utf-8") for path in repository.glob("*/config.pbtxt"))
+    return {name for text in texts for name in re.findall(r'^\s*backend:\s*"([^"]+)"', text, re.MULTILINE)}
+
+
+def check_backends(triton: Triton, named: Iterable[str]) -> None:
+    """Refuse a server that lacks one of these backends, where its folder of them can be found.
 
     NVIDIA's containers of TensorRT-LLM come without the one for TensorRT's plans. Raises `TritonMissing`.
     """
-    texts = (path.read_text(encoding="utf-8") for path in repository.glob("*/config.pbtxt"))
-    named = {name for text in texts for name in re.findall(r'^\s*backend:\s*"([^"]+)"', text, re.MULTILINE)}
     folder = triton.root / "backends"
     lacking = sorted(name for name in named if not (folder / name).is_dir())
     if folder.is_dir() and lacking:
         raise TritonMissing(
-            f"{triton.binary} has no {' and no '.join(lacking)} backend (in {folder}), which {repository} needs.",
+            f"{triton.binary} has no {' and no '.join(lacking)} backend (in {folder}), which a stage needs.",
             remedy="Serve in the image that docker/Dockerfile.gpu makes, or give --triton a tritonserver that has it.",
         )
 

@@ -83,14 +83,14 @@ def _check_wave(inputs: Mapping[str, Array], spec: Spec) -> None:
 def _check_range(name: str, array: Array, first: int, end: int) -> None:
     if array.size == 0 or array.min() < first or array.max() >= end:
         held = f"{array.min()}..{array.max()}" if array.size else "nothing"
-        raise InvalidRequest(f"{name} holds {held}; it must be in {first}..{end - 1}.")
+        raise InvalidRequest(f"{name} holds {held}; send what is in {first}..{end - 1}.")
 
 
 def _check_length(name: str, array: Array, rate: float) -> None:
     """Memory grows with the length. A second is left for padding."""
     seconds = array.shape[-1] / rate
     if seconds > MAX_SECONDS + 1:
-        raise InvalidRequest(f"{name} is {seconds:.0f} s long; the limit is {MAX_SECONDS:g} s.")
+        raise InvalidRequest(f"{name} is {seconds:.0f} s long; send {MAX_SECONDS:g} s at most.")
 
 
 #: Stage → what refuses inputs that the network can't take, with `InvalidRequest`.

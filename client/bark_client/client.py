@@ -254,6 +254,8 @@ class SpeechStream:
         self._call = self._stub.ModelStreamInfer(
             iter([self._exchange.request]), timeout=self._exchange.time_left(), metadata=self._connection.metadata
         )
+        if self._exchange.cancelled:  # meanwhile, by another thread
+            self._hang_up()
         self._pump = threading.Thread(target=_pump, args=(self._call, self._answers), name="bark-stream", daemon=True)
         self._pump.start()
 

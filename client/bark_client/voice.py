@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bark_client.errors import InvalidRequest
 from bark_client.playable import Playable
 
+FRAME_RATE: Final = 75  #: frames of a voice a second
 ARRAYS: Final = {"semantic_prompt": 1, "coarse_prompt": 2, "fine_prompt": 2}  #: name → dimensions
 LANGUAGES: Final = {
     "en": "English", "de": "German", "es": "Spanish", "fr": "French", "hi": "Hindi", "it": "Italian", "ja": "Japanese",
@@ -155,7 +156,8 @@ class VoicePreview(Playable):
 
     @property
     def caption(self) -> str:
-        return " · ".join(filter(None, (self.language, f"{self.seconds:.1f} s", str(self.voice))))
+        part = "the last " * (self.samples.size < self.voice.frames * self.sample_rate // FRAME_RATE)
+        return " · ".join(filter(None, (self.language, f"{part}{self.seconds:.1f} s", str(self.voice))))
 
     def __repr__(self) -> str:
         return f"VoicePreview({self.name!r}, {self.seconds:.2f} s at {self.sample_rate} Hz)"

@@ -20,14 +20,14 @@ from tritonclient.grpc import InferResult, service_pb2
 from bark_client.errors import InvalidRequest, ServerError
 from bark_client.protocol import SAMPLE_RATE, add_tensor
 from bark_client.recording import Recording
-from bark_client.voice import ARRAYS, Voice, VoiceInfo, VoiceLike, VoicePreview, resolve
+from bark_client.voice import ARRAYS, FRAME_RATE, Voice, VoiceInfo, VoiceLike, VoicePreview, resolve
 
 VOICES_MODEL: Final = "voices"
 CLONE_MODEL: Final = "clone_voice"
 DECODE_MODEL: Final = "encodec_decode"
 
 #: Frames of a voice that are decoded to be heard, its last half minute; Bark itself never hears more of one.
-PREVIEWED: Final = 30 * 75
+PREVIEWED: Final = 30 * FRAME_RATE
 
 T = TypeVar("T")
 

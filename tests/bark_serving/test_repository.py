@@ -216,6 +216,7 @@ def test_engines_of_one_gpu_architecture_refuse_gpus_of_several(monkeypatch: pyt
         with pytest.raises(ServerError, match=r"several kinds: sm80, sm90\. Name those of one kind, as in --gpus 0\."):
             usable_gpus("tensorrt", asked)
     assert usable_gpus("tensorrt", (1, 2)) == (1, 2)
+    assert usable_gpus("tensorrt", (0, 1), architecture="sm90") == (0, 1)  # on another machine
     assert usable_gpus("torch", None) == (0, 1, 2)
 
 

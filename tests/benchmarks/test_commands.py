@@ -18,7 +18,19 @@ from typer.testing import CliRunner
 
 from bark_serving.engines import EngineStore
 from bark_serving.spec import MINIATURE, Bundle
-from benchmarks import commands, endurance, models, perf_analyzer, readme, results, servers, tables, variants
+from benchmarks import (
+    commands,
+    endurance,
+    mel,
+    models,
+    perf_analyzer,
+    quality,
+    readme,
+    results,
+    servers,
+    tables,
+    variants,
+)
 from benchmarks.cli import app
 from benchmarks.commands.prepare import prepare
 from benchmarks.errors import BenchmarkError
@@ -266,13 +278,25 @@ def test_a_soak_that_is_ended_early_keeps_what_it_saw(
     assert any("of 10 min were measured" in note for note in result.notes)
 
 
-def test_a_long_series_is_thinned_by_time_and_keeps_its_peaks() -> None:
+def test_a_take_that_says_nothing_is_no_likeness() -> None:
+    def takes(subject: str, case: str, count: int) -> results.Measurement:
+        return results.Measurement(case=case, subject=subject, metric="mel distance", unit="dB", samples=(1.0,) * count)
+
+    measured = [takes("cpu int8", "semantic", 3), takes("cpu int8", "audio", 3), takes("cpu int4", "audio", 2)]
+    [note] = quality.doubts(measured)
+    assert "'cpu int4'" in note and "'cpu int8'" not in note
+    assert quality.doubts(measured[:2]) == []
+    with pytest.raises(ValueError, match="without samples"):
+        mel.distance(np.zeros(0, np.float32), np.zeros(24_000, np.float32), rate=24_000)
+
+
+def test_of_a_long_series_some_points_are_kept_that_stand_for_all() -> None:
     points = [(float(second), 1.0 + second % 3) for second in range(30_000)]  # three lengths of text in turns
-    points[12_345] = (12_345.0, 99.0)
     kept = endurance._thinned(points)
-    assert 900 < len(kept) <= 1_000 and kept == sorted(kept)
-    assert {value for _, value in kept} == {2.0, 3.0, 99.0}, "medians and maxima"
-    assert endurance._thinned(points[:1_000]) == points[:1_000]
+    assert len(kept) == 2_000 and kept == sorted(kept)
+    values = [value for _, value in kept]
+    assert all(abs(values.count(value) - 2_000 / 3) < 100 for value in (1.0, 2.0, 3.0))
+    assert endurance._thinned(points[:2_000]) == points[:2_000]
 
 
 @pytest.mark.parametrize("command", ["soak", "serve", "growth", "stages", "drag-race", "quality", "listen", "profile"])

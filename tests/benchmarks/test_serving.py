@@ -101,6 +101,17 @@ def test_throughput_is_that_of_a_server_under_the_whole_load(in_flight: int, tog
     assert found.in_flight == pytest.approx(in_flight, rel=0.1)
 
 
+def test_throughput_of_three_requests_each_is_right_where_they_differ_in_length() -> None:
+    """Eight clients begin together; the server does one second of each one's audio a second."""
+    ends, spoken = [0.0] * 8, []
+    for number in range(24):
+        client = ends.index(min(ends))
+        length = (1.0, 2.0, 4.0)[number % 3]
+        spoken.append(Spoken("x", ends[client], None, ends[client] + length, {"audio_seconds": length}))
+        ends[client] += length
+    assert serving.pace(spoken, 8).audio == pytest.approx(8.0)
+
+
 def test_throughput_of_few_requests_is_that_of_all_their_time() -> None:
     assert serving.pace(closed_loop(4, in_flight=4, latency=3.0), 4).audio == pytest.approx(24 / (3 + 3 * 3 / 4))
     assert serving.pace([Spoken("x", 1.0, None, 4.0, {"audio_seconds": 6.0})], 1) == serving.Pace(1 / 3, 2.0, 1.0)

@@ -119,6 +119,15 @@ def refuse_writing(path: Path) -> None:
     raise InvalidRequest(f"can't write {path}: permission denied")
 
 
+def test_of_a_long_voice_the_end_is_heard_and_all_of_it_told(bark: Any, triton: FakeTriton) -> None:
+    triton.voices.stored["long"] = arrays_of(75 * 200)
+    heard = bark("voice", "preview", "long")
+    assert "the last 30.0 s" in heard.stderr, heard.output
+    assert soundfile.info("long-preview.wav").frames == 30 * 24_000
+    pytest.importorskip("matplotlib")
+    assert "200.0 s" in bark("voice", "show", "long", "-o", "long.svg").stdout
+
+
 def test_clone_keeps_a_voice_on_the_server(bark: Any, triton: FakeTriton, clip: str) -> None:
     result = bark("voice", "clone", clip, "--name", "ada")
     assert result.exit_code == 0, result.output

@@ -10,8 +10,8 @@ import psutil
 import pytest
 from pydantic import ValidationError
 
-from bark_serving.server import state
-from bark_serving.server.errors import AlreadyRunning
+from bark_serving.server import detach, state
+from bark_serving.server.errors import AlreadyRunning, ServerError
 from bark_serving.server.process import birth, find
 from bark_serving.server.settings import ServerSettings
 
@@ -41,6 +41,17 @@ def test_a_name_is_free_once_its_supervisor_has_let_go(tmp_path: Path) -> None:
     with state.exclusive(settings), pytest.raises(AlreadyRunning, match="already running"):
         state.check_free(settings)
     state.check_free(settings)
+
+
+def test_a_server_whose_state_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+    settings = ServerSettings(repository=tmp_path, folder=tmp_path / "server")
+    assert detach.end(settings.folder, name=settings.name) is False
+    with state.exclusive(settings):
+        path = state.path(settings.folder, name=settings.name)
+        path.write_text('{"of": "another version"}')
+        with pytest.raises(ServerError, match="just starting"):
+            detach.end(settings.folder, name=settings.name)
+        assert path.exists()
 
 
 @pytest.mark.parametrize("log", ["/dev/null", "/tmp"])

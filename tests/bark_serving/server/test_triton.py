@@ -66,28 +66,28 @@ def test_a_server_without_a_backend_of_the_repository_is_refused(container: Path
     model(repository, "bark", "python")
     model(repository, "semantic", "tensorrtllm")
     found = triton.find(settings(tmp_path))
-    triton.check_backends(found, repository)
+    triton.check_backends(found, triton.backends_of(repository))
 
     model(repository, "fine", "tensorrt")
     with pytest.raises(TritonMissing, match=r"has no tensorrt backend .*Dockerfile\.gpu"):
-        triton.check_backends(found, repository)
+        triton.check_backends(found, triton.backends_of(repository))
     (container / "backends/tensorrt").mkdir()
-    triton.check_backends(found, repository)
+    triton.check_backends(found, triton.backends_of(repository))
 
 
 def test_a_server_whose_backends_cannot_be_found_is_believed(container: Path, tmp_path: Path) -> None:
     (container / "backends").rename(container / "elsewhere")
     model(tmp_path / "repository", "fine", "tensorrt")
-    triton.check_backends(triton.find(settings(tmp_path)), tmp_path / "repository")
+    triton.check_backends(triton.find(settings(tmp_path)), triton.backends_of(tmp_path / "repository"))
 
 
 def test_the_wheel_s_server_refuses_what_is_not_python(tmp_path: Path) -> None:
     found = triton.find(settings(tmp_path, gpu=False))
     model(tmp_path / "repository", "bark", "python")
-    triton.check_backends(found, tmp_path / "repository")
+    triton.check_backends(found, triton.backends_of(tmp_path / "repository"))
     model(tmp_path / "repository", "fine", "tensorrt")
     with pytest.raises(TritonMissing, match="has no tensorrt backend"):
-        triton.check_backends(found, tmp_path / "repository")
+        triton.check_backends(found, triton.backends_of(tmp_path / "repository"))
 
 
 def test_a_server_checks_backends_before_it_starts(
@@ -100,6 +100,6 @@ def test_a_server_checks_backends_before_it_starts(
         pytest.fail("a server was entered")
 
 
-def test_the_wheel_s_server_refuses_numpy_numpy_2(tmp_path: Path) -> None:
+def test_the_wheel_s_server_refuses_numpy_2(tmp_path: Path) -> None:
     with pytest.raises(TritonMissing, match=r"NumPy 2\.3\.0.*corrupts tensors"):
         triton.check_interpreter(triton.find(settings(tmp_path, gpu=False)), numpy="2.3.0")

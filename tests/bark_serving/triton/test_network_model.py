@@ -66,7 +66,7 @@ def samples(seconds: float, rate: int) -> Inputs:
     [
         ("encodec_decode", codes(), codes(SPEC.encodec.codebook_size), "codes holds"),
         ("encodec_decode", codes(), codes(-1), "codes holds"),
-        ("encodec_decode", codes(), codes(frames=10_000), "the limit is 30 s"),
+        ("encodec_decode", codes(), codes(frames=10_000), "send 30 s at most"),
         ("fine", fine(code=SPEC.fine.pad_token), fine(code=SPEC.fine.gpt.input_vocab), "codes holds"),
         ("fine", fine(), fine(codebook=BOOKS), "codebook holds"),
         ("fine", fine(), fine(codebook=0), "codebook holds"),
