@@ -77,6 +77,7 @@ def test_up_builds_before_it_renders_when_asked_to(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: bool
 ) -> None:
     done: list[str] = []
+    monkeypatch.setattr(cli, "check_backends", lambda _, named: done.append(f"check {' '.join(sorted(named))}"))
     monkeypatch.setattr(cli, "build_missing", lambda **_: done.append("build"))
     monkeypatch.setattr(cli, "render", lambda **_: done.append("render"))
     monkeypatch.setattr(cli.state, "check_free", lambda _: None)
@@ -85,7 +86,7 @@ def test_up_builds_before_it_renders_when_asked_to(
         cli.app, ["up", "--bundle", str(tmp_path), "--profile", "tensorrt", *(["--build"] if option else [])]
     )
     assert result.exit_code == 0, result.output
-    assert done == [*(["build"] if option else []), "render", "serve"]
+    assert done == [*(["check tensorrt tensorrtllm", "build"] if option else []), "render", "serve"]
 
 
 def test_up_prints_the_command_that_rebuilds_an_engine_of_another_gpu(tmp_path: Path) -> None:

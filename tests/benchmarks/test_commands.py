@@ -328,7 +328,7 @@ def test_serve_finds_its_way_with_the_real_load_generator(server: servers.Target
         perf_analyzer.ensure()
     except BenchmarkError as error:
         pytest.skip(f"perf_analyzer cannot be had here: {error}")
-    options = ["--most", "2", "--requests-each", "2", "--least-requests", "3", "--rates", "--no-whole"]
+    options = ["--most", "2", "--requests-each", "3", "--least-requests", "3", "--rates", "--no-whole"]
     result = run(tmp_path / "serve.json", "serve", "--url", server.url, *options)
     assert {"concurrency 1", "concurrency 2"} <= set(result.cases(tables.SPEED))
     assert any(case.startswith("rate ") for case in result.cases(tables.SPEED))
