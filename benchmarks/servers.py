@@ -139,8 +139,7 @@ def _known_at(url: str) -> Target | None:
             continue
         process = find(state.triton_pid, born=state.triton_born)
         if state.settings.grpc_port == port and process is not None:
-            metrics = f"http://{state.settings.host}:{state.settings.metrics_port}/metrics"
-            return Target(url, process, log=state.settings.log_path, metrics=metrics)
+            return Target(url, process, log=state.settings.log_path, metrics=state.settings.metrics_url)
     return None
 
 

@@ -6,7 +6,7 @@ quantizer, which is one tensor. Source: Défossez et al., "High Fidelity Neural 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -89,9 +89,13 @@ class Seanet(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
-            x = layer(x)
-        return x
+        return in_turn(self.layers, x)
+
+
+def in_turn(layers: Iterable[nn.Module], x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x
 
 
 def residuals(width: int, spec: EncodecSpec) -> list[nn.Module]:
@@ -162,16 +166,13 @@ def in_pieces(decoder: Seanet, latent: Tensor, spec: EncodecSpec) -> Tensor:
     What comes after the LSTM hears no more than `frames_heard` back, so each piece but the first begins so much
     earlier, and that much of its audio is dropped.
     """
-    before, after = decoder.layers[:_TO_LSTM], decoder.layers[_TO_LSTM:]
-    for layer in before:
-        latent = layer(latent)
+    latent = in_turn(decoder.layers[:_TO_LSTM], latent)
     context = frames_heard(spec)
     rest = latent.shape[2] - context
     pieces: list[Tensor] = []
     for piece in range(PIECES):
         x = latent[:, :, rest * piece // PIECES : rest * (piece + 1) // PIECES + context]
-        for layer in after:
-            x = layer(x)
+        x = in_turn(decoder.layers[_TO_LSTM:], x)
         pieces.append(x[:, :, context * spec.samples_per_frame :] if piece else x)
     return torch.cat(pieces, dim=2)
 

@@ -57,6 +57,10 @@ class ServerSettings(BaseModel):
         return "127.0.0.1" if self.address in ("0.0.0.0", "::") else self.address
 
     @property
+    def metrics_url(self) -> str:
+        return f"http://{self.host}:{self.metrics_port}/metrics"
+
+    @property
     def log_path(self) -> Path:
         return self.log or self.folder / f"{self.name}.log"
 

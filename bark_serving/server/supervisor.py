@@ -52,7 +52,7 @@ class Server:
 
     @property
     def metrics_url(self) -> str:
-        return f"http://{self.settings.host}:{self.settings.metrics_port}/metrics"
+        return self.settings.metrics_url
 
 
 @contextmanager
