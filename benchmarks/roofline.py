@@ -11,9 +11,16 @@ from bark_serving.profiles import Precision
 from bark_serving.runtimes import GptStage
 from bark_serving.spec import Bundle, GptSpec, Network, Spec
 from benchmarks.errors import BenchmarkError
+from build_engines.export.quantize import BLOCKS
 
 #: Bytes a weight, scales of weight-only quantization (one float a block) included.
-WEIGHT_BYTES: dict[str, float] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1 + 4 / 64, "int4": 0.5 + 4 / 32}
+WEIGHT_BYTES: dict[str, float] = {
+    "fp32": 4,
+    "bf16": 2,
+    "fp16": 2,
+    "int8": 1 + 4 / BLOCKS[8],
+    "int4": 0.5 + 4 / BLOCKS[4],
+}
 CACHE_BYTES: dict[str, float] = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "int4": 1}  #: an element of the KV cache
 
 

@@ -49,10 +49,13 @@ class OnnxGpt:
         made, wanted = self._narrow.get_outputs()[0].shape[1], self._drawable.stop - self._drawable.start
         if made != wanted:
             raise ValueError(f"{engine} gives {made} logits where {wanted} are drawn from: build it again.")
+        inputs = {tensor.name: tensor for tensor in self._narrow.get_inputs()}
+        #: the graph has an axis for rows that no sequence is in: see `build_engines.export.pairs`
+        self._in_pairs = inputs["embeddings"].shape[0] != inputs["seqlens"].shape[0]
         wide = wide_graph(engine)
         self._wide = None if wide.name == MODEL_FILE else opened(wide, threads=threads)
         shape = (rows, gpt.heads, gpt.block_size, gpt.head_width)
-        dtype = _CACHE_TYPES[next(tensor.type for tensor in self._narrow.get_inputs() if tensor.name == "past_key_0")]
+        dtype = _CACHE_TYPES[inputs["past_key_0"].type]
         # calloc'ed: the pages of a row that is never used are never touched
         self._caches: dict[str, Array] = {
             f"{kind}_{i}": np.zeros(shape, dtype) for i in range(gpt.layers) for kind in ("key", "value")
@@ -92,14 +95,15 @@ class OnnxGpt:
 
     def _bind(self, session: ort.InferenceSession, caches: Mapping[str, Array], *, batch: int, positions: int) -> _Step:
         """A step of ``positions`` new positions for ``batch`` rows. A graph that takes a cache grows it in place."""
+        rows = batch + batch % 2 if self._in_pairs and positions == 1 else batch
         inputs: dict[str, Array] = {
-            "embeddings": np.empty((batch, positions, self._gpt.width), np.float32),
-            "positions": np.empty((batch, positions), np.int64),
+            "embeddings": np.zeros((rows, positions, self._gpt.width), np.float32),
+            "positions": np.zeros((rows, positions), np.int64),
             "seqlens": np.empty(batch, np.int32),
             "total_length": np.empty(1, np.int32),
         }
         logits = np.full((batch, self._gpt.output_vocab), -np.inf, np.float32)
-        drawn = np.empty_like(logits[:, self._drawable])
+        drawn = np.empty((rows, self._drawable.stop - self._drawable.start), np.float32)
         binding = session.io_binding()
         past = {f"past_{name}": cache for name, cache in caches.items()} if session is self._narrow else {}
         for name, array in (inputs | past).items():
@@ -125,10 +129,10 @@ class _Step:
 
         seqlens: [batch] the last valid position of each row, these included.
         """
-        self.inputs["embeddings"][:] = embeddings
-        self.inputs["positions"][:] = positions
+        self.inputs["embeddings"][: len(seqlens)] = embeddings
+        self.inputs["positions"][: len(seqlens)] = positions
         self.inputs["seqlens"][:] = seqlens
         self.inputs["total_length"][:] = seqlens.max() + 1
         self.session.run_with_iobinding(self.binding)
-        self.logits[:, self.drawable] = self.drawn
+        self.logits[:, self.drawable] = self.drawn[: len(seqlens)]
         return self.logits

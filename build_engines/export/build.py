@@ -17,9 +17,9 @@ from bark_serving.decoding import rules
 from bark_serving.engines import MODEL_FILE, PRECISIONS, Engine, EngineStore, Manifest, Precision, Stage
 from bark_serving.networks import Gpt
 from bark_serving.runtime_onnx import WIDE_FILE, multiplies_int8_exactly
-from bark_serving.spec import Bundle
+from bark_serving.spec import Bundle, GptSpec
 from build_engines.errors import BuildError, ExportError
-from build_engines.export import cache, graph, quantize
+from build_engines.export import cache, graph, pairs, quantize
 from build_engines.export.operators import onnxruntime_operators
 from build_engines.export.stages import GRAPHS, in_int8
 from build_engines.export.validate import validate
@@ -108,7 +108,8 @@ def _export(
     choices = [cache.measure(module, bundle, stage), None] if isinstance(module, Gpt) else [None]
     for scales in choices:
         on_step("quantize")
-        graphs = _quantized(model, precision=precision, scales=scales, prefills=isinstance(module, Gpt))
+        gpt = module.spec if isinstance(module, Gpt) else None
+        graphs = _quantized(model, precision=precision, scales=scales, gpt=gpt)
         on_step("save")
         for name, quantized in graphs:
             graph.save(quantized, folder / name)
@@ -123,21 +124,25 @@ def _export(
             log.warning("%s keeps its cache in fp32: %s", stage, error)
             continue
         break
-    if scales is None:
+    if not isinstance(module, Gpt):
         return {}
-    return {"inputs": in_int8(stage_graph.inputs(spec)), "outputs": in_int8(stage_graph.outputs(spec))}
+    declared = {
+        "inputs": pairs.rows_apart(stage_graph.inputs(spec)),
+        "outputs": pairs.rows_apart(stage_graph.outputs(spec)),
+    }
+    return declared if scales is None else {name: in_int8(axes) for name, axes in declared.items()}
 
 
 def _quantized(
-    model: ModelProto, *, precision: Precision, scales: cache.Scales | None, prefills: bool
+    model: ModelProto, *, precision: Precision, scales: cache.Scales | None, gpt: GptSpec | None
 ) -> Iterator[tuple[str, ModelProto]]:
     """The graphs of a quantized engine by file, each made when it is asked for; `model` stays as it is.
 
-    scales: of an int8 cache.
+    scales: of an int8 cache. gpt: of a network that has a cache.
     """
     if multiplies_int8_exactly():
         wide = quantize.by_rows(model)
-        if prefills:
+        if gpt is not None:
             cache.from_nothing(wide, scales)
         yield WIDE_FILE, wide
         del wide
@@ -146,4 +151,6 @@ def _quantized(
     narrow = quantize.in_blocks(narrow, bits=BITS[precision])
     if scales is not None:
         cache.in_int8(narrow, scales)
+    if gpt is not None:
+        pairs.in_pairs(narrow, width=gpt.width)
     yield MODEL_FILE, narrow

@@ -7,8 +7,7 @@ values has one scale, from the largest value seen when the network reads tokens 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -20,7 +19,8 @@ from bark_serving.layouts import coarse, semantic
 from bark_serving.networks import Gpt
 from bark_serving.spec import Bundle, Spec
 from bark_serving.voices import files
-from build_engines.export.operators import CONTRIB
+from build_engines.export.graph import replace
+from build_engines.export.operators import attentions
 
 Scales = dict[str, Floats]  #: ``key_0``, ``value_0``, …: [heads, head_width] of one step each
 
@@ -95,8 +95,8 @@ def from_nothing(model: ModelProto, scales: Scales | None) -> None:
                 helper.make_node("Mul", [f"{name}_exact", f"{name}_inverse"], [f"{name}_steps"]),
                 helper.make_node("QuantizeLinear", [f"{name}_steps", "cache_step", "cache_zero"], [f"present_{name}"]),
             ]
-    _replace(model.graph.node, nodes)
-    _replace(model.graph.input, [tensor for tensor in model.graph.input if not tensor.name.startswith("past_")])
+    replace(model.graph.node, nodes)
+    replace(model.graph.input, [tensor for tensor in model.graph.input if not tensor.name.startswith("past_")])
     for tensor in model.graph.output:
         if tensor.name.startswith("present_"):
             tensor.type.tensor_type.shape.dim[2].dim_param = "sequence"
@@ -150,19 +150,8 @@ def _names(layers: int) -> Iterator[str]:
 
 def _attentions(model: ModelProto) -> list[tuple[NodeProto, int]]:
     """The attention node of each layer, and the layer's number."""
-    return [
-        (node, int(node.output[1].rsplit("_", 1)[1]))
-        for node in model.graph.node
-        if node.domain == CONTRIB and node.op_type == "GroupQueryAttention"
-    ]
+    return [(node, int(node.output[1].rsplit("_", 1)[1])) for node in attentions(model)]
 
 
 def _constant(model: ModelProto, name: str, value: Array) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-
-
-def _replace(field: Any, items: Sequence[Any]) -> None:
-    """Give a repeated field of a message other items."""
-    kept = [type(item).FromString(item.SerializeToString()) for item in items]
-    del field[:]
-    field.extend(kept)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -72,6 +73,13 @@ def save(model: ModelProto, path: Path) -> None:
         location=weights.name,
         size_threshold=1024,
     )
+
+
+def replace(field: Any, items: Sequence[Any]) -> None:
+    """Give a repeated field of a message other items."""
+    kept = [type(item).FromString(item.SerializeToString()) for item in items]
+    del field[:]
+    field.extend(kept)
 
 
 def _strip(model: ModelProto) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from onnx import ModelProto, NodeProto
 from torch import Tensor, nn
 
 from bark_serving.networks import encodec, fine, gpt, hubert
@@ -32,6 +33,11 @@ def group_query_attention(
         version=1,
     )
     return attended, key, value
+
+
+def attentions(model: ModelProto) -> list[NodeProto]:
+    """The attention node of each layer that has a cache, in order."""
+    return [node for node in model.graph.node if node.domain == CONTRIB and node.op_type == "GroupQueryAttention"]
 
 
 def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:

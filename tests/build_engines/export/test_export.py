@@ -24,6 +24,7 @@ from build_engines.export import make
 from build_engines.export import validate as validation
 from build_engines.export.build import builder_version, manifest_of
 from build_engines.export.graph import to_onnx
+from build_engines.export.pairs import rows_apart
 from build_engines.export.stages import GRAPHS, in_int8
 from tests.bundles import random_bundle, small_spec, true_size_spec
 
@@ -52,7 +53,8 @@ def test_every_stage_exports_with_the_declared_inputs_and_outputs(
     ):
         assert {name: list(info.axes) for name, info in declared.items()} == {x.name: list(x.shape) for x in found}
     plain = GRAPHS[stage].outputs(bundle.spec)
-    assert declared == (in_int8(plain) if precision in ("int8", "int4") else plain)
+    quantized = in_int8(rows_apart(plain) if stage in ("semantic", "coarse") else plain)
+    assert declared == (quantized if precision in ("int8", "int4") else plain)
 
 
 @pytest.mark.parametrize(("stage", "precision"), ALL)
@@ -181,41 +183,6 @@ class Decoder:
             bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         self.session.run_with_iobinding(binding)
         return logits
-
-
-LENGTHS = (60, 13, 33, 47)
-
-
-def decode_rows(engine: Engine, gpt: GptSpec, rows: Sequence[int], *, threads: int = 1) -> npt.NDArray[np.float32]:
-    """Prefill each row alone to its own length, then decode one step of all `rows` together."""
-    rng = np.random.default_rng(0)
-    embeddings = rng.standard_normal((len(LENGTHS), max(LENGTHS) + 1, gpt.width), np.float32)
-    together = Decoder(engine, gpt, rows=len(rows), threads=threads)
-    for place, row in enumerate(rows):
-        alone = Decoder(engine, gpt, rows=1, threads=threads)
-        alone.run(embeddings[row : row + 1, : LENGTHS[row]], [0])
-        for name, cache in alone.cache.items():
-            together.cache[name][place] = cache[0]
-    new = np.stack([embeddings[row, LENGTHS[row]] for row in rows])[:, None]
-    return together.run(new, [LENGTHS[row] for row in rows])
-
-
-@pytest.mark.parametrize("precision", PRECISIONS["coarse"])
-@pytest.mark.parametrize("rows", [[0, 1], [1, 2, 0], [3, 1, 0, 2], [2, 3, 2, 3, 1, 0, 3]])
-def test_rows_of_different_lengths_decode_bit_for_bit_as_alone(
-    bundle: Bundle, store: EngineStore, precision: Precision, rows: list[int]
-) -> None:
-    """What makes a request's tokens independent of the requests beside it."""
-    engine, gpt = make(bundle, stage="coarse", precision=precision, store=store), bundle.spec.coarse.gpt
-    together = decode_rows(engine, gpt, rows)
-    for place, row in enumerate(rows):
-        assert np.array_equal(together[place], decode_rows(engine, gpt, [row])[0])
-
-
-@pytest.mark.parametrize("precision", PRECISIONS["coarse"])
-def test_the_number_of_threads_does_not_change_logits(bundle: Bundle, store: EngineStore, precision: Precision) -> None:
-    engine, gpt = make(bundle, stage="coarse", precision=precision, store=store), bundle.spec.coarse.gpt
-    assert np.array_equal(decode_rows(engine, gpt, [0, 1], threads=1), decode_rows(engine, gpt, [0, 1], threads=2))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])

@@ -1,0 +1,61 @@
+"""A graph of decode steps whose linear layers take an even number of rows, however many sequences there are.
+
+ONNX Runtime's products with long blocks of weights take rows in pairs, and sum an odd last row in another order. So a
+step with an odd number of sequences carries an idle row along, through everything but attention: a sequence's tokens
+then do not depend on how many others decode with it, and an idle row costs no more than its share of arithmetic.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from build_engines.export.graph import replace
+from build_engines.export.operators import attentions
+from build_engines.export.stages import Axes
+
+#: What has a row for each sequence and for the idle one. The cache and the lengths have one for each sequence.
+_ROWS = ("embeddings", "positions", "logits")
+_TO_THE_END = 2**31 - 1
+
+
+def in_pairs(model: ModelProto, *, width: int) -> None:
+    """Let a graph take more rows of embeddings than it has sequences: only the first ones attend to anything.
+
+    width: of the network. What leaves attention for an idle row is of no meaning.
+    """
+    constants = {"pairs_zero": [0], "pairs_axes": [0, 2], "pairs_end": [_TO_THE_END, width]}
+    model.graph.initializer.extend(numpy_helper.from_array(np.array(value), name) for name, value in constants.items())
+    nodes = [
+        helper.make_node("Shape", ["seqlens"], ["pairs_count"]),
+        helper.make_node("Concat", ["pairs_count", "pairs_zero"], ["pairs_idle"], axis=0),
+    ]
+    attending = {node.output[0] for node in attentions(model)}
+    for node in model.graph.node:
+        nodes += _among_rows(node) if node.output and node.output[0] in attending else [node]
+    replace(model.graph.node, nodes)
+    for tensor in (*model.graph.input, *model.graph.output):
+        if tensor.name in _ROWS:
+            tensor.type.tensor_type.shape.dim[0].dim_param = "rows"
+
+
+def rows_apart(axes: Axes) -> Axes:
+    """The same with a name of its own for the number of rows."""
+    return {
+        name: info.model_copy(update={"axes": ("rows", *info.axes[1:])}) if name in _ROWS else info
+        for name, info in axes.items()
+    }
+
+
+def _among_rows(attention: NodeProto) -> list[NodeProto]:
+    """Attention of the sequences' rows, and its output beside a row that goes idle, if there is one."""
+    (qkv, *_), (attended, *_) = attention.input, attention.output
+    alone = NodeProto()
+    alone.CopyFrom(attention)
+    alone.input[0], alone.output[0] = f"{qkv}_of_sequences", f"{attended}_of_sequences"
+    return [
+        helper.make_node("Slice", [qkv, "pairs_zero", "pairs_count", "pairs_zero"], [alone.input[0]]),
+        alone,
+        helper.make_node("Slice", [qkv, "pairs_idle", "pairs_end", "pairs_axes"], [f"{qkv}_idle"]),
+        helper.make_node("Concat", [alone.output[0], f"{qkv}_idle"], [attended], axis=0),
+    ]
