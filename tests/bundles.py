@@ -52,6 +52,13 @@ def small_spec(*, bias: bool = False, head_version: int = 0) -> Spec:
     )
 
 
+def coarse_of_width(width: int) -> Spec:
+    """`small_spec` with a coarse network of another width, 64 a head."""
+    spec = small_spec()
+    gpt = spec.coarse.gpt.model_copy(update={"width": width, "heads": width // 64})
+    return spec.model_copy(update={"coarse": spec.coarse.model_copy(update={"gpt": gpt})})
+
+
 def true_size_spec() -> Spec:
     """Bark small: real sizes that still fit a test machine."""
     spec = Spec(name="true-size")

@@ -105,10 +105,10 @@ def _export(
         on_step("validate")
         validate(stage, module=module, spec=spec, precision=precision, path=folder / MODEL_FILE)
         return {}
+    gpt = module.spec if isinstance(module, Gpt) else None
     choices = [cache.measure(module, bundle, stage), None] if isinstance(module, Gpt) else [None]
     for scales in choices:
         on_step("quantize")
-        gpt = module.spec if isinstance(module, Gpt) else None
         graphs = _quantized(model, precision=precision, scales=scales, gpt=gpt)
         on_step("save")
         for name, quantized in graphs:
@@ -124,13 +124,12 @@ def _export(
             log.warning("%s keeps its cache in fp32: %s", stage, error)
             continue
         break
-    if not isinstance(module, Gpt):
-        return {}
-    declared = {
-        "inputs": pairs.rows_apart(stage_graph.inputs(spec)),
-        "outputs": pairs.rows_apart(stage_graph.outputs(spec)),
-    }
-    return declared if scales is None else {name: in_int8(axes) for name, axes in declared.items()}
+    declared = {"inputs": stage_graph.inputs(spec), "outputs": stage_graph.outputs(spec)}
+    if gpt is not None and quantize.takes_pairs(model, bits=BITS[precision]):
+        declared = {name: pairs.rows_apart(axes) for name, axes in declared.items()}
+    if scales is not None:
+        declared = {name: in_int8(axes) for name, axes in declared.items()}
+    return declared
 
 
 def _quantized(
@@ -151,6 +150,6 @@ def _quantized(
     narrow = quantize.in_blocks(narrow, bits=BITS[precision])
     if scales is not None:
         cache.in_int8(narrow, scales)
-    if gpt is not None:
+    if gpt is not None and quantize.takes_pairs(model, bits=BITS[precision]):
         pairs.in_pairs(narrow, width=gpt.width)
     yield MODEL_FILE, narrow

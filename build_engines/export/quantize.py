@@ -23,10 +23,13 @@ from bark_serving.arrays import Array, Floats
 from build_engines.errors import ExportError
 from build_engines.export.operators import CONTRIB
 
-#: Bits a weight → weights that share a scale, at most. Long blocks have fewer scales to apply: a decode step of Bark
-#: small takes 7 to 10 % less with 256 than with 64 (8 bits), and 10 to 13 % less with 128 than with 32 (4 bits). They
-#: need rows in pairs, see `build_engines.export.pairs`.
-BLOCKS = {8: 256, 4: 128}
+#: Bits a weight → weights that share a scale, at most. Long blocks have fewer scales to apply: of 8 bits, a decode step
+#: of Bark small takes 7 to 10 % less with 256 than with 64, and its logits are as near to fp32's. Of 4 bits, 128 would
+#: save as much against 32, and move logits half as far again.
+BLOCKS = {8: 256, 4: 32}
+#: Bits a weight → the length from which on ONNX Runtime 1.32's AVX-512 kernels take rows in pairs, and sum an odd last
+#: one in another order: see `build_engines.export.pairs`.
+_PAIRING = {8: 128, 4: 64}
 ACCURACY_LEVEL = 4  # int8 activations
 
 
@@ -54,6 +57,11 @@ def block_size(model: ModelProto, *, bits: int) -> int:
     constants = {tensor.name: tensor.dims for tensor in model.graph.initializer}
     rows = [constants[node.input[1]][0] for node in model.graph.node if _is_linear(node, constants)]
     return math.gcd(BLOCKS[bits], *rows)
+
+
+def takes_pairs(model: ModelProto, *, bits: int) -> bool:
+    """Whether a row's products in a graph `in_blocks` would depend on its being the last of an odd number."""
+    return block_size(model, bits=bits) >= _PAIRING[bits]
 
 
 def _is_linear(node: NodeProto, constants: Container[str]) -> bool:

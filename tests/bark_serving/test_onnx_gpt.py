@@ -14,15 +14,9 @@ from bark_serving.engines import PRECISIONS, EngineStore, Precision
 from bark_serving.spec import Bundle
 from bark_serving.weights import mapped
 from build_engines.export.build import make
-from tests.bundles import random_bundle, small_spec
+from tests.bundles import coarse_of_width, random_bundle
 
-SPEC = small_spec()
-SPEC = SPEC.model_copy(
-    update={
-        "coarse": SPEC.coarse.model_copy(update={"gpt": SPEC.coarse.gpt.model_copy(update={"width": 256, "heads": 4})})
-    }
-)
-
+SPEC = coarse_of_width(256)
 Open = Callable[..., OnnxGpt]
 
 

@@ -24,7 +24,6 @@ from build_engines.export import make
 from build_engines.export import validate as validation
 from build_engines.export.build import builder_version, manifest_of
 from build_engines.export.graph import to_onnx
-from build_engines.export.pairs import rows_apart
 from build_engines.export.stages import GRAPHS, in_int8
 from tests.bundles import random_bundle, small_spec, true_size_spec
 
@@ -53,8 +52,7 @@ def test_every_stage_exports_with_the_declared_inputs_and_outputs(
     ):
         assert {name: list(info.axes) for name, info in declared.items()} == {x.name: list(x.shape) for x in found}
     plain = GRAPHS[stage].outputs(bundle.spec)
-    quantized = in_int8(rows_apart(plain) if stage in ("semantic", "coarse") else plain)
-    assert declared == (quantized if precision in ("int8", "int4") else plain)
+    assert declared == (in_int8(plain) if precision in ("int8", "int4") else plain)
 
 
 @pytest.mark.parametrize(("stage", "precision"), ALL)
