@@ -1,8 +1,9 @@
-"""How a server's GPT stages are spoken to, where profiles differ: data, rendered into the config of ``bark``.
+"""How a server's stages are spoken to, where profiles differ: data, rendered into the config of ``bark``.
 
-In every profile the stages take the tensors of Triton's ``tensorrtllm`` backend. Where this project runs them they take
-a few more (`OWN_INPUTS`), and every number comes with the request. A TensorRT-LLM engine takes no more than that, wants
-the prompt table in its own type, and has the rule that ends speech built in, with its two numbers.
+In every profile the GPT stages take the tensors of Triton's ``tensorrtllm`` backend. Where this project runs them they
+take a few more (`OWN_INPUTS`), and every number comes with the request. A TensorRT-LLM engine takes no more than that,
+wants the prompt table in its own type, and has the rule that ends speech built in, with its two numbers. A TensorRT
+plan of the fine stage takes whole windows only.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from bark_serving.arrays import BFLOAT16, Array, Floats
 from bark_serving.errors import InvalidRequest
-from bark_serving.profiles import Precision, StageRow
+from bark_serving.profiles import Precision, Stage, StageRow
 from bark_serving.request import SpeechRequest
 from bark_serving.spec import Spec
 
@@ -37,14 +38,15 @@ class BuiltIn(BaseModel):
     min_eos_p: float
 
 
-class GptInterface(BaseModel):
-    """The GPT stages of one server. The defaults are those of the stages that this project runs itself."""
+class StageInterface(BaseModel):
+    """The stages of one server. The defaults are those of the stages that this project runs itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     own_inputs: bool = True  #: the stages take `OWN_INPUTS`
     table: TableType = "FP32"  #: of ``prompt_embedding_table``
     built_in: BuiltIn | None = None
+    whole_windows: bool = False  #: the fine stage takes none that is shorter
 
     def defaults(self, spec: Spec) -> Spec:
         """`spec` with what this server does when a request says nothing."""
@@ -54,12 +56,17 @@ class GptInterface(BaseModel):
         return spec.model_copy(update={"sampling": spec.sampling.model_copy(update=update)})
 
     def check(self, request: SpeechRequest) -> None:
-        """Raises `InvalidRequest` for a rule of ending that the engine does not have."""
+        """Raises `InvalidRequest` for what the engines cannot do."""
         fixed = self.built_in
         if fixed is not None and not np.isclose(request.min_eos_p, fixed.min_eos_p, rtol=1e-6):
             raise InvalidRequest(
                 f"min_eos_p {request.min_eos_p:.4g} differs from the {fixed.min_eos_p:.4g} that is built into this "
                 "server's engine: leave it out, or build another engine."
+            )
+        if self.whole_windows and not request.fine_padding:
+            raise InvalidRequest(
+                "fine_padding cannot be turned off here: this server's plan of the fine stage takes whole windows "
+                "only. Leave it out."
             )
 
     def warnings(self, request: SpeechRequest) -> Sequence[str]:
@@ -93,8 +100,16 @@ class GptInterface(BaseModel):
         return {name: array for name, array in inputs.items() if self.own_inputs or name not in OWN_INPUTS}
 
 
-def interface_of(row: StageRow, *, precision: Precision, constants: Mapping[str, float]) -> GptInterface:
-    """The interface of a profile's GPT stages; `constants` are those of the semantic engine's manifest."""
-    if row.backend != "tensorrtllm":
-        return GptInterface()
-    return GptInterface(own_inputs=False, table=_TABLE_TYPES[precision], built_in=BuiltIn.model_validate(constants))
+def interface_of(
+    stages: Mapping[Stage, StageRow], *, precision: Precision, constants: Mapping[str, float]
+) -> StageInterface:
+    """The interface of a profile's stages; `precision` and `constants` are those of the semantic engine's manifest."""
+    whole_windows = stages["fine"].plan is not None
+    if stages["semantic"].backend != "tensorrtllm":
+        return StageInterface(whole_windows=whole_windows)
+    return StageInterface(
+        own_inputs=False,
+        table=_TABLE_TYPES[precision],
+        built_in=BuiltIn.model_validate(constants),
+        whole_windows=whole_windows,
+    )

@@ -17,7 +17,7 @@ import numpy as np
 from bark_serving import text
 from bark_serving.arrays import Floats, Ids
 from bark_serving.errors import InvalidRequest
-from bark_serving.interface import GptInterface
+from bark_serving.interface import StageInterface
 from bark_serving.request import SpeechRequest
 from bark_serving.sentence import SentenceRun, Utterance
 from bark_serving.spec import Spec
@@ -68,7 +68,7 @@ class Orchestrator:
         voices: VoiceLibrary,
         concurrency: int,
         in_flight: int,
-        interface: GptInterface | None = None,
+        interface: StageInterface | None = None,
     ) -> None:
         self._caller = caller
         self._spec = spec
@@ -77,7 +77,7 @@ class Orchestrator:
         self._voices = voices
         self._concurrency = concurrency
         self._places = asyncio.Semaphore(in_flight)
-        self._interface = interface or GptInterface()
+        self._interface = interface or StageInterface()
 
     async def speak(self, request: SpeechRequest, *, request_id: str) -> AsyncGenerator[Answer, None]:
         """Answers in order; the last one's report says ``last``. Raises `bark_serving.errors.ServingError`."""

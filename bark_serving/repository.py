@@ -7,7 +7,7 @@ stage's), `bundle` and `engine` (absolute folders; no engine where the profile r
 `threads`, `in_flight` (sentences under way at most), `queue_delay` (µs that a batch waits to fill), `gpus` (numbers;
 none: the CPU), `devices` (the same for torch, e.g. ``cuda:0``), `instance_group` (instances on every GPU) and
 `single_instance_group` (one instance, for a model that shares out its requests itself), `manifest` (a stage's engine's)
-and `interface` (how the semantic and coarse stages are spoken to).
+and `interface` (how the stages are spoken to).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from bark_serving.cores import usable_cores
 from bark_serving.engines import EngineError, EngineMissing, EngineStore
 from bark_serving.fit import Host, here
 from bark_serving.gpus import architectures, gpu_count
-from bark_serving.interface import GptInterface, interface_of
+from bark_serving.interface import StageInterface, interface_of
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError
 from bark_serving.spec import Bundle
@@ -155,9 +155,9 @@ def render(
             remedy=f"Run `{row.build} --bundle {bundle} --precision {precision} --engines {engines}"
             + (f" --gpu {architecture}`." if architecture else "`."),
         )
-    interface = next((_interface(model, row.stages["semantic"]) for model in models if model.name == "semantic"), None)
+    interface = next((_interface(model, row.stages) for model in models if model.name == "semantic"), None)
     for model in models:
-        model.values["interface"] = interface or GptInterface()
+        model.values["interface"] = interface or StageInterface()
     return _write(models, source=source, output=output.absolute())
 
 
@@ -182,10 +182,10 @@ def _choose(
             model.links[row.plan] = engine.folder.absolute() / row.plan
 
 
-def _interface(semantic: _Model, row: StageRow) -> GptInterface:
-    """How the chosen semantic engine wants to be spoken to."""
-    constants = semantic.values["manifest"].constants if row.engine else {}
-    return interface_of(row, precision=semantic.values["precision"], constants=constants)
+def _interface(semantic: _Model, stages: Mapping[Stage, StageRow]) -> StageInterface:
+    """How the chosen engines want to be spoken to."""
+    constants = semantic.values["manifest"].constants if stages["semantic"].engine else {}
+    return interface_of(stages, precision=semantic.values["precision"], constants=constants)
 
 
 def usable_gpus(profile: Profile, asked: Sequence[int] | None, *, architecture: str | None = None) -> Sequence[int]:

@@ -36,6 +36,7 @@ class SpeechRequest(BaseModel):
     min_eos_p: Annotated[float, Field(gt=0, le=1)]
     coarse_history: int
     coarse_window: int
+    fine_padding: bool = True
     max_duration: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     stream: bool = True
     return_tokens: bool = False

@@ -117,8 +117,9 @@ class SentenceRun:
     async def _fine(self, frames: int, made: asyncio.Queue[Ids], emit: Emit) -> Ids:
         """[codebooks, frames] codes; audio is emitted whenever a window has made some of it final."""
         history = self._voice.fine if self._voice else None
-        codes, past = fine_layout.buffer(frames, spec=self._spec, history=history)
-        windows = fine_layout.windows(frames, spec=self._spec, history_frames=past)
+        padding = self._request.fine_padding
+        codes, past = fine_layout.buffer(frames, spec=self._spec, history=history, padding=padding)
+        windows = fine_layout.windows(frames, spec=self._spec, history_frames=past, padding=padding)
         there = spoken = 0
         for number, window in enumerate(windows):
             while there < window.needs:
@@ -137,15 +138,15 @@ class SentenceRun:
 
     async def _fine_window(self, codes: Ids, window: fine_layout.FineWindow, number: int) -> None:
         """Predict a window's missing codebooks one after the other, in place."""
-        size = self._spec.fine.window
-        rows = slice(window.start, window.start + size)
+        rows = codes[:, window.start : window.start + self._spec.fine.window]
+        size = rows.shape[1]
         for codebook in range(self._spec.coarse.codebooks, self._spec.encodec.codebooks):
             seed = derive_seed(self._request.seed, self._index, Part.FINE, number, codebook)
             predicted = await self._stages.fine(
-                codes[:, rows],
+                rows,
                 codebook=codebook,
                 temperature=self._request.fine_temperature,
                 uniforms=np.asarray(uniforms(seed, 0, size), np.float32),
             )
-            codes[codebook, window.start + window.fill : window.start + size] = predicted[window.fill :]
+            rows[codebook, window.fill :] = predicted[window.fill :]
         self._stages.times.amounts["fine"] += size - window.fill

@@ -16,7 +16,7 @@ import numpy as np
 
 from bark_serving.arrays import Array, Floats, Ids
 from bark_serving.errors import StageFailed
-from bark_serving.interface import GptInterface
+from bark_serving.interface import StageInterface
 from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.sampling import Sampling
 from bark_serving.spec import Spec
@@ -63,14 +63,20 @@ class Stages:
     """One request's view of the stages; keeps its times."""
 
     def __init__(
-        self, caller: Caller, *, spec: Spec, embeddings: Floats, request_id: str, interface: GptInterface | None = None
+        self,
+        caller: Caller,
+        *,
+        spec: Spec,
+        embeddings: Floats,
+        request_id: str,
+        interface: StageInterface | None = None,
     ) -> None:
         """embeddings: [input_vocab, width] of the semantic network, for its prompt table."""
         self._caller = caller
         self._spec = spec
         self._embeddings = embeddings
         self._request_id = request_id
-        self._interface = interface or GptInterface()
+        self._interface = interface or StageInterface()
         self.times = StageTimes()
 
     async def semantic(

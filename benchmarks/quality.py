@@ -35,7 +35,7 @@ from benchmarks.variants import Variant, reference
 from benchmarks.work import SomeStages, Speaker, Work
 
 OTHER_SEED = "fp32, another seed"  #: how different two takes of one text are: the yardstick of mel distances
-OTHER_CONTEXT = "other context"  #: the share of coarse tokens before which a variant sees what the reference does not
+OTHER_CONTEXT = "other context"  #: the share of tokens before which a variant sees what the reference does not
 _STEPS = 4  #: reported for each variant
 _Key: TypeAlias = tuple[str, str, str]  #: subject, case, metric
 
@@ -93,11 +93,13 @@ def measure(trial: Trial, *, on_step: Callable[[str], None]) -> list[Measurement
 def doubts(measurements: Sequence[Measurement]) -> list[str]:
     """What a reader must know of the figures: approximations that had nothing to approximate, takes without a word."""
     notes = []
-    if alike := [m.subject for m in measurements if m.metric == OTHER_CONTEXT and max(m.samples) == 0]:
-        notes.append(
-            f"In speech this short, the windows of {', '.join(map(repr, alike))} show every coarse token what the "
-            "reference's do, so that these figures say nothing of them: raise --tokens-scale."
-        )
+    for case in ("coarse", "fine"):
+        contexts = [m for m in measurements if m.case == case and m.metric == OTHER_CONTEXT]
+        if alike := [m.subject for m in contexts if max(m.samples) == 0]:
+            notes.append(
+                f"In speech of this length, the {case} windows of {', '.join(map(repr, alike))} show every token what "
+                "the reference's do, so that these figures say nothing of them: give another --tokens-scale."
+            )
     takes = {m.subject: len(m.samples) for m in measurements if m.case == "audio"}
     most = max((len(m.samples) for m in measurements), default=0)
     subjects = dict.fromkeys(m.subject for m in measurements)
@@ -146,8 +148,10 @@ def _one_variant(
         result: Agreement = likelihood.compare(getattr(ours, stage), getattr(theirs, stage), tokens)
         found += [((variant.name, stage, name), value) for name, value in vars(result).items()]
         found.append(((variant.name, stage, "same tokens"), _same(getattr(spoken, stage), getattr(said, stage))))
-    if variant.approximation:
+    if "coarse" in variant.changes:
         found.append(((variant.name, "coarse", OTHER_CONTEXT), _other_context(trial, variant, said)))
+    if "fine" in variant.changes:
+        found.append(((variant.name, "fine", OTHER_CONTEXT), float(_is_padded(trial, said))))
     found += _distance(trial, variant.name, "audio, same coarse tokens", audio, fine_sound)
     found += _distance(trial, variant.name, "audio", audio, sound)
     return found
@@ -164,6 +168,10 @@ def _other_context(trial: Trial, variant: Variant, said: Utterance) -> float:
     ids = coarse_layout.flatten(said.coarse, spec=spec)
     ours, theirs = (_contexts(one.schedule(said.semantic, spec=spec), ids) for one in (reference(), variant))
     return float(np.mean([not np.array_equal(*pair) for pair in zip(ours, theirs, strict=True)]))
+
+
+def _is_padded(trial: Trial, said: Utterance) -> bool:
+    return said.frames < int(_spec(trial).fine.window)
 
 
 def _contexts(schedule: Schedule, ids: Ids) -> list[Ids]:
@@ -206,7 +214,7 @@ def _opinions(
     on_step(f"{variant.name}: coarse")
     coarse = _coarse(trial, variant, said)
     on_step(f"{variant.name}: fine")
-    return Opinions(semantic, coarse, _fine(trial, caller, said))
+    return Opinions(semantic, coarse, _fine(trial, variant, caller, said))
 
 
 def _runtime(trial: Trial, variant: Variant, stage: GptStage) -> Runtime:
@@ -238,14 +246,15 @@ def _coarse(trial: Trial, variant: Variant, said: Utterance) -> list[Floats]:
     return likelihood.forced_windows(_runtime(trial, variant, "coarse"), schedule, ids, rule_of("coarse", spec))
 
 
-def _fine(trial: Trial, caller: InProcess, said: Utterance) -> list[Floats]:
+def _fine(trial: Trial, variant: Variant, caller: InProcess, said: Utterance) -> list[Floats]:
     """Logits of every predicted codebook of every frame of the last window that fills it."""
     spec = _spec(trial)
+    padding = variant.fine_padding(spec)
     found: list[Floats] = []
     for codebook in range(spec.coarse.codebooks, spec.encodec.codebooks):
-        codes, _ = fine_layout.buffer(said.frames, spec=spec)
+        codes, _ = fine_layout.buffer(said.frames, spec=spec, padding=padding)
         codes[:codebook, : said.frames] = said.fine[:codebook]
-        for window in fine_layout.windows(said.frames, spec=spec):
+        for window in fine_layout.windows(said.frames, spec=spec, padding=padding):
             rows = codes[:, window.start : window.start + spec.fine.window]
             logits = asyncio.run(caller.call("fine", _fine_inputs(rows, codebook), ["logits"]))["logits"][0]
             found += list(logits[window.fill : window.final - window.start])

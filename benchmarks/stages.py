@@ -150,12 +150,14 @@ def _stage_subjects(
 
 
 def _variants_of(plan: Plan, stage: Stage) -> list[Variant]:
-    """Those that differ at this stage: options change the coarse stage only, a precision may share another's engine."""
+    """Those that differ at this stage: options change some stages only, a precision may share another's engine."""
+    spec = plan.bundle.spec
     seen: dict[tuple[str, str, str], Variant] = {}
     for variant in plan.variants:
-        if stage == "coarse" or not variant.approximation:
+        if stage in variant.changes or not variant.approximation:
             precision = stage_precision(stage, variant.precision, variant.profile)
-            seen.setdefault((variant.profile, precision, variant.label), variant)
+            options = {name: value for name, value in variant.options(spec).items() if name.startswith(f"{stage}_")}
+            seen.setdefault((variant.profile, precision, repr(options)), variant)
     return list(seen.values())
 
 

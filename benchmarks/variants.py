@@ -5,13 +5,13 @@ Add a row to `VARIANTS` and `stages` measures its speed, `quality` what it costs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bark_serving.arrays import Ints
 from bark_serving.layouts import coarse as coarse_layout
-from bark_serving.profiles import TABLE, Precision, Profile
+from bark_serving.profiles import TABLE, Precision, Profile, Stage
 from bark_serving.spec import Spec
 from benchmarks.errors import BenchmarkError
 
@@ -25,6 +25,7 @@ class Variant:
     #: A checkpoint's numbers → inputs of the `bark` model that change what is computed; None: nothing is approximated.
     approximation: Callable[[Spec], Mapping[str, Any]] | None = None
     label: str = ""  #: what the approximation does, in two words
+    changes: frozenset[Stage] = frozenset()  #: the stages that then compute something else
 
     @property
     def name(self) -> str:
@@ -39,6 +40,10 @@ class Variant:
         options = self.options(spec)
         history, window = options.get("coarse_history"), options.get("coarse_window")
         return coarse_layout.schedule(semantic, spec=spec, max_history=history, window=window)
+
+    def fine_padding(self, spec: Spec) -> bool:
+        """Whether sentences shorter than a window of the fine stage are filled up."""
+        return bool(self.options(spec).get("fine_padding", True))
 
     @property
     def server(self) -> tuple[Profile, Precision]:
@@ -62,9 +67,21 @@ def long_windows(spec: Spec) -> Mapping[str, Any]:
     return {"coarse_window": 3 * context // 8, "coarse_history": context // 4}
 
 
+def no_padding(spec: Spec) -> Mapping[str, Any]:
+    """Windows of the fine stage as short as the sentence."""
+    return {"fine_padding": False}
+
+
+def fast(spec: Spec) -> Mapping[str, Any]:
+    """All that makes speech quicker and is heard little."""
+    return {**long_windows(spec), **no_padding(spec)}
+
+
 VARIANTS: Sequence[Variant] = (
     *_precisions("cpu"),
-    *(Variant("cpu", precision, long_windows, "long windows") for precision in TABLE["cpu"].precisions),
+    *(Variant("cpu", one, long_windows, "long windows", frozenset({"coarse"})) for one in TABLE["cpu"].precisions),
+    Variant("cpu", "int8", no_padding, "no padding", frozenset({"fine"})),
+    Variant("cpu", "int4", fast, "fast options", frozenset({"coarse", "fine"})),
     *_precisions("torch"),
 )
 
@@ -93,14 +110,18 @@ def chosen(names: Sequence[str] | None) -> list[Variant]:
     return [variant for variant in VARIANTS if variant.profile in profiles]
 
 
-def without_approximation(names: Sequence[str] | None, *, of: str) -> list[Variant]:
-    """The same for what no approximation changes. Raises `BenchmarkError` when one with any was named."""
+def changing(names: Sequence[str] | None, stages: Collection[str], *, of: str) -> list[Variant]:
+    """The same without those that differ from another in none of these stages.
+
+    Raises `BenchmarkError` when one of them was named; ``of`` says what for.
+    """
     found = chosen(names)
-    approximating = [variant for variant in found if variant.approximation]
-    if names and approximating:
-        variant = approximating[0]
+    idle = [variant for variant in found if variant.approximation and variant.changes.isdisjoint(stages)]
+    if names and idle:
+        variant = idle[0]
         raise BenchmarkError(
-            f"{variant.name!r} differs in its coarse windows only, which {of} has none of.",
+            f"{variant.name!r} differs in its {' and '.join(sorted(variant.changes))} windows only, "
+            f"which {of} has none of.",
             remedy=f"Name '{variant.profile} {variant.precision}'.",
         )
-    return [variant for variant in found if not variant.approximation]
+    return [variant for variant in found if variant not in idle]

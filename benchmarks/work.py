@@ -92,8 +92,8 @@ class SomeStages:
             self._made += count
             return _tokens(flat)
         if model == "fine":
-            predictions = np.zeros((1, self._spec.fine.window), np.int32)
-            codes = self._work.fine[int(inputs["codebook"].item())][: self._spec.fine.window]
+            predictions = np.zeros((1, inputs["codes"].shape[-1]), np.int32)
+            codes = self._work.fine[int(inputs["codebook"].item())][: predictions.shape[1]]
             predictions[0, : len(codes)] = codes
             return {"predictions": predictions}
         samples = inputs["codes"].shape[-1] * self._spec.encodec.samples_per_frame

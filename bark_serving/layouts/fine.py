@@ -1,4 +1,8 @@
-"""The fine stage's schedule: overlapping windows over [history | coarse frames | padding]."""
+"""The fine stage's schedule: overlapping windows over [history | coarse frames | padding].
+
+Suno's code fills every window up, and what stands there is attended to. Without padding, a sentence shorter than a
+window is read in a window of its own length: other logits than Suno's, at its share of the time.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from bark_serving.spec import Spec
 
 @dataclass(frozen=True)
 class FineWindow:
-    """Rows ``start`` … ``start + window`` of the buffer; those from ``fill`` on (relative) are predicted."""
+    """Rows from ``start`` on, a window of them or all there are; those from ``fill`` on (relative) are predicted."""
 
     start: int
     fill: int
@@ -20,7 +24,7 @@ class FineWindow:
     final: int  #: frames of speech that no later window changes
 
 
-def buffer(frames: int, *, spec: Spec, history: Ints | None = None) -> tuple[Ids, int]:
+def buffer(frames: int, *, spec: Spec, history: Ints | None = None, padding: bool = True) -> tuple[Ids, int]:
     """An empty buffer for ``frames`` of speech: ([codebooks, rows] codes, number of history frames in front).
 
     Everything but the history holds the padding id; the caller writes coarse codes from the history's end on.
@@ -29,21 +33,25 @@ def buffer(frames: int, *, spec: Spec, history: Ints | None = None) -> tuple[Ids
     past = np.empty((spec.encodec.codebooks, 0), np.int32)
     if history is not None:
         past = np.asarray(history, np.int32)[:, -spec.fine.max_history :]
-    rows = max(past.shape[1] + frames, spec.fine.window)
+    rows = _rows(frames, past.shape[1], spec=spec, padding=padding)
     codes = np.full((spec.encodec.codebooks, rows), pad, np.int32)
     codes[:, : past.shape[1]] = past
     return codes, past.shape[1]
 
 
-def windows(frames: int, *, spec: Spec, history_frames: int = 0) -> list[FineWindow]:
+def windows(frames: int, *, spec: Spec, history_frames: int = 0, padding: bool = True) -> list[FineWindow]:
     """The windows over ``frames`` of speech after ``history_frames`` of a voice."""
-    size, hop = spec.fine.window, spec.fine.hop
-    rows = max(history_frames + frames, size)
-    count = max(0, -(-(frames - (size - history_frames)) // hop)) + 1
+    rows = _rows(frames, history_frames, spec=spec, padding=padding)
+    size, hop = min(spec.fine.window, rows), spec.fine.hop
+    count = max(0, -(-(rows - size) // hop)) + 1
     starts = [min(n * hop, rows - size) for n in range(count)]
-    fills = [min(history_frames + n * hop, rows - hop) for n in range(count)]
+    fills = [min(history_frames + n * hop, max(history_frames, rows - hop)) for n in range(count)]
     ends = [fill - history_frames for fill in fills[1:]] + [frames]
     return [
         FineWindow(start=start, fill=fill - start, needs=min(frames, start + size - history_frames), final=end)
         for start, fill, end in zip(starts, fills, ends, strict=True)
     ]
+
+
+def _rows(frames: int, history_frames: int, *, spec: Spec, padding: bool) -> int:
+    return max(history_frames + frames, spec.fine.window if padding else 0)

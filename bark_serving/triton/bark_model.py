@@ -20,7 +20,7 @@ import numpy as np
 
 from bark_serving.arrays import Array
 from bark_serving.errors import Cancelled, InvalidRequest
-from bark_serving.interface import GptInterface
+from bark_serving.interface import StageInterface
 from bark_serving.orchestrator import Answer, Orchestrator
 from bark_serving.request import parse
 from bark_serving.tokenizer import load_tokenise
@@ -43,7 +43,7 @@ class BarkModel:
     def initialize(self, args: Mapping[str, str]) -> None:
         parameters = Parameters(args)
         bundle = parameters.bundle()
-        interface = GptInterface.model_validate_json(parameters.text("interface"))
+        interface = StageInterface.model_validate_json(parameters.text("interface"))
         self._spec = interface.defaults(bundle.spec)
         self._orchestrator = Orchestrator(
             BlsCaller(),

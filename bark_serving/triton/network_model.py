@@ -64,6 +64,9 @@ class NetworkModel:
 
 def _check_fine(inputs: Mapping[str, Array], spec: Spec) -> None:
     _check_range("codes", inputs["codes"], 0, spec.fine.gpt.input_vocab)
+    frames, limit = inputs["codes"].shape[-1], spec.fine.window
+    if frames > limit:
+        raise InvalidRequest(f"codes has {frames} frames; send a window of {limit} at most.")
     _check_range("codebook", inputs["codebook"], spec.fine.codebooks_given, spec.encodec.codebooks)
 
 

@@ -73,10 +73,8 @@ def command(
     with errors_shown():
         idle, count = machine.describe(), threads_of(threads)
         named, cases = _known(peer, stages.PEERS, "--peer"), _known(case, stages.CASES, "--case")
-        if {"coarse", UTTERANCE} & set(cases):
-            chosen = variants.chosen(variant)
-        else:
-            chosen = variants.without_approximation(variant, of=f"--case {' or '.join(cases)}")
+        measured_stages = stages.STAGES if UTTERANCE in cases else cases
+        chosen = variants.changing(variant, measured_stages, of=f"--case {' or '.join(cases)}")
         opened, store = prepare(size, bundle, variants=chosen, engines=engines)
         here = machine.with_bandwidth(idle, threads=count)
         with tempfile.TemporaryDirectory() as folder:

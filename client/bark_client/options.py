@@ -113,6 +113,13 @@ CoarseHistory: TypeAlias = Annotated[
     int | None, _sampling("--coarse-history", text="Coarse tokens that a window looks back on.")
 ]
 CoarseWindow: TypeAlias = Annotated[int | None, _sampling("--coarse-window", text="Coarse tokens that a window makes.")]
+FinePadding: TypeAlias = Annotated[
+    bool | None,
+    _sampling(
+        "--fine-padding/--no-fine-padding",
+        text="Fill short sentences up to a window of the fine stage, as Suno's code does; without, they are quicker.",
+    ),
+]
 MaxDuration: TypeAlias = Annotated[
     float | None, _sampling("--max-duration", text="Seconds of audio that a sentence may have.")
 ]

@@ -39,6 +39,7 @@ class SpeakOptions(TypedDict, total=False):
     min_eos_p: float | None  #: stop when the end's probability reaches this
     coarse_history: int | None  #: coarse tokens that a window looks back on
     coarse_window: int | None  #: coarse tokens that a window makes
+    fine_padding: bool | None  #: False: short sentences aren't filled up to a window; quicker, not exact
     max_duration: float | None  #: seconds of audio a sentence at most
     split_sentences: bool | None  #: speak sentence by sentence (the server's default), or the text in one piece
     chain_sentences: bool | None  #: let each sentence continue from the one before it
@@ -55,6 +56,7 @@ _OPTION_TYPES: Final[dict[str, str]] = {
     "min_eos_p": "FP32",
     "coarse_history": "INT32",
     "coarse_window": "INT32",
+    "fine_padding": "BOOL",
     "max_duration": "FP32",
     "split_sentences": "BOOL",
     "chain_sentences": "BOOL",

@@ -175,6 +175,23 @@ def test_fine_windows_are_the_oracles_and_say_what_is_final(frames: int, history
         np.testing.assert_array_equal(rows, reference)
 
 
+@settings(max_examples=50, deadline=None)
+@given(frames=st.integers(1, 2400), history_frames=st.integers(0, 512))
+def test_without_padding_only_sentences_shorter_than_a_fine_window_are_read_differently(
+    frames: int, history_frames: int
+) -> None:
+    history = np.zeros((8, history_frames), np.int32)
+    codes, past = fine.buffer(frames, spec=SPEC, history=history, padding=False)
+    windows = fine.windows(frames, spec=SPEC, history_frames=past, padding=False)
+    if history_frames + frames >= SPEC.fine.window:
+        assert windows == fine.windows(frames, spec=SPEC, history_frames=past)
+    else:
+        [window] = windows
+        assert (window.start, window.fill) == (0, history_frames)
+        assert (window.needs, window.final) == (frames, frames)
+    assert codes.shape == (8, history_frames + frames), "no row is padding"
+
+
 def test_a_fine_window_needs_no_frame_that_it_does_not_see() -> None:
     windows = fine.windows(2000, spec=SPEC, history_frames=512)
     assert [(w.start, w.fill, w.needs, w.final) for w in windows] == [

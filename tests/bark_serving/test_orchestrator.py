@@ -139,6 +139,17 @@ def test_no_two_draws_of_the_fine_stage_share_a_number(tmp_path: Path) -> None:
     assert len(np.unique(numbers)) > numbers.size - 10
 
 
+def test_a_fine_window_is_as_short_as_the_sentence_where_padding_is_off(tmp_path: Path) -> None:
+    sizes, audio = [], []
+    for padding in (True, False):
+        stages = Stages()
+        (answer,) = speak(stages, tmp_path, text="One.", fine_padding=padding)
+        sizes.append({inputs["codes"].shape[-1] for model, inputs in stages.seen if model == "fine"})
+        audio.append(len(answer.audio))
+    assert sizes == [{SPEC.fine.window}, {45}], "30 semantic tokens are 45 frames"
+    assert audio == [45 * 320] * 2
+
+
 def test_the_last_report_has_stage_times_counts_and_seed(tmp_path: Path) -> None:
     report = speak(Stages(), tmp_path)[-1].report
     assert report["seed"] == 1 and report["sample_rate"] == 24_000 and report["sentences"] == 3

@@ -125,7 +125,7 @@ def test_quality_finds_fp32_equal_to_itself_and_int8_nearly(endless: Bundle, tmp
         assert 1e-5 < value(stage, "cpu int8", "drift") < 0.5
         assert value(stage, "cpu int8", "agreement") > 0.5
     assert value("coarse", "cpu fp32, long windows", "other context") == 0
-    assert any("'cpu fp32, long windows'" in note and "raise --tokens-scale" in note for note in result.notes)
+    assert any("'cpu fp32, long windows'" in note and "another --tokens-scale" in note for note in result.notes)
     assert value("audio", "cpu fp32, long windows", "mel distance") < 1e-3
     assert value("audio", "fp32, another seed", "mel distance") > 0.1
 
@@ -133,7 +133,15 @@ def test_quality_finds_fp32_equal_to_itself_and_int8_nearly(endless: Bundle, tmp
 def test_quality_lets_a_trained_checkpoint_end_its_speech(tmp_path: Path) -> None:
     miniature = Bundle(MINIATURE)
     options = [*common(miniature), "--tokens-scale", "0.9", "--variant", "cpu fp32, long windows"]
-    result = run(tmp_path / "quality.json", "quality", *options)
+    result = run(tmp_path / "quality.json", "quality", *options, "--variant", "cpu int8, no padding")
+
+    def value(subject: str, metric: str) -> float:
+        found = result.find(case="fine", subject=subject, metric=metric)
+        assert found is not None
+        return found.median
+
+    assert value("cpu int8, no padding", "other context") == 1, "a short sentence in a window of its own length"
+    assert 0.01 < value("cpu int8, no padding", "drift") < 1 and value("cpu fp32, long windows", "drift") < 1e-4
     other = result.find(case="coarse", subject="cpu fp32, long windows", metric="other context")
     drift = result.find(case="coarse", subject="cpu fp32, long windows", metric="drift")
     assert other is not None and 0.1 < other.median < 1 and not any("--tokens-scale" in note for note in result.notes)

@@ -63,6 +63,7 @@ def test_every_option_arrives_as_the_tensor_of_its_name(client: Any, triton: Fak
         "min_eos_p": 0.125,
         "coarse_history": 630,
         "coarse_window": np.int64(60),
+        "fine_padding": False,
         "max_duration": 14,
         "split_sentences": False,
         "chain_sentences": True,
@@ -78,7 +79,7 @@ def test_every_option_arrives_as_the_tensor_of_its_name(client: Any, triton: Fak
     assert {name: value.dtype.name for name, value in sent.items()} == {
         **dict.fromkeys(options, "float32"),
         **dict.fromkeys(["top_k", "coarse_history", "coarse_window"], "int32"),
-        **dict.fromkeys(["split_sentences", "chain_sentences", "return_tokens"], "bool"),
+        **dict.fromkeys(["fine_padding", "split_sentences", "chain_sentences", "return_tokens"], "bool"),
     }
 
 

@@ -36,6 +36,19 @@ def test_greedy_tokens_of_every_stage_are_the_oracles(bark: BarkClient, triton: 
     np.testing.assert_allclose(speech.samples, audio, atol=1e-5)
 
 
+@pytest.mark.parametrize("voice", [None, "v2/en_speaker_6"])
+def test_without_padding_only_the_fine_stage_says_something_else(bark: BarkClient, voice: str | None) -> None:
+    padded, short = (
+        bark.speak(TEXT, voice=voice, seed=7, max_duration=2, return_tokens=True, fine_padding=padding)
+        for padding in (True, False)
+    )
+    (semantic, coarse, fine), (same_semantic, same_coarse, other) = tokens_of(padded), tokens_of(short)
+    np.testing.assert_array_equal(semantic, same_semantic)
+    np.testing.assert_array_equal(coarse, same_coarse)
+    assert fine.shape == other.shape and not np.array_equal(fine, other)
+    assert len(padded.samples) == len(short.samples)
+
+
 def test_one_seed_gives_the_same_tokens_alone_and_among_others(bark: BarkClient) -> None:
     def speak(seed: int) -> Speech:
         return bark.speak(f"{TEXT} Number {seed % 3}.", seed=seed, return_tokens=True, max_duration=2)

@@ -70,9 +70,11 @@ class Backend(ModuleType):
 
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
-    """In place while a test runs; what has imported it is forgotten afterwards."""
+    """In place while a test runs; what has imported it is forgotten afterwards, and what imported another meanwhile."""
     module = Backend("triton_python_backend_utils")
     monkeypatch.setitem(sys.modules, module.__name__, module)
+    for name in [name for name in sys.modules if name.startswith("bark_serving.triton")]:
+        monkeypatch.delitem(sys.modules, name)
     before = set(sys.modules)
     yield module
     for name in set(sys.modules) - before:

@@ -47,8 +47,7 @@ def codes(value: int = 0, *, frames: int = 5) -> Inputs:
     return {"codes": np.full((1, BOOKS, frames), value, np.int32)}
 
 
-def fine(*, code: int = 0, codebook: int = 2) -> Inputs:
-    window = SPEC.fine.window
+def fine(*, code: int = 0, codebook: int = 2, window: int = SPEC.fine.window) -> Inputs:
     return {
         **codes(code, frames=window),
         "codebook": np.array([[codebook]], np.int32),
@@ -70,6 +69,7 @@ def samples(seconds: float, rate: int) -> Inputs:
         ("fine", fine(code=SPEC.fine.pad_token), fine(code=SPEC.fine.gpt.input_vocab), "codes holds"),
         ("fine", fine(), fine(codebook=BOOKS), "codebook holds"),
         ("fine", fine(), fine(codebook=0), "codebook holds"),
+        ("fine", fine(), fine(window=SPEC.fine.window + 1), f"send a window of {SPEC.fine.window} at most"),
         (
             "encodec_encode",
             samples(30, 24_000),

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bark_serving import networks
-from bark_serving.interface import BuiltIn, GptInterface
+from bark_serving.interface import BuiltIn, StageInterface
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.sampling import Sampling
@@ -135,7 +135,7 @@ def stages_of(model_class: Any, bundle: Bundle, folder: Path) -> Stages:
         spec=bundle.spec,
         embeddings=mapped(bundle.weights("semantic"), "token_embedding.weight"),
         request_id="test",
-        interface=GptInterface(own_inputs=False, built_in=built_in),
+        interface=StageInterface(own_inputs=False, built_in=built_in),
     )
 
 

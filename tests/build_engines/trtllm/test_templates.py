@@ -11,7 +11,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from bark_serving.interface import GptInterface
+from bark_serving.interface import StageInterface
 from bark_serving.profiles import Precision
 from bark_serving.repository import templates_folder
 from bark_serving.server import triton
@@ -115,8 +115,8 @@ def test_bark_is_told_how_to_speak_to_the_semantic_stage(
     bundle: Bundle, tmp_path: Path, precision: Precision, table: str
 ) -> None:
     configs = render(bundle, tmp_path, precision=precision)
-    interface = GptInterface.model_validate_json(parameters(configs["bark"])["interface"])
-    assert not interface.own_inputs and interface.built_in is not None
+    interface = StageInterface.model_validate_json(parameters(configs["bark"])["interface"])
+    assert not interface.own_inputs and interface.built_in is not None and interface.whole_windows
     assert (interface.built_in.temperature, interface.built_in.min_eos_p) == (0.7, 0.2)
     declared = next(one for one in configs["semantic"].input if one.name == "prompt_embedding_table")
     assert model_config_pb2.DataType.Name(declared.data_type) == f"TYPE_{interface.table}" == f"TYPE_{table}"
