@@ -42,7 +42,8 @@ class Change:
 #: Settings that say how much was measured, or what came of it; every other changes what is measured.
 _AMOUNTS = {"repeats", "requests", "minutes", "interval", "knee_concurrency"}
 #: Of a machine: what differs from run to run.
-_MEASURED: dict[str, object] = {"load": 0, "bandwidth_gb_s": None, "gpu_bandwidth_gb_s": None}
+_MEASURED: dict[str, object] = {"load": 0, "bandwidth_gb_s": None, "gpu_bandwidth_gb_s": None, "compute_gflop_s": None}
+_ALIKE = 1.3  #: times as much arithmetic a second as in another run on the same machine, at most
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,11 @@ class Comparison:
         """Why the figures may not be comparable."""
         found = []
         machines = [result.machine.model_copy(update=_MEASURED) for result in (self.base, self.new)]
+        one, other = (result.machine.compute_gflop_s or 0 for result in (self.base, self.new))
         if machines[0] != machines[1]:
             found.append("They were measured on different machines.")
+        elif one and other and max(one, other) > _ALIKE * min(one, other):
+            found.append(f"One machine's name, but {one:g} and {other:g} GFLOP/s: different processors?")
         settings = self.base.settings, self.new.settings
         names = [name for name in dict.fromkeys([*settings[0], *settings[1]]) if name not in _AMOUNTS]
         differing = [name for name in names if settings[0].get(name) != settings[1].get(name)]

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -27,7 +28,8 @@ _LIBRARIES = (
     "tensorrt_llm",
 )
 _BANDWIDTH_BYTES = 512 * 2**20  #: far above any cache
-_BANDWIDTH_PASSES = 5
+_COMPUTE_SIDE = 2048  #: of the square matrices that are multiplied
+_PASSES = 5
 
 
 class Machine(BaseModel):
@@ -42,6 +44,7 @@ class Machine(BaseModel):
     gpu: str | None = None
     bandwidth_gb_s: float | None = None  #: reading memory with all threads in use, measured; None: not measured
     gpu_bandwidth_gb_s: float | None = None
+    compute_gflop_s: float | None = None  #: products of matrices in fp32 with all threads in use, measured
     load: float = 0.0  #: processes wanting a core when measuring began: above 0.5, figures are in doubt
 
 
@@ -57,9 +60,16 @@ def describe() -> Machine:
     )
 
 
-def with_bandwidth(machine: Machine, *, threads: int) -> Machine:
-    """A machine as it was described, and how fast it reads its memory."""
-    measured = {"bandwidth_gb_s": measure_bandwidth(threads=threads), "gpu_bandwidth_gb_s": measure_gpu_bandwidth()}
+def with_speed(machine: Machine, *, threads: int) -> Machine:
+    """A machine as it was described, how fast it reads its memory, and how fast it computes.
+
+    Processors of very different speed go by one name, "AMD EPYC" on many a virtual machine.
+    """
+    measured = {
+        "bandwidth_gb_s": measure_bandwidth(threads=threads),
+        "gpu_bandwidth_gb_s": measure_gpu_bandwidth(),
+        "compute_gflop_s": measure_compute(threads=threads),
+    }
     return machine.model_copy(update=measured)
 
 
@@ -92,12 +102,26 @@ def measure_bandwidth(*, threads: int, device: str = "cpu") -> float:
 
     torch.set_num_threads(threads)
     data = torch.ones(_BANDWIDTH_BYTES // 4, device=device)
-    best = float("inf")
-    for _ in range(_BANDWIDTH_PASSES):
+    return round(_BANDWIDTH_BYTES / _best(lambda: data.sum().item()) / 1e9, 2)  # which also waits for a GPU
+
+
+def measure_compute(*, threads: int) -> float:
+    """GFLOP/s at which ``threads`` threads multiply matrices in fp32: the best of some passes."""
+    import torch
+
+    torch.set_num_threads(threads)
+    square = torch.ones(_COMPUTE_SIDE, _COMPUTE_SIDE)
+    return round(2 * _COMPUTE_SIDE**3 / _best(lambda: square @ square) / 1e9, 1)
+
+
+def _best(work: Callable[[], object]) -> float:
+    """Seconds of the quickest of some passes."""
+    taken = []
+    for _ in range(_PASSES):
         started = time.perf_counter()
-        data.sum().item()  # which also waits for a GPU
-        best = min(best, time.perf_counter() - started)
-    return round(_BANDWIDTH_BYTES / best / 1e9, 2)
+        work()
+        taken.append(time.perf_counter() - started)
+    return min(taken)
 
 
 def versions() -> dict[str, str]:

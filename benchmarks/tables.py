@@ -207,7 +207,10 @@ def _roofline(result: Result) -> list[str]:
         if best and "Triton" not in measurement.subject and measurement.case in ("semantic", "coarse"):
             shares.append(f"{measurement.subject} {measurement.case} {float(best) / measurement.median:.0%}")
     memory = f"memory read at {number(result.machine.bandwidth_gb_s)} GB/s"
-    return [f"{memory}, of which decoding alone could reach: {', '.join(shares)}" if shares else memory]
+    speed = [f"{memory}, of which decoding alone could reach: {', '.join(shares)}" if shares else memory]
+    if result.machine.compute_gflop_s:
+        speed.insert(0, f"fp32 products at {number(result.machine.compute_gflop_s)} GFLOP/s")
+    return speed
 
 
 def _drag_race(result: Result) -> Table:

@@ -56,7 +56,7 @@ def command(
         idle, count = machine.describe(), threads_of(threads)
         chosen = variants.changing(variant, (), of="a drag race")
         opened, store = prepare(size, bundle, variants=chosen, engines=engines)
-        here = machine.with_bandwidth(idle, threads=count)
+        here = machine.with_speed(idle, threads=count)
         race = drag_race.Race(
             bundle=opened,
             variants=chosen,

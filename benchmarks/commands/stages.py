@@ -76,7 +76,7 @@ def command(
         measured_stages = stages.STAGES if UTTERANCE in cases else cases
         chosen = variants.changing(variant, measured_stages, of=f"--case {' or '.join(cases)}")
         opened, store = prepare(size, bundle, variants=chosen, engines=engines)
-        here = machine.with_bandwidth(idle, threads=count)
+        here = machine.with_speed(idle, threads=count)
         with tempfile.TemporaryDirectory() as folder:
             plan = stages.Plan(
                 bundle=opened,

@@ -112,8 +112,11 @@ def test_what_is_measured_of_a_machine_does_not_make_it_another() -> None:
         machine = MACHINE.model_copy(update=measured)
         return result("stages", stage("a", "b", 1.0)).model_copy(update={"machine": machine})
 
-    base = on(load=0.1, bandwidth_gb_s=44.5, gpu_bandwidth_gb_s=2900.11)
-    assert comparison.compare(base, on(load=1.9, bandwidth_gb_s=44.6, gpu_bandwidth_gb_s=2903.52)).warnings() == []
+    base = on(load=0.1, bandwidth_gb_s=44.5, gpu_bandwidth_gb_s=2900.11, compute_gflop_s=180)
+    other = on(load=1.9, bandwidth_gb_s=44.6, gpu_bandwidth_gb_s=2903.52, compute_gflop_s=170)
+    assert comparison.compare(base, other).warnings() == []
+    [warning] = comparison.compare(base, on(compute_gflop_s=340)).warnings()
+    assert "180 and 340 GFLOP/s" in warning, "one name, two processors"
 
 
 def test_differing_machines_and_settings_are_warned_of() -> None:
