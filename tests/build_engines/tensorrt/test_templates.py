@@ -77,6 +77,7 @@ def test_inputs_and_outputs_are_the_plans(bundle: Bundle, tmp_path: Path, stage:
 
 
 def test_the_same_requests_are_taken_as_where_python_runs_the_stages(bundle: Bundle, tmp_path: Path) -> None:
+    """But for windows of the fine stage that are shorter than the plan's: `bark` refuses requests for such."""
     output = rendered(bundle, tmp_path)
     python = repository.render(
         bundle=bundle.folder,
@@ -89,8 +90,10 @@ def test_the_same_requests_are_taken_as_where_python_runs_the_stages(bundle: Bun
     for stage in PLAN_STAGES:
         ours, theirs = config(output, stage), config(python, stage)
         assert theirs.backend == "python"
-        assert list(ours.input) == list(theirs.input)
-        assert list(ours.output) == list(theirs.output)
+        for plan, other in zip((*ours.input, *ours.output), (*theirs.input, *theirs.output), strict=True):
+            if stage == "fine":
+                plan.dims[:] = [-1 if size == bundle.spec.fine.window else size for size in plan.dims]
+            assert plan == other
 
 
 def test_a_batch_is_no_larger_than_the_plan_nor_than_what_was_asked_for(bundle: Bundle, tmp_path: Path) -> None:
