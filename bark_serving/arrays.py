@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,3 +15,5 @@ Floats = npt.NDArray[np.float32]  #: audio, logits, embeddings
 
 #: bfloat16, which numpy does not know: two opaque bytes.
 BFLOAT16 = np.dtype("V2")
+
+Tokenise = Callable[[str], Sequence[int]]  #: text to tokenizer ids

@@ -16,18 +16,18 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bark_serving.building import build_missing
-from bark_serving.engines import EngineError
-from bark_serving.gpus import parse_gpus
+from bark_serving.bundle import MINIATURE, BundleError
+from bark_serving.engines.store import EngineError
+from bark_serving.host.gpus import parse_gpus
 from bark_serving.profiles import TABLE, Precision, Profile
-from bark_serving.repository import check_installed, render, usable_gpus, uses_gpu
 from bark_serving.server import Server, ServerError, ServerSettings, detach, serve, state
+from bark_serving.server.binary import check_backends
+from bark_serving.server.binary import find as find_triton
+from bark_serving.server.build import build_missing
 from bark_serving.server.process import StopRequest
+from bark_serving.server.repository import check_installed, render, usable_gpus, uses_gpu
 from bark_serving.server.settings import default_folder
 from bark_serving.server.status import describe
-from bark_serving.server.triton import check_backends
-from bark_serving.server.triton import find as find_triton
-from bark_serving.spec import MINIATURE, BundleError
 from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
 
 app = typer.Typer(

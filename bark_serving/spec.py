@@ -8,27 +8,14 @@ of Suno's released checkpoints.
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 FORMAT_VERSION = 1
-SPEC_FILE = "spec.json"
-TOKENIZER_FILE = "tokenizer.json"
-VOICES_FOLDER = "voices"
-
-#: The bundle that comes with this package, a miniature that speaks English for demonstration and tests: wherever a
-#: bundle's folder is asked for, this name means it, unless there is such a folder.
-MINIATURE = Path("miniature")
 
 Network = Literal["semantic", "coarse", "fine", "encodec", "hubert"]
 NETWORKS: tuple[Network, ...] = ("semantic", "coarse", "fine", "encodec", "hubert")
-
-
-class BundleError(Exception):
-    """A bundle is missing, incomplete, or not of the format this version reads."""
 
 
 class _Frozen(BaseModel):
@@ -191,62 +178,3 @@ class Spec(_Frozen):
     def semantic_to_coarse(self) -> float:
         """Coarse tokens (all coarse codebooks) per semantic token: 75 / 49.9 × 2 for the released models."""
         return self.encodec.frame_rate_hz / self.semantic.rate_hz * self.coarse.codebooks
-
-
-class Bundle:
-    """A bundle on disk: its folder, its spec and its hash. Opening one reads ``spec.json`` only."""
-
-    def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
-        if self.folder == MINIATURE and not self.folder.exists():
-            self.folder = Path(__file__).parent / MINIATURE
-        path = self.folder / SPEC_FILE
-        try:
-            text = path.read_bytes()
-        except OSError as error:
-            raise BundleError(
-                f"{self.folder} is not a bundle: {path.name} cannot be read ({error.strerror}). "
-                "Make one with `bark-build import`."
-            ) from error
-        try:
-            self.spec = Spec.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the document"
-            raise BundleError(f"{path}: {where}: {first['msg']}. Import the checkpoint again.") from error
-        if self.spec.format_version != FORMAT_VERSION:
-            raise BundleError(
-                f"{path}: format_version {self.spec.format_version}, this version reads {FORMAT_VERSION}. "
-                "Import the checkpoint again."
-            )
-        self.hash = hashlib.sha256(text).hexdigest()
-
-    def weights(self, network: Network) -> Path:
-        """Path of a network's safetensors file. Raises `BundleError` when the bundle has none."""
-        path = self.folder / f"{network}.safetensors"
-        if not path.exists():
-            raise BundleError(
-                f"{self.folder} has no {path.name}. Import the checkpoint again with its {network} files."
-            )
-        return path
-
-    @property
-    def tokenizer(self) -> Path:
-        return self.folder / TOKENIZER_FILE
-
-    @property
-    def voices(self) -> Path:
-        return self.folder / VOICES_FOLDER
-
-    def verify(self) -> None:
-        """Hash every file and compare with ``spec.json``. Raises `BundleError` naming the first that differs."""
-        for name, expected in self.spec.files.items():
-            path = self.folder / name
-            if not path.exists():
-                raise BundleError(f"{path} is missing. Import the checkpoint again.")
-            with path.open("rb") as file:
-                actual = hashlib.file_digest(file, "sha256").hexdigest()
-            if actual != expected:
-                raise BundleError(
-                    f"{path} has sha256 {actual}, spec.json says {expected}. Import the checkpoint again."
-                )

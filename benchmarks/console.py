@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bark_client import BarkError
-from bark_serving.engines import EngineError
+from bark_serving.bundle import BundleError
+from bark_serving.engines.store import EngineError
 from bark_serving.server import ServerError
-from bark_serving.spec import BundleError
 from benchmarks.errors import BenchmarkError
 from build_engines.errors import BuildError
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from bark_serving.engines import EngineStore
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import TABLE
-from bark_serving.runtimes import RuntimeSettings, open_gpts
-from bark_serving.spec import Bundle, GptSpec
+from bark_serving.runtimes.factory import RuntimeSettings, open_gpts
+from bark_serving.spec import GptSpec
 from benchmarks import roofline, rwkv4
 from benchmarks.errors import BenchmarkError
 from benchmarks.models import ensure_engines

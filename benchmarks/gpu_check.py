@@ -27,19 +27,19 @@ import typer
 from rich.console import Console
 
 from bark_serving.arrays import Floats, Ids, Ints
-from bark_serving.decoding.drawing import Drawing, Runtime, Wish
+from bark_serving.bundle import Bundle, mapped
 from bark_serving.decoding.loop import DecodeLoop, Generation
 from bark_serving.decoding.rules import rule_of
+from bark_serving.decoding.sampler import Drawing, Runtime, Wish
+from bark_serving.decoding.sampling import Sampling
 from bark_serving.networks import Gpt, load
 from bark_serving.profiles import Precision
-from bark_serving.repository import render
-from bark_serving.request import parse
-from bark_serving.runtimes import GptStage, RuntimeSettings, open_gpts
-from bark_serving.sampling import Sampling
-from bark_serving.sentence import SentenceRun
-from bark_serving.spec import Bundle, GptSpec, Spec
-from bark_serving.stages import Stages
-from bark_serving.weights import mapped
+from bark_serving.runtimes.factory import GptStage, RuntimeSettings, open_gpts
+from bark_serving.server.repository import render
+from bark_serving.spec import GptSpec, Spec
+from bark_serving.speech.request import parse
+from bark_serving.speech.sentence import SentenceRun
+from bark_serving.speech.stage_client import Stages
 from benchmarks.in_process import InProcess
 
 console = Console(stderr=True)

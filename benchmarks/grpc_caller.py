@@ -14,7 +14,7 @@ from bark_serving.errors import from_wire
 
 
 class GrpcCaller:
-    """Implements `bark_serving.stages.Caller` as a client: what the orchestrator does by BLS, through the network."""
+    """Implements `stage_client.Caller` as a client: what the orchestrator does by BLS, through the network."""
 
     def __init__(self, url: str) -> None:
         self._client = grpc.InferenceServerClient(url)

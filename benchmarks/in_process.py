@@ -116,7 +116,7 @@ def model_config(path: Path) -> str:
 
 
 class InProcess:
-    """Implements `bark_serving.stages.Caller` on the Python models of a repository; each is loaded when first called.
+    """Implements `stage_client.Caller` on the Python models of a repository; each is loaded when first called.
 
     Use it as a context manager: models have threads that end with it.
     """

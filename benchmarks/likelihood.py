@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bark_serving.arrays import Floats, Ids, Ints
-from bark_serving.decoding.drawing import Runtime
 from bark_serving.decoding.rules import Rule, drawable
+from bark_serving.decoding.sampler import Runtime
 from bark_serving.layouts.coarse import Schedule
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from bark_serving.engines import EngineStore
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import STAGES, TABLE, Stage, stage_precision
-from bark_serving.repository import render
-from bark_serving.spec import NETWORKS, Bundle
+from bark_serving.server.repository import render
+from bark_serving.spec import NETWORKS
 from benchmarks.errors import BenchmarkError
 from benchmarks.variants import Variant
 

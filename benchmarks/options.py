@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-from bark_serving.cores import usable_cores
+from bark_serving.host.cores import usable_cores
 from benchmarks.models import Size
 from benchmarks.results import DEFAULT_FOLDER
 

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from bark_serving.decoding.onnx_gpt import OnnxGpt
+from bark_serving.bundle import Bundle, mapped
 from bark_serving.decoding.rules import rule_of
-from bark_serving.engines import Engine, EngineStore, stage_precision
-from bark_serving.runtime_onnx import open_session, wide_graph
-from bark_serving.runtimes import GptStage
-from bark_serving.spec import Bundle, GptSpec
-from bark_serving.weights import mapped
+from bark_serving.engines.store import Engine, EngineStore
+from bark_serving.profiles import stage_precision
+from bark_serving.runtimes.factory import GptStage
+from bark_serving.runtimes.onnx_gpt import OnnxGpt
+from bark_serving.runtimes.onnx_session import open_session, wide_graph
+from bark_serving.spec import GptSpec
 from benchmarks.results import Measurement
 from benchmarks.tables import OTHERS
 from benchmarks.variants import Variant

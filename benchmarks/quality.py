@@ -13,18 +13,17 @@ import numpy as np
 import torch
 
 from bark_serving.arrays import Array, Floats, Ids, Ints
-from bark_serving.decoding.drawing import Runtime
+from bark_serving.bundle import Bundle, load_tokenise
 from bark_serving.decoding.rules import rule_of
-from bark_serving.engines import EngineStore
+from bark_serving.decoding.sampler import Runtime
+from bark_serving.engines.store import EngineStore
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import fine as fine_layout
 from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.layouts.coarse import Schedule
 from bark_serving.profiles import TABLE
-from bark_serving.runtimes import GptStage, RuntimeSettings, open_gpts
-from bark_serving.sentence import Utterance
-from bark_serving.spec import Bundle
-from bark_serving.tokenizer import load_tokenise
+from bark_serving.runtimes.factory import GptStage, RuntimeSettings, open_gpts
+from bark_serving.speech.sentence import Utterance
 from benchmarks import likelihood, mel
 from benchmarks.errors import BenchmarkError
 from benchmarks.in_process import InProcess

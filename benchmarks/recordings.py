@@ -11,7 +11,7 @@ import soundfile
 import soxr
 
 from bark_serving.arrays import Floats
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
 from benchmarks.errors import BenchmarkError
 
 _DATA = Path(__file__).parents[1] / "tests/data/miniature"

@@ -15,14 +15,15 @@ from typing import Any
 import psutil
 
 from bark_client.connection import DEFAULT_URL
-from bark_serving.engines import EngineStore
-from bark_serving.processes import is_running
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import EngineStore
+from bark_serving.host.processes import is_running
 from bark_serving.server import Server, ServerSettings, running
 from bark_serving.server.log import relevant_lines
 from bark_serving.server.process import find
 from bark_serving.server.settings import default_folder
 from bark_serving.server.state import ServerState
-from bark_serving.spec import Bundle, Spec
+from bark_serving.spec import Spec
 from benchmarks.errors import BenchmarkError
 from benchmarks.models import repository_of
 from benchmarks.tables import SERVER_AT

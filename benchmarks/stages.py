@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from bark_serving.engines import EngineStore
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import EngineStore
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.profiles import Stage, stage_precision
-from bark_serving.spec import Bundle, Network, Spec
+from bark_serving.spec import Network, Spec
 from benchmarks import roofline, suno, transformers_bark
 from benchmarks.errors import BenchmarkError
 from benchmarks.grpc_caller import GrpcCaller

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bark_serving.spec import TOKENIZER_FILE, Bundle, Network
+from bark_serving.bundle import TOKENIZER_FILE, Bundle
+from bark_serving.spec import Network
 from benchmarks.errors import BenchmarkError
 from benchmarks.work import Work, check_amount
 

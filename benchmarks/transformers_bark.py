@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bark_serving.arrays import Ids
+from bark_serving.bundle import Bundle, load_tokenise
 from bark_serving.layouts import coarse as coarse_layout
-from bark_serving.spec import Bundle, GptSpec, HubertSpec
-from bark_serving.tokenizer import load_tokenise
+from bark_serving.spec import GptSpec, HubertSpec
 from benchmarks.work import Work, check_amount
 
 NAME = "transformers"

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from bark_client import BarkClient, Speech
-from bark_serving.engines import EngineStore
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import EngineStore
 from bark_serving.voices import VoiceLibrary
 from benchmarks import recordings
 from benchmarks.listening import Heard, Listener, error_rate, pitch, words

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bark_client import BarkClient, Speech
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
 from benchmarks import suno
 from benchmarks.results import Fact, Measurement
 from benchmarks.servers import MemoryWatch, Target

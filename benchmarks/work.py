@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from bark_serving.arrays import Array, Floats, Ids
+from bark_serving.bundle import Bundle, load_tokenise, mapped
 from bark_serving.layouts import coarse as coarse_layout
-from bark_serving.request import parse
-from bark_serving.sentence import SentenceRun, Utterance
-from bark_serving.spec import Bundle, Spec
-from bark_serving.stages import Caller, Stages
-from bark_serving.tokenizer import load_tokenise
-from bark_serving.weights import mapped
+from bark_serving.spec import Spec
+from bark_serving.speech.request import parse
+from bark_serving.speech.sentence import SentenceRun, Utterance
+from bark_serving.speech.stage_client import Caller, Stages
 from benchmarks.errors import BenchmarkError
 
 TEXT = "The quick brown fox jumps over the lazy dog, and nobody in the whole wide valley seems to mind it at all."

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bark_serving.engines import EngineStore, Manifest, Precision, Stage
-from bark_serving.spec import Bundle, BundleError, Network
+from bark_serving.bundle import Bundle, BundleError
+from bark_serving.engines.manifest import Manifest
+from bark_serving.engines.store import EngineStore
+from bark_serving.profiles import Precision, Stage
+from bark_serving.spec import Network
 
 Maker = Literal["onnxruntime", "tensorrt", "tensorrt_rtx", "tensorrt_llm"]
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bark_serving.engines import STAGES, Engine, EngineError, EngineStore, Manifest, Precision, Stage
-from bark_serving.fit import Host
-from bark_serving.profiles import TABLE, Profile, stage_precision
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
+from bark_serving.engines.compatibility import Host
+from bark_serving.engines.manifest import Manifest
+from bark_serving.engines.store import Engine, EngineError, EngineStore
+from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, stage_precision
 from build_engines.errors import BuildError
 from build_engines.estimate import Estimate, Maker, estimate
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from bark_serving.bundle import Bundle
 from bark_serving.networks import build
 from bark_serving.spec import (
     NETWORKS,
-    Bundle,
     CoarseSpec,
     EncodecSpec,
     FineSpec,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -26,7 +26,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from bark_serving.spec import Bundle, GptSpec, Spec
+from bark_serving.bundle import Bundle
+from bark_serving.spec import GptSpec, Spec
 
 #: A temperature so low that the oracle, which always samples and divides by it, can only draw the argmax.
 GREEDY = 1e-6

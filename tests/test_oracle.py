@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
 from tests import oracle
 
 

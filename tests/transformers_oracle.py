@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bark_serving.arrays import Floats
-from bark_serving.spec import Bundle, Spec
+from bark_serving.bundle import Bundle
+from bark_serving.spec import Spec
 
 TIE = 2e-4  #: candidates closer than that, relative to the better one, are equal to fp32
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from bark_serving import sampling
 from bark_serving.arrays import Floats, Ids
-from bark_serving.decoding.drawing import Drawing, DrawingRuntime, HostDrawing, Runtime, Wish
+from bark_serving.decoding import sampling
 from bark_serving.decoding.rules import Rule
+from bark_serving.decoding.sampler import Drawing, DrawingRuntime, HostDrawing, Runtime, Wish
+from bark_serving.decoding.sampling import Sampling
 from bark_serving.errors import StageFailed
-from bark_serving.sampling import Sampling
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from bark_serving.bundle import Bundle, BundleError
 from bark_serving.networks.encodec import Encodec
 from bark_serving.networks.fine import Fine
 from bark_serving.networks.gpt import Gpt
 from bark_serving.networks.hubert import Hubert
-from bark_serving.spec import Bundle, BundleError, Network, Spec
+from bark_serving.spec import Network, Spec
 
 __all__ = ["Encodec", "Fine", "Gpt", "Hubert", "build", "load"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from bark_serving.processes import is_running
+from bark_serving.host.processes import is_running
 from bark_serving.server.errors import PortInUse
 from bark_serving.server.settings import ServerSettings
 

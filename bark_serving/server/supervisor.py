@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 import psutil
 
-from bark_serving.processes import is_running
-from bark_serving.server import canary, log, process, state, triton
+from bark_serving.host.processes import is_running
+from bark_serving.server import binary, canary, log, process, state
 from bark_serving.server.errors import RepositoryError, ServerDied, ServerError
 from bark_serving.server.process import StopRequest
 from bark_serving.server.settings import ServerSettings
-from bark_serving.server.stubs import StubWatch
+from bark_serving.server.watchdog import StubWatch
 
 WATCH_INTERVAL = 1.0  #: seconds between looks at the server's processes
 Report = Callable[[str], None]
@@ -64,23 +64,23 @@ def running(settings: ServerSettings, *, report: Report = _silent, stop: StopReq
     """
     stop = stop or StopRequest()
     check_repository(settings)
-    found = triton.find(settings)
-    triton.check_interpreter(found)
-    triton.check_backends(found, triton.backends_of(settings.repository))
+    found = binary.find(settings)
+    binary.check_interpreter(found)
+    binary.check_backends(found, binary.backends_of(settings.repository))
     with state.exclusive(settings):
         state.clear(settings.folder, name=settings.name)
         process.check_ports(settings)
         log.rotate(settings.log_path)
         prefix, key = f"bark-{secrets.token_hex(4)}-", secrets.token_urlsafe(24)
-        command = triton.command(
+        command = binary.command(
             found,
             settings,
-            backends=triton.backends(found, folder=settings.folder / f"{settings.name}.backends"),
+            backends=binary.backends(found, folder=settings.folder / f"{settings.name}.backends"),
             shm_prefix=prefix,
             control_key=key,
         )
         report("Starting Triton")
-        environment = triton.environment(found, repository=settings.repository)
+        environment = binary.environment(found, repository=settings.repository)
         child = process.launch(command, environment=environment, log=settings.log_path)
         server_process = psutil.Process(child.pid)
         try:

@@ -19,16 +19,15 @@ from typing import Any
 import numpy as np
 
 from bark_serving.arrays import Array
+from bark_serving.bundle import load_tokenise, mapped
 from bark_serving.errors import Cancelled, InvalidRequest
-from bark_serving.interface import StageInterface
-from bark_serving.orchestrator import Answer, Orchestrator
-from bark_serving.request import parse
-from bark_serving.tokenizer import load_tokenise
+from bark_serving.speech.orchestrator import Answer, Orchestrator
+from bark_serving.speech.request import parse
+from bark_serving.speech.stage_capabilities import StageInterface
 from bark_serving.triton.bls import BlsCaller
 from bark_serving.triton.metrics import SpeechMetrics
-from bark_serving.triton.tensors import Parameters, failure, finish, inputs_of, response
-from bark_serving.triton.voice_library import open_library
-from bark_serving.weights import mapped
+from bark_serving.triton.parameters import Parameters, open_library
+from bark_serving.triton.tensors import failure, finish, inputs_of, response
 
 log = logging.getLogger(__name__)
 

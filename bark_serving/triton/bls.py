@@ -13,7 +13,7 @@ import triton_python_backend_utils as pb_utils
 
 from bark_serving.arrays import Array
 from bark_serving.errors import StageFailed, from_wire
-from bark_serving.processes import is_running, running_stubs
+from bark_serving.host.processes import is_running, running_stubs
 from bark_serving.triton.tensors import tensor
 
 WATCH_INTERVAL = 1.0  #: seconds between looks at whether the process that a call waits for is still there

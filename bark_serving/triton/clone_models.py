@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from bark_serving import cloning
 from bark_serving.arrays import Array
 from bark_serving.errors import InvalidRequest, ServingError
-from bark_serving.triton.tensors import Parameters, failure, inputs_of, response
+from bark_serving.triton.parameters import Parameters
+from bark_serving.triton.tensors import failure, inputs_of, response
+from bark_serving.voices import cloning
 
 log = logging.getLogger(__name__)
 

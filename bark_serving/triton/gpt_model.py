@@ -13,14 +13,15 @@ from typing import Any, cast
 import numpy as np
 
 from bark_serving.arrays import Array, Floats, Ids
-from bark_serving.decoding.fleet import Fleet
 from bark_serving.decoding.loop import DecodeLoop, Generation
+from bark_serving.decoding.loop_pool import Fleet
 from bark_serving.decoding.rules import rule_of
+from bark_serving.decoding.sampling import Sampling
 from bark_serving.errors import InvalidRequest
-from bark_serving.runtimes import GptStage, open_gpts
-from bark_serving.sampling import Sampling
+from bark_serving.runtimes.factory import GptStage, open_gpts
 from bark_serving.spec import GptSpec
-from bark_serving.triton.tensors import Parameters, failure, finish, inputs_of, response
+from bark_serving.triton.parameters import Parameters
+from bark_serving.triton.tensors import failure, finish, inputs_of, response
 
 
 class GptModel:

@@ -10,12 +10,13 @@ from typing import Any, cast
 import numpy as np
 
 from bark_serving.arrays import Array
-from bark_serving.clip import MAX_SECONDS
 from bark_serving.errors import InvalidRequest
 from bark_serving.profiles import Stage
-from bark_serving.runtimes import open_network
+from bark_serving.runtimes.factory import open_network
 from bark_serving.spec import Spec
-from bark_serving.triton.tensors import Parameters, failure, inputs_of, response
+from bark_serving.triton.parameters import Parameters
+from bark_serving.triton.tensors import failure, inputs_of, response
+from bark_serving.voices.clip_quality import MAX_SECONDS
 
 log = logging.getLogger(__name__)
 

@@ -2,62 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from bark_serving.arrays import BFLOAT16, Array
 from bark_serving.errors import ServingError
-from bark_serving.profiles import Precision, Profile
-from bark_serving.runtimes import RuntimeSettings
-from bark_serving.spec import Bundle
 
 #: Names of Triton's own codes where they differ from ours. Looked up when used: the stub fills `pb_utils` only after
 #: it has imported the model.
 _TRITON_CODES = {"INVALID_ARGUMENT": "INVALID_ARG"}
-
-
-class Parameters:
-    """The ``parameters`` of a model's config.pbtxt."""
-
-    def __init__(self, args: Mapping[str, str]) -> None:
-        config = json.loads(args["model_config"])
-        self.model: str = config["name"]
-        self._values: dict[str, str] = {
-            key: value["string_value"] for key, value in config.get("parameters", {}).items()
-        }
-
-    def text(self, name: str) -> str:
-        return self._values[name]
-
-    def number(self, name: str) -> int:
-        return int(self._values[name])
-
-    def path(self, name: str) -> Path:
-        return Path(self._values[name])
-
-    def paths(self, name: str) -> list[Path]:
-        """A list of folders, separated as in PATH; empty text is no folder."""
-        return [Path(part) for part in self._values[name].split(os.pathsep) if part]
-
-    def bundle(self) -> Bundle:
-        return Bundle(self.path("bundle"))
-
-    def runtime(self) -> RuntimeSettings:
-        """What a stage's model is told about what it runs."""
-        return RuntimeSettings(
-            profile=cast(Profile, self.text("profile")),
-            precision=cast(Precision, self.text("precision")),
-            bundle=self.bundle(),
-            engine=self.path("engine") if "engine" in self._values else None,
-            devices=self.text("devices").split(","),
-            threads=self.number("threads"),
-        )
 
 
 def inputs_of(request: Any) -> dict[str, Array]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from bark_serving.errors import ServingError
 from bark_serving.triton.bark_model import read_inputs
-from bark_serving.triton.tensors import Parameters, failure, inputs_of, response
-from bark_serving.triton.voice_library import open_library
+from bark_serving.triton.parameters import Parameters, open_library
+from bark_serving.triton.tensors import failure, inputs_of, response
 from bark_serving.voices.commands import obey
 
 log = logging.getLogger(__name__)

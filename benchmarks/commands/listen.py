@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bark_serving.spec import MINIATURE
+from bark_serving.bundle import MINIATURE
 from benchmarks import machine, recordings, results, understanding, variants
 from benchmarks.commands.finish import finish
 from benchmarks.commands.prepare import prepare

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bark_serving.engines import EngineStore
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import EngineStore
 from benchmarks import models
 from benchmarks.console import console
 from benchmarks.models import Size

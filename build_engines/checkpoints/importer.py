@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bark_serving.spec import NETWORKS, Bundle, GptSpec, Source, Spec
+from bark_serving.bundle import Bundle
+from bark_serving.spec import NETWORKS, GptSpec, Source, Spec
 from build_engines.checkpoints import voices
 from build_engines.checkpoints.numbers import check_numbers, made
 from build_engines.checkpoints.readers import (

@@ -14,9 +14,9 @@ from typing import Literal
 
 import torch
 
+from bark_serving.bundle import Bundle
 from bark_serving.spec import (
     NETWORKS,
-    Bundle,
     CoarseSpec,
     EncodecSpec,
     FineSpec,

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from bark_serving.spec import SPEC_FILE, TOKENIZER_FILE, VOICES_FOLDER, Network, Spec
+from bark_serving.bundle import SPEC_FILE, TOKENIZER_FILE, VOICES_FOLDER
+from bark_serving.spec import Network, Spec
 from build_engines.checkpoints.check import check
 from build_engines.errors import OutputError
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from bark_serving.engines import STAGES, EngineStore
-from bark_serving.profiles import TABLE, Precision, Profile
-from bark_serving.spec import MINIATURE, Bundle
+from bark_serving.bundle import MINIATURE, Bundle
+from bark_serving.engines.store import EngineStore
+from bark_serving.profiles import STAGES, TABLE, Precision, Profile
 from build_engines.commands.console import errors_shown
 from build_engines.commands.engines import BundleOption, Engines, _known_stages
 from build_engines.commands.work import carry_out, show

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bark_serving.spec import BundleError
+from bark_serving.bundle import BundleError
 from build_engines.errors import BuildError
 
 console = Console(stderr=True, highlight=False)

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bark_serving.engines import STAGES, Engine, EngineError, EngineStore, Precision, Stage, stage_precision
-from bark_serving.spec import MINIATURE, Bundle
+from bark_serving.bundle import MINIATURE, Bundle
+from bark_serving.engines.store import Engine, EngineError, EngineStore
+from bark_serving.profiles import STAGES, Precision, Stage, stage_precision
 from build_engines.commands.console import console, errors_shown, progress
 from build_engines.errors import BuildError
 

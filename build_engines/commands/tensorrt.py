@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from bark_serving.engines import EngineStore
+from bark_serving.bundle import MINIATURE, Bundle
+from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import TABLE
-from bark_serving.spec import MINIATURE, Bundle
 from build_engines.commands.all import DryRun, Gpu
 from build_engines.commands.console import console, errors_shown
 from build_engines.commands.engines import BundleOption, Engines

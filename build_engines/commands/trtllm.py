@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import Progress
 
-from bark_serving.engines import Engine, EngineStore
+from bark_serving.bundle import MINIATURE, Bundle
+from bark_serving.engines.store import Engine, EngineStore
 from bark_serving.profiles import Precision
-from bark_serving.spec import MINIATURE, Bundle
 from build_engines.commands.console import console, progress
 from build_engines.commands.engines import BundleOption, Engines, _errors_shown
 from build_engines.errors import BuildError

@@ -13,11 +13,14 @@ import torch
 from onnx import ModelProto
 
 from bark_serving import layouts, networks
+from bark_serving.bundle import Bundle
 from bark_serving.decoding import rules
-from bark_serving.engines import MODEL_FILE, PRECISIONS, Engine, EngineStore, Manifest, Precision, Stage
+from bark_serving.engines.manifest import Manifest
+from bark_serving.engines.store import MODEL_FILE, PRECISIONS, Engine, EngineStore
 from bark_serving.networks import Gpt
-from bark_serving.runtime_onnx import WIDE_FILE, multiplies_int8_exactly
-from bark_serving.spec import Bundle, GptSpec
+from bark_serving.profiles import Precision, Stage
+from bark_serving.runtimes.onnx_session import WIDE_FILE, multiplies_int8_exactly
+from bark_serving.spec import GptSpec
 from build_engines.errors import BuildError, ExportError
 from build_engines.export import cache, graph, pairs, quantize
 from build_engines.export.operators import onnxruntime_operators

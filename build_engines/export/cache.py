@@ -14,10 +14,11 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from bark_serving.arrays import Array, Floats, Ints
-from bark_serving.engines import Stage
+from bark_serving.bundle import Bundle
 from bark_serving.layouts import coarse, semantic
 from bark_serving.networks import Gpt
-from bark_serving.spec import Bundle, Spec
+from bark_serving.profiles import Stage
+from bark_serving.spec import Spec
 from bark_serving.voices import files
 from build_engines.export.graph import replace
 from build_engines.export.operators import attentions

@@ -13,7 +13,7 @@ import torch
 from onnx import ModelProto, ValueInfoProto
 from torch import Tensor, nn
 
-from bark_serving.engines import TensorInfo
+from bark_serving.engines.manifest import TensorInfo
 from build_engines.errors import ExportError
 from build_engines.export.operators import CONTRIB
 

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from bark_serving.decoding.rules import rule_of, span
-from bark_serving.engines import Stage, TensorInfo
+from bark_serving.engines.manifest import TensorInfo
 from bark_serving.networks import Encodec, Gpt
+from bark_serving.profiles import Stage
 from bark_serving.spec import GptSpec, Network, Spec
 
 Arrays = dict[str, npt.NDArray[Any]]

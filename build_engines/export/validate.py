@@ -14,8 +14,8 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
-from bark_serving.engines import Precision, Stage
 from bark_serving.networks import Gpt
+from bark_serving.profiles import Precision, Stage
 from bark_serving.spec import Spec
 from build_engines.errors import ExportError
 from build_engines.export.stages import GRAPHS, Arrays

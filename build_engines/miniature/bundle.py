@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from bark_serving.spec import NETWORKS, Bundle, Spec
+from bark_serving.bundle import Bundle
+from bark_serving.spec import NETWORKS, Spec
 from bark_serving.voices import Voice
 from build_engines.checkpoints.writer import new_bundle
 from build_engines.miniature.clips import Clips

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from bark_serving.arrays import Ids
+from bark_serving.bundle import Bundle
 from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build
-from bark_serving.spec import Bundle
 from build_engines.errors import OutputError
 from build_engines.miniature import bundle as bundles
 from build_engines.miniature import recordings as recording

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bark_serving.arrays import Floats
-from bark_serving.clip import normalise
+from bark_serving.voices.clip_quality import normalise
 from build_engines.miniature.recipe import GRID_HZ, Recipe, Speaker
 
 #: (text, speaker) → audio f32 [n] at the codec's rate

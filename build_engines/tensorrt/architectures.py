@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from bark_serving import gpus
+from bark_serving.host import gpus
 from build_engines.errors import BuildError
 from build_engines.tensorrt.alias import Library
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bark_serving.engines import TensorInfo
+from bark_serving.engines.manifest import TensorInfo
 from build_engines.errors import BuildError
 from build_engines.export.stages import Axes
 from build_engines.tensorrt.alias import Library

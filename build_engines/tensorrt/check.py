@@ -15,9 +15,10 @@ import numpy.typing as npt
 import torch
 
 from bark_serving import networks
-from bark_serving.engines import MODEL_FILE, Precision, Stage
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import MODEL_FILE
 from bark_serving.networks import Hubert
-from bark_serving.spec import Bundle
+from bark_serving.profiles import Precision, Stage
 from build_engines.errors import ExportError
 from build_engines.export.stages import GRAPHS, Arrays
 from build_engines.export.validate import BATCHES, check_draw, open_session, run_graph, run_module

@@ -25,9 +25,11 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from bark_serving import networks
-from bark_serving.engines import Precision, Stage, TensorInfo
+from bark_serving.bundle import Bundle
+from bark_serving.engines.manifest import TensorInfo
 from bark_serving.networks.fine import draw
-from bark_serving.spec import Bundle, Spec
+from bark_serving.profiles import Precision, Stage
+from bark_serving.spec import Spec
 from build_engines.export import graph
 from build_engines.export.operators import OnnxLstm
 from build_engines.export.stages import GRAPHS, Axes

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from bark_serving.engines import MODEL_FILE, STAGES, Engine, EngineStore, Manifest, Precision, Stage
-from bark_serving.profiles import TABLE
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
+from bark_serving.engines.manifest import Manifest
+from bark_serving.engines.store import MODEL_FILE, Engine, EngineStore
+from bark_serving.profiles import STAGES, TABLE, Precision, Stage
 from build_engines.errors import BuildError
 from build_engines.export import builder_version, graph
 from build_engines.export.stages import GRAPHS

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 
-from bark_serving.clip import MAX_SECONDS
-from bark_serving.cloning import hubert_samples, shortest_wave, units_of
-from bark_serving.engines import Stage
+from bark_serving.profiles import Stage
 from bark_serving.spec import Spec
+from bark_serving.voices.clip_quality import MAX_SECONDS
+from bark_serving.voices.cloning import hubert_samples, shortest_wave, units_of
 from build_engines.export.stages import Axes
 
 Range = tuple[int, int, int]  #: least, best, greatest

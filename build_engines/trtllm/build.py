@@ -12,10 +12,12 @@ from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
-from bark_serving.engines import Engine, EngineStore, Manifest, Precision, TensorInfo
-from bark_serving.gpus import architectures
+from bark_serving.bundle import Bundle
+from bark_serving.engines.manifest import Manifest, TensorInfo
+from bark_serving.engines.store import Engine, EngineStore
+from bark_serving.host.gpus import architectures
 from bark_serving.profiles import TABLE as PROFILES
-from bark_serving.spec import Bundle
+from bark_serving.profiles import Precision
 from build_engines.errors import BuildError
 from build_engines.trtllm import checkpoint
 from build_engines.trtllm.checkpoint import Constants, Dtype, GptStage, constants_of

@@ -17,8 +17,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from bark_serving.bundle import Bundle
 from bark_serving.networks.gpt import NORM_EPSILON
-from bark_serving.spec import Bundle, GptSpec
+from bark_serving.spec import GptSpec
 from build_engines.errors import BuildError
 from build_engines.trtllm.rules import rule_numbers
 from build_engines.trtllm.versions import DEFAULT, TABLE, Release

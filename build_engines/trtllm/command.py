@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
 from build_engines.trtllm.checkpoint import Dtype, GptStage, gpt_of
 from build_engines.trtllm.versions import DEFAULT, TABLE, Release
 
@@ -29,7 +29,7 @@ class Limits:
 
 
 def limits_of(bundle: Bundle, *, stage: GptStage, batch: int) -> Limits:
-    """Room for every request that `bark_serving.request` lets through, `batch` of them at a time.
+    """Room for every request that `bark_serving.speech.request` lets through, `batch` of them at a time.
 
     A coarse window may be long where its history is short, so both stages may use all positions of their network.
     """

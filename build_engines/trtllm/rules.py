@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bark_serving.arrays import Floats, Ints
-from bark_serving.sampling import softmax
+from bark_serving.decoding.sampling import softmax
 from bark_serving.spec import Spec
 
 #: Finite, since −inf − −inf is no number: what an id loses that must not be drawn, and what one gains that must.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import bark_serving
-from bark_serving.spec import MINIATURE, NETWORKS, Bundle
-from bark_serving.tokenizer import load_tokenise
+from bark_serving.bundle import MINIATURE, Bundle, load_tokenise
+from bark_serving.spec import NETWORKS
 from bark_serving.voices.files import read
 
 EMBEDDED = Path(bark_serving.__file__).parent / MINIATURE

@@ -6,7 +6,7 @@ import ctypes
 
 import pytest
 
-from bark_serving import gpus
+from bark_serving.host import gpus
 from bark_serving.profiles import PROFILES, STAGES, TABLE, Precision, Profile, Stage, stage_precision
 
 

@@ -16,8 +16,8 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from bark_serving.engines import EngineStore
-from bark_serving.spec import MINIATURE, Bundle
+from bark_serving.bundle import MINIATURE, Bundle
+from bark_serving.engines.store import EngineStore
 from benchmarks import (
     commands,
     endurance,

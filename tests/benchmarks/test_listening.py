@@ -11,8 +11,9 @@ import soundfile
 
 from bark_client import Speech, Timings
 from bark_serving.arrays import Floats
-from bark_serving.request import parse
-from bark_serving.spec import Bundle, Spec
+from bark_serving.bundle import Bundle
+from bark_serving.spec import Spec
+from bark_serving.speech.request import parse
 from benchmarks import recordings, tables, understanding, variants
 from benchmarks.errors import BenchmarkError
 from benchmarks.listening import Heard, Listener, edits, error_rate, pitch, words

@@ -12,9 +12,11 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from bark_serving import gpus
-from bark_serving.engines import STAGES, Engine, EngineStore, Manifest
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
+from bark_serving.engines.manifest import Manifest
+from bark_serving.engines.store import Engine, EngineStore
+from bark_serving.host import gpus
+from bark_serving.profiles import STAGES
 from build_engines.cli import app
 from build_engines.commands import work
 from build_engines.errors import BuildError

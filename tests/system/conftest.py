@@ -11,13 +11,13 @@ from typing import Protocol
 import psutil
 import pytest
 
-from bark_serving.engines import EngineStore
-from bark_serving.processes import is_running
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import EngineStore
+from bark_serving.host.processes import is_running
 from bark_serving.profiles import STAGES, Precision, Profile, stage_precision
-from bark_serving.repository import render
 from bark_serving.server import Server, ServerSettings, running, state
 from bark_serving.server.process import SHARED_MEMORY
-from bark_serving.spec import Bundle
+from bark_serving.server.repository import render
 from tests import oracle
 from tests.system.toy import free_ports
 

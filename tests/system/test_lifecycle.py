@@ -18,16 +18,16 @@ import pytest
 import tritonclient.grpc as grpc
 
 from bark_client import BarkClient, BarkError, InvalidRequest
-from bark_serving.engines import STAGES
-from bark_serving.processes import is_running, running_stubs
-from bark_serving.repository import CLONING, render
+from bark_serving.bundle import Bundle
+from bark_serving.host.processes import is_running, running_stubs
+from bark_serving.profiles import STAGES
 from bark_serving.server import ServerError, ServerSettings, canary, detach, running, state
+from bark_serving.server.binary import check_interpreter
+from bark_serving.server.binary import find as find_triton
 from bark_serving.server.process import SHARED_MEMORY, StopRequest, find, launch
+from bark_serving.server.repository import CLONING, render
 from bark_serving.server.status import describe
-from bark_serving.server.stubs import StubWatch
-from bark_serving.server.triton import check_interpreter
-from bark_serving.server.triton import find as find_triton
-from bark_serving.spec import Bundle
+from bark_serving.server.watchdog import StubWatch
 from tests.system import toy
 from tests.system.conftest import ENGINES, RealServer, build_engines_of
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from bark_client import BarkClient, Speech
-from bark_serving.cores import usable_cores
+from bark_serving.bundle import MINIATURE, Bundle, BundleError
+from bark_serving.host.cores import usable_cores
 from bark_serving.profiles import TABLE
-from bark_serving.spec import MINIATURE, Bundle, BundleError
 from benchmarks import recordings
 from benchmarks.errors import BenchmarkError
 from benchmarks.listening import Heard, Listener, error_rate, pitch

@@ -16,13 +16,11 @@ import numpy as np
 import pytest
 
 from bark_client import BarkClient, InvalidRequest
+from bark_serving.bundle import Bundle, load_tokenise, mapped
 from bark_serving.layouts.semantic import prompt_ids, prompt_table, virtual_ids
 from bark_serving.profiles import Precision
-from bark_serving.repository import render
 from bark_serving.server import ServerSettings, running
-from bark_serving.spec import Bundle
-from bark_serving.tokenizer import load_tokenise
-from bark_serving.weights import mapped
+from bark_serving.server.repository import render
 from tests.build_engines.trtllm.rendering import render_repository
 from tests.system.conftest import ENGINES, assert_gone, build_engines_of
 from tests.system.toy import free_ports

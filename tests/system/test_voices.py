@@ -15,12 +15,11 @@ import tritonclient.grpc as grpcclient
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from bark_client import BarkClient
-from bark_serving import cloning
 from bark_serving.arrays import Array, Floats
-from bark_serving.repository import render, templates_folder
+from bark_serving.bundle import Bundle
 from bark_serving.server import running
-from bark_serving.spec import Bundle
-from bark_serving.voices import ARRAYS, content_hash, voice_from_arrays
+from bark_serving.server.repository import render, templates_folder
+from bark_serving.voices import ARRAYS, cloning, content_hash, voice_from_arrays
 from tests import oracle
 from tests.speech import CLIP, speech
 from tests.system import toy

@@ -1,4 +1,4 @@
-"""Tokens and codes to the arrays of a voice. See `bark_serving.cloning`."""
+"""Tokens and codes to the arrays of a voice. See `bark_serving.voices.cloning`."""
 
 from bark_serving.triton.clone_models import AssembleModel as TritonPythonModel
 

@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from bark_serving.bundle import BundleError
 from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build, load
 from bark_serving.networks.encodec import in_pieces
 from bark_serving.networks.fine import draw
-from bark_serving.spec import NETWORKS, BundleError, GptSpec, Network, Spec
+from bark_serving.spec import NETWORKS, GptSpec, Network, Spec
 from tests import oracle, transformers_oracle
 from tests.bundles import random_bundle, random_weights, small_spec, true_size_spec
 

@@ -26,7 +26,7 @@ def ask(backend: Backend, stage: str, *requests: Inputs, monkeypatch: pytest.Mon
         return {name: np.zeros((len(next(iter(inputs.values()))), 1), np.float32) for name in outputs}
 
     from bark_serving.triton import network_model
-    from bark_serving.triton.tensors import Parameters
+    from bark_serving.triton.parameters import Parameters
 
     monkeypatch.setattr(Parameters, "runtime", lambda self: SimpleNamespace(bundle=SimpleNamespace(spec=SPEC)))
     monkeypatch.setattr(network_model, "open_network", lambda *_, **__: zeros)

@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+from bark_serving.bundle import Bundle
 from bark_serving.networks import Encodec, Fine, Gpt, load
-from bark_serving.spec import Bundle, GptSpec, SamplingSpec, Spec
+from bark_serving.spec import GptSpec, SamplingSpec, Spec
 from build_engines.checkpoints.importer import Request, import_bundle
 from tests.build_engines.checkpoints import formats
 

@@ -13,7 +13,7 @@ import huggingface_hub
 import pytest
 from typer.testing import CliRunner, Result
 
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
 from build_engines.checkpoints.importer import Request, import_bundle
 from build_engines.cli import app
 from tests.build_engines.checkpoints import formats, hub

@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from bark_serving.bundle import Bundle
 from bark_serving.networks import Encodec, load
-from bark_serving.spec import Bundle, GptSpec, Spec
+from bark_serving.spec import GptSpec, Spec
 from build_engines.checkpoints.importer import STEPS, Request, import_bundle
 from build_engines.errors import CheckpointError, SourceError
 from tests import oracle

@@ -10,8 +10,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from bark_serving.bundle import Bundle
 from bark_serving.networks import Encodec, Hubert, load
-from bark_serving.spec import NETWORKS, Bundle, Spec
+from bark_serving.spec import NETWORKS, Spec
 from build_engines.checkpoints.check import expected
 from build_engines.checkpoints.tiny import STEPS, make_random_bundle, random_spec
 from build_engines.checkpoints.tokenizers import read_tokenizer

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from bark_serving import networks
-from bark_serving.decoding.onnx_gpt import OnnxGpt
+from bark_serving.bundle import Bundle, mapped
 from bark_serving.decoding.rules import rule_of
-from bark_serving.engines import EngineStore, Precision
+from bark_serving.engines.store import EngineStore
 from bark_serving.networks import Gpt
-from bark_serving.runtime_onnx import multiplies_int8_exactly
-from bark_serving.runtimes import GptStage
-from bark_serving.spec import Bundle
+from bark_serving.profiles import Precision
+from bark_serving.runtimes.factory import GptStage
+from bark_serving.runtimes.onnx_gpt import OnnxGpt
+from bark_serving.runtimes.onnx_session import multiplies_int8_exactly
 from bark_serving.voices import files
-from bark_serving.weights import mapped
 from build_engines.export import cache
 from build_engines.export.build import STEPS, make
 from build_engines.export.validate import cosine

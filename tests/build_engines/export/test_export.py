@@ -14,10 +14,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from bark_serving.engines import MODEL_FILE, PRECISIONS, STAGES, Engine, EngineStore, Precision, Stage, key
+from bark_serving.bundle import Bundle
+from bark_serving.engines.manifest import key
+from bark_serving.engines.store import MODEL_FILE, PRECISIONS, Engine, EngineStore
 from bark_serving.networks import load
-from bark_serving.runtime_onnx import WIDE_FILE, multiplies_int8_exactly, wide_graph
-from bark_serving.spec import Bundle, GptSpec
+from bark_serving.profiles import STAGES, Precision, Stage
+from bark_serving.runtimes.onnx_session import WIDE_FILE, multiplies_int8_exactly, wide_graph
+from bark_serving.spec import GptSpec
 from build_engines.cli import app
 from build_engines.errors import BuildError, ExportError
 from build_engines.export import make
@@ -140,9 +143,9 @@ def test_a_cpu_whose_products_of_bytes_overflow_runs_the_graph_in_blocks(
 ) -> None:
     engine = make(bundle, stage="coarse", precision="int8", store=store)
     (engine.folder / WIDE_FILE).touch()
-    monkeypatch.setattr("bark_serving.runtime_onnx.multiplies_int8_exactly", lambda: True)
+    monkeypatch.setattr("bark_serving.runtimes.factory.onnx_session.multiplies_int8_exactly", lambda: True)
     assert wide_graph(engine.folder).name == WIDE_FILE
-    monkeypatch.setattr("bark_serving.runtime_onnx.multiplies_int8_exactly", lambda: False)
+    monkeypatch.setattr("bark_serving.runtimes.factory.onnx_session.multiplies_int8_exactly", lambda: False)
     assert wide_graph(engine.folder) == engine.model
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from bark_serving.engines import EngineStore, Precision
+from bark_serving.engines.store import EngineStore
+from bark_serving.profiles import Precision
 from build_engines.export import make
 from tests.bundles import coarse_of_width, random_bundle
 

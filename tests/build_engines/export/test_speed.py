@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bark_serving.decoding.onnx_gpt import OnnxGpt
+from bark_serving.bundle import mapped
 from bark_serving.decoding.rules import rule_of
-from bark_serving.engines import EngineStore
+from bark_serving.engines.store import EngineStore
+from bark_serving.runtimes.onnx_gpt import OnnxGpt
 from bark_serving.spec import Spec
-from bark_serving.weights import mapped
 from build_engines.export.build import make
 from tests import oracle
 from tests.bundles import random_bundle, true_size_spec

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from bark_serving.bundle import Bundle, mapped
 from bark_serving.networks import load
-from bark_serving.spec import NETWORKS, Bundle
+from bark_serving.spec import NETWORKS
 from bark_serving.voices.files import read
-from bark_serving.weights import mapped
 from build_engines.errors import OutputError
 from build_engines.miniature.make import STEPS
 from tests.build_engines.miniature.conftest import run, small_recipe

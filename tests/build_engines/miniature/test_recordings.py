@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bark_serving.arrays import Floats
-from bark_serving.clip import TARGET_LEVEL, speech_level
+from bark_serving.voices.clip_quality import TARGET_LEVEL, speech_level
 from build_engines.miniature import recordings as recording
 from build_engines.miniature.recordings import Recordings, tidy
 from build_engines.miniature.teacher import GAP, WHISPER_SECONDS

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bark_serving.engines import Precision, Stage
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
+from bark_serving.profiles import Precision, Stage
 from build_engines.export import graph
 from build_engines.export.stages import GRAPHS
 from build_engines.tensorrt import dialect

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bark_serving import gpus
+from bark_serving.host import gpus
 from build_engines.errors import BuildError
 from build_engines.tensorrt import alias, architectures
 from build_engines.tensorrt.alias import Library

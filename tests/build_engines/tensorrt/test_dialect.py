@@ -10,9 +10,9 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto
 
-from bark_serving.engines import MODEL_FILE, Precision, Stage
-from bark_serving.profiles import TABLE
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import MODEL_FILE
+from bark_serving.profiles import TABLE, Precision, Stage
 from build_engines.errors import ExportError
 from build_engines.export import graph
 from build_engines.tensorrt import PLAN_STAGES, check, dialect

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from bark_serving.engines import EngineMismatch, EngineStore, Manifest
-from bark_serving.fit import Host
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
+from bark_serving.engines.compatibility import Host
+from bark_serving.engines.manifest import Manifest
+from bark_serving.engines.store import EngineMismatch, EngineStore
 from build_engines.errors import BuildError, ExportError
 from build_engines.tensorrt import STEPS, builder, check, header, make, manifest_of
 from build_engines.tensorrt.alias import Library

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bark_serving import cloning
-from bark_serving.cloning import shortest_wave
 from bark_serving.layouts import coarse
 from bark_serving.networks import build
 from bark_serving.spec import SemanticSpec, Spec
+from bark_serving.voices import cloning
+from bark_serving.voices.cloning import shortest_wave
 from build_engines.export.stages import GRAPHS
 from build_engines.tensorrt import PLAN_STAGES
 from build_engines.tensorrt.shapes import extents, longest_sentence, shapes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
 from build_engines.tensorrt.alias import Library
 from build_engines.tensorrt.builder import build
 from build_engines.tensorrt.shapes import shapes
@@ -91,7 +91,7 @@ answer = [_network_flags(trt), 1 << int(trt.NetworkDefinitionCreationFlag.STRONG
 def test_logger_and_monitor_can_be_made_in_every_release(release: str) -> None:
     program = """
 from build_engines.tensorrt.builder import _logger, _monitor, _type
-from bark_serving.engines import TensorInfo
+from bark_serving.engines.store import TensorInfo
 log, seen = _logger(trt), []
 log.log(trt.ILogger.Severity.VERBOSE, "Total Activation Memory: 123682816 bytes")
 log.log(trt.ILogger.Severity.ERROR, "no")

@@ -9,10 +9,10 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from bark_serving import repository
-from bark_serving.engines import EngineStore, Stage
-from bark_serving.profiles import stage_precision
-from bark_serving.spec import Bundle
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import EngineStore
+from bark_serving.profiles import Stage, stage_precision
+from bark_serving.server import repository
 from build_engines.tensorrt import PLAN_STAGES, manifest_of
 from build_engines.tensorrt.alias import Library
 from tests.bundles import random_bundle, small_spec

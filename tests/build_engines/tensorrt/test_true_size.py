@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bark_serving.engines import Precision, Stage
-from bark_serving.profiles import stage_precision
-from bark_serving.spec import Bundle, Spec
+from bark_serving.bundle import Bundle
+from bark_serving.profiles import Precision, Stage, stage_precision
+from bark_serving.spec import Spec
 from build_engines.errors import BuildError
 from build_engines.tensorrt import PLAN_STAGES, header
 from build_engines.tensorrt.alias import Library

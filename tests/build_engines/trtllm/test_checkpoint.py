@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bark_serving.spec import Bundle, GptSpec
+from bark_serving.bundle import Bundle
+from bark_serving.spec import GptSpec
 from build_engines.errors import BuildError
 from build_engines.trtllm import checkpoint
 from build_engines.trtllm.checkpoint import Constants, Dtype, GptStage

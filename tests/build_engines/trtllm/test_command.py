@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from bark_serving.engines import EngineStore
-from bark_serving.spec import Bundle, Spec
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import EngineStore
+from bark_serving.spec import Spec
 from build_engines.cli import app
 from build_engines.errors import BuildError
 from build_engines.trtllm import build

@@ -15,13 +15,12 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bark_serving import networks
-from bark_serving.interface import BuiltIn, StageInterface
+from bark_serving.bundle import Bundle, mapped
+from bark_serving.decoding.sampling import Sampling
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import semantic as semantic_layout
-from bark_serving.sampling import Sampling
-from bark_serving.spec import Bundle
-from bark_serving.stages import Stages
-from bark_serving.weights import mapped
+from bark_serving.speech.stage_capabilities import BuiltIn, StageInterface
+from bark_serving.speech.stage_client import Stages
 from build_engines.trtllm import checkpoint
 from build_engines.trtllm.checkpoint import Constants, GptStage
 from tests import oracle

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from bark_serving.bundle import Bundle
 from bark_serving.decoding.rules import drawable, rule_of
-from bark_serving.sampling import softmax
-from bark_serving.spec import Bundle, CoarseSpec, GptSpec, SemanticSpec, Spec
+from bark_serving.decoding.sampling import softmax
+from bark_serving.spec import CoarseSpec, GptSpec, SemanticSpec, Spec
 from build_engines.trtllm.rules import MASKED, apply_rule, rule_numbers
 from tests import oracle
 from tests.build_engines.trtllm.stand_in import Tensor

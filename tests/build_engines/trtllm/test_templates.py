@@ -11,11 +11,11 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from bark_serving.interface import StageInterface
+from bark_serving.bundle import Bundle
 from bark_serving.profiles import Precision
-from bark_serving.repository import templates_folder
-from bark_serving.server import triton
-from bark_serving.spec import Bundle
+from bark_serving.server import binary
+from bark_serving.server.repository import templates_folder
+from bark_serving.speech.stage_capabilities import StageInterface
 from build_engines.trtllm.versions import RELEASES, Release
 from tests.build_engines.trtllm.published import PUBLISHED
 from tests.build_engines.trtllm.rendering import render_repository
@@ -103,11 +103,11 @@ def test_several_gpus_are_an_instance_each(bundle: Bundle, tmp_path: Path) -> No
     (group,) = config.instance_group
     assert (group.kind, group.count) == (model_config_pb2.ModelInstanceGroup.KIND_CPU, 3)
     assert parameters(config)["gpu_device_ids"] == "0;2;3"
-    found = triton.Triton(binary=tmp_path / "bin/tritonserver", wheel=False)
-    assert triton.environment(found, {}, repository=tmp_path / "tensorrt")[triton.ORCHESTRATOR] == "1"
+    found = binary.Triton(binary=tmp_path / "bin/tritonserver", wheel=False)
+    assert binary.environment(found, {}, repository=tmp_path / "tensorrt")[binary.ORCHESTRATOR] == "1"
     other = tmp_path / "one"
     render(bundle, other)
-    assert triton.ORCHESTRATOR not in triton.environment(found, {}, repository=other / "tensorrt")
+    assert binary.ORCHESTRATOR not in binary.environment(found, {}, repository=other / "tensorrt")
 
 
 @pytest.mark.parametrize(("precision", "table"), [("fp16", "FP16"), ("bf16", "BF16"), ("int8", "FP16")])

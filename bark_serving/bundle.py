@@ -1,0 +1,124 @@
+"""A bundle on disk: its spec, its weights, its tokenizer.
+
+A *bundle* is a folder with ``spec.json``, one safetensors file per network, ``tokenizer.json`` and optional
+``voices/*.npz``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+from tokenizers import Tokenizer
+
+from bark_serving.arrays import Floats, Tokenise
+from bark_serving.spec import FORMAT_VERSION, Network, Spec
+
+SPEC_FILE = "spec.json"
+TOKENIZER_FILE = "tokenizer.json"
+VOICES_FOLDER = "voices"
+
+#: The bundle that comes with this package, a miniature that speaks English for demonstration and tests: wherever a
+#: bundle's folder is asked for, this name means it, unless there is such a folder.
+MINIATURE = Path("miniature")
+
+
+_DTYPES = {"F32": np.float32, "F16": np.float16}
+
+
+class BundleError(Exception):
+    """A bundle is missing, incomplete, or not of the format this version reads."""
+
+
+class Bundle:
+    """A bundle on disk: its folder, its spec and its hash. Opening one reads ``spec.json`` only."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        if self.folder == MINIATURE and not self.folder.exists():
+            self.folder = Path(__file__).parent / MINIATURE
+        path = self.folder / SPEC_FILE
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise BundleError(
+                f"{self.folder} is not a bundle: {path.name} cannot be read ({error.strerror}). "
+                "Make one with `bark-build import`."
+            ) from error
+        try:
+            self.spec = Spec.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the document"
+            raise BundleError(f"{path}: {where}: {first['msg']}. Import the checkpoint again.") from error
+        if self.spec.format_version != FORMAT_VERSION:
+            raise BundleError(
+                f"{path}: format_version {self.spec.format_version}, this version reads {FORMAT_VERSION}. "
+                "Import the checkpoint again."
+            )
+        self.hash = hashlib.sha256(text).hexdigest()
+
+    def weights(self, network: Network) -> Path:
+        """Path of a network's safetensors file. Raises `BundleError` when the bundle has none."""
+        path = self.folder / f"{network}.safetensors"
+        if not path.exists():
+            raise BundleError(
+                f"{self.folder} has no {path.name}. Import the checkpoint again with its {network} files."
+            )
+        return path
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.folder / TOKENIZER_FILE
+
+    @property
+    def voices(self) -> Path:
+        return self.folder / VOICES_FOLDER
+
+    def verify(self) -> None:
+        """Hash every file and compare with ``spec.json``. Raises `BundleError` naming the first that differs."""
+        for name, expected in self.spec.files.items():
+            path = self.folder / name
+            if not path.exists():
+                raise BundleError(f"{path} is missing. Import the checkpoint again.")
+            with path.open("rb") as file:
+                actual = hashlib.file_digest(file, "sha256").hexdigest()
+            if actual != expected:
+                raise BundleError(
+                    f"{path} has sha256 {actual}, spec.json says {expected}. Import the checkpoint again."
+                )
+
+
+def mapped(path: Path, name: str) -> Floats:
+    """The tensor ``name`` of a safetensors file as float32.
+
+    Memory-mapped read-only, so that only pages that are read cost memory; a float16 one (a miniature's) is converted.
+
+    safetensors' own reader hands out copies or contiguous slices; rows picked by index want the map itself. The
+    layout is the format's: 8 bytes of header length, a JSON header, the data.
+    """
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    entry = header.get(name)
+    if entry is None or entry["dtype"] not in _DTYPES:
+        raise BundleError(f"{path} has no float32 or float16 tensor {name}. Import the checkpoint again.")
+    start = 8 + size + entry["data_offsets"][0]
+    tensor = np.memmap(path, _DTYPES[entry["dtype"]], "r", offset=start, shape=tuple(entry["shape"]))
+    return tensor.astype(np.float32, copy=False)
+
+
+def load_tokenise(path: Path) -> Tokenise:
+    """A function from text to ids, without special tokens or the text offset, from a ``tokenizer.json``."""
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises plain Exception
+        raise BundleError(f"{path} is not a tokenizer: {error}. Import the checkpoint again.") from error
+
+    def tokenise(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    return tokenise

@@ -1,0 +1,1 @@
+"""Engines on disk: manifests, the store, and which engine runs on which machine."""

@@ -1,0 +1,291 @@
+"""Engines on disk: what one was made from and for, and a content-addressed store of them.
+
+An engine is a folder ``<root>/<key>/`` with its graph and ``manifest.json``. The key is a hash of everything that
+decides the engine's content, so building again is a no-op and nothing is ever overwritten. A new engine is written to
+a temporary folder and renamed when complete: a folder whose name is a key is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bark_serving.bundle import Bundle
+from bark_serving.engines.compatibility import Host, here, loaded_by, misfit
+from bark_serving.engines.manifest import MANIFEST_FILE, Manifest, key
+from bark_serving.profiles import STAGES as STAGES
+from bark_serving.profiles import TABLE
+from bark_serving.profiles import Precision as Precision
+from bark_serving.profiles import Profile as Profile
+from bark_serving.profiles import Stage as Stage
+from bark_serving.profiles import stage_precision as stage_precision
+
+#: Precisions that a stage's engine can be built in, for the cpu profile.
+PRECISIONS: dict[Stage, tuple[Precision, ...]] = {stage: TABLE["cpu"].stages[stage].precisions for stage in STAGES}
+
+MODEL_FILE = "model.onnx"
+_LOCKS = ".locks"
+_BUILDING = ".building-"
+_KEY = re.compile(r"[0-9a-f]{32}")  #: a folder of any other name is not ours
+
+
+class EngineError(Exception):
+    """Base of this module's errors. `problem` is one sentence; `remedy` is the command that repairs it."""
+
+    def __init__(self, problem: str, *, remedy: str) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class EngineMissing(EngineError):
+    """The store has no engine for this stage of this bundle."""
+
+
+class EngineMismatch(EngineError):
+    """The store has engines for the stage, but for another bundle, precision or runtime version."""
+
+
+class EngineBroken(EngineError):
+    """An engine's files are not what its manifest says."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One engine of a store."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def model(self) -> Path:
+        """Path of the graph or plan."""
+        return self.folder / (TABLE[self.manifest.profile].stages[self.manifest.stage].plan or MODEL_FILE)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(path.stat().st_size for path in self.folder.iterdir())
+
+    def verify(self) -> None:
+        """Hash every file. Raises `EngineBroken` naming the first that differs."""
+        for name, expected in self.manifest.files.items():
+            path = self.folder / name
+            actual = _sha256(path) if path.exists() else "none: it is missing"
+            if actual != expected:
+                raise EngineBroken(
+                    f"{path} has sha256 {actual}, its manifest says {expected}.",
+                    remedy="Run `bark-build prune`, then build the engine again.",
+                )
+
+
+class EngineStore:
+    """The engines under `root`; default ``$BARK_ENGINES``, else ``build/engines``."""
+
+    def __init__(self, root: Path | str | None = None) -> None:
+        self.root = Path(root or os.environ.get("BARK_ENGINES") or "build/engines")
+
+    def list(self) -> Sequence[Engine]:
+        """All engines with a readable manifest, by stage, newest first."""
+        engines = [engine for folder in self._folders() if (engine := _read(folder))]
+        engines.sort(key=lambda engine: engine.manifest.created or datetime.min.replace(tzinfo=UTC), reverse=True)
+        return sorted(engines, key=lambda engine: STAGES.index(engine.manifest.stage))
+
+    def get(self, manifest: Manifest) -> Engine | None:
+        """The engine that `publish` would not build again."""
+        return _read(self.root / key(manifest))
+
+    def find(
+        self,
+        bundle: Bundle,
+        *,
+        stage: Stage,
+        profile: Profile = "cpu",
+        precision: Precision,
+        host: Host | None = None,
+    ) -> Engine:
+        """The newest engine whose manifest fits `host` (default: this machine). Files are not hashed.
+
+        Raises `EngineMissing` or `EngineMismatch`, with the command that makes the engine.
+        """
+        host = host or here()
+        remedy = f"Run `{self._command(bundle, stage=stage, profile=profile, precision=precision, host=host)}`."
+        of_stage = [e for e in self.list() if e.manifest.stage == stage and e.manifest.profile == profile]
+        if not of_stage:
+            raise EngineMissing(f"{self.root} has no {stage} engine for the {profile} profile.", remedy=remedy)
+        of_bundle = [e for e in of_stage if e.manifest.bundle == bundle.hash]
+        if not of_bundle:
+            others = ", ".join(sorted({f"{e.manifest.bundle_name} ({e.manifest.bundle[:12]})" for e in of_stage}))
+            raise EngineMismatch(
+                f"The {stage} engines of {self.root} were made from {others}, "
+                f"not from {bundle.spec.name} ({bundle.hash[:12]}).",
+                remedy=remedy,
+            )
+        of_precision = [e for e in of_bundle if e.manifest.precision == precision]
+        if not of_precision:
+            others = ", ".join(sorted({e.manifest.precision for e in of_bundle}))
+            raise EngineMismatch(f"{self.root} has the {stage} engine in {others}, not in {precision}.", remedy=remedy)
+        reasons = [
+            misfit(architecture=e.manifest.architecture, versions=e.manifest.versions, host=host) for e in of_precision
+        ]
+        fitting = [engine for engine, reason in zip(of_precision, reasons, strict=True) if reason is None]
+        if not fitting:
+            raise EngineMismatch(f"The {stage} engine {of_precision[0].folder} {reasons[0]}.", remedy=remedy)
+        architectures = sorted({engine.manifest.architecture for engine in fitting})
+        if not host.architectures and len(architectures) > 1:
+            raise EngineMismatch(
+                f"{self.root} has the {stage} engine for {' and for '.join(architectures)}, "
+                "and there is no GPU here to choose by.",
+                remedy="Name the GPU that will serve, as in --gpu-architecture sm90.",
+            )
+        return fitting[0]
+
+    def publish(self, manifest: Manifest, build: Callable[[Path], Mapping[str, object] | None]) -> Engine:
+        """The engine of this manifest, built by ``build(folder)`` unless it is there.
+
+        `build` writes the engine's files into an empty folder and validates them; it may return fields of the manifest
+        that only building tells (`memory`). When it raises, nothing stays.
+        Builders of the same engine in several processes wait for each other.
+        """
+        name = key(manifest)
+        final = self.root / name
+        with self._locked(name):
+            if engine := _read(final):
+                return engine
+            if final.exists():  # its manifest is unreadable: not an engine that anyone can use
+                shutil.rmtree(final)
+            for leftover in self.root.glob(f"{_BUILDING}{name}-*"):  # of a builder that was killed
+                shutil.rmtree(leftover)
+            folder = Path(tempfile.mkdtemp(prefix=f"{_BUILDING}{name}-", dir=self.root))
+            try:
+                started = time.monotonic()
+                learnt = build(folder) or {}
+                complete = manifest.model_copy(
+                    update={
+                        **learnt,
+                        "files": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
+                        "created": datetime.now(UTC),
+                        "seconds": round(time.monotonic() - started, 1),
+                    }
+                )
+                (folder / MANIFEST_FILE).write_text(complete.model_dump_json(indent=2) + "\n")
+                folder.chmod(0o755)  # mkdtemp and some writers make theirs private; a server may be another user
+                for path in folder.iterdir():
+                    path.chmod(0o644)
+                folder.rename(final)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+        return Engine(final, complete)
+
+    def verify(self) -> Sequence[EngineError]:
+        """Hash every engine's files. Returns what is wrong, one error an engine."""
+        errors = []
+        for folder in self._folders():
+            engine = _read(folder)
+            try:
+                if engine is None:
+                    raise EngineBroken(
+                        f"{folder / MANIFEST_FILE} cannot be read.",
+                        remedy="Run `bark-build prune`, then build the engine again.",
+                    )
+                engine.verify()
+            except EngineBroken as error:
+                errors.append(error)
+        return errors
+
+    def prune(self, *, keep: Iterable[str] | None = None, dry_run: bool = False) -> Sequence[Path]:
+        """Remove what no server would load, and return it.
+
+        That is: leftovers of killed builders, broken engines, engines that a newer one of the same bundle, stage,
+        profile and precision replaces wherever they load, and with `keep` (bundle hashes) the engines of every other
+        bundle.
+        """
+        kept = None if keep is None else set(keep)
+        doomed = [path for path in self.root.glob(f"{_BUILDING}*") if not self._being_built(path)]
+        broken = {folder for folder in self._folders() if not _is_whole(folder)}
+        seen: set[tuple[str, ...]] = set()
+        for engine in self.list():  # newest first
+            m = engine.manifest
+            identity = (
+                *(m.bundle, m.stage, m.profile, m.precision, m.architecture, json.dumps(m.shapes)),
+                *loaded_by(m.versions),
+            )
+            if engine.folder in broken:
+                continue
+            if identity in seen or (kept is not None and m.bundle not in kept):
+                doomed.append(engine.folder)
+            seen.add(identity)
+        doomed += sorted(broken)
+        if not dry_run:
+            for path in doomed:
+                shutil.rmtree(path)
+        return doomed
+
+    def _folders(self) -> Sequence[Path]:
+        if not self.root.is_dir():
+            return []
+        return sorted(path for path in self.root.iterdir() if path.is_dir() and _KEY.fullmatch(path.name))
+
+    def _command(self, bundle: Bundle, *, stage: Stage, profile: Profile, precision: Precision, host: Host) -> str:
+        row = TABLE[profile]
+        gpu = f" --gpu {','.join(host.architectures)}" if row.gpu == "always" and host.architectures else ""
+        options = f"--bundle {bundle.folder} --stage {stage} --precision {precision} --engines {self.root}"
+        return f"{row.build}{gpu} {options}"
+
+    def _being_built(self, path: Path) -> bool:
+        name = path.name.removeprefix(_BUILDING).rsplit("-", 1)[0]
+        lock = self.root / _LOCKS / name
+        if not lock.exists():
+            return False
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    @contextlib.contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        """Hold the lock of one key. The system releases it when the process ends, however it ends."""
+        folder = self.root / _LOCKS
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _read(folder: Path) -> Engine | None:
+    """The engine in a folder; None when its manifest cannot be read (another format, or not an engine)."""
+    try:
+        return Engine(folder, Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes()))
+    except (OSError, ValidationError):
+        return None
+
+
+def _is_whole(folder: Path) -> bool:
+    engine = _read(folder)
+    try:
+        if engine:
+            engine.verify()
+    except EngineBroken:
+        return False
+    return engine is not None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,93 @@
+"""The networks without state on torch: fine, encodec_decode, encodec_encode, hubert.
+
+Half precision is for what forgives it. Draws and the argmax of HuBERT's token head are made in fp32, the codec's
+encoder is fp32 throughout (half precision moves its codes), its decoder never bf16 (whose 8 bits are heard as noise).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bark_serving.arrays import Array
+from bark_serving.bundle import Bundle
+from bark_serving.networks import Encodec, Fine, Hubert, load
+from bark_serving.networks.fine import draw
+from bark_serving.profiles import Precision, Stage
+from bark_serving.runtimes.torch_device import DTYPES, computing
+
+#: Named tensors in, named tensors out: the inputs and outputs of the stage's model.
+Stateless = Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+
+def fine(bundle: Bundle, device: torch.device, dtype: torch.dtype) -> Stateless:
+    network = cast(Fine, load("fine", bundle)).to(device, dtype)
+
+    def run(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        logits = network.logits(inputs["codes"], inputs["codebook"]).float()
+        return {"predictions": draw(logits, inputs["temperature"], inputs["uniforms"]), "logits": logits}
+
+    return run
+
+
+def encodec_decode(bundle: Bundle, device: torch.device, dtype: torch.dtype) -> Stateless:
+    network = cast(Encodec, load("encodec", bundle))
+    del network.encoder
+    network = network.to(device, dtype)
+    return lambda inputs: {"audio": network.decode(inputs["codes"]).float()}
+
+
+def encodec_encode(bundle: Bundle, device: torch.device, dtype: torch.dtype) -> Stateless:
+    network = cast(Encodec, load("encodec", bundle))
+    del network.decoder
+    network = network.to(device, dtype)
+    return lambda inputs: {"codes": network.encode(inputs["audio"].to(dtype))}
+
+
+def hubert(bundle: Bundle, device: torch.device, dtype: torch.dtype) -> Stateless:
+    network = cast(Hubert, load("hubert", bundle)).to(device, dtype)
+    network.head.float()
+
+    def run(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        features = network.features(inputs["audio"].to(dtype))
+        return {"tokens": network.head(features.float()).argmax(-1).int()}
+
+    return run
+
+
+OPEN: dict[Stage, Callable[[Bundle, torch.device, torch.dtype], Stateless]] = {
+    "fine": fine,
+    "encodec_decode": encodec_decode,
+    "encodec_encode": encodec_encode,
+    "hubert": hubert,
+}
+
+
+class TorchNetwork:
+    """Implements `bark_serving.runtimes.factory.Network` on the bundle's weights.
+
+    The CPU takes one row at a time: it gains nothing from a batch, and so a row's result never depends on the others.
+    """
+
+    def __init__(self, stage: Stage, bundle: Bundle, *, device: torch.device, precision: Precision) -> None:
+        self._device = device
+        self._dtype = DTYPES[precision]
+        with computing(device, self._dtype):
+            self._run: Stateless = OPEN[stage](bundle, device, self._dtype)
+
+    def __call__(self, inputs: dict[str, Array], outputs: list[str]) -> dict[str, Any]:
+        with computing(self._device, self._dtype):
+            tensors = {
+                name: torch.from_numpy(np.ascontiguousarray(array)).to(self._device) for name, array in inputs.items()
+            }
+            rows = len(next(iter(tensors.values())))
+            size = 1 if self._device.type == "cpu" else rows
+            results = [
+                self._run({name: tensor[row : row + size] for name, tensor in tensors.items()})
+                for row in range(0, rows, size)
+            ]
+            return {name: torch.cat([result[name] for result in results]).cpu().numpy() for name in outputs}

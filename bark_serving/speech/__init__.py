@@ -1,0 +1,1 @@
+"""From a request to audio: its checks, its sentences, their stages."""

@@ -1,0 +1,152 @@
+"""One sentence through the stages: semantic, coarse windows, fine windows, audio as soon as it is final."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from bark_serving.arrays import Floats, Ids
+from bark_serving.decoding.sampling import Sampling, derive_seed, uniforms
+from bark_serving.layouts import coarse as coarse_layout
+from bark_serving.layouts import fine as fine_layout
+from bark_serving.spec import Spec
+from bark_serving.speech.request import SpeechRequest
+from bark_serving.speech.stage_client import Stages
+from bark_serving.voices import Voice
+
+Emit = Callable[[Floats, bool], None]
+
+
+class Part(IntEnum):
+    """What a derived seed is for."""
+
+    SEMANTIC = 0
+    COARSE = 1
+    FINE = 2
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A sentence's tokens, usable as a voice: semantic [n], coarse and fine [codebooks of the stage, frames]."""
+
+    semantic: Ids
+    coarse: Ids
+    fine: Ids
+    complete: bool  #: False: the semantic stage was cut at its limit
+
+    @property
+    def frames(self) -> int:
+        return int(self.fine.shape[1])
+
+
+class SentenceRun:
+    """Conducts one sentence; ``index`` keeps its random numbers apart from the other sentences'."""
+
+    def __init__(self, stages: Stages, request: SpeechRequest, *, spec: Spec, index: int, voice: Voice | None) -> None:
+        self._stages = stages
+        self._request = request
+        self._spec = spec
+        self._index = index
+        self._voice = voice
+
+    async def run(self, text_tokens: Ids, emit: Emit) -> Utterance:
+        """Speak [n] tokenizer ids. ``emit(audio, last)`` gets final audio, in order, and ``last`` with its end."""
+        semantic, complete = await self._semantic(text_tokens)
+        frames = coarse_layout.step_count(len(semantic), spec=self._spec) // self._spec.coarse.codebooks
+        if frames == 0:
+            emit(np.empty(0, np.float32), True)
+            empty = np.empty((self._spec.encodec.codebooks, 0), np.int32)
+            return Utterance(semantic, empty[: self._spec.coarse.codebooks], empty, complete)
+        made: asyncio.Queue[Ids] = asyncio.Queue()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._coarse(semantic, made))
+            fine = group.create_task(self._fine(frames, made, emit))
+        codes = fine.result()
+        return Utterance(semantic, codes[: self._spec.coarse.codebooks], codes, complete)
+
+    def _sampling(self, part: Part, temperature: float, *path: int) -> Sampling:
+        return Sampling(
+            temperature=temperature,
+            top_k=self._request.top_k,
+            top_p=self._request.top_p,
+            seed=derive_seed(self._request.seed, self._index, part, *path),
+        )
+
+    async def _semantic(self, text_tokens: Ids) -> tuple[Ids, bool]:
+        """Semantic tokens, and whether speech ended by itself."""
+        numbers, limit = self._spec.semantic, self._spec.semantic.max_steps
+        if self._request.max_duration is not None:
+            limit = min(limit, int(self._request.max_duration * numbers.rate_hz) + 1)
+        tokens = await self._stages.semantic(
+            text_tokens,
+            history=self._voice.semantic if self._voice else None,
+            max_tokens=limit,
+            sampling=self._sampling(Part.SEMANTIC, self._request.semantic_temperature),
+            min_eos_p=self._request.min_eos_p,
+            sentence=self._index,
+        )
+        return tokens, len(tokens) < numbers.max_steps
+
+    async def _coarse(self, semantic: Ids, made: asyncio.Queue[Ids]) -> None:
+        """Put the coarse codes [coarse codebooks, frames] made so far into ``made``, after every window."""
+        plan = coarse_layout.schedule(
+            semantic,
+            spec=self._spec,
+            semantic_history=self._voice.semantic if self._voice else None,
+            coarse_history=self._voice.coarse if self._voice else None,
+            max_history=self._request.coarse_history,
+            window=self._request.coarse_window,
+        )
+        ids = np.empty(0, np.int32)
+        for number, start in enumerate(plan.starts):
+            tokens = await self._stages.coarse(
+                plan.prompt(start, ids),
+                count=plan.length(start),
+                sampling=self._sampling(Part.COARSE, self._request.coarse_temperature, number),
+                sentence=self._index,
+                keep=start != plan.starts[-1],
+            )
+            ids = np.concatenate([ids, tokens])
+            whole = len(ids) - len(ids) % self._spec.coarse.codebooks
+            made.put_nowait(coarse_layout.unflatten(ids[:whole], spec=self._spec))
+
+    async def _fine(self, frames: int, made: asyncio.Queue[Ids], emit: Emit) -> Ids:
+        """[codebooks, frames] codes; audio is emitted whenever a window has made some of it final."""
+        history = self._voice.fine if self._voice else None
+        padding = self._request.fine_padding
+        codes, past = fine_layout.buffer(frames, spec=self._spec, history=history, padding=padding)
+        windows = fine_layout.windows(frames, spec=self._spec, history_frames=past, padding=padding)
+        there = spoken = 0
+        for number, window in enumerate(windows):
+            while there < window.needs:
+                coarse = await made.get()
+                codes[: len(coarse), past + there : past + coarse.shape[1]] = coarse[:, there:]
+                there = coarse.shape[1]
+            await self._fine_window(codes, window, number)
+            final = codes[:, past : past + window.final]
+            # The decoder is causal, so decoding from the start gives the same samples again, and then the new ones:
+            # no state to carry, and a sentence has two or three windows at most.
+            audio = await self._stages.decode(final)
+            start = spoken * self._spec.encodec.samples_per_frame
+            spoken = window.final
+            emit(audio[start:], window is windows[-1])
+        return codes[:, past : past + frames]
+
+    async def _fine_window(self, codes: Ids, window: fine_layout.FineWindow, number: int) -> None:
+        """Predict a window's missing codebooks one after the other, in place."""
+        rows = codes[:, window.start : window.start + self._spec.fine.window]
+        size = rows.shape[1]
+        for codebook in range(self._spec.coarse.codebooks, self._spec.encodec.codebooks):
+            seed = derive_seed(self._request.seed, self._index, Part.FINE, number, codebook)
+            predicted = await self._stages.fine(
+                rows,
+                codebook=codebook,
+                temperature=self._request.fine_temperature,
+                uniforms=np.asarray(uniforms(seed, 0, size), np.float32),
+            )
+            rows[codebook, window.fill :] = predicted[window.fill :]
+        self._stages.times.amounts["fine"] += size - window.fill

@@ -1,0 +1,186 @@
+"""The stages as the orchestrator sees them: arrays in, arrays out, whatever runs them below.
+
+`semantic` and `coarse` speak the tensor interface of Triton's ``tensorrtllm`` backend; the others are plain networks.
+All of them are reached through one `Caller`: Triton's BLS in production, a plain class in tests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from bark_serving.arrays import Array, Floats, Ids
+from bark_serving.decoding.sampling import Sampling
+from bark_serving.errors import StageFailed
+from bark_serving.layouts import semantic as semantic_layout
+from bark_serving.spec import Spec
+from bark_serving.speech.stage_capabilities import StageInterface
+
+
+class Caller(Protocol):
+    """Calls a model by name."""
+
+    async def call(
+        self, model: str, inputs: dict[str, Array], outputs: list[str], *, request_id: str = ""
+    ) -> dict[str, Array]:
+        """Outputs by name. Raises `bark_serving.errors.ServingError`."""
+
+    def post(self, model: str, inputs: dict[str, Array], outputs: list[str], *, request_id: str) -> None:
+        """Call without waiting for an answer, from any state of the event loop's task (a cancelled one, too)."""
+
+
+@dataclass
+class StageTimes:
+    """Seconds, calls and amounts (tokens or frames) of each stage; sentences in flight add up."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    amounts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, stage: str, started: float, amount: int) -> None:
+        self.seconds[stage] += time.perf_counter() - started
+        self.calls[stage] += 1
+        self.amounts[stage] += amount
+
+    def report(self) -> dict[str, dict[str, float]]:
+        units = {"semantic": "tokens", "coarse": "tokens"}
+        return {
+            stage: {
+                "seconds": round(seconds, 4),
+                "calls": self.calls[stage],
+                units.get(stage, "frames"): self.amounts[stage],
+            }
+            for stage, seconds in self.seconds.items()
+        }
+
+
+class Stages:
+    """One request's view of the stages; keeps its times."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        spec: Spec,
+        embeddings: Floats,
+        request_id: str,
+        interface: StageInterface | None = None,
+    ) -> None:
+        """embeddings: [input_vocab, width] of the semantic network, for its prompt table."""
+        self._caller = caller
+        self._spec = spec
+        self._embeddings = embeddings
+        self._request_id = request_id
+        self._interface = interface or StageInterface()
+        self.times = StageTimes()
+
+    async def semantic(
+        self,
+        text_tokens: Ids,
+        *,
+        history: Ids | None,
+        max_tokens: int,
+        sampling: Sampling,
+        min_eos_p: float,
+        sentence: int,
+    ) -> Ids:
+        """[n] tokenizer ids → [≤ max_tokens] semantic tokens."""
+        numbers = self._spec.semantic
+        text, past = semantic_layout.prompt_ids(text_tokens, spec=numbers, history=history)
+        table = semantic_layout.prompt_table(text, past, embeddings=self._embeddings, spec=numbers)
+        extra = {
+            "prompt_embedding_table": self._interface.encode_table(table)[None],
+            "prompt_vocab_size": np.array([[numbers.prefill]], np.int32),
+            "end_id": np.array([[numbers.end_token]], np.int32),
+            "min_eos_p": np.array([[min_eos_p]], np.float32),
+        }
+        tokens = await self._generate(
+            "semantic",
+            semantic_layout.virtual_ids(numbers),
+            max_tokens=max_tokens,
+            sampling=sampling,
+            extra=extra,
+            part=f"semantic-{sentence}",
+        )
+        ends = np.flatnonzero(tokens == numbers.end_token)
+        return tokens[: int(ends[0])] if len(ends) else tokens
+
+    async def coarse(self, prompt: Ids, *, count: int, sampling: Sampling, sentence: int, keep: bool) -> Ids:
+        """[n] ids of a window's prompt → [count] coarse ids.
+
+        keep: another window of the ``sentence`` follows at once, which may go on from this one's cache.
+        """
+        extra = {"keep": np.array([[keep]])}
+        tokens = await self._generate(
+            "coarse", prompt, max_tokens=count, sampling=sampling, extra=extra, part=f"coarse-{sentence}"
+        )
+        if len(tokens) != count:
+            raise StageFailed(f"coarse made {len(tokens)} of the {count} tokens of a window.")
+        return tokens
+
+    async def fine(self, codes: Ids, *, codebook: int, temperature: float, uniforms: Floats) -> Ids:
+        """One pass: [codebooks, window] codes → [window] codes of ``codebook``."""
+        started = time.perf_counter()
+        inputs = {
+            "codes": codes[None],
+            "codebook": np.array([[codebook]], np.int32),
+            "temperature": np.array([[temperature]], np.float32),
+            "uniforms": uniforms[None],
+        }
+        answer = await self._caller.call("fine", inputs, ["predictions"])
+        self.times.add("fine", started, 0)
+        predictions: Ids = answer["predictions"][0]
+        return predictions
+
+    async def decode(self, codes: Ids) -> Floats:
+        """[codebooks, frames] → [frames × samples_per_frame] audio."""
+        started = time.perf_counter()
+        frames = codes.shape[1]
+        # The first convolution reflects its input, which takes a few frames. The decoder is causal: what is
+        # appended changes nothing before it but that reflection.
+        missing = max(0, self._spec.encodec.kernel - frames)
+        padded = np.pad(codes, ((0, 0), (0, missing)), mode="edge")
+        answer = await self._caller.call("encodec_decode", {"codes": padded[None]}, ["audio"])
+        self.times.add("encodec_decode", started, frames)
+        return answer["audio"].reshape(-1)[: frames * self._spec.encodec.samples_per_frame]
+
+    async def _generate(
+        self,
+        stage: str,
+        prompt: Ids,
+        *,
+        max_tokens: int,
+        sampling: Sampling,
+        extra: dict[str, Array],
+        part: str,
+    ) -> Ids:
+        """``part`` tells this request's sequences in flight apart; a sequence that goes on keeps its own."""
+        started = time.perf_counter()
+        request_id = f"{self._request_id}-{part}"
+        # Greedy is top_k = 1 in this interface: TensorRT-LLM has no temperature 0.
+        greedy = sampling.temperature <= 0
+        inputs: dict[str, Array] = {
+            "input_ids": prompt[None].astype(np.int32),
+            "input_lengths": np.array([[len(prompt)]], np.int32),
+            "request_output_len": np.array([[max_tokens]], np.int32),
+            "temperature": np.array([[1.0 if greedy else sampling.temperature]], np.float32),
+            "runtime_top_k": np.array([[1 if greedy else sampling.top_k]], np.int32),
+            "runtime_top_p": np.array([[sampling.top_p]], np.float32),
+            "seed": np.array([[sampling.seed]], np.uint64),
+            **self._interface.accepted(extra),
+        }
+        outputs = ["output_ids", "sequence_length"]
+        try:
+            answer = await self._caller.call(stage, inputs, outputs, request_id=request_id)
+        except asyncio.CancelledError:
+            stop = {**inputs, "stop": np.array([[True]])}
+            self._caller.post(stage, stop, outputs, request_id=request_id)
+            raise
+        tokens = answer["output_ids"].reshape(-1)[: int(answer["sequence_length"].reshape(-1)[0])]
+        self.times.add(stage, started, len(tokens))
+        return tokens.astype(np.int32)

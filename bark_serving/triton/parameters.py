@@ -1,0 +1,63 @@
+"""The ``parameters`` of a model's config.pbtxt."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from bark_serving.bundle import Bundle
+from bark_serving.profiles import Precision, Profile
+from bark_serving.runtimes.factory import RuntimeSettings
+from bark_serving.voices import VoiceLibrary, VoiceStore
+
+
+class Parameters:
+    """The ``parameters`` of a model's config.pbtxt."""
+
+    def __init__(self, args: Mapping[str, str]) -> None:
+        config = json.loads(args["model_config"])
+        self.model: str = config["name"]
+        self._values: dict[str, str] = {
+            key: value["string_value"] for key, value in config.get("parameters", {}).items()
+        }
+
+    def text(self, name: str) -> str:
+        return self._values[name]
+
+    def number(self, name: str) -> int:
+        return int(self._values[name])
+
+    def path(self, name: str) -> Path:
+        return Path(self._values[name])
+
+    def paths(self, name: str) -> list[Path]:
+        """A list of folders, separated as in PATH; empty text is no folder."""
+        return [Path(part) for part in self._values[name].split(os.pathsep) if part]
+
+    def bundle(self) -> Bundle:
+        return Bundle(self.path("bundle"))
+
+    def runtime(self) -> RuntimeSettings:
+        """What a stage's model is told about what it runs."""
+        return RuntimeSettings(
+            profile=cast(Profile, self.text("profile")),
+            precision=cast(Precision, self.text("precision")),
+            bundle=self.bundle(),
+            engine=self.path("engine") if "engine" in self._values else None,
+            devices=self.text("devices").split(","),
+            threads=self.number("threads"),
+        )
+
+
+def open_library(parameters: Parameters) -> VoiceLibrary:
+    """The voices that users keep, the bundle's, and those of the folders in ``voices``."""
+    bundle = parameters.bundle()
+    store = VoiceStore(
+        parameters.path("voice_store"),
+        max_voices=parameters.number("max_voices"),
+        max_bytes=parameters.number("max_voice_bytes"),
+    )
+    return VoiceLibrary([bundle.voices, *parameters.paths("voices")], spec=bundle.spec, store=store)

@@ -1,0 +1,186 @@
+"""The torch GPT: the cpu profile's tokens, draws on the device, batches, half precision."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+
+from bark_serving.bundle import Bundle, mapped
+from bark_serving.decoding.loop import DecodeLoop, Generation
+from bark_serving.decoding.rules import rule_of
+from bark_serving.decoding.sampler import DrawingRuntime, HostDrawing, Runtime, Wish
+from bark_serving.decoding.sampling import Sampling
+from bark_serving.engines.store import EngineStore
+from bark_serving.networks import Gpt, load
+from bark_serving.profiles import Precision
+from bark_serving.runtimes.factory import GptStage
+from bark_serving.runtimes.onnx_gpt import OnnxGpt
+from bark_serving.runtimes.torch_gpt import TorchGpt, bucket_of, span_of
+from tests.bundles import random_bundle, small_spec
+
+STAGES: list[GptStage] = ["semantic", "coarse"]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return random_bundle(tmp_path_factory.mktemp("torch") / "bundle", small_spec(), networks=["semantic", "coarse"])
+
+
+def torch_gpt(
+    bundle: Bundle, stage: GptStage, *, precision: Precision = "fp32", rows: int = 4, alone: bool | None = None
+) -> TorchGpt:
+    return TorchGpt(
+        cast(Gpt, load(stage, bundle)),
+        rule=rule_of(stage, bundle.spec),
+        embeddings=mapped(bundle.weights(stage), "token_embedding.weight"),
+        rows=rows,
+        device=torch.device("cpu"),
+        precision=precision,
+        batch_invariant=alone,
+    )
+
+
+class WithoutDrawing:
+    """A runtime's logits only, so that numpy draws."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.rows, self.capacity = runtime.rows, runtime.capacity
+        self.embed, self.prefill, self.decode, self.move = (
+            runtime.embed,
+            runtime.prefill,
+            runtime.decode,
+            runtime.move,
+        )
+
+
+HOWS = [Sampling(top_k=1), Sampling(temperature=0.7), Sampling(temperature=0.9, top_k=40, top_p=0.9), Sampling()]
+
+
+def generations(runtime: Runtime, count: int) -> list[Generation]:
+    """Prompts of different lengths, the last ones across a border of two spans."""
+    made = []
+    for number in range(count):
+        ids = np.random.default_rng(number).integers(0, 10_000, 20 + 60 * number).astype(np.int32)
+        how = HOWS[number % len(HOWS)]
+        made.append(
+            Generation(
+                prompt=runtime.embed(ids),
+                ids=ids,
+                max_tokens=30 + 7 * number,
+                sampling=Sampling(how.temperature, how.top_k, how.top_p, seed=number),
+            )
+        )
+    return made
+
+
+def tokens_of(runtime: Runtime, bundle: Bundle, stage: GptStage, *, together: bool = True) -> list[list[int]]:
+    loop = DecodeLoop(runtime, rule_of(stage, bundle.spec))
+    try:
+        wanted = generations(runtime, 6)
+        if not together:
+            return [loop.submit(one).result(60).tolist() for one in wanted]
+        return [answer.result(60).tolist() for answer in [loop.submit(one) for one in wanted]]
+    finally:
+        loop.close()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_fp32_tokens_are_the_cpu_profiles(
+    bundle: Bundle, stage: GptStage, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    from build_engines.export.build import make
+
+    engine = make(bundle, stage=stage, precision="fp32", store=EngineStore(tmp_path_factory.mktemp("engines")))
+    onnx = OnnxGpt(
+        engine.folder,
+        gpt=getattr(bundle.spec, stage).gpt,
+        rule=rule_of(stage, bundle.spec),
+        embeddings=mapped(bundle.weights(stage), "token_embedding.weight"),
+        rows=4,
+        threads=1,
+    )
+    expected = tokens_of(onnx, bundle, stage)
+    actual = tokens_of(torch_gpt(bundle, stage), bundle, stage)
+    assert actual[::4] == expected[::4], "the greedy ones"
+    # two libraries round differently: a uniform may fall between their two borders, once in some ten thousand draws
+    assert sum(one == other for one, other in zip(actual, expected, strict=True)) >= len(expected) - 1
+    assert len({tuple(tokens[:10]) for tokens in expected}) == len(expected)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_draws_on_the_device_are_those_of_numpy_on_its_logits(bundle: Bundle, stage: GptStage) -> None:
+    runtime = torch_gpt(bundle, stage)
+    assert isinstance(runtime, DrawingRuntime)
+    plain = WithoutDrawing(torch_gpt(bundle, stage))
+    assert not isinstance(plain, DrawingRuntime)
+    assert tokens_of(runtime, bundle, stage) == tokens_of(plain, bundle, stage)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_sequence_says_the_same_alone_and_among_others(bundle: Bundle, precision: Precision) -> None:
+    """Bit by bit, since half precision would show the slightest difference."""
+    runtime = torch_gpt(bundle, "coarse", precision=precision)
+    assert tokens_of(runtime, bundle, "coarse", together=False) == tokens_of(runtime, bundle, "coarse")
+
+
+def steps(runtime: TorchGpt, lengths: list[int]) -> np.ndarray:
+    """Logits of one step after prefills of some lengths."""
+    for row, length in enumerate(lengths):
+        runtime.prefill(row, runtime.embed(np.random.default_rng(row).integers(0, 10_000, length)))
+    return runtime.decode(runtime.embed(np.arange(10_000, 10_000 + len(lengths))), np.array(lengths, np.int32))
+
+
+@pytest.mark.parametrize("lengths", [[5], [255, 256, 257], [1, 40, 300, 700, 2]])
+def test_rows_of_a_batch_have_the_logits_they_have_alone(bundle: Bundle, lengths: list[int]) -> None:
+    batched = steps(torch_gpt(bundle, "coarse", rows=5, alone=False), lengths)
+    np.testing.assert_allclose(batched, steps(torch_gpt(bundle, "coarse", rows=5), lengths), atol=1e-5)
+
+
+def test_a_batched_step_draws_what_steps_row_by_row_draw(bundle: Bundle) -> None:
+    """The path of a GPU, on the CPU: buckets, padded rows, spans."""
+    batched = torch_gpt(bundle, "semantic", rows=4, alone=False)
+    assert tokens_of(batched, bundle, "semantic") == tokens_of(torch_gpt(bundle, "semantic"), bundle, "semantic")
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_logits_are_close_to_fp32(bundle: Bundle, precision: Precision) -> None:
+    exact, half = (
+        steps(torch_gpt(bundle, "coarse"), [30, 400]),
+        steps(torch_gpt(bundle, "coarse", precision=precision), [30, 400]),
+    )
+    for one, other in zip(exact, half, strict=True):
+        assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.999
+
+
+def test_a_moved_row_goes_on_as_before(bundle: Bundle) -> None:
+    runtime = torch_gpt(bundle, "coarse")
+    expected = steps(runtime, [7, 30, 12])[1]
+    runtime.move(1, 0, 30)
+    actual = runtime.decode(runtime.embed(np.array([10_001])), np.array([30], np.int32))[0]
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_host_and_device_agree_on_one_prefill(bundle: Bundle) -> None:
+    runtime = torch_gpt(bundle, "semantic")
+    prompt, wish = runtime.embed(np.arange(50)), Wish(0, Sampling(temperature=0.7), 0.3)
+    device = runtime.prefill_and_draw(2, prompt, wish)
+    host = HostDrawing(WithoutDrawing(runtime), rule_of("semantic", bundle.spec)).prefill_and_draw(2, prompt, wish)
+    assert device.tokens == host.tokens
+    np.testing.assert_allclose(device.last_chances, host.last_chances, rtol=1e-5)
+
+
+def test_buckets_and_spans_hold_what_they_are_for() -> None:
+    assert [bucket_of(n, 6) for n in range(1, 7)] == [1, 2, 4, 4, 6, 6]
+    assert [span_of(n, 1000) for n in (1, 256, 257, 768, 769, 1000)] == [256, 256, 512, 768, 1000, 1000]
+
+
+def test_a_sequence_may_fill_the_cache_to_its_end(bundle: Bundle) -> None:
+    runtime = torch_gpt(bundle, "coarse", rows=2)
+    loop = DecodeLoop(runtime, rule_of("coarse", bundle.spec))
+    ids = np.arange(runtime.capacity - 3, dtype=np.int32)
+    tokens = loop.submit(Generation(runtime.embed(ids), ids, 99, Sampling())).result(60)
+    loop.close()
+    assert len(tokens) == 4  # three positions are free, the last token is never fed

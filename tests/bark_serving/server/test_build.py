@@ -1,0 +1,132 @@
+"""``bark-serve up --build``: the building side as a process of its own, started only when it is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from bark_serving import cli
+from bark_serving.bundle import Bundle
+from bark_serving.engines.manifest import Manifest
+from bark_serving.engines.store import EngineStore
+from bark_serving.profiles import STAGES, stage_precision
+from bark_serving.server import ServerError, build
+from bark_serving.server.build import arguments, build_missing, program
+from tests.bundles import random_bundle, small_spec
+
+
+def test_the_command_builds_for_the_profile_precision_and_gpu() -> None:
+    line = arguments(bundle=Path("b"), engines=Path("e"), profile="tensorrt", precision="fp16", architecture="sm90")
+    assert line == [
+        *("engines", "--profile", "tensorrt", "--bundle", "b", "--engines", "e"),
+        *("--precision", "fp16", "--gpu", "sm90"),
+    ]
+
+
+def test_what_is_missing_is_built_by_another_process(tmp_path: Path) -> None:
+    bundle = random_bundle(tmp_path / "bundle", small_spec())
+    asked: dict[str, Any] = {"bundle": bundle.folder, "engines": tmp_path / "engines", "profile": "cpu"}
+    build_missing(**asked, precision="fp32")
+    store = EngineStore(tmp_path / "engines")
+    assert {engine.manifest.stage for engine in store.list()} == set(STAGES)
+    assert {engine.manifest.precision for engine in store.list()} == {"fp32"}
+
+
+def test_a_build_that_fails_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ServerError, match=r"Not every engine could be built \(status 1\)"):
+        build_missing(bundle=tmp_path, engines=tmp_path / "engines", profile="cpu", precision=None)
+    assert "is not a bundle" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("lacking", ["build_engines", "torch", "onnxscript", "onnxruntime"])
+def test_what_this_interpreter_lacks_a_builder_of_its_own_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lacking: str
+) -> None:
+    """As in the image for GPUs, whose exporters are in an environment beside the one that serves."""
+    assert program()[0] == sys.executable
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == lacking else find(name))
+    (tmp_path / "bark-build").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert program() == [str(tmp_path / "bark-build")]
+
+    monkeypatch.setattr(build.sysconfig, "get_path", lambda _: str(tmp_path))  # no other than this interpreter's
+    with pytest.raises(ServerError, match="lacks what it needs"):
+        program()
+
+
+def test_without_the_builder_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ServerError, match=r"pip install 'bark-triton\[build\]'"):
+        build_missing(bundle=tmp_path, engines=tmp_path, profile="cpu", precision=None)
+
+
+def test_a_profile_without_engines_has_nothing_to_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(build.subprocess, "run", lambda *_, **__: pytest.fail("something was built"))
+    build_missing(bundle=tmp_path, engines=tmp_path, profile="torch", precision=None)
+
+
+@pytest.mark.parametrize("option", [True, False])
+def test_up_builds_before_it_renders_when_asked_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: bool
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(cli, "check_backends", lambda _, named: done.append(f"check {' '.join(sorted(named))}"))
+    monkeypatch.setattr(cli, "build_missing", lambda **_: done.append("build"))
+    monkeypatch.setattr(cli, "render", lambda **_: done.append("render"))
+    monkeypatch.setattr(cli.state, "check_free", lambda _: None)
+    monkeypatch.setattr(cli, "_foreground", lambda _: done.append("serve"))
+    result = CliRunner().invoke(
+        cli.app, ["up", "--bundle", str(tmp_path), "--profile", "tensorrt", *(["--build"] if option else [])]
+    )
+    assert result.exit_code == 0, result.output
+    assert done == [*(["check tensorrt tensorrtllm", "build"] if option else []), "render", "serve"]
+
+
+def test_up_prints_the_command_that_rebuilds_an_engine_of_another_gpu(tmp_path: Path) -> None:
+    """The whole way: the plans are there, but for other GPUs than the one that is to serve."""
+    bundle = random_bundle(tmp_path / "bundle", small_spec(), networks=[])
+    store = EngineStore(tmp_path / "engines")
+    publish_all(store, bundle, architecture="sm80")
+    result = CliRunner().invoke(
+        cli.app,
+        [
+            *("render", "--profile", "tensorrt", "--gpu-architecture", "sm90", "--output", str(tmp_path / "out")),
+            *("--bundle", str(bundle.folder), "--engines", str(store.root)),
+        ],
+    )
+    assert result.exit_code == 1
+    said = " ".join(result.output.split())
+    assert "was built for sm80, the GPU here is sm90" in said
+    assert f"Run `bark-build engines --profile tensorrt --bundle {bundle.folder}" in said
+    assert "--gpu sm90" in said
+
+
+def publish_all(store: EngineStore, bundle: Bundle, *, architecture: str) -> None:
+    for stage in STAGES:
+        manifest = Manifest(
+            stage=stage,
+            profile="tensorrt",
+            precision=stage_precision(stage, "fp16", "tensorrt"),
+            bundle=bundle.hash,
+            bundle_name=bundle.spec.name,
+            architecture=architecture,
+            versions={},
+            builder="test",
+            inputs={},
+            outputs={},
+        )
+        store.publish(manifest, lambda folder: None)
+
+
+def test_the_serving_side_does_not_import_the_building_side() -> None:
+    importing = re.compile(r"^\s*(import|from) build_engines", re.MULTILINE)
+    sources = Path(build.__file__).parents[1].rglob("*.py")
+    assert [path for path in sources if importing.search(path.read_text(encoding="utf-8"))] == []

@@ -1,0 +1,355 @@
+"""The orchestrator over stages that are plain functions: order, streaming, seeds, cancelling, failures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bark_serving.errors import InvalidRequest, StageFailed
+from bark_serving.spec import Spec
+from bark_serving.speech.orchestrator import Answer, Orchestrator
+from bark_serving.speech.request import parse
+from bark_serving.voices import VoiceLibrary
+
+SPEC = Spec(name="released")
+EMBEDDINGS = np.zeros((129_600, 2), np.float32)
+
+
+class Stages:
+    """Deterministic stages: semantic speaks as many tokens as it is told, tokens follow the seed, audio the codes."""
+
+    def __init__(self, lengths: dict[int, int] | None = None) -> None:
+        self.lengths = lengths or {}
+        self.seen: list[tuple[str, dict[str, np.ndarray]]] = []
+        self.posted: list[tuple[str, str]] = []
+        self.before: Callable[[str, dict[str, np.ndarray]], Any] = lambda _model, _inputs: None
+        self.running: set[str] = set()
+
+    async def call(
+        self, model: str, inputs: dict[str, np.ndarray], outputs: list[str], *, request_id: str = ""
+    ) -> dict[str, np.ndarray]:
+        self.seen.append((model, inputs))
+        self.running.add(request_id)
+        waiting = self.before(model, inputs)
+        if waiting is not None:
+            await waiting
+        else:
+            await asyncio.sleep(0)
+        self.running.discard(request_id)
+        return getattr(self, model)(inputs)
+
+    def post(self, model: str, inputs: dict[str, np.ndarray], outputs: list[str], *, request_id: str) -> None:
+        assert inputs["stop"].item() is True
+        self.posted.append((model, request_id))
+
+    def semantic(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        count = min(int(inputs["request_output_len"].item()), 30)
+        return self._tokens(np.random.default_rng(int(inputs["seed"].item())).integers(0, 10_000, count))
+
+    def coarse(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        count = int(inputs["request_output_len"].item())
+        rng = np.random.default_rng([int(inputs["seed"].item()), int(inputs["input_ids"].sum())])
+        ids = rng.integers(0, 1024, count) + 10_000
+        ids[1::2] += 1024
+        return self._tokens(ids)
+
+    def fine(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        mixed = inputs["codes"].sum(axis=1) + inputs["codebook"] + (inputs["uniforms"] * 1024).astype(int)
+        return {"predictions": (mixed % 1024).astype(np.int32)}
+
+    def encodec_decode(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        levels = np.cumsum(inputs["codes"].sum(axis=1), axis=-1) % 1000 / 1000  # causal, like the decoder
+        return {"audio": np.repeat(levels, 320, axis=-1).astype(np.float32)}
+
+    @staticmethod
+    def _tokens(ids: np.ndarray) -> dict[str, np.ndarray]:
+        return {"output_ids": ids.astype(np.int32).reshape(1, 1, -1), "sequence_length": np.array([[len(ids)]])}
+
+
+def speak(stages: Stages, tmp_path: Path, text: str = "One. Two. Three.", **inputs: Any) -> list[Answer]:
+    async def collect() -> list[Answer]:
+        orchestrator = make(stages, tmp_path)
+        request = parse({"text": text, "seed": 1, **inputs}, spec=SPEC)
+        return [answer async for answer in orchestrator.speak(request, request_id="r")]
+
+    return asyncio.run(collect())
+
+
+def make(stages: Stages, tmp_path: Path, concurrency: int = 4, in_flight: int = 100) -> Orchestrator:
+    return Orchestrator(
+        stages,
+        spec=SPEC,
+        embeddings=EMBEDDINGS,
+        tokenise=lambda text: list(range(len(text.split()))),
+        voices=VoiceLibrary([tmp_path], spec=SPEC),
+        concurrency=concurrency,
+        in_flight=in_flight,
+    )
+
+
+def audio_of(answers: list[Answer]) -> np.ndarray:
+    return np.concatenate([answer.audio for answer in answers])
+
+
+def test_chunks_in_order_join_to_what_one_answer_holds(tmp_path: Path) -> None:
+    chunks = speak(Stages(), tmp_path)
+    (whole,) = speak(Stages(), tmp_path, stream=False)
+    assert [chunk.report["sentence"] for chunk in chunks] == [0, 1, 2]
+    assert [chunk.report["last"] for chunk in chunks] == [False, False, True]
+    np.testing.assert_array_equal(audio_of(chunks), whole.audio)
+
+
+def test_order_holds_when_a_later_sentence_is_ready_first(tmp_path: Path) -> None:
+    stages, first = Stages(), []
+
+    def slow_start(model: str, inputs: dict[str, np.ndarray]) -> Any:
+        if model == "semantic" and not first:
+            first.append(inputs)
+            return asyncio.sleep(0.2)
+        return None
+
+    stages.before = slow_start
+    np.testing.assert_array_equal(audio_of(speak(stages, tmp_path)), audio_of(speak(Stages(), tmp_path)))
+
+
+def test_the_same_seed_says_the_same_and_another_does_not(tmp_path: Path) -> None:
+    one, again, other = (audio_of(speak(Stages(), tmp_path, seed=seed)) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_every_call_of_a_request_draws_from_a_seed_of_its_own(tmp_path: Path) -> None:
+    stages = Stages()
+    speak(stages, tmp_path)
+    seeds = [inputs["seed"].item() for _, inputs in stages.seen if "seed" in inputs]
+    assert len(seeds) == len(set(seeds)) == 3 + 3 * 2
+
+
+def test_no_two_draws_of_the_fine_stage_share_a_number(tmp_path: Path) -> None:
+    stages = Stages()
+    speak(stages, tmp_path, text="One.")
+    numbers = np.concatenate([inputs["uniforms"].reshape(-1) for model, inputs in stages.seen if model == "fine"])
+    assert numbers.size == 6 * SPEC.fine.window
+    # float32 has 2^24 numbers: a few of six thousand meet by chance, neighbouring codebooks once shared nearly all
+    assert len(np.unique(numbers)) > numbers.size - 10
+
+
+def test_a_fine_window_is_as_short_as_the_sentence_where_padding_is_off(tmp_path: Path) -> None:
+    sizes, audio = [], []
+    for padding in (True, False):
+        stages = Stages()
+        (answer,) = speak(stages, tmp_path, text="One.", fine_padding=padding)
+        sizes.append({inputs["codes"].shape[-1] for model, inputs in stages.seen if model == "fine"})
+        audio.append(len(answer.audio))
+    assert sizes == [{SPEC.fine.window}, {45}], "30 semantic tokens are 45 frames"
+    assert audio == [45 * 320] * 2
+
+
+def test_the_last_report_has_stage_times_counts_and_seed(tmp_path: Path) -> None:
+    report = speak(Stages(), tmp_path)[-1].report
+    assert report["seed"] == 1 and report["sample_rate"] == 24_000 and report["sentences"] == 3
+    assert {name: stage["calls"] for name, stage in report["stages"].items()} == {
+        "semantic": 3,
+        "coarse": 6,
+        "fine": 18,
+        "encodec_decode": 3,
+    }
+    assert report["stages"]["semantic"]["tokens"] == 90 and report["stages"]["coarse"]["tokens"] == 3 * 90
+    assert report["audio_seconds"] == pytest.approx(3 * 45 / 75)
+    assert 0 < report["first_audio_seconds"] <= report["seconds"]
+
+
+def test_tokens_asked_for_are_a_voice_of_the_whole_text(tmp_path: Path) -> None:
+    answers = speak(Stages(), tmp_path, return_tokens=True)
+    assert all(answer.tokens is None for answer in answers[:-1])
+    said = answers[-1].tokens
+    assert said is not None
+    assert said.semantic.shape == (90,) and said.coarse.shape == (2, 135) and said.fine.shape == (8, 135)
+    np.testing.assert_array_equal(said.fine[:2], said.coarse)
+    rerun = speak(Stages(), tmp_path, semantic_prompt=said.semantic, coarse_prompt=said.coarse, fine_prompt=said.fine)
+    assert len(audio_of(rerun)) == 135 * 320
+
+
+def test_chained_sentences_hear_the_one_before(tmp_path: Path) -> None:
+    apart, chained = Stages(), Stages()
+    speak(apart, tmp_path)
+    speak(chained, tmp_path, chain_sentences=True)
+
+    def histories(stages: Stages) -> list[bool]:
+        prompts = [inputs["input_ids"] for model, inputs in stages.seen if model == "coarse"]
+        return [prompt.shape[1] > 257 for prompt in prompts if prompt.shape[1] - 257 != 60]
+
+    assert not any(histories(apart))
+    assert sum(histories(chained)) >= 2
+
+
+def test_audio_of_a_long_sentence_leaves_before_its_last_window(tmp_path: Path) -> None:
+    class LongWinded(Stages):
+        def semantic(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return self._tokens(np.arange(768))
+
+    stages, decoded = LongWinded(), asyncio.Event()
+
+    def hold_the_last_window_back(model: str, inputs: dict[str, np.ndarray]) -> Any:
+        if model == "encodec_decode":
+            decoded.set()
+        calls = sum(name == "coarse" for name, _ in stages.seen)
+        return asyncio.wait_for(decoded.wait(), 10) if model == "coarse" and calls == 39 else None
+
+    stages.before = hold_the_last_window_back
+    chunks = speak(stages, tmp_path, "Alone.")
+    assert [len(chunk.audio) // 320 for chunk in chunks] == [512, 642]
+    (whole,) = speak(LongWinded(), tmp_path, "Alone.", stream=False)
+    np.testing.assert_array_equal(audio_of(chunks), whole.audio)
+    assert "was cut at 15.4 s" in whole.report["warnings"][0]
+
+
+def test_a_sentence_without_speech_is_silent_and_warned_of(tmp_path: Path) -> None:
+    class Mute(Stages):
+        def semantic(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return self._tokens(np.empty(0, int))
+
+    (answer,) = speak(Mute(), tmp_path, "Nothing.")
+    assert len(answer.audio) == 0 and "ended before it began" in answer.report["warnings"][0]
+
+
+def test_a_failing_stage_fails_the_request_with_its_reason_and_stops_the_rest(tmp_path: Path) -> None:
+    stages = Stages()
+
+    def break_second(model: str, inputs: dict[str, np.ndarray]) -> Any:
+        if model == "coarse":
+            raise StageFailed("the stub is gone")
+        return None
+
+    stages.before = break_second
+    with pytest.raises(StageFailed, match="the stub is gone"):
+        speak(stages, tmp_path)
+
+
+def test_an_unknown_voice_is_refused_before_any_stage_runs(tmp_path: Path) -> None:
+    stages = Stages()
+    with pytest.raises(InvalidRequest, match="there is no voice"):
+        speak(stages, tmp_path, voice="nobody")
+    assert stages.seen == []
+
+
+def test_text_too_long_for_one_sentence_is_refused_unless_it_may_be_split(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="300 tokens; one sentence holds 256"):
+        speak(Stages(), tmp_path, "w " * 300, split_sentences=False)
+    assert len(speak(Stages(), tmp_path, "w " * 300)) == 2
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_text_that_holds_nothing_to_speak_is_refused(tmp_path: Path, *, whole: bool) -> None:
+    stages = Stages()
+    orchestrator = make(stages, tmp_path)
+    orchestrator._tokenise = lambda text: [0] * len(text.replace("\u200b", ""))
+
+    async def say() -> None:
+        request = parse({"text": "\u200b\u200b", "split_sentences": not whole}, spec=SPEC)
+        async for _ in orchestrator.speak(request, request_id="r"):
+            pass
+
+    with pytest.raises(InvalidRequest, match="nothing that this checkpoint can speak"):
+        asyncio.run(say())
+    assert stages.seen == []
+
+
+def test_leaving_early_stops_every_generation_under_way(tmp_path: Path) -> None:
+    stages = Stages()
+    stages.before = lambda model, _inputs: asyncio.sleep(60) if model == "coarse" else None
+
+    async def leave() -> None:
+        request = parse({"text": "One. Two. Three."}, spec=SPEC)
+        answers = make(stages, tmp_path, concurrency=2).speak(request, request_id="r")
+        first = asyncio.ensure_future(anext(answers))
+        while len(stages.running) < 2:
+            await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert len(asyncio.all_tasks()) == 1, "a sentence is still running"
+
+    asyncio.run(leave())
+    assert sorted(stages.posted) == sorted(("coarse", request_id) for request_id in stages.running)
+    assert len(stages.posted) == 2
+
+
+def test_no_more_sentences_run_at_once_than_allowed(tmp_path: Path) -> None:
+    stages, most = Stages(), []
+
+    def count(model: str, inputs: dict[str, np.ndarray]) -> None:
+        most.append(len(stages.running))
+
+    stages.before = count
+    speak(stages, tmp_path, " ".join(f"Sentence {n}." for n in range(12)))
+    assert max(most) <= 4
+
+
+class Server(Stages):
+    """Takes so many calls at once, and keeps its one row of the coarse stage for a sentence from window to window."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.slots, self.row, self.owner = asyncio.Semaphore(calls), asyncio.Lock(), ""
+
+    async def call(
+        self, model: str, inputs: dict[str, np.ndarray], outputs: list[str], *, request_id: str = ""
+    ) -> dict[str, np.ndarray]:
+        async with self.slots:
+            if model == "coarse" and self.owner != request_id:
+                await self.row.acquire()
+                self.owner = request_id
+            answer = await super().call(model, inputs, outputs, request_id=request_id)
+            if model == "coarse" and not inputs["keep"].item():
+                self.owner = ""
+                self.row.release()
+            return answer
+
+
+def test_sentences_that_have_begun_never_wait_for_others_that_have_not(tmp_path: Path) -> None:
+    async def all_at_once() -> int:
+        server = Server(calls=6)
+        orchestrator = make(server, tmp_path, in_flight=3)
+        requests = [parse({"text": "One. Two.", "seed": seed}, spec=SPEC) for seed in range(10)]
+
+        async def said(number: int) -> int:
+            answers = orchestrator.speak(requests[number], request_id=f"r{number}")
+            return len([answer async for answer in answers])
+
+        return sum(await asyncio.gather(*(said(number) for number in range(10))))
+
+    assert asyncio.run(asyncio.wait_for(all_at_once(), timeout=30)) == 20
+
+
+def test_greedy_is_top_k_one_in_the_stage_contract(tmp_path: Path) -> None:
+    stages = Stages()
+    speak(stages, tmp_path, semantic_temperature=0.0, coarse_temperature=0.5, top_k=7)
+    sent = dict(stages.seen)
+    assert (sent["semantic"]["runtime_top_k"].item(), sent["semantic"]["temperature"].item()) == (1, 1.0)
+    assert (sent["coarse"]["runtime_top_k"].item(), sent["coarse"]["temperature"].item()) == (7, 0.5)
+
+
+def test_very_short_audio_is_padded_for_the_decoder_and_cut_again(tmp_path: Path) -> None:
+    class Brief(Stages):
+        def semantic(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return self._tokens(np.arange(2))
+
+    stages = Brief()
+    (answer,) = speak(stages, tmp_path, "Hm.")
+    assert len(answer.audio) == 3 * 320
+    assert [inputs["codes"].shape[2] for model, inputs in stages.seen if model == "encodec_decode"] == [7]
+
+
+def test_windows_of_a_sentence_are_one_sequence_kept_until_the_last(tmp_path: Path) -> None:
+    stages, ids = Stages(), []
+    stages.before = lambda model, _inputs: ids.extend(stages.running) if model == "coarse" else None
+    speak(stages, tmp_path, "Alone.")
+    kept = [inputs["keep"].item() for model, inputs in stages.seen if model == "coarse"]
+    assert kept == [True, False]
+    assert len(set(ids)) == 1
