@@ -36,9 +36,9 @@ def bundle_of(
 
 
 def _make(path: Path, size: Size, on_step: Callable[[str], None]) -> Bundle:
-    from build_engines.checkpoints.tiny import random_spec, random_tensors  # torch is slow to import
-    from build_engines.checkpoints.wordpiece import small_tokenizer
-    from build_engines.checkpoints.writer import new_bundle
+    from build_engines.bundles.random_weights import random_spec, random_tensors  # torch is slow to import
+    from build_engines.bundles.wordpiece import small_tokenizer
+    from build_engines.bundles.writer import new_bundle
 
     pieces = small_tokenizer()
     spec = random_spec(size, name=f"bark-{size}-endless", tokens=pieces.get_vocab_size())

@@ -50,7 +50,7 @@ class OnnxGpt:
         if made != wanted:
             raise ValueError(f"{engine} gives {made} logits where {wanted} are drawn from: build it again.")
         inputs = {tensor.name: tensor for tensor in self._narrow.get_inputs()}
-        #: the graph has an axis for rows that no sequence is in: see `build_engines.export.pairs`
+        #: the graph has an axis for rows that no sequence is in: see `build_engines.export.row_pairs`
         self._in_pairs = inputs["embeddings"].shape[0] != inputs["seqlens"].shape[0]
         wide = wide_graph(engine)
         self._wide = None if wide.name == MODEL_FILE else opened(wide, threads=threads)

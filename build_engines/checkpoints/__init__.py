@@ -1,1 +1,1 @@
-"""Checkpoints as people have them → bundles: one file a format, each with the table of its tensor names."""
+"""Checkpoints as people have them → bundles."""

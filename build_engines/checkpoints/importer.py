@@ -9,8 +9,10 @@ from pathlib import Path
 
 from bark_serving.bundle import Bundle
 from bark_serving.spec import NETWORKS, GptSpec, Source, Spec
+from build_engines.bundles.tokenizers import check_tokenizer
+from build_engines.bundles.writer import new_bundle, sha256
 from build_engines.checkpoints import voices
-from build_engines.checkpoints.numbers import check_numbers, made
+from build_engines.checkpoints.formats.config import check_numbers, made
 from build_engines.checkpoints.readers import (
     Format,
     Read,
@@ -21,8 +23,6 @@ from build_engines.checkpoints.readers import (
     read_transformers,
 )
 from build_engines.checkpoints.sources import Place, locate
-from build_engines.checkpoints.tokenizers import check_tokenizer
-from build_engines.checkpoints.writer import new_bundle, sha256
 from build_engines.errors import SourceError
 
 STEPS = ("locating", "reading", "semantic", "coarse", "fine", "encodec", "hubert", "voices", "checksums")

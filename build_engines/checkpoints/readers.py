@@ -9,7 +9,8 @@ from typing import Any, Literal
 from tokenizers import Tokenizer
 
 from bark_serving.spec import EncodecSpec, HubertSpec, Network, SamplingSpec, TokenHeadSpec
-from build_engines.checkpoints import (
+from build_engines.bundles.tokenizers import read_tokenizer
+from build_engines.checkpoints.formats import (
     bark_transformers,
     encodec_original,
     encodec_transformers,
@@ -18,11 +19,10 @@ from build_engines.checkpoints import (
     suno,
     token_head,
 )
-from build_engines.checkpoints.numbers import read_json
-from build_engines.checkpoints.renaming import Part
+from build_engines.checkpoints.formats.config import read_json
+from build_engines.checkpoints.formats.tensors import Part
+from build_engines.checkpoints.formats.weight_files import INDEX, main_file, read_weights, shards
 from build_engines.checkpoints.sources import Place, locate
-from build_engines.checkpoints.tokenizers import read_tokenizer
-from build_engines.checkpoints.weight_files import INDEX, main_file, read_weights, shards
 from build_engines.errors import CheckpointError, SourceError
 
 Format = Literal["transformers", "suno"]

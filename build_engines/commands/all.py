@@ -12,7 +12,7 @@ from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile
 from build_engines.commands.console import errors_shown
 from build_engines.commands.engines import BundleOption, Engines, _known_stages
-from build_engines.commands.work import carry_out, show
+from build_engines.commands.progress import carry_out, show
 
 Gpu = Annotated[
     str,
@@ -45,7 +45,7 @@ def engines(
 
     Example: `bark-build engines --profile tensorrt --gpu sm80,sm90 --bundle build/bundles/bark-large`
     """
-    from build_engines.jobs import plan  # torch is slow to import
+    from build_engines.plan import plan  # torch is slow to import
 
     with errors_shown():
         jobs = plan(

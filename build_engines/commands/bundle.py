@@ -32,7 +32,7 @@ def tiny(
 
     Example: `bark-build tiny build/bundles/tiny --seed 7`
     """
-    from build_engines.checkpoints.tiny import STEPS, make_random_bundle  # torch is slow to import
+    from build_engines.bundles.random_weights import STEPS, make_random_bundle  # torch is slow to import
 
     with errors_shown(), progress() as bar:
         task = bar.add_task("starting", total=len(STEPS))

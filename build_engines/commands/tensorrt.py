@@ -13,7 +13,7 @@ from bark_serving.profiles import TABLE
 from build_engines.commands.all import DryRun, Gpu
 from build_engines.commands.console import console, errors_shown
 from build_engines.commands.engines import BundleOption, Engines
-from build_engines.commands.work import carry_out, show
+from build_engines.commands.progress import carry_out, show
 
 
 def _plan_stages(names: list[str] | None) -> list[str] | None:
@@ -50,8 +50,9 @@ def tensorrt(
 
     Example: `bark-build tensorrt --bundle build/bundles/bark-large --gpu sm90`
     """
-    from build_engines.jobs import plan  # torch is slow to import
-    from build_engines.tensorrt import PLAN_STAGES, alias, architectures
+    from build_engines.plan import plan  # torch is slow to import
+    from build_engines.tensorrt import PLAN_STAGES, architectures
+    from build_engines.tensorrt import library as alias
 
     with errors_shown():
         chosen = alias.library(library)

@@ -22,9 +22,9 @@ from bark_serving.profiles import Precision, Stage
 from bark_serving.runtimes.onnx_session import WIDE_FILE, multiplies_int8_exactly
 from bark_serving.spec import GptSpec
 from build_engines.errors import BuildError, ExportError
-from build_engines.export import cache, graph, pairs, quantize
+from build_engines.export import graph, kv_cache, quantize, row_pairs
+from build_engines.export.graphs import GRAPHS, in_int8
 from build_engines.export.operators import onnxruntime_operators
-from build_engines.export.stages import GRAPHS, in_int8
 from build_engines.export.validate import validate
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def _export(
         validate(stage, module=module, spec=spec, precision=precision, path=folder / MODEL_FILE)
         return {}
     gpt = module.spec if isinstance(module, Gpt) else None
-    choices = [cache.measure(module, bundle, stage), None] if isinstance(module, Gpt) else [None]
+    choices = [kv_cache.measure(module, bundle, stage), None] if isinstance(module, Gpt) else [None]
     for scales in choices:
         on_step("quantize")
         graphs = _quantized(model, precision=precision, scales=scales, gpt=gpt)
@@ -129,14 +129,14 @@ def _export(
         break
     declared = {"inputs": stage_graph.inputs(spec), "outputs": stage_graph.outputs(spec)}
     if gpt is not None and quantize.takes_pairs(model, bits=BITS[precision]):
-        declared = {name: pairs.rows_apart(axes) for name, axes in declared.items()}
+        declared = {name: row_pairs.rows_apart(axes) for name, axes in declared.items()}
     if scales is not None:
         declared = {name: in_int8(axes) for name, axes in declared.items()}
     return declared
 
 
 def _quantized(
-    model: ModelProto, *, precision: Precision, scales: cache.Scales | None, gpt: GptSpec | None
+    model: ModelProto, *, precision: Precision, scales: kv_cache.Scales | None, gpt: GptSpec | None
 ) -> Iterator[tuple[str, ModelProto]]:
     """The graphs of a quantized engine by file, each made when it is asked for; `model` stays as it is.
 
@@ -145,14 +145,14 @@ def _quantized(
     if multiplies_int8_exactly():
         wide = quantize.by_rows(model)
         if gpt is not None:
-            cache.from_nothing(wide, scales)
+            kv_cache.from_nothing(wide, scales)
         yield WIDE_FILE, wide
         del wide
     narrow = ModelProto()
     narrow.CopyFrom(model)
     narrow = quantize.in_blocks(narrow, bits=BITS[precision])
     if scales is not None:
-        cache.in_int8(narrow, scales)
+        kv_cache.in_int8(narrow, scales)
     if gpt is not None and quantize.takes_pairs(model, bits=BITS[precision]):
-        pairs.in_pairs(narrow, width=gpt.width)
+        row_pairs.in_pairs(narrow, width=gpt.width)
     yield MODEL_FILE, narrow

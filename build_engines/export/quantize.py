@@ -28,7 +28,7 @@ from build_engines.export.operators import CONTRIB
 #: save as much against 32, and move logits half as far again.
 BLOCKS = {8: 256, 4: 32}
 #: Bits a weight → the length from which on ONNX Runtime 1.32's AVX-512 kernels take rows in pairs, and sum an odd last
-#: one in another order: see `build_engines.export.pairs`.
+#: one in another order: see `build_engines.export.row_pairs`.
 _PAIRING = {8: 128, 4: 64}
 ACCURACY_LEVEL = 4  # int8 activations
 

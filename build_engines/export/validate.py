@@ -18,7 +18,7 @@ from bark_serving.networks import Gpt
 from bark_serving.profiles import Precision, Stage
 from bark_serving.spec import Spec
 from build_engines.errors import ExportError
-from build_engines.export.stages import GRAPHS, Arrays
+from build_engines.export.graphs import GRAPHS, Arrays
 
 Floats = npt.NDArray[np.float32]
 

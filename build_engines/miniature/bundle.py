@@ -12,7 +12,7 @@ from torch import nn
 from bark_serving.bundle import Bundle
 from bark_serving.spec import NETWORKS, Spec
 from bark_serving.voices import Voice
-from build_engines.checkpoints.writer import new_bundle
+from build_engines.bundles.writer import new_bundle
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.recipe import GRID_HZ, Recipe
 

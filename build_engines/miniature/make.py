@@ -19,14 +19,20 @@ from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build
 from build_engines.errors import OutputError
 from build_engines.miniature import bundle as bundles
 from build_engines.miniature import recordings as recording
-from build_engines.miniature.causal import coarse_loss, coarse_times, semantic_loss, semantic_times
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.codec import CodecLoss, code_table
-from build_engines.miniature.parallel import fine_loss, hubert_loss
+from build_engines.miniature.init_weights import begin
+from build_engines.miniature.losses import (
+    coarse_loss,
+    coarse_times,
+    fine_loss,
+    hubert_loss,
+    semantic_loss,
+    semantic_times,
+)
 from build_engines.miniature.recipe import Recipe, Trained, spec_for
 from build_engines.miniature.recordings import Recordings, Speak
 from build_engines.miniature.sentences import letter_tokenizer, sentences
-from build_engines.miniature.start import begin
 from build_engines.miniature.training import Loss, train
 from build_engines.miniature.units import Listen, hear, units
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from build_engines.tensorrt.make import PLAN_STAGES, STEPS, make, manifest_of
+from build_engines.tensorrt.build import PLAN_STAGES, STEPS, make, manifest_of
 
 __all__ = ["PLAN_STAGES", "STEPS", "make", "manifest_of"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from bark_serving.host import gpus
 from build_engines.errors import BuildError
-from build_engines.tensorrt.alias import Library
+from build_engines.tensorrt.library import Library
 
 #: The GPUs of data centres and desks that an architecture stands for.
 GPUS = {

@@ -20,7 +20,7 @@ from bark_serving.engines.store import MODEL_FILE
 from bark_serving.networks import Hubert
 from bark_serving.profiles import Precision, Stage
 from build_engines.errors import ExportError
-from build_engines.export.stages import GRAPHS, Arrays
+from build_engines.export.graphs import GRAPHS, Arrays
 from build_engines.export.validate import BATCHES, check_draw, open_session, run_graph, run_module
 
 #: Least ratio of signal to error, in dB, of audio, features and logits. fp16 has 11 bits: 60 dB and a little more.

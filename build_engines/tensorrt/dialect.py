@@ -31,8 +31,8 @@ from bark_serving.networks.fine import draw
 from bark_serving.profiles import Precision, Stage
 from bark_serving.spec import Spec
 from build_engines.export import graph
+from build_engines.export.graphs import GRAPHS, Axes
 from build_engines.export.operators import OnnxLstm
-from build_engines.export.stages import GRAPHS, Axes
 
 
 class Elu(nn.Module):

@@ -12,7 +12,7 @@ from bark_serving.profiles import Stage
 from bark_serving.spec import Spec
 from bark_serving.voices.clip_quality import MAX_SECONDS
 from bark_serving.voices.cloning import hubert_samples, shortest_wave, units_of
-from build_engines.export.stages import Axes
+from build_engines.export.graphs import Axes
 
 Range = tuple[int, int, int]  #: least, best, greatest
 Shapes = dict[str, Range]  #: by axis label

@@ -1,5 +1,5 @@
 """`python -m bark_client`."""
 
-from bark_client.cli import app
+from bark_client.cli.main import app
 
 app(prog_name="bark")

@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from build_engines.errors import BuildError
-from build_engines.tensorrt import alias
+from build_engines.tensorrt import library
 
 
 @pytest.fixture(scope="session")
-def rtx() -> alias.Library:
+def rtx() -> library.Library:
     try:
-        return alias.library("tensorrt_rtx")
+        return library.library("tensorrt_rtx")
     except BuildError:
         if (sys.platform, platform.machine()) == ("linux", "x86_64"):
             raise  # there it is part of the [dev] extra

@@ -18,11 +18,11 @@ from bark_serving.engines.store import Engine, EngineStore
 from bark_serving.host import gpus
 from bark_serving.profiles import STAGES
 from build_engines.cli import app
-from build_engines.commands import work
+from build_engines.commands import progress
 from build_engines.errors import BuildError
 from build_engines.estimate import estimate
-from build_engines.jobs import Job, plan
-from build_engines.tensorrt import alias
+from build_engines.plan import Job, plan
+from build_engines.tensorrt import library
 from tests.bundles import random_bundle, small_spec
 
 PLANS = ("fine", "encodec_decode", "encodec_encode", "hubert")
@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work.console, "_width", 200)
+    monkeypatch.setattr(progress.console, "_width", 200)
 
 
 def run(*arguments: str | Path) -> Result:
@@ -55,7 +55,7 @@ def machine_with(monkeypatch: pytest.MonkeyPatch, *names: str, tensorrt: str | N
 
     monkeypatch.setattr(gpus, "architectures", found)
     if tensorrt:
-        monkeypatch.setattr(alias, "library", lambda *_: alias.Library("tensorrt", SimpleNamespace(), tensorrt))
+        monkeypatch.setattr(library, "library", lambda *_: library.Library("tensorrt", SimpleNamespace(), tensorrt))
 
 
 def test_the_cpu_profile_is_planned_built_and_then_there(bundle: Bundle, root: Path) -> None:
@@ -87,7 +87,7 @@ def test_without_a_gpu_auto_asks_for_a_name(bundle: Bundle, root: Path) -> None:
 
 
 def test_what_cannot_be_built_here_is_said_and_the_rest_is_built(
-    bundle: Bundle, root: Path, rtx: alias.Library
+    bundle: Bundle, root: Path, rtx: library.Library
 ) -> None:
     done = run(
         *("engines", "--profile", "tensorrt", "--gpu", "sm80,sm90", "--bundle", bundle.folder, "--engines", root),
@@ -101,7 +101,7 @@ def test_what_cannot_be_built_here_is_said_and_the_rest_is_built(
     assert "Build on a machine that has sm90" in done.output
 
 
-def test_tensorrt_for_rtx_is_said_not_to_serve(bundle: Bundle, root: Path, rtx: alias.Library) -> None:
+def test_tensorrt_for_rtx_is_said_not_to_serve(bundle: Bundle, root: Path, rtx: library.Library) -> None:
     done = run(
         *("tensorrt", "--gpu", "sm86+sm89", "--stage", "hubert", "--library", "tensorrt_rtx"),
         *("--bundle", bundle.folder, "--engines", root),
@@ -226,7 +226,7 @@ def test_one_failure_does_not_keep_the_others_from_being_built(
 
     jobs = [job(bundle, root, fails), job(bundle, root, lambda on_step: engine, stage="hubert")]
     with pytest.raises(typer.Exit) as caught:
-        work.carry_out(jobs, root=root)
+        progress.carry_out(jobs, root=root)
     assert caught.value.exit_code == 1
     said = capsys.readouterr().err
     assert str(engine.folder) in said
@@ -238,8 +238,8 @@ def test_ctrl_c_says_that_what_is_done_is_kept(bundle: Bundle, root: Path, capsy
         raise KeyboardInterrupt
 
     with pytest.raises(typer.Exit) as caught:
-        work.carry_out([job(bundle, root, interrupted)], root=root)
-    assert caught.value.exit_code == work.INTERRUPTED
+        progress.carry_out([job(bundle, root, interrupted)], root=root)
+    assert caught.value.exit_code == progress.INTERRUPTED
     assert "What is done is kept" in capsys.readouterr().err
 
 

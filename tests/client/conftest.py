@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bark_client import AsyncBarkClient, BarkClient, Chunk
-from bark_client.cli import app
+from bark_client.cli.main import app
 from tests.client.fake_triton import FakeTriton
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from bark_client import InvalidRequest, MissingExtra, Speech, StageTime, Timings, Voice, audio, picture
+from bark_client import InvalidRequest, MissingExtra, Speech, StageTime, Timings, Voice, audio
+from bark_client.cli import picture
 
 RATE = 24_000
 

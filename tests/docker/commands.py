@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from bark_client.cli import app as bark
+from bark_client.cli.main import app as bark
 from bark_serving.cli import app as bark_serve
 from build_engines.cli import app as bark_build
 from tests.docker.dockerfile import DOCKER

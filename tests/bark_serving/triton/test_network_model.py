@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bark_serving.profiles import STAGES
-from build_engines.checkpoints.tiny import random_spec
+from build_engines.bundles.random_weights import random_spec
 from tests.bark_serving.triton.conftest import Backend
 
 SPEC = random_spec("tiny", name="tiny", tokens=100)

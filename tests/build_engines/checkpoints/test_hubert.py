@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from bark_serving.bundle import Bundle
 from bark_serving.networks import Hubert, load
 from bark_serving.spec import HubertSpec, TokenHeadSpec
-from build_engines.checkpoints.hubert_fairseq import strides
+from build_engines.checkpoints.formats.hubert_fairseq import strides
 from build_engines.checkpoints.importer import Request, import_bundle
 from build_engines.errors import CheckpointError, SourceError
 from tests.build_engines.checkpoints import formats

@@ -15,8 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from build_engines.checkpoints.formats.pickles import Inert, find, load_pickle
 from build_engines.checkpoints.importer import Request, import_bundle
-from build_engines.checkpoints.pickles import Inert, find, load_pickle
 from build_engines.errors import BuildError, CheckpointError, SourceError
 from tests.build_engines.checkpoints import formats
 

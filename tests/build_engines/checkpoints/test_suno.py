@@ -69,7 +69,7 @@ def test_every_number_is_the_files_or_sunos(bundle: Bundle) -> None:
 
 
 def test_sources_and_files_are_listed_with_their_hashes(bundle: Bundle, suno_folder: Path, vocabulary: Path) -> None:
-    from build_engines.checkpoints.writer import sha256
+    from build_engines.bundles.writer import sha256
 
     assert [source.file for source in bundle.spec.sources] == [
         vocabulary.name,

@@ -27,7 +27,7 @@ from build_engines.export import make
 from build_engines.export import validate as validation
 from build_engines.export.build import builder_version, manifest_of
 from build_engines.export.graph import to_onnx
-from build_engines.export.stages import GRAPHS, in_int8
+from build_engines.export.graphs import GRAPHS, in_int8
 from tests.bundles import random_bundle, small_spec, true_size_spec
 
 ALL = [pytest.param(stage, precision, id=f"{stage} {precision}") for stage in STAGES for precision in PRECISIONS[stage]]

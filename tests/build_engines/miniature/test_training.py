@@ -13,14 +13,14 @@ from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.networks import Encodec, Gpt
 from bark_serving.networks.gpt import split_heads
 from bark_serving.spec import EncodecSpec, GptSpec
-from build_engines.miniature import causal
-from build_engines.miniature.causal import coarse_example, coarse_times, logits, with_mistakes
+from build_engines.miniature import losses
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.codec import SCALES, SLOW_SCALES, CodecLoss, spectral_distance
+from build_engines.miniature.init_weights import begin
+from build_engines.miniature.losses import coarse_example, coarse_times, logits, with_mistakes
 from build_engines.miniature.recipe import Recipe, Schedule, spec_for
 from build_engines.miniature.recordings import Clip, Recordings
 from build_engines.miniature.sentences import letter_tokenizer
-from build_engines.miniature.start import begin
 from build_engines.miniature.training import rate_at, train
 
 SPEC = spec_for(Recipe(), tokens=letter_tokenizer().get_vocab_size())
@@ -44,7 +44,7 @@ def clips() -> Clips:
 def test_the_coarse_network_sees_in_training_what_the_server_shows_it(
     clips: Clips, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(causal, "WITH_VOICE", share)
+    monkeypatch.setattr(losses, "WITH_VOICE", share)
     voice = clips[1]
     monkeypatch.setattr(Clips, "another", lambda *_: voice)
     starts = set()

@@ -10,7 +10,7 @@ import pytest
 from bark_serving.bundle import Bundle
 from bark_serving.profiles import Precision, Stage
 from build_engines.export import graph
-from build_engines.export.stages import GRAPHS
+from build_engines.export.graphs import GRAPHS
 from build_engines.tensorrt import dialect
 from tests.bundles import random_bundle, small_spec, true_size_spec
 

@@ -9,8 +9,8 @@ import pytest
 
 from bark_serving.host import gpus
 from build_engines.errors import BuildError
-from build_engines.tensorrt import alias, architectures
-from build_engines.tensorrt.alias import Library
+from build_engines.tensorrt import architectures, library
+from build_engines.tensorrt.library import Library
 
 TENSORRT = Library("tensorrt", SimpleNamespace(), "10.14.1.48")
 
@@ -86,10 +86,10 @@ def test_tensorrt_builds_for_the_gpu_at_hand_only(monkeypatch: pytest.MonkeyPatc
 
 def test_a_tensorrt_that_is_not_there_is_an_error_that_says_how_to_get_it() -> None:
     with pytest.raises(BuildError, match=r"TensorRT cannot be used here .*Triton container that will serve"):
-        alias.library("tensorrt")
+        library.library("tensorrt")
 
 
 def test_the_tensorrt_that_can_serve_is_preferred(monkeypatch: pytest.MonkeyPatch, rtx: Library) -> None:
-    assert alias.library() == rtx
+    assert library.library() == rtx
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", SimpleNamespace(__version__="10.11.0.33"))
-    assert alias.library().title == "TensorRT 10.11.0.33"
+    assert library.library().title == "TensorRT 10.11.0.33"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bark_serving.bundle import Bundle
-from build_engines.tensorrt.alias import Library
-from build_engines.tensorrt.builder import build
+from build_engines.tensorrt.compiler import build
+from build_engines.tensorrt.library import Library
 from build_engines.tensorrt.shapes import shapes
 from tests.build_engines.tensorrt.bindings import RELEASES, ask
 from tests.build_engines.tensorrt.conftest import declared, export
@@ -80,7 +80,7 @@ def test_only_tensorrt_for_rtx_takes_architectures(notes: Notes, release: str) -
 
 def test_networks_are_strongly_typed_in_every_release(release: str) -> None:
     program = """
-from build_engines.tensorrt.builder import _network_flags
+from build_engines.tensorrt.compiler import _network_flags
 answer = [_network_flags(trt), 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED), trt.__version__]
 """
     flags, strongly_typed, version = ask(release, program)
@@ -90,7 +90,7 @@ answer = [_network_flags(trt), 1 << int(trt.NetworkDefinitionCreationFlag.STRONG
 
 def test_logger_and_monitor_can_be_made_in_every_release(release: str) -> None:
     program = """
-from build_engines.tensorrt.builder import _logger, _monitor, _type
+from build_engines.tensorrt.compiler import _logger, _monitor, _type
 from bark_serving.engines.store import TensorInfo
 log, seen = _logger(trt), []
 log.log(trt.ILogger.Severity.VERBOSE, "Total Activation Memory: 123682816 bytes")

@@ -14,7 +14,7 @@ from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import Stage, stage_precision
 from bark_serving.server import repository
 from build_engines.tensorrt import PLAN_STAGES, manifest_of
-from build_engines.tensorrt.alias import Library
+from build_engines.tensorrt.library import Library
 from tests.bundles import random_bundle, small_spec
 
 TENSORRT = Library("tensorrt", None, "10.11.0.33")

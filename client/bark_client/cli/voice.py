@@ -12,15 +12,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from bark_client import options as opt
-from bark_client import picture, terminal, voice_files
+from bark_client.cli import options as opt
+from bark_client.cli import picture, terminal, voice_files
+from bark_client.cli.console import fail, messages, plain_errors
+from bark_client.cli.outputs import check_voice_file
+from bark_client.cli.sinks import open_sinks
+from bark_client.cli.voice_files import VoiceFile
 from bark_client.client import BarkClient
 from bark_client.connection import DEFAULT_URL
-from bark_client.console import fail, messages, plain_errors
 from bark_client.errors import InvalidRequest, MissingExtra
-from bark_client.outputs import check_voice_file
-from bark_client.sinks import open_sinks
-from bark_client.voice_files import VoiceFile
 
 app = typer.Typer(
     help="Clone, keep and share voices.\n\nFor example: `bark voice clone me.wav --name me`",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bark_serving.spec import CoarseSpec, EncodecSpec, FineSpec, GptSpec, SamplingSpec, SemanticSpec
-from build_engines.checkpoints import encodec_transformers
-from build_engines.checkpoints.fine_tying import tie
-from build_engines.checkpoints.numbers import made, read_json, section, taken
-from build_engines.checkpoints.renaming import Part, Table, Tensors, rename, under
-from build_engines.checkpoints.weight_files import read_weights
+from build_engines.checkpoints.formats import encodec_transformers
+from build_engines.checkpoints.formats.config import made, read_json, section, taken
+from build_engines.checkpoints.formats.tensors import Part, Table, Tensors, rename, under
+from build_engines.checkpoints.formats.tied_heads import tie
+from build_engines.checkpoints.formats.weight_files import read_weights
 from build_engines.errors import CheckpointError
 
 GPT: Table = (

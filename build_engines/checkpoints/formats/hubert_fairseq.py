@@ -10,9 +10,17 @@ import re
 from pathlib import Path
 
 from bark_serving.spec import HubertSpec
-from build_engines.checkpoints.numbers import made
-from build_engines.checkpoints.pickles import find, load_pickle
-from build_engines.checkpoints.renaming import Part, Table, Tensors, as_tensors, fold_weight_norm, rename, shape_of
+from build_engines.checkpoints.formats.config import made
+from build_engines.checkpoints.formats.pickles import find, load_pickle
+from build_engines.checkpoints.formats.tensors import (
+    Part,
+    Table,
+    Tensors,
+    as_tensors,
+    fold_weight_norm,
+    rename,
+    shape_of,
+)
 from build_engines.errors import CheckpointError
 
 TABLE: Table = (

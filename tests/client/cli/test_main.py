@@ -20,8 +20,8 @@ import typer
 from typer.testing import CliRunner
 
 import bark_client
-from bark_client.cli import app
-from bark_client.options import complete_voice
+from bark_client.cli.main import app
+from bark_client.cli.options import complete_voice
 from tests.client.fake_sound_device import FakeSoundDevice
 from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, abort, free_port, hang, say_error, say_nothing
 
@@ -334,7 +334,7 @@ def _size(path: Path) -> int:
 
 def test_the_client_needs_nothing_of_the_server_or_the_builder() -> None:
     code = (
-        "import sys, bark_client.cli, bark_client.picture; "
+        "import sys, bark_client.cli.main, bark_client.cli.main.picture; "
         "bad = {'torch', 'onnxruntime', 'pydantic', 'matplotlib', 'sounddevice', 'bark_serving', 'build_engines'}; "
         "sys.exit(f'imported {bad & set(sys.modules)}' if bad & set(sys.modules) else 0)"
     )

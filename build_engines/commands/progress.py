@@ -13,7 +13,7 @@ from rich.table import Table
 
 from build_engines.commands.console import console
 from build_engines.errors import BuildError
-from build_engines.jobs import Job
+from build_engines.plan import Job
 
 INTERRUPTED = 130
 

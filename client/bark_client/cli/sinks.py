@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bark_client import audio
+from bark_client.cli.outputs import check_writable
 from bark_client.errors import BarkError, InvalidRequest, MissingExtra
-from bark_client.outputs import check_writable
 
 
 class Sink(Protocol):

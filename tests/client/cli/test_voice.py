@@ -16,9 +16,10 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from bark_client import InvalidRequest, Voice, picture
-from bark_client.cli import app
-from bark_client.options import complete_stored_voice
+from bark_client import InvalidRequest, Voice
+from bark_client.cli import picture
+from bark_client.cli.main import app
+from bark_client.cli.options import complete_stored_voice
 from tests.client.fake_sound_device import FakeSoundDevice
 from tests.client.fake_triton import FakeTriton
 from tests.client.fake_voices import arrays_of, hash_of

@@ -8,9 +8,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from build_engines.checkpoints.numbers import read_json, section
-from build_engines.checkpoints.pickles import load_pickle
-from build_engines.checkpoints.renaming import Tensors, as_tensors
+from build_engines.checkpoints.formats.config import read_json, section
+from build_engines.checkpoints.formats.pickles import load_pickle
+from build_engines.checkpoints.formats.tensors import Tensors, as_tensors
 from build_engines.errors import CheckpointError
 
 #: In order of preference. An index names the shards that hold each tensor.

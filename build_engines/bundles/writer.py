@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from bark_serving.bundle import SPEC_FILE, TOKENIZER_FILE, VOICES_FOLDER
 from bark_serving.spec import Network, Spec
-from build_engines.checkpoints.check import check
+from build_engines.bundles.check import check
 from build_engines.errors import OutputError
 
 

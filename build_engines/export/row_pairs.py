@@ -11,8 +11,8 @@ import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from build_engines.export.graph import replace
+from build_engines.export.graphs import Axes
 from build_engines.export.operators import attentions
-from build_engines.export.stages import Axes
 
 #: What has a row for each sequence and for the idle one. The cache and the lengths have one for each sequence.
 _ROWS = ("embeddings", "positions", "logits")

@@ -19,7 +19,7 @@ from bark_serving.runtimes.factory import GptStage
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
 from bark_serving.runtimes.onnx_session import multiplies_int8_exactly
 from bark_serving.voices import files
-from build_engines.export import cache
+from build_engines.export import kv_cache
 from build_engines.export.build import STEPS, make
 from build_engines.export.validate import cosine
 from tests.bundles import random_bundle, small_spec
@@ -40,7 +40,7 @@ def open_gpt(bundle: Bundle, stage: GptStage, precision: Precision, store: Engin
 @pytest.mark.parametrize("stage", ["semantic", "coarse"])
 def test_every_channel_has_a_scale_that_holds_more_than_was_seen(bundle: Bundle, stage: GptStage) -> None:
     network = cast(Gpt, networks.load(stage, bundle))
-    scales = cache.measure(network, bundle, stage)
+    scales = kv_cache.measure(network, bundle, stage)
     spec = network.spec
     assert list(scales) == [f"{kind}_{layer}" for layer in range(spec.layers) for kind in ("key", "value")]
     for scale in scales.values():
@@ -51,17 +51,17 @@ def test_every_channel_has_a_scale_that_holds_more_than_was_seen(bundle: Bundle,
 def test_scales_come_from_the_bundles_voices_where_it_has_some(tmp_path: Path) -> None:
     bundle = random_bundle(tmp_path / "bundle", small_spec(), networks=["coarse"])
     network = cast(Gpt, networks.load("coarse", bundle))
-    before = cache.measure(network, bundle, "coarse")
+    before = kv_cache.measure(network, bundle, "coarse")
     rng = np.random.default_rng(3)
     bundle.voices.mkdir(exist_ok=True)
     fine = rng.integers(0, 1024, (8, 300), np.int16)
     arrays = {"semantic_prompt": rng.integers(0, 10_000, 200), "coarse_prompt": fine[:2], "fine_prompt": fine}
     files.write(bundle.voices / "one.npz", arrays)
-    after = cache.measure(network, bundle, "coarse")
+    after = kv_cache.measure(network, bundle, "coarse")
     assert any(not np.array_equal(after[name], before[name]) for name in before)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "_random", lambda spec, seed: pytest.fail("voices are there"))
-        cache.measure(network, bundle, "coarse")
+        patch.setattr(kv_cache, "_random", lambda spec, seed: pytest.fail("voices are there"))
+        kv_cache.measure(network, bundle, "coarse")
 
 
 def test_scales_hold_a_prompt_without_a_voice(bundle: Bundle) -> None:
@@ -69,10 +69,10 @@ def test_scales_hold_a_prompt_without_a_voice(bundle: Bundle) -> None:
     network = cast(Gpt, networks.load("semantic", bundle))
     with torch.no_grad():
         network.token_embedding.weight[bundle.spec.semantic.end_token] *= 30
-    loud = cache.measure(network, bundle, "semantic")
+    loud = kv_cache.measure(network, bundle, "semantic")
     with torch.no_grad():
         network.token_embedding.weight[bundle.spec.semantic.end_token] /= 30
-    plain = cache.measure(network, bundle, "semantic")
+    plain = kv_cache.measure(network, bundle, "semantic")
     assert any((loud[name] > plain[name]).any() for name in plain)
 
 
@@ -97,7 +97,7 @@ def test_a_cache_that_int8_cannot_hold_stays_in_fp32(
 ) -> None:
     store = EngineStore(tmp_path / "engines")
     sound = make(bundle, stage="coarse", precision="int8", store=EngineStore(tmp_path / "sound"))
-    monkeypatch.setattr(cache, "MARGIN", 0.05)
+    monkeypatch.setattr(kv_cache, "MARGIN", 0.05)
     monkeypatch.setattr("build_engines.export.graph.EXTERNAL_DATA_ABOVE", 1_000)
     engine = make(bundle, stage="coarse", precision="int8", store=store)
     assert engine.size < 1.1 * sound.size, "nothing of the first try is left in it"

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bark_client.cli.outputs import check_writable
 from bark_client.errors import InvalidRequest, MissingExtra
-from bark_client.outputs import check_writable
 from bark_client.playable import Playable
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")

@@ -18,8 +18,8 @@ from bark_serving.engines.compatibility import Host
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import EngineMismatch, EngineStore
 from build_engines.errors import BuildError, ExportError
-from build_engines.tensorrt import STEPS, builder, check, header, make, manifest_of
-from build_engines.tensorrt.alias import Library
+from build_engines.tensorrt import STEPS, build, check, compiler, header, manifest_of
+from build_engines.tensorrt.library import Library
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_plan_is_published_with_its_manifest_and_not_built_again(
     small: Bundle, rtx: Library, store: EngineStore
 ) -> None:
     seen: list[tuple[str, float]] = []
-    engine = make(
+    engine = build(
         small,
         stage="fine",
         precision="fp16",
@@ -57,7 +57,7 @@ def test_a_plan_is_published_with_its_manifest_and_not_built_again(
     assert list(dict.fromkeys(step for step, _ in seen)) == list(STEPS)
     assert any(0 < share < 1 for step, share in seen if step == "compile")
     seen.clear()
-    again = make(
+    again = build(
         small,
         stage="fine",
         precision="fp16",
@@ -94,7 +94,7 @@ def test_stages_and_precisions_that_tensorrt_does_not_run_are_refused(small: Bun
 
 def test_a_refused_architecture_leaves_nothing(small: Bundle, rtx: Library, store: EngineStore) -> None:
     with pytest.raises(BuildError, match="does not build for sm90"):
-        make(small, stage="fine", precision="fp16", architecture="sm90", library=rtx, store=store)
+        build(small, stage="fine", precision="fp16", architecture="sm90", library=rtx, store=store)
     assert [path.name for path in store.root.iterdir()] == [".locks"]
 
 
@@ -104,7 +104,7 @@ def test_a_graph_that_fails_its_check_is_not_compiled(
     monkeypatch.setattr(check, "SIGNAL", {"fp16": 200.0})
     steps: list[str] = []
     with pytest.raises(ExportError, match="200 dB must be"):
-        make(
+        build(
             small,
             stage="fine",
             precision="fp16",
@@ -134,10 +134,10 @@ def test_ctrl_c_ends_the_compiler_even_in_its_logger(
 
         return Log()
 
-    builder_logger, before = builder._logger, signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(builder, "_logger", interrupted)
+    builder_logger, before = compiler._logger, signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(compiler, "_logger", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        make(
+        build(
             small,
             stage="encodec_decode",
             precision="fp32",

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bark_serving.spec import HubertSpec
-from build_engines.checkpoints.numbers import demand, made, taken
-from build_engines.checkpoints.renaming import Part, Table, Tensors, fold_weight_norm, rename, strip_prefix
+from build_engines.checkpoints.formats.config import demand, made, taken
+from build_engines.checkpoints.formats.tensors import Part, Table, Tensors, fold_weight_norm, rename, strip_prefix
 
 TABLE: Table = (
     ("masked_spec_embed", None),  # training only

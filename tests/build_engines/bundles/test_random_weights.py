@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 from bark_serving.bundle import Bundle
 from bark_serving.networks import Encodec, Hubert, load
 from bark_serving.spec import NETWORKS, Spec
-from build_engines.checkpoints.check import expected
-from build_engines.checkpoints.tiny import STEPS, make_random_bundle, random_spec
-from build_engines.checkpoints.tokenizers import read_tokenizer
+from build_engines.bundles.check import expected
+from build_engines.bundles.random_weights import STEPS, make_random_bundle, random_spec
+from build_engines.bundles.tokenizers import read_tokenizer
 from build_engines.errors import CheckpointError, OutputError
 
 SENTENCES = [

@@ -18,8 +18,8 @@ from typing import Any
 
 from bark_serving.engines.manifest import TensorInfo
 from build_engines.errors import BuildError
-from build_engines.export.stages import Axes
-from build_engines.tensorrt.alias import Library
+from build_engines.export.graphs import Axes
+from build_engines.tensorrt.library import Library
 from build_engines.tensorrt.shapes import Extents, Shapes, extents
 
 OnProgress = Callable[[str, int, int], None]  #: phase, steps done, steps in all

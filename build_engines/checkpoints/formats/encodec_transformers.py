@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bark_serving.spec import EncodecSpec
-from build_engines.checkpoints.numbers import demand, made, taken
-from build_engines.checkpoints.renaming import Part, Table, Tensors, fold_weight_norm, rename, stack
+from build_engines.checkpoints.formats.config import demand, made, taken
+from build_engines.checkpoints.formats.tensors import Part, Table, Tensors, fold_weight_norm, rename, stack
 
 TABLE: Table = (
     ("{side}.{rest}.parametrizations.weight.original0", "{side}.{rest}.weight_g"),

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from bark_serving.spec import CoarseSpec, FineSpec, GptSpec, SemanticSpec
-from build_engines.checkpoints.fine_tying import tie
-from build_engines.checkpoints.numbers import made
-from build_engines.checkpoints.pickles import load_pickle
-from build_engines.checkpoints.renaming import Part, Table, Tensors, as_tensors, rename, strip_prefix
+from build_engines.checkpoints.formats.config import made
+from build_engines.checkpoints.formats.pickles import load_pickle
+from build_engines.checkpoints.formats.tensors import Part, Table, Tensors, as_tensors, rename, strip_prefix
+from build_engines.checkpoints.formats.tied_heads import tie
 from build_engines.errors import CheckpointError
 
 Stage = Literal["semantic", "coarse", "fine"]

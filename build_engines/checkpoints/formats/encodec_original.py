@@ -9,9 +9,9 @@ import re
 from pathlib import Path
 
 from bark_serving.spec import EncodecSpec
-from build_engines.checkpoints.numbers import made
-from build_engines.checkpoints.pickles import load_pickle
-from build_engines.checkpoints.renaming import (
+from build_engines.checkpoints.formats.config import made
+from build_engines.checkpoints.formats.pickles import load_pickle
+from build_engines.checkpoints.formats.tensors import (
     Part,
     Table,
     Tensors,

@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from build_engines.checkpoints.renaming import Tensors, stack
+from build_engines.checkpoints.formats.tensors import Tensors, stack
 from build_engines.errors import CheckpointError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, models
 
 from bark_serving.spec import Spec
-from build_engines.checkpoints.wordpiece import bert_cased
+from build_engines.bundles.wordpiece import bert_cased
 from build_engines.errors import CheckpointError
 
 

@@ -13,9 +13,9 @@ import zipfile
 from pathlib import Path
 
 from bark_serving.spec import TokenHeadSpec
-from build_engines.checkpoints.numbers import made
-from build_engines.checkpoints.pickles import load_pickle
-from build_engines.checkpoints.renaming import Part, Table, Tensors, as_tensors, rename, shape_of
+from build_engines.checkpoints.formats.config import made
+from build_engines.checkpoints.formats.pickles import load_pickle
+from build_engines.checkpoints.formats.tensors import Part, Table, Tensors, as_tensors, rename, shape_of
 from build_engines.errors import CheckpointError
 
 TABLE: Table = (

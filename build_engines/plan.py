@@ -135,7 +135,8 @@ def _onnx(order: _Order) -> Job:
 
 def _tensorrt(order: _Order) -> Job:
     from build_engines import tensorrt
-    from build_engines.tensorrt import alias, architectures
+    from build_engines.tensorrt import architectures
+    from build_engines.tensorrt import library as alias
 
     try:
         library = order.library or alias.library()

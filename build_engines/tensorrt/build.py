@@ -13,9 +13,9 @@ from bark_serving.engines.store import MODEL_FILE, Engine, EngineStore
 from bark_serving.profiles import STAGES, TABLE, Precision, Stage
 from build_engines.errors import BuildError
 from build_engines.export import builder_version, graph
-from build_engines.export.stages import GRAPHS
-from build_engines.tensorrt import architectures, builder, check, dialect, header
-from build_engines.tensorrt.alias import Library
+from build_engines.export.graphs import GRAPHS
+from build_engines.tensorrt import architectures, check, compiler, dialect, header
+from build_engines.tensorrt.library import Library
 from build_engines.tensorrt.shapes import shapes
 
 STEPS = ("export", "check", "compile", "publish")
@@ -98,9 +98,9 @@ def _export(bundle: Bundle, manifest: Manifest, *, folder: Path, on_step: Callab
 
 def _compile(
     manifest: Manifest, model: Path, *, targets: Sequence[str], library: Library, on_step: Callable[[str, float], None]
-) -> builder.Plan:
+) -> compiler.Plan:
     on_step("compile", 0)
-    plan = builder.build(
+    plan = compiler.build(
         model,
         library=library,
         inputs=manifest.inputs,

@@ -27,10 +27,10 @@ from bark_serving.spec import (
     Spec,
     TokenHeadSpec,
 )
-from build_engines.checkpoints.check import Shape, expected
-from build_engines.checkpoints.tokenizers import check_tokenizer, read_tokenizer
-from build_engines.checkpoints.wordpiece import small_tokenizer
-from build_engines.checkpoints.writer import new_bundle
+from build_engines.bundles.check import Shape, expected
+from build_engines.bundles.tokenizers import check_tokenizer, read_tokenizer
+from build_engines.bundles.wordpiece import small_tokenizer
+from build_engines.bundles.writer import new_bundle
 
 Size = Literal["tiny", "small", "large"]
 STEPS = ("tokenizer", *NETWORKS)

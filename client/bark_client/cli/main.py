@@ -10,17 +10,17 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from bark_client import options as opt
-from bark_client import picture, terminal
+from bark_client.cli import options as opt
+from bark_client.cli import picture, terminal
+from bark_client.cli.console import fail, messages, plain_errors
+from bark_client.cli.outputs import check_voice_file
+from bark_client.cli.sinks import Sink, open_sinks
+from bark_client.cli.voice import app as voice_app
 from bark_client.client import BarkClient
 from bark_client.connection import DEFAULT_URL
-from bark_client.console import fail, messages, plain_errors
 from bark_client.errors import InvalidRequest
-from bark_client.outputs import check_voice_file
 from bark_client.protocol import SpeakOptions
-from bark_client.sinks import Sink, open_sinks
 from bark_client.speech import Speech
-from bark_client.voice_cli import app as voice_app
 
 app = typer.Typer(
     name="bark",

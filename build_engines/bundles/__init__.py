@@ -1,0 +1,1 @@
+"""Bundles: writing and checking them, and making one of random weights."""
