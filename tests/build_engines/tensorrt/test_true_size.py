@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from build_engines.tensorrt.compile import Plan, build
+from build_engines.tensorrt.compiler import Plan, build
 
 from bark_serving.bundle import Bundle
 from bark_serving.profiles import Precision, Stage, stage_precision
