@@ -29,6 +29,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 VENV_READY := $(VENV)/.ready-python
 TORCH_READY := $(VENV)/.ready-torch-$(TORCH)
+CLIENT_READY := $(VENV)/.ready-client
 BUILD_READY := $(VENV)/.ready-build
 DEV_READY := $(VENV)/.ready-dev
 DEMO_SERVER := demo
@@ -105,9 +106,15 @@ $(TORCH_READY): $(VENV_READY)
 		|| $(PIP) torch==$(TORCH)
 	@touch $@
 
-$(BUILD_READY): $(TORCH_READY) pyproject.toml
+# The client first: it is on no index, and the server's extras that need it then find it installed.
+$(CLIENT_READY): $(VENV_READY) client/pyproject.toml
+	@echo "==> The client"
+	@$(PIP) --editable './client[picture]'
+	@touch $@
+
+$(BUILD_READY): $(TORCH_READY) $(CLIENT_READY) pyproject.toml
 	@echo "==> bark-triton, Triton's binary, ONNX Runtime"
-	@$(PIP) --editable '.[build,demo]'
+	@$(PIP) --editable '.[build]'
 	@touch $@
 
 # Suno's own package is an oracle in tests. Without its dependencies: they pull in another torch build.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The wheel of this checkout, for the images to install: build-wheel.sh FOLDER
+# The wheels of this checkout, server and client, for the images to install: build-wheel.sh FOLDER
 set -euo pipefail
 
 PYTHON=${PYTHON:-python3}
@@ -7,4 +7,5 @@ source=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 "$PYTHON" -m pip install --disable-pip-version-check --no-deps \
     hatchling==1.33.0 packaging==26.3 pathspec==1.1.1 pluggy==1.7.0 trove-classifiers==2026.9.21.13
-"$PYTHON" -m pip wheel --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$1" "$source"
+"$PYTHON" -m pip wheel --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir "$1" \
+    "$source/client" "$source"

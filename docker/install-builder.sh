@@ -2,7 +2,7 @@
 # What Dockerfile.builder installs, in two steps that are two layers:
 #
 #   install-builder.sh libraries       everything that bark-triton[build] needs
-#   install-builder.sh package FOLDER  bark-triton itself, from the wheel in FOLDER
+#   install-builder.sh package FOLDER  bark-triton and its client, from the wheels in FOLDER
 #
 # TORCH_INDEX: where torch comes from. The default has the build for CPUs; PyPI's brings gigabytes of CUDA.
 set -euo pipefail
@@ -19,7 +19,7 @@ case ${1:-} in
         "${pip[@]}" install --no-deps --requirement "$here/requirements-builder.txt"
         ;;
     package)
-        "${pip[@]}" install --no-deps "$2"/bark_triton-*.whl
+        "${pip[@]}" install --no-deps "$2"/bark_triton_client-*.whl "$2"/bark_triton-*.whl
         "${pip[@]}" check
         ;;
     *)

@@ -2,7 +2,7 @@
 # What Dockerfile.cpu installs, in two steps that are two layers:
 #
 #   install-cpu.sh libraries       everything that bark-triton[serve] needs; tritonserver comes in a wheel, nothing from apt
-#   install-cpu.sh package FOLDER  bark-triton itself, from the wheel in FOLDER
+#   install-cpu.sh package FOLDER  bark-triton and its client, from the wheels in FOLDER
 set -euo pipefail
 
 PYTHON=${PYTHON:-python3}
@@ -14,7 +14,7 @@ case ${1:-} in
         "${pip[@]}" install --no-deps --requirement "$here/requirements-cpu.txt"
         ;;
     package)
-        "${pip[@]}" install --no-deps "$2"/bark_triton-*.whl
+        "${pip[@]}" install --no-deps "$2"/bark_triton_client-*.whl "$2"/bark_triton-*.whl
         "${pip[@]}" check
         ;;
     *)

@@ -2,7 +2,7 @@
 # What Dockerfile.gpu installs, in two steps that are two layers:
 #
 #   install-gpu.sh libraries       the environment that builds engines, in $BUILDER
-#   install-gpu.sh package FOLDER  bark-triton from the wheel in FOLDER: there, and for the container's own Python
+#   install-gpu.sh package FOLDER  bark-triton from the wheels in FOLDER: there, and with its client for the container's own Python
 #
 # The container's Python runs Triton's Python models and TensorRT-LLM, so nothing it came with may change: what it has is
 # a constraint on what is added, and a package that needs another version fails the build. bark-build gets an environment of
@@ -65,7 +65,7 @@ case ${1:-} in
         fixed=$(mktemp)
         constraints > "$fixed"
         wheel=$(echo "$2"/bark_triton-*.whl)
-        "${pip[@]}" install --constraint "$fixed" "${wheel}[runtime]"
+        "${pip[@]}" install --constraint "$fixed" "$2"/bark_triton_client-*.whl "$wheel"
         "$PYTHON" -c 'import tritonclient.grpc' # it may refuse what its requirements allow
         "${pip[@]}" --python "$BUILDER" install --no-deps --ignore-installed "$wheel"
         ln -sf "$BUILDER/bin/bark-build" "$BIN/bark-build"

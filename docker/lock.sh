@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes anew the exact versions that the images install: requirements-cpu.txt and requirements-builder.txt, from what
-# pyproject.toml allows today. Run it after a change there, with the images' Python:
+# the two pyproject.toml allow today. Run it after a change there, with the images' Python:
 #
 #   PYTHON=python3.11 docker/lock.sh
 set -euo pipefail
@@ -17,10 +17,10 @@ lock() { # lock EXTRA UNNEEDED FILE: pip and UNNEEDED came with the environment,
     if [ "$1" = build ]; then # from its own index, or PyPI would bring the build for CUDA
         "${pip[@]}" install --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep -om1 'torch==[0-9.]*' "$docker/../pyproject.toml")"
     fi
-    "${pip[@]}" install "$docker/..[$1]"
+    "${pip[@]}" install "$docker/../client" "$docker/..[$1]"
     {
         echo "# Every version in this image. Written by docker/lock.sh; change pyproject.toml, not this."
-        "${pip[@]}" freeze --exclude bark-triton --all | grep -v "^\(pip\|${2}\)==" | sed 's/+cpu$//'
+        "${pip[@]}" freeze --exclude bark-triton --exclude bark-triton-client --all | grep -v "^\(pip\|${2}\)==" | sed 's/+cpu$//'
     } > "$docker/$3"
 }
 

@@ -21,6 +21,8 @@ from bark_client.protocol import SpeakOptions
 from bark_client.speech import Chunk, Health, Speech, StageTime, Timings
 from bark_client.voice import Voice, VoiceInfo, VoiceLike, VoicePreview
 
+__version__ = "0.1.0"  #: of the client and of the server: both distributions read it here
+
 __all__ = [
     "AsyncBarkClient",
     "AsyncSpeechStream",
@@ -43,4 +45,5 @@ __all__ = [
     "VoiceInfo",
     "VoiceLike",
     "VoicePreview",
+    "__version__",
 ]

@@ -216,7 +216,7 @@ def test_the_envelope_keeps_every_peak() -> None:
 
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'bark-triton\[demo\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install './client\[picture\]'"):
         picture.check("x.png")
 
 

@@ -72,14 +72,6 @@ def builder_image(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Pat
     return image("builder", tmp_path_factory.mktemp("builder") / "image", wheels)
 
 
-def test_the_wheel_holds_the_packages_and_the_templates(wheels: Path) -> None:
-    (wheel,) = wheels.glob("*.whl")
-    names = succeed(sys.executable, "-m", "zipfile", "--list", wheel)
-    for name in ("bark_serving/cli.py", "bark_client/py.typed", "bark_serving/model_repository/bark/1/model.py"):
-        assert name in names
-    assert "tests/" not in names
-
-
 def test_the_cpu_image_starts_its_commands_and_knows_no_torch(cpu_image: Path) -> None:
     for command in ("bark", "bark-serve"):
         assert "Usage" in succeed(cpu_image / "bin" / command, "--help")

@@ -10,14 +10,16 @@ from packaging.utils import canonicalize_name
 
 from tests.docker.dockerfile import DOCKER, ROOT
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT, CLIENT = (
+    tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"] for folder in (".", "client")
+)
 LINUX = {"python_version": "3.11", "sys_platform": "linux", "platform_machine": "x86_64"}
 
 
 def required(*extras: str) -> list[Requirement]:
-    """What the package needs with these extras, extras that they include followed."""
+    """What the server with these extras and the client need, extras that they include followed."""
     found: list[Requirement] = []
-    texts = list(PROJECT["dependencies"])
+    texts = [*PROJECT["dependencies"], *CLIENT["dependencies"]]
     for extra in extras:
         texts += PROJECT["optional-dependencies"][extra]
     for requirement in map(Requirement, texts):
@@ -48,7 +50,7 @@ def test_both_locks_hold_the_same_versions() -> None:
 
 
 def test_an_image_that_brings_its_own_triton_installs_no_other_and_keeps_its_numpy() -> None:
-    needed = {requirement.name: requirement for requirement in required("runtime")}
+    needed = {requirement.name: requirement for requirement in required()}
     assert "nvidia-pytriton" not in needed
     assert "torch" not in needed
     assert {"1.26.4", "2.3.5"} <= set(needed["numpy"].specifier.filter(["1.26.4", "2.3.5"]))

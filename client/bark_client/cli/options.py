@@ -67,7 +67,7 @@ Raw: TypeAlias = Annotated[bool, _output("--raw", text="With `-o -`: bare 16-bit
 Timings: TypeAlias = Annotated[bool, _output("--timings", text="Print what each stage took.")]
 Picture: TypeAlias = Annotated[
     Path | None,
-    _output("--picture", text="Draw waveform and spectrogram: .png, .svg or .pdf (needs the `demo` extra)."),
+    _output("--picture", text="Draw waveform and spectrogram: .png, .svg or .pdf (needs the `picture` extra)."),
 ]
 SaveVoice: TypeAlias = Annotated[
     Path | None, _output("--save-voice", text="Keep this generation as a voice (.npz) for further ones.")

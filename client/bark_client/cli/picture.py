@@ -1,4 +1,4 @@
-"""A picture of sound: waveform above, mel-scaled spectrogram below, on one time axis. Needs the `demo` extra."""
+"""A picture of sound: waveform above, mel-scaled spectrogram below, on one time axis. Needs the `picture` extra."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def check(path: str | os.PathLike[str]) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise MissingExtra("a picture needs matplotlib: pip install 'bark-triton[demo]'") from None
+        raise MissingExtra(
+            "a picture needs matplotlib: pip install './client[picture]' in the checkout of bark-triton"
+        ) from None
 
 
 def draw(sound: Playable, path: str | os.PathLike[str]) -> Path:

@@ -77,7 +77,9 @@ class SpeakerSink:
         try:
             import sounddevice
         except ImportError:
-            raise MissingExtra("playing needs sounddevice: pip install 'bark-triton[play]'") from None
+            raise MissingExtra(
+                "playing needs sounddevice: pip install './client[play]' in the checkout of bark-triton"
+            ) from None
         except OSError as error:  # the package is there, the system's PortAudio isn't
             raise MissingExtra(f"playing needs the PortAudio library ({error}): apt install libportaudio2") from None
         self._sounddevice = sounddevice

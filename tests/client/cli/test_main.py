@@ -34,6 +34,10 @@ def read(path: str | Path) -> np.ndarray:
     return samples
 
 
+def test_the_version_is_that_of_the_package(bark: Any) -> None:
+    assert bark("--version").stdout == f"bark {bark_client.__version__}\n"
+
+
 def test_say_writes_out_wav_and_says_so(bark: Any) -> None:
     result = bark("say", "Hello", "there.", "And", "you.")
     assert result.exit_code == 0, result.output
@@ -181,8 +185,8 @@ def test_a_missing_extra_shows_before_any_work(bark: Any, triton: FakeTriton, mo
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     pictured, played = bark("say", "x", "--picture", "x.png"), bark("say", "x", "--play")
     assert (pictured.exit_code, played.exit_code) == (1, 1)
-    assert "pip install 'bark-triton[demo]'" in pictured.stderr
-    assert "pip install 'bark-triton[play]'" in played.stderr
+    assert "pip install './client[picture]'" in pictured.stderr
+    assert "pip install './client[play]'" in played.stderr
     assert triton.requests == []
 
 
@@ -334,7 +338,7 @@ def _size(path: Path) -> int:
 
 def test_the_client_needs_nothing_of_the_server_or_the_builder() -> None:
     code = (
-        "import sys, bark_client.cli.main, bark_client.cli.main.picture; "
+        "import sys, bark_client.cli.main, bark_client.cli.picture; "
         "bad = {'torch', 'onnxruntime', 'pydantic', 'matplotlib', 'sounddevice', 'bark_serving', 'build_engines'}; "
         "sys.exit(f'imported {bad & set(sys.modules)}' if bad & set(sys.modules) else 0)"
     )

@@ -81,7 +81,7 @@ def test_show_without_matplotlib_still_says_the_facts(bark: Any, monkeypatch: py
     result = bark("voice", "show", "me")
     assert result.exit_code == 0
     assert "100 semantic" in result.stdout
-    assert "no picture: a picture needs matplotlib: pip install 'bark-triton[demo]'" in result.stderr
+    assert "no picture: a picture needs matplotlib: pip install './client[picture]'" in result.stderr
     insisted = bark("voice", "show", "me", "-o", "me.png")
     assert (insisted.exit_code, insisted.stdout) == (1, "")
 
