@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer
 
 from bark_serving.arrays import Floats, Tokenise
+from bark_serving.errors import UserError
+from bark_serving.files import sha256
 from bark_serving.spec import FORMAT_VERSION, Network, Spec
 
 SPEC_FILE = "spec.json"
@@ -25,11 +27,11 @@ VOICES_FOLDER = "voices"
 #: bundle's folder is asked for, this name means it, unless there is such a folder.
 MINIATURE = Path("miniature")
 
-
+_IMPORT_AGAIN = "Import the checkpoint again."
 _DTYPES = {"F32": np.float32, "F16": np.float16}
 
 
-class BundleError(Exception):
+class BundleError(UserError):
     """A bundle is missing, incomplete, or not of the format this version reads."""
 
 
@@ -45,19 +47,19 @@ class Bundle:
             text = path.read_bytes()
         except OSError as error:
             raise BundleError(
-                f"{self.folder} is not a bundle: {path.name} cannot be read ({error.strerror}). "
-                "Make one with `bark-build import`."
+                f"{self.folder} is not a bundle: {path.name} cannot be read ({error.strerror}).",
+                remedy="Make one with `bark-build import`.",
             ) from error
         try:
             self.spec = Spec.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the document"
-            raise BundleError(f"{path}: {where}: {first['msg']}. Import the checkpoint again.") from error
+            raise BundleError(f"{path}: {where}: {first['msg']}.", remedy=_IMPORT_AGAIN) from error
         if self.spec.format_version != FORMAT_VERSION:
             raise BundleError(
-                f"{path}: format_version {self.spec.format_version}, this version reads {FORMAT_VERSION}. "
-                "Import the checkpoint again."
+                f"{path}: format_version {self.spec.format_version}, this version reads {FORMAT_VERSION}.",
+                remedy=_IMPORT_AGAIN,
             )
         self.hash = hashlib.sha256(text).hexdigest()
 
@@ -66,7 +68,8 @@ class Bundle:
         path = self.folder / f"{network}.safetensors"
         if not path.exists():
             raise BundleError(
-                f"{self.folder} has no {path.name}. Import the checkpoint again with its {network} files."
+                f"{self.folder} has no {path.name}.",
+                remedy=f"Import the checkpoint again with its {network} files.",
             )
         return path
 
@@ -83,13 +86,10 @@ class Bundle:
         for name, expected in self.spec.files.items():
             path = self.folder / name
             if not path.exists():
-                raise BundleError(f"{path} is missing. Import the checkpoint again.")
-            with path.open("rb") as file:
-                actual = hashlib.file_digest(file, "sha256").hexdigest()
+                raise BundleError(f"{path} is missing.", remedy=_IMPORT_AGAIN)
+            actual = sha256(path)
             if actual != expected:
-                raise BundleError(
-                    f"{path} has sha256 {actual}, spec.json says {expected}. Import the checkpoint again."
-                )
+                raise BundleError(f"{path} has sha256 {actual}, spec.json says {expected}.", remedy=_IMPORT_AGAIN)
 
 
 def mapped(path: Path, name: str) -> Floats:
@@ -105,7 +105,7 @@ def mapped(path: Path, name: str) -> Floats:
         header = json.loads(file.read(size))
     entry = header.get(name)
     if entry is None or entry["dtype"] not in _DTYPES:
-        raise BundleError(f"{path} has no float32 or float16 tensor {name}. Import the checkpoint again.")
+        raise BundleError(f"{path} has no float32 or float16 tensor {name}.", remedy=_IMPORT_AGAIN)
     start = 8 + size + entry["data_offsets"][0]
     tensor = np.memmap(path, _DTYPES[entry["dtype"]], "r", offset=start, shape=tuple(entry["shape"]))
     return tensor.astype(np.float32, copy=False)
@@ -116,7 +116,7 @@ def load_tokenise(path: Path) -> Tokenise:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises plain Exception
-        raise BundleError(f"{path} is not a tokenizer: {error}. Import the checkpoint again.") from error
+        raise BundleError(f"{path} is not a tokenizer: {error}.", remedy=_IMPORT_AGAIN) from error
 
     def tokenise(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bark_serving.bundle import MINIATURE, BundleError
-from bark_serving.engines.store import EngineError
+from bark_serving.bundle import MINIATURE
+from bark_serving.console import console, errors_shown, steps
 from bark_serving.host.gpus import parse_gpus
 from bark_serving.profiles import TABLE, Precision, Profile
-from bark_serving.server import Server, ServerError, ServerSettings, detach, serve, state
+from bark_serving.server import Server, ServerSettings, detach, serve, state
 from bark_serving.server.binary import check_backends
 from bark_serving.server.binary import find as find_triton
 from bark_serving.server.build import build_missing
@@ -38,7 +35,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-console = Console(stderr=True, highlight=False)
 _ABOUT_THE_MINIATURE = (
     "[yellow]This is the miniature[/yellow], for demonstration and tests: short, plain English. For Bark itself: "
     "`bark-build import suno/bark-small build/bundles/bark-small`, then `--bundle build/bundles/bark-small`."
@@ -86,63 +82,6 @@ MaxBatch = Annotated[int, typer.Option(min=1, help="Sequences that a stage runs 
 Name = Annotated[str, typer.Option(help="The server's name; servers of several names can run side by side.")]
 
 
-@contextmanager
-def _errors_shown() -> Iterator[None]:
-    """Print an expected error in red with its remedy, and leave with status 1 (2 for a wrong option)."""
-    try:
-        yield
-    except ServerError as error:
-        console.print(f"[red]error:[/red] {escape(error.message)}", soft_wrap=True)
-        console.print(escape(error.remedy), soft_wrap=True)
-        raise typer.Exit(1) from error
-    except EngineError as error:
-        console.print(f"[red]error:[/red] {escape(error.problem)}", soft_wrap=True)
-        console.print(escape(error.remedy), soft_wrap=True)
-        raise typer.Exit(1) from error
-    except (BundleError, OSError) as error:
-        console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
-        raise typer.Exit(1) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-") if first["loc"] else "options"
-        console.print(
-            f"[red]error:[/red] {escape(option)}: {escape(first['msg'].removeprefix('Value error, '))}", soft_wrap=True
-        )
-        raise typer.Exit(2) from error
-
-
-@contextmanager
-def _waiting() -> Iterator[tuple[Callable[[str], None], Callable[[], None]]]:
-    """Show what is waited for: a spinner with the time on a terminal, else one line a change.
-
-    Yields a function that takes the text, and one that ends the spinner: from then on each text is a line.
-    """
-    progress = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
-    )
-    spinning = console.is_terminal
-
-    def report(message: str) -> None:
-        if spinning:
-            progress.update(task, description=escape(message))
-        else:
-            console.print(escape(message), soft_wrap=True)
-
-    def settle() -> None:
-        nonlocal spinning
-        if spinning:
-            spinning = False
-            progress.stop()
-
-    task = progress.add_task("Starting", total=None)
-    if spinning:
-        progress.start()
-    try:
-        yield report, settle
-    finally:
-        settle()
-
-
 def _check_precision(profile: Profile, precision: Precision | None) -> None:
     choices = TABLE[profile].precisions
     if precision is not None and precision not in choices:
@@ -182,7 +121,7 @@ def render_command(
     """
     _check_precision(profile, precision)
     numbers = _gpu_numbers(gpus)
-    with _errors_shown():
+    with errors_shown():
         path = render(
             bundle=bundle,
             engines=engines,
@@ -245,7 +184,7 @@ def up(
     """
     _check_precision(profile, precision)
     asked = _gpu_numbers(gpus)
-    with _errors_shown():
+    with errors_shown():
         used = usable_gpus(profile, asked, architecture=architecture)
         if repository is None:
             check_installed(profile)
@@ -288,7 +227,7 @@ def up(
                 max_batch=max_batch,
             )
         if detached:
-            with _waiting() as (report, _):
+            with steps() as report:
                 seconds = detach.start(settings, report=report)
             _announce(settings, seconds, end=f"bark-serve down --name {name}")
         else:
@@ -298,10 +237,10 @@ def up(
 def _foreground(settings: ServerSettings) -> None:
     stop = StopRequest()
     stop.listen(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    with _waiting() as (report, settle):
+    with steps() as report:
 
         def ready(server: Server) -> None:
-            settle()
+            report.stop()
             _announce(settings, server.canary_seconds, end="Ctrl-C")
 
         serve(settings, stop=stop, report=report, ready=ready)
@@ -321,7 +260,7 @@ def _announce(settings: ServerSettings, canary_seconds: float, *, end: str) -> N
 @app.command()
 def down(name: Name = "bark") -> None:
     """Stop a server that runs in the background (or in another terminal). Does nothing if it isn't running."""
-    with _errors_shown(), _waiting() as (report, _):
+    with errors_shown(), steps() as report:
         report(f"Stopping {name}")
         ended = detach.end(default_folder().absolute(), name=name)
     console.print("Stopped." if ended else f"No server named {escape(repr(name))} is running.")

@@ -1,12 +1,25 @@
-"""Errors of the serving side. Each has a Triton status code, and a message of one sentence that a user can act on."""
+"""Errors of the serving side: those a user of the commands sees, and those that answer a request.
+
+`UserError` says a problem and its remedy; `bark_serving.console.errors_shown` prints both. `ServingError` goes to a
+client: it has a Triton status code and a message of one sentence that the client can act on.
+"""
 
 from __future__ import annotations
 
 import re
 
 
+class UserError(Exception):
+    """An error that a user can repair. `problem` is one sentence; `remedy` says what to do, and may be empty."""
+
+    def __init__(self, problem: str, *, remedy: str = "") -> None:
+        super().__init__(f"{problem} {remedy}".strip())
+        self.problem = problem
+        self.remedy = remedy
+
+
 class ServingError(Exception):
-    """Something the server could not do; the base class of this package's errors."""
+    """Something the server could not do; the base class of the errors that answer a request."""
 
     code = "INTERNAL"
 

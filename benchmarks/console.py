@@ -11,11 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bark_client import BarkError
-from bark_serving.bundle import BundleError
-from bark_serving.engines.store import EngineError
-from bark_serving.server import ServerError
-from benchmarks.errors import BenchmarkError
-from build_engines.errors import BuildError
+from bark_serving.errors import UserError
 
 console = Console(stderr=True, highlight=False)
 Step = Callable[[str], None]
@@ -26,11 +22,9 @@ def errors_shown() -> Iterator[None]:
     """Print an expected error as one red line with its remedy and leave with status 1."""
     try:
         yield
-    except (BenchmarkError, BuildError, EngineError) as error:
+    except UserError as error:
         _leave(error.problem, error.remedy, error)
-    except ServerError as error:
-        _leave(error.message, error.remedy, error)
-    except (BundleError, BarkError) as error:
+    except BarkError as error:
         _leave(str(error), "", error)
 
 

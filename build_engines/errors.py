@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from bark_serving.errors import UserError
 
-class BuildError(Exception):
-    """Base of all errors of this package. `problem` is one sentence; `remedy` says what the user can do."""
 
-    def __init__(self, problem: str, *, remedy: str = "") -> None:
-        super().__init__(f"{problem} {remedy}".strip())
-        self.problem = problem
-        self.remedy = remedy
+class BuildError(UserError):
+    """Base of all errors of this package."""
 
 
 class SourceError(BuildError):

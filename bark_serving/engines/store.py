@@ -26,6 +26,7 @@ from pydantic import ValidationError
 from bark_serving.bundle import Bundle
 from bark_serving.engines.compatibility import Host, here, loaded_by, misfit
 from bark_serving.engines.manifest import MANIFEST_FILE, Manifest, key
+from bark_serving.errors import UserError
 from bark_serving.profiles import STAGES as STAGES
 from bark_serving.profiles import TABLE
 from bark_serving.profiles import Precision as Precision
@@ -42,13 +43,8 @@ _BUILDING = ".building-"
 _KEY = re.compile(r"[0-9a-f]{32}")  #: a folder of any other name is not ours
 
 
-class EngineError(Exception):
-    """Base of this module's errors. `problem` is one sentence; `remedy` is the command that repairs it."""
-
-    def __init__(self, problem: str, *, remedy: str) -> None:
-        super().__init__(f"{problem} {remedy}")
-        self.problem = problem
-        self.remedy = remedy
+class EngineError(UserError):
+    """Base of this module's errors. `remedy` is the command that repairs it."""
 
 
 class EngineMissing(EngineError):

@@ -37,7 +37,8 @@ def build(network: Network, spec: Spec) -> nn.Module:
         module = Encodec(spec.encodec)
     elif spec.hubert is None:
         raise BundleError(
-            f"bundle {spec.name} has no hubert. Import the checkpoint again with HuBERT and its token head."
+            f"Bundle {spec.name} has no hubert.",
+            remedy="Import the checkpoint again with HuBERT and its token head.",
         )
     else:
         module = Hubert(spec.hubert)
@@ -55,14 +56,14 @@ def load(network: Network, bundle: Bundle) -> nn.Module:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise BundleError(f"{path} cannot be read ({error}). Import the checkpoint again.") from error
+        raise BundleError(f"{path} cannot be read ({error}).", remedy="Import the checkpoint again.") from error
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if expected != found:
         name = min(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         raise BundleError(
-            f"{path}: tensor {name} is {found.get(name, 'missing')}, the spec asks for {expected.get(name, 'none')}. "
-            "Import the checkpoint again."
+            f"{path}: tensor {name} is {found.get(name, 'missing')}, the spec asks for {expected.get(name, 'none')}.",
+            remedy="Import the checkpoint again.",
         )
     module.load_state_dict(tensors, assign=True)
     return module.float().eval().requires_grad_(False)

@@ -58,7 +58,7 @@ def wait_until_answering(
         return speak(settings, timeout=max(1.0, deadline - time.monotonic()), ended=ended, stop=stop)
     except CanaryFailed as error:
         raise _start_failed(
-            settings, f"The model {MODEL!r} did not answer the canary request: {error.message}"
+            settings, f"The model {MODEL!r} did not answer the canary request: {error.problem}"
         ) from error
 
 

@@ -1,18 +1,12 @@
-"""What can go wrong around a Triton process. Each error carries the remedy apart from the fact."""
+"""What can go wrong around a Triton process."""
 
 from __future__ import annotations
 
+from bark_serving.errors import UserError
 
-class ServerError(Exception):
+
+class ServerError(UserError):
     """A server could not be started, reached or stopped; the base class of this package's errors."""
-
-    def __init__(self, message: str, *, remedy: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.remedy}"
 
 
 class TritonMissing(ServerError):

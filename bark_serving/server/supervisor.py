@@ -193,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ServerError as error:
         if settings.log_path.exists():
             log.note(settings.log_path, str(error))
-        tell(error=error.message, remedy=error.remedy)
+        tell(error=error.problem, remedy=error.remedy)
         return 1
     return 0
 

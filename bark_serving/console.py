@@ -1,0 +1,107 @@
+"""What the commands print on stderr: errors with their remedy, and the progress of long jobs.
+
+Used by ``bark-serve``, ``bark-build`` and ``python -m benchmarks``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from bark_serving.errors import UserError
+
+console = Console(stderr=True, highlight=False)
+EXIT_ERROR = 1
+EXIT_WRONG_OPTION = 2
+
+
+@contextmanager
+def errors_shown(*others: type[Exception]) -> Iterator[None]:
+    """Print an expected error and its remedy, and leave with status 1; with status 2 for the value of an option.
+
+    Expected are `UserError`, `OSError`, and the classes `others`, which are printed as their text.
+    """
+    expected: tuple[type[Exception], ...] = (OSError, *others)
+    try:
+        yield
+    except UserError as error:
+        print_error(error.problem, error.remedy)
+        raise typer.Exit(EXIT_ERROR) from error
+    except ValidationError as error:  # of settings made from options
+        first = error.errors()[0]
+        option = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-") if first["loc"] else "options"
+        print_error(f"{option}: {first['msg'].removeprefix('Value error, ')}")
+        raise typer.Exit(EXIT_WRONG_OPTION) from error
+    except expected as error:
+        print_error(str(error))
+        raise typer.Exit(EXIT_ERROR) from error
+
+
+def print_error(problem: str, remedy: str = "") -> None:
+    """Print a problem in red, and the remedy on a line of its own."""
+    console.print(f"[red]error:[/red] {escape(problem)}", soft_wrap=True)
+    if remedy:
+        console.print(escape(remedy), soft_wrap=True)
+
+
+def bars(label_width: int = 28) -> Progress:
+    """One bar per task: its label, how many of how many, and the time since it began."""
+    return Progress(
+        TextColumn(f"{{task.description:<{label_width}}}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+class Steps:
+    """The steps of one long job. Call it with the label of the step that begins."""
+
+    def __init__(self, progress: Progress, *, total: int | None) -> None:
+        self._progress, self._total = progress, total
+        self._task = progress.add_task("starting", total=total)
+        self._begun = 0
+        self._drawn = console.is_terminal
+        if self._drawn:
+            progress.start()
+
+    def __call__(self, label: str) -> None:
+        """Begin a step; the one before it is done."""
+        self._begun += 1
+        if self._drawn:
+            self._progress.update(self._task, description=escape(label), completed=self._begun - 1)
+        else:
+            count = f"[{min(self._begun, self._total)}/{self._total}] " if self._total else ""
+            console.print(escape(count + label), soft_wrap=True)
+
+    def finish(self) -> None:
+        """Fill the bar: the last step is done."""
+        if self._drawn and self._total:
+            self._progress.update(self._task, description="done", completed=self._total)
+
+    def stop(self) -> None:
+        """Stop drawing. Each label after this is printed on a line of its own."""
+        if self._drawn:
+            self._drawn = False
+            self._progress.stop()
+
+
+@contextmanager
+def steps(total: int | None = None) -> Iterator[Steps]:
+    """Show a job of `total` steps as a bar, or one of unknown length as a spinner. No terminal: one line per step."""
+    spinner = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+    )
+    shown = Steps(bars(label_width=52) if total else spinner, total=total)
+    try:
+        yield shown
+        shown.finish()
+    finally:
+        shown.stop()

@@ -1,0 +1,51 @@
+"""What the commands print on stderr."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from pydantic import BaseModel, Field
+
+from bark_serving.console import errors_shown, steps
+from bark_serving.errors import UserError
+
+
+class Settings(BaseModel):
+    grpc_port: int = Field(le=65_535)
+
+
+def test_an_error_is_shown_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as left, errors_shown():
+        raise UserError("The disk [/dev/x] is full.", remedy="Make room.")
+    assert left.value.exit_code == 1
+    assert capsys.readouterr().err == "error: The disk [/dev/x] is full.\nMake room.\n"
+
+
+def test_a_wrong_option_is_named_and_ends_with_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as left, errors_shown():
+        Settings(grpc_port=100_000)
+    assert left.value.exit_code == 2
+    assert capsys.readouterr().err == "error: --grpc-port: Input should be less than or equal to 65535\n"
+
+
+def test_an_error_of_the_system_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit), errors_shown():
+        raise OSError(28, "No space left on device")
+    assert capsys.readouterr().err == "error: [Errno 28] No space left on device\n"
+
+
+def test_other_errors_are_shown_only_if_they_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(LookupError), errors_shown():
+        raise LookupError("a bug")
+    with pytest.raises(typer.Exit), errors_shown(LookupError):
+        raise LookupError("expected")
+    assert capsys.readouterr().err == "error: expected\n"
+
+
+def test_steps_are_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with steps(2) as step:
+        step("first")
+        step("second")
+    with steps() as step:
+        step("waiting")
+    assert capsys.readouterr().err == "[1/2] first\n[2/2] second\nwaiting\n"

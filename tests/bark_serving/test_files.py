@@ -1,0 +1,99 @@
+"""Locks, hashes, and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bark_serving.files import BUILDING_PREFIX, atomic_folder, exclusive, is_held, sha256
+
+
+def test_the_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 5_000
+    (tmp_path / "data").write_bytes(data)
+    assert sha256(tmp_path / "data") == hashlib.sha256(data).hexdigest()
+
+
+def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    lock = tmp_path / "locks/one"
+    assert not is_held(lock) and not lock.exists()
+    with exclusive(lock):
+        assert is_held(lock)
+        with pytest.raises(BlockingIOError), exclusive(lock, wait=False):
+            pass
+    assert not is_held(lock)
+
+
+def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    code = (
+        "import pathlib, sys, bark_serving.files as files\n"
+        f"with files.exclusive(pathlib.Path({str(lock)!r})):\n    print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"held\n"
+        assert is_held(lock)
+        process.kill()
+        process.wait()
+        assert not is_held(lock)
+
+
+def test_a_folder_appears_when_its_block_ends(tmp_path: Path) -> None:
+    final = tmp_path / "parent/final"
+    with atomic_folder(final) as work:
+        (work / "file").write_text("whole")
+        assert not final.exists()
+        assert work.parent == final.parent and work.name.startswith(f"{BUILDING_PREFIX}final-")
+    assert (final / "file").read_text() == "whole"
+    assert [path.name for path in final.parent.iterdir()] == ["final"]
+
+
+def test_nothing_stays_of_a_folder_whose_block_raises(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "final") as work:
+        (work / "file").write_text("half")
+        raise ZeroDivisionError
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_old_folder_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    final.mkdir()
+    (final / "old").touch()
+    with pytest.raises(OSError, match="not empty"), atomic_folder(final) as work:
+        (work / "new").touch()
+    assert [path.name for path in final.iterdir()] == ["old"]
+    with atomic_folder(final, replace=True) as work:
+        (work / "new").touch()
+    assert [path.name for path in final.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
+
+
+def test_the_old_folder_comes_back_if_the_new_one_cannot_be_placed(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    final.mkdir()
+    (final / "old").touch()
+    with pytest.raises(FileNotFoundError), atomic_folder(final, replace=True) as work:
+        work.rename(tmp_path / "elsewhere")
+    assert [path.name for path in final.iterdir()] == ["old"]
+
+
+def test_other_users_may_read_what_the_umask_allows(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.touch(mode=0o600)
+    with atomic_folder(tmp_path / "final") as work:
+        (work / "private").touch(mode=0o600)
+        (work / "program").touch(mode=0o700)
+        (work / "folder").mkdir(mode=0o700)
+        (work / "link").symlink_to(outside)
+    umask = int(subprocess.check_output(["sh", "-c", "umask"]), 8)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "final").iterdir()}
+    assert modes == {
+        "private": 0o666 & ~umask,
+        "program": 0o777 & ~umask,
+        "folder": 0o777 & ~umask,
+        "link": 0o600,  # what it points to is not ours
+    }
