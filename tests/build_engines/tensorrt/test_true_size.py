@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from build_engines.tensorrt.compiler import Plan, build
 
 from bark_serving.bundle import Bundle
 from bark_serving.profiles import Precision, Stage, stage_precision
 from bark_serving.spec import Spec
 from build_engines.errors import BuildError
 from build_engines.tensorrt import PLAN_STAGES, header
+from build_engines.tensorrt.compiler import Plan, build
 from build_engines.tensorrt.library import Library
 from build_engines.tensorrt.shapes import shapes
 from tests.build_engines.tensorrt.conftest import Exported, declared, export
