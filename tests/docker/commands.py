@@ -1,44 +1,44 @@
-"""What the images start, held against the commands that the package really has."""
+"""The commands that images, services and pods start, parsed by the package's own command lines without running them."""
 
 from __future__ import annotations
 
-import os
+import json
+from contextlib import suppress
 from pathlib import Path
 
 import typer
+from dockerfile_parse import DockerfileParser
+from typer.core import TyperGroup
 
 from bark_client.cli.main import app as bark
 from bark_serving.cli import app as bark_serve
+from bark_serving.profiles import TABLE as PROFILES
 from build_engines.cli import app as bark_build
-from tests.docker.dockerfile import DOCKER
 
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
 APPS = {"bark": bark, "bark-serve": bark_serve, "bark-build": bark_build}
 
 
-def complaint(words: list[str]) -> str | None:
-    """What is wrong with a command line, without running it: program, subcommand, options; None if nothing is."""
+def parse(words: list[str]) -> None:
+    """Fail as the command would, on an option, a value or a subcommand that it does not know."""
     program, *arguments = words
     if program == "build-engines":
-        return None if (DOCKER / "build-engines.sh").stat().st_mode & 0o111 else "build-engines.sh is not executable"
-    if program not in APPS:
-        return f"{program} is none of {', '.join(APPS)}"
+        assert arguments[0] in PROFILES, f"build-engines: no profile {arguments[0]}"
+        return
     command = typer.main.get_command(APPS[program])
-    while arguments and arguments[0] in getattr(command, "commands", {}):
-        command = command.commands[arguments.pop(0)]  # type: ignore[attr-defined]
-    known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
-    unknown = [word for word in arguments if word.startswith("-") and word.split("=")[0] not in known]
-    if unknown:
-        return f"{program} has no {', '.join(unknown)}"
-    if hasattr(command, "commands") and arguments != ["--help"]:
-        return f"{program} has no command {arguments[:1]}"
-    return None
+    while isinstance(command, TyperGroup) and arguments[0] in command.commands:
+        command = command.commands[arguments.pop(0)]
+    with suppress(typer.Exit):  # after --help
+        command.make_context(program, arguments)
+        assert not isinstance(command, TyperGroup), f"{program}: no command {arguments[0]}"
 
 
-def fake_programs(folder: Path, *names: str, log: Path) -> dict[str, str]:
-    """An environment whose PATH begins with programs that only write down how they were called."""
-    folder.mkdir()
-    for name in names:
-        program = folder / name
-        program.write_text(f'#!/bin/sh\necho "{name} $*" >> {log}\n')
-        program.chmod(0o755)
-    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+def dockerfile(image: str) -> DockerfileParser:
+    return DockerfileParser(fileobj=(DOCKER / f"Dockerfile.{image}").open("rb"))
+
+
+def image_command(image: str, instruction: str) -> list[str]:
+    """The words of a Dockerfile's last ``CMD`` or ``HEALTHCHECK``."""
+    values = [line["value"] for line in dockerfile(image).structure if line["instruction"] == instruction]
+    return list(json.loads(values[-1][values[-1].index("[") :]))

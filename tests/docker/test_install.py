@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.dockerfile import DOCKER, read
+from tests.docker.commands import DOCKER, image_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # fixtures that download count as well
 
@@ -125,11 +125,9 @@ def test_in_a_container_engines_are_built_served_and_heard(
     container = [*ISOLATE, Path(__file__).parent / "container.sh"]
     succeed(*container, builder_image, data, "rw", "/image/build-engines.sh cpu")
 
-    command = next(i.command for i in read(DOCKER / "Dockerfile.cpu") if i.name == "CMD")
-    health = next(i.command for i in read(DOCKER / "Dockerfile.cpu") if i.name == "HEALTHCHECK")
     script = f"""
-        {shlex.join(command)} & server=$!
-        until {shlex.join(health)} 2>/tmp/problem; do kill -0 $server; done
+        {shlex.join(image_command("cpu", "CMD"))} & server=$!
+        until {shlex.join(image_command("cpu", "HEALTHCHECK"))} 2>/tmp/problem; do kill -0 $server; done
         bark say "Hello from a container." -o /tmp/hello.wav
         bark voice clone /tmp/hello.wav --name me
         kill -TERM $server

@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.docker.dockerfile import DOCKER, ROOT
+from tests.docker.commands import DOCKER, ROOT
 
 PROJECT, CLIENT = (
     tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"] for folder in (".", "client")
