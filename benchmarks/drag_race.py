@@ -122,7 +122,7 @@ def _plain_torch(bundle: Bundle, device: str) -> Callable[[int], int]:
     try:
         from safetensors.torch import load_file
 
-        from tests import oracle
+        from reference import suno as oracle
 
         network: Any = oracle.gpt(load_file(bundle.weights("coarse")), bundle.spec.coarse.gpt).to(device)
     except ImportError as error:

@@ -24,9 +24,9 @@ from bark_serving.layouts.coarse import Schedule
 from bark_serving.profiles import TABLE
 from bark_serving.runtimes.factory import GptStage, RuntimeSettings, open_gpts
 from bark_serving.speech.sentence import Utterance
+from bark_serving.triton.in_process import InProcess
 from benchmarks import likelihood, mel
 from benchmarks.errors import BenchmarkError
-from benchmarks.in_process import InProcess
 from benchmarks.likelihood import Agreement
 from benchmarks.models import ensure_engines, repository_of
 from benchmarks.results import Measurement

@@ -15,10 +15,10 @@ from bark_serving.engines.store import EngineStore
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.profiles import Stage, stage_precision
 from bark_serving.spec import Network, Spec
+from bark_serving.triton.in_process import InProcess
 from benchmarks import roofline, suno, transformers_bark
 from benchmarks.errors import BenchmarkError
 from benchmarks.grpc_caller import GrpcCaller
-from benchmarks.in_process import InProcess
 from benchmarks.models import repository_of
 from benchmarks.results import Fact, Measurement
 from benchmarks.servers import Target, own_server

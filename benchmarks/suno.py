@@ -35,9 +35,9 @@ def opened(
     On a GPU that has bf16, Suno's own code casts to it by itself.
     """
     try:
-        from tests import oracle
+        from reference import suno as oracle
 
-        oracle.suno()
+        oracle.bark_generation()
     except ImportError as error:
         raise BenchmarkError(f"{NAME} is not installed ({error}).", remedy=f"Run `{_INSTALL}`.") from error
     with (

@@ -12,22 +12,11 @@ from torch import Tensor
 from bark_serving.arrays import Ids
 from bark_serving.bundle import Bundle, load_tokenise
 from bark_serving.layouts import coarse as coarse_layout
-from bark_serving.spec import GptSpec, HubertSpec
 from benchmarks.work import Work, check_amount
+from reference import transformers as reference
 
 NAME = "transformers"
 STAGES = ("hubert", "semantic", "coarse", "fine", "encodec_decode")
-
-_GPT_NAMES = (
-    ("token_embedding.", "input_embeds_layer."),
-    ("position_embedding.", "position_embeds_layer."),
-    (".attention_norm.", ".layernorm_1."),
-    (".attention.qkv.", ".attn.att_proj."),
-    (".attention.out.", ".attn.out_proj."),
-    (".mlp_norm.", ".layernorm_2."),
-    (".mlp.up.", ".mlp.in_proj."),
-    (".mlp.down.", ".mlp.out_proj."),
-)
 
 
 def opened(bundle: Bundle, stage: str, *, device: str = "cpu") -> Callable[[Work], Any]:
@@ -52,40 +41,9 @@ def opened(bundle: Bundle, stage: str, *, device: str = "cpu") -> Callable[[Work
     return without_gradients
 
 
-def _rename(name: str) -> str:
-    for ours, theirs in _GPT_NAMES:
-        if name.startswith(ours) or (ours.startswith(".") and ours in name):
-            return name.replace(ours, theirs)
-    return (
-        name.replace("norm.", "layernorm_final.", 1) if name.startswith("norm.") else name.replace("head.", "lm_head.")
-    )
-
-
 def _tensor(ids: Ids) -> Tensor:
     """[…] ids → [1, …] on the device in use."""
     return torch.tensor(ids, dtype=torch.int64)[None]
-
-
-def _sizes(gpt: GptSpec) -> dict[str, Any]:
-    return {
-        "block_size": gpt.block_size,
-        "input_vocab_size": gpt.input_vocab,
-        "output_vocab_size": gpt.output_vocab,
-        "num_layers": gpt.layers,
-        "num_heads": gpt.heads,
-        "hidden_size": gpt.width,
-        "bias": gpt.bias,
-    }
-
-
-def _filled(model: Any, state: dict[str, Tensor]) -> Any:
-    """A model in eval mode with exactly these parameters; its buffers (masks) stay its own."""
-    result = model.load_state_dict(state, strict=False)
-    parameters = {name for name, _ in model.named_parameters()}
-    missing = parameters.intersection(result.missing_keys) - {"masked_spec_embed"}
-    if missing or result.unexpected_keys:
-        raise ValueError(f"transformers' names have changed: {sorted(missing)}, {result.unexpected_keys}")
-    return model.to(torch.get_default_device()).eval()
 
 
 def _configs(bundle: Bundle) -> tuple[Any, Any, Any]:
@@ -129,13 +87,8 @@ def _configs(bundle: Bundle) -> tuple[Any, Any, Any]:
 
 
 def _semantic(bundle: Bundle) -> Callable[[Work], Any]:
-    from transformers import BarkSemanticConfig, BarkSemanticModel
-
     spec = bundle.spec.semantic
-    weights = load_file(bundle.weights("semantic"))
-    model = _filled(
-        BarkSemanticModel(BarkSemanticConfig(**_sizes(spec.gpt))), {_rename(k): v for k, v in weights.items()}
-    )
+    model = reference.gpt("semantic", load_file(bundle.weights("semantic")), spec.gpt)
     config, _, _ = _configs(bundle)
     tokenise = load_tokenise(bundle.tokenizer)
 
@@ -145,8 +98,7 @@ def _semantic(bundle: Bundle) -> Callable[[Work], Any]:
         tokens = list(tokenise(work.text))[: spec.text_context]
         ids[0, : len(tokens)] = torch.tensor(tokens)
         mask[0, : len(tokens)] = 1
-        count = len(work.semantic)
-        config.max_new_tokens = config.min_new_tokens = count
+        config.max_new_tokens = config.min_new_tokens = len(work.semantic)
         made = model.generate(ids, semantic_generation_config=config, attention_mask=mask)
         check_amount("semantic", made.shape[1], work)
         return made
@@ -155,18 +107,12 @@ def _semantic(bundle: Bundle) -> Callable[[Work], Any]:
 
 
 def _coarse(bundle: Bundle) -> Callable[[Work], Any]:
-    from transformers import BarkCoarseConfig, BarkCoarseModel
-
-    weights = load_file(bundle.weights("coarse"))
-    sizes = _sizes(bundle.spec.coarse.gpt)
-    model = _filled(BarkCoarseModel(BarkCoarseConfig(**sizes)), {_rename(k): v for k, v in weights.items()})
+    model = reference.gpt("coarse", load_file(bundle.weights("coarse")), bundle.spec.coarse.gpt)
     semantic, config, _ = _configs(bundle)
+    size = bundle.spec.encodec.codebook_size
 
     def run(work: Work) -> Any:
-        given = _tensor(work.semantic)
-        made = model.generate(
-            given, semantic, coarse_generation_config=config, codebook_size=bundle.spec.encodec.codebook_size
-        )
+        made = model.generate(_tensor(work.semantic), semantic, coarse_generation_config=config, codebook_size=size)
         check_amount("coarse", made.shape[1], work)
         return made
 
@@ -174,21 +120,8 @@ def _coarse(bundle: Bundle) -> Callable[[Work], Any]:
 
 
 def _fine(bundle: Bundle) -> Callable[[Work], Any]:
-    from transformers import BarkFineConfig, BarkFineModel
-
     spec = bundle.spec
-    state: dict[str, Tensor] = {}
-    given = spec.fine.codebooks_given
-    for name, tensor in load_file(bundle.weights("fine")).items():
-        if name != "token_embedding.weight":
-            state[_rename(name)] = tensor
-            continue
-        for k, table in enumerate(tensor):
-            state[f"input_embeds_layers.{k}.weight"] = table
-            if 1 <= k <= spec.encodec.codebooks - given:
-                state[f"lm_heads.{k - 1}.weight"] = table
-    sizes = {**_sizes(spec.fine.gpt), "n_codes_total": spec.encodec.codebooks, "n_codes_given": given}
-    model = _filled(BarkFineModel(BarkFineConfig(**sizes)), state)
+    model = reference.fine(load_file(bundle.weights("fine")), spec)
     configs = _configs(bundle)
 
     def run(work: Work) -> Any:
@@ -199,70 +132,14 @@ def _fine(bundle: Bundle) -> Callable[[Work], Any]:
 
 
 def _decoder(bundle: Bundle) -> Callable[[Work], Any]:
-    from transformers import EncodecConfig, EncodecModel
-
-    sizes = bundle.spec.encodec
-    config = EncodecConfig(hidden_size=sizes.dimension, codebook_dim=sizes.dimension, num_filters=sizes.filters)
-    model: Any = EncodecModel(config)
-    _without_weight_norm(model)
-    state = load_file(bundle.weights("encodec"))
-    for k, codebook in enumerate(state.pop("quantizer.codebooks")):
-        state[f"quantizer.layers.{k}.codebook.embed"] = codebook
-    model = _filled(model, state)
+    model = reference.encodec(load_file(bundle.weights("encodec")), bundle.spec)
     return lambda work: model.decode(_tensor(work.fine)[None], [None])
 
 
-def _without_weight_norm(model: Any) -> None:
-    for module in model.modules():
-        if hasattr(module, "parametrizations"):
-            torch.nn.utils.parametrize.remove_parametrizations(module, "weight")
-
-
 def _hubert(bundle: Bundle) -> Callable[[Work], Any]:
-    """HuBERT up to the layer that the token head reads, and the head in plain torch."""
-    from transformers import HubertConfig, HubertModel
-
-    spec = bundle.spec.hubert
-    assert spec is not None
-    device = torch.get_default_device()
-    weights = {name: tensor.to(device) for name, tensor in load_file(bundle.weights("hubert")).items()}
-    model: Any = HubertModel(_hubert_config(HubertConfig, spec))
-    _without_weight_norm(model)
-    kept = {
-        name: tensor
-        for name, tensor in weights.items()
-        if not name.startswith("head.") and _layer(name) < spec.feature_layer
-    }
-    model = _filled(model, kept)
-    head = spec.head
-    lstm = torch.nn.LSTM(head.input_width, head.hidden, head.layers, batch_first=True)
-    prefix = "head.lstm."
-    lstm.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
-
-    def run(work: Work) -> Any:
-        features = lstm(model(torch.tensor(work.clip)[None]).last_hidden_state)[0]
-        if head.version == 1:
-            features = features @ weights["head.intermediate.weight"].T + weights["head.intermediate.bias"]
-        return (features @ weights["head.out.weight"].T + weights["head.out.bias"]).argmax(-1)
-
-    return run
-
-
-def _hubert_config(kind: Any, spec: HubertSpec) -> Any:
-    return kind(
-        hidden_size=spec.width,
-        num_hidden_layers=spec.feature_layer,  # the layers above are not looked at
-        num_attention_heads=spec.heads,
-        intermediate_size=spec.intermediate,
-        conv_dim=spec.conv_width,
-        conv_kernel=spec.conv_kernel,
-        conv_stride=spec.conv_stride,
-        num_conv_pos_embeddings=spec.position_conv_kernel,
-        num_conv_pos_embedding_groups=spec.position_conv_groups,
-    )
-
-
-def _layer(name: str) -> int:
-    """Number of the transformer layer that a tensor belongs to; −1 for none."""
-    prefix = "encoder.layers."
-    return int(name.removeprefix(prefix).split(".")[0]) if name.startswith(prefix) else -1
+    """HuBERT up to the layer that the token head reads, and the head."""
+    assert bundle.spec.hubert is not None
+    weights = load_file(bundle.weights("hubert"))
+    model = reference.hubert(bundle.spec, weights, layers=bundle.spec.hubert.feature_layer)
+    head = reference.token_head(bundle.spec, weights)
+    return lambda work: head(model(torch.tensor(work.clip)[None]).last_hidden_state).argmax(-1)

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.engines.store import EngineStore
+from bark_serving.triton.in_process import InProcess
 from benchmarks import (
     commands,
     endurance,
@@ -34,7 +35,6 @@ from benchmarks import (
 from benchmarks.cli import app
 from benchmarks.commands.prepare import prepare
 from benchmarks.errors import BenchmarkError
-from benchmarks.in_process import InProcess
 from benchmarks.results import Result
 from benchmarks.work import Speaker, make_work
 from tests.speech import speech

@@ -18,7 +18,7 @@ from bark_serving.profiles import STAGES, Precision, Profile, stage_precision
 from bark_serving.server import Server, ServerSettings, running, state
 from bark_serving.server.process import SHARED_MEMORY
 from bark_serving.server.repository import render
-from tests import oracle
+from reference import suno as oracle
 from tests.system.toy import free_ports
 
 #: Engines outlive the session: their key holds everything that decides them, the exporter's source too.

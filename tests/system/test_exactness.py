@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bark_client import BarkClient, Speech
-from tests import oracle
+from reference import suno as oracle
 from tests.system.conftest import RealServer
 from tests.system.test_speech import GREEDY, TEXT, tokens_of
 

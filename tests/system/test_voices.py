@@ -20,11 +20,11 @@ from bark_serving.bundle import Bundle
 from bark_serving.server import running
 from bark_serving.server.repository import render, templates_folder
 from bark_serving.voices import ARRAYS, cloning, content_hash, voice_from_arrays
-from tests import oracle
+from reference import suno as oracle
+from reference.transformers import CloningOracle
 from tests.speech import CLIP, speech
 from tests.system import toy
 from tests.system.conftest import RealServer
-from tests.transformers_oracle import CloningOracle
 
 Arrays = dict[str, Array]
 

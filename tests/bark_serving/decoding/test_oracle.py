@@ -17,7 +17,7 @@ from bark_serving.layouts import semantic as layout
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
 from bark_serving.spec import GptSpec, SemanticSpec
 from build_engines.export.build import make
-from tests import oracle
+from reference import suno as oracle
 from tests.bundles import random_bundle, small_spec
 
 DRAWS = 3000

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bark_serving.layouts import coarse, fine, semantic
 from bark_serving.spec import Spec
-from tests import oracle
+from reference import suno as oracle
 
 SPEC = Spec(name="released")
 
@@ -48,7 +48,7 @@ class RecordingGpt:
 
 
 def coarse_windows_of_the_oracle(tokens: np.ndarray, voice: Any, **options: int) -> tuple[list[np.ndarray], np.ndarray]:
-    generation, network = oracle.suno(), RecordingGpt(12_096)
+    generation, network = oracle.bark_generation(), RecordingGpt(12_096)
     with mock.patch.dict(generation.models, {"coarse": network}):
         codes = generation.generate_coarse(
             tokens, history_prompt=voice, temp=oracle.GREEDY, silent=True, use_kv_caching=True, **options
@@ -103,7 +103,7 @@ def test_a_semantic_prompt_is_the_oracles(text_length: int, voice_length: int | 
     rng = np.random.default_rng(text_length)
     text = rng.integers(0, 119_547, text_length)
     voice = None if voice_length is None else random_voice(rng, voice_length)
-    generation, network = oracle.suno(), RecordingGpt(10_048)
+    generation, network = oracle.bark_generation(), RecordingGpt(10_048)
     tokenizer = SimpleNamespace(encode=lambda _text, *, add_special_tokens: text.tolist())
     with mock.patch.dict(generation.models, {"text": {"model": network, "tokenizer": tokenizer}}):
         generation.generate_text_semantic(
@@ -154,7 +154,7 @@ def test_fine_windows_are_the_oracles_and_say_what_is_final(frames: int, history
     given_codes = rng.integers(0, 1024, (2, frames))
     history = None if history_frames is None else rng.integers(0, 1024, (8, history_frames))
     voice = None if history is None else {**random_voice(rng, 100), "fine_prompt": history}
-    generation, network = oracle.suno(), RecordingFine()
+    generation, network = oracle.bark_generation(), RecordingFine()
     with mock.patch.dict(generation.models, {"fine": network}):
         expected = generation.generate_fine(given_codes, history_prompt=voice, temp=None)
 

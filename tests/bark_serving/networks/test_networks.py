@@ -16,23 +16,11 @@ from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build, load
 from bark_serving.networks.encodec import in_pieces
 from bark_serving.networks.fine import draw
 from bark_serving.spec import NETWORKS, GptSpec, Network, Spec
-from tests import oracle, transformers_oracle
+from reference import suno as oracle
+from reference import transformers as transformers_oracle
 from tests.bundles import random_bundle, random_weights, small_spec, true_size_spec
 
 TOLERANCE = 1e-5  # fp32, relative to the largest value of the reference
-
-_TRANSFORMERS_GPT = {
-    r"^token_embedding\.": "input_embeds_layer.",
-    r"^position_embedding\.": "position_embeds_layer.",
-    r"\.attention_norm\.": ".layernorm_1.",
-    r"\.attention\.qkv\.": ".attn.att_proj.",
-    r"\.attention\.out\.": ".attn.out_proj.",
-    r"\.mlp_norm\.": ".layernorm_2.",
-    r"\.mlp\.up\.": ".mlp.in_proj.",
-    r"\.mlp\.down\.": ".mlp.out_proj.",
-    r"^norm\.": "layernorm_final.",
-    r"^head\.": "lm_head.",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -83,20 +71,17 @@ def test_the_semantic_gpt_equals_sunos_with_a_merged_prompt(spec_of: Callable[[]
 
 @pytest.mark.parametrize("spec_of", SPECS)
 def test_coarse_prefill_and_decode_equal_sunos_and_transformers(spec_of: Callable[[], Spec]) -> None:
-    from transformers import BarkCoarseConfig, BarkCoarseModel
-
     spec = spec_of()
     gpt: GptSpec = spec.coarse.gpt
     ours, weights = weighted("coarse", spec)
     suno = oracle.gpt(weights, gpt)
-    second = BarkCoarseModel(BarkCoarseConfig(**_transformers_sizes(gpt)))
-    second.load_state_dict({oracle.rename(k, _TRANSFORMERS_GPT): v for k, v in weights.items()}, strict=False)
+    second = transformers_oracle.gpt("coarse", weights, gpt)
     ids = torch.randint(gpt.input_vocab, (2, 40), generator=torch.Generator().manual_seed(2))
     table = weights["token_embedding.weight"]
     logits, cache = prefill(ours, table[ids[:, :37]], capacity=64)
     for length in range(37, 41):
         assert_equal(logits, suno(ids[:, :length])[0][:, 0])
-        assert_equal(logits, second.eval()(input_ids=ids[:, :length], use_cache=False).logits[:, -1])
+        assert_equal(logits, second(input_ids=ids[:, :length], use_cache=False).logits[:, -1])
         if length < 40:
             at = torch.full((2,), length)
             logits, *cache = ours(table[ids[:, length, None]], at[:, None], at.int(), torch.tensor(length + 1), *cache)
@@ -123,20 +108,11 @@ def test_rows_of_different_lengths_decode_as_they_do_alone() -> None:
 
 @pytest.mark.parametrize("spec_of", SPECS)
 def test_every_codebook_of_fine_equals_sunos_and_transformers(spec_of: Callable[[], Spec]) -> None:
-    from transformers import BarkFineConfig, BarkFineModel
-
     spec = spec_of()
     ours, weights = weighted("fine", spec)
     assert isinstance(ours, Fine)
     suno = oracle.fine(weights, spec)
-    sizes = _transformers_sizes(spec.fine.gpt)
-    second = BarkFineModel(BarkFineConfig(**sizes, n_codes_total=8, n_codes_given=1)).eval()
-    state = {oracle.rename(k, _TRANSFORMERS_GPT): v for k, v in weights.items() if k != "token_embedding.weight"}
-    for k, table in enumerate(weights["token_embedding.weight"]):
-        state[f"input_embeds_layers.{k}.weight"] = table
-        if k:
-            state[f"lm_heads.{k - 1}.weight"] = table
-    second.load_state_dict(state, strict=False)
+    second = transformers_oracle.fine(weights, spec)
     codes = torch.randint(1025, (2, 8, 50), generator=torch.Generator().manual_seed(3), dtype=torch.int32)
     for codebook in range(1, 8):
         logits = ours.logits(codes, torch.full((2, 1), codebook))
@@ -208,7 +184,7 @@ def test_a_codec_that_decodes_in_pieces_gives_the_same_samples(spec_of: Callable
 def test_encodec_equals_transformers() -> None:
     spec = small_spec()
     ours, weights = weighted("encodec", spec)
-    second = transformers_oracle.encodec(spec, weights)
+    second = transformers_oracle.encodec(weights, spec)
     codes = torch.randint(1024, (2, 8, 25), dtype=torch.int32)
     assert_equal(ours.decode(codes), second.decode(codes.long()[None], [None]).audio_values[:, 0])
     wave = 0.5 * torch.randn(2, 25 * 320)
@@ -232,7 +208,7 @@ def test_hubert_features_and_head_equal_transformers_and_nn_lstm(
     audio = 0.1 * torch.randn(2, 5_000, generator=torch.Generator().manual_seed(6))
     features = theirs(audio, output_hidden_states=True).hidden_states[ours.spec.feature_layer]
     assert_equal(ours.features(audio), features)
-    scores = transformers_oracle.token_scores(spec, weights, features)
+    scores = transformers_oracle.token_head(spec, weights)(features)
     assert_equal(ours.scores(audio), scores)
     assert torch.equal(ours(audio), scores.argmax(-1).int())
 
@@ -271,15 +247,3 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(BundleError, match=r"encodec\.safetensors cannot be read"):
         load("encodec", bundle)
-
-
-def _transformers_sizes(spec: GptSpec) -> dict[str, Any]:
-    return {
-        "block_size": spec.block_size,
-        "input_vocab_size": spec.input_vocab,
-        "output_vocab_size": spec.output_vocab,
-        "num_layers": spec.layers,
-        "num_heads": spec.heads,
-        "hidden_size": spec.width,
-        "bias": spec.bias,
-    }

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bark_serving.spec import Spec
-from tests.bark_serving.triton.conftest import Backend
+from bark_serving.triton.in_process import Backend
 
 
 class Sender:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bark_serving.errors import InvalidRequest, StageFailed
-from tests.bark_serving.triton.conftest import Backend
+from bark_serving.triton.in_process import Backend
 
 ONE = np.ones(1, np.float32)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bark_serving.profiles import STAGES
+from bark_serving.triton.in_process import Backend
 from build_engines.bundles.random_weights import random_spec
-from tests.bark_serving.triton.conftest import Backend
 
 SPEC = random_spec("tiny", name="tiny", tokens=100)
 BOOKS = SPEC.encodec.codebooks

@@ -10,7 +10,7 @@ import pytest
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
 from bark_serving.voices import VoiceLibrary, language_of, voice_from_arrays
-from tests import oracle
+from reference import suno as oracle
 
 SPEC = Spec(name="released")
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tests import oracle
+from reference import suno as oracle
 
 LAYERS, HEADS, WIDTH = 2, 2, 32
 SIZES = {"n_layer": LAYERS, "n_head": HEADS, "n_embd": WIDTH, "block_size": 1024, "dropout": 0.0}
@@ -47,7 +47,7 @@ def save_suno(
     **vocab: int,
 ) -> nn.Module:
     """Write one of Suno's .pt files; `old` is the first generation of `model_args`. Returns the network."""
-    generation: Any = oracle.suno()
+    generation: Any = oracle.bark_generation()
     numbers: dict[str, Any] = {**SIZES, "bias": bias, **vocab}
     if fine:
         numbers |= {"n_codes_total": 8, "n_codes_given": 1}
@@ -68,7 +68,7 @@ def save_suno(
 
 def save_encodec(path: Path, *, seed: int = 3) -> nn.Module:
     """Write Encodec as its authors do: weight-normed, 32 codebooks, names of the encodec package."""
-    oracle.suno()
+    oracle.bark_generation()
     from encodec import EncodecModel
     from encodec.modules import SEANetDecoder, SEANetEncoder
     from encodec.quantization import ResidualVectorQuantizer

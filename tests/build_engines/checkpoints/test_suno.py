@@ -16,7 +16,7 @@ from bark_serving.networks import Encodec, load
 from bark_serving.spec import GptSpec, Spec
 from build_engines.checkpoints.importer import STEPS, Request, import_bundle
 from build_engines.errors import CheckpointError, SourceError
-from tests import oracle
+from reference import suno as oracle
 from tests.build_engines.checkpoints import formats
 
 

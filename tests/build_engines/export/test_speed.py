@@ -18,7 +18,7 @@ from bark_serving.engines.store import EngineStore
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
 from bark_serving.spec import Spec
 from build_engines.export.build import make
-from tests import oracle
+from reference import suno as oracle
 from tests.bundles import random_bundle, true_size_spec
 
 CONTEXT, TURNS, STEPS, THREADS = 300, 8, 16, 2

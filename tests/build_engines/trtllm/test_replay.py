@@ -23,7 +23,7 @@ from bark_serving.speech.stage_capabilities import BuiltIn, StageInterface
 from bark_serving.speech.stage_client import Stages
 from build_engines.trtllm import checkpoint
 from build_engines.trtllm.checkpoint import Constants, GptStage
-from tests import oracle
+from reference import suno as oracle
 from tests.build_engines.trtllm.executor import Executor, Request
 from tests.build_engines.trtllm.stand_in import GPTForCausalLM
 from tests.bundles import random_bundle, small_spec

