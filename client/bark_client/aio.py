@@ -12,18 +12,20 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from bark_client import protocol
-from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection, closed_error
+from bark_client.client import BarkClient
+from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT_S, DEFAULT_URL, Connection, closed_error
 from bark_client.errors import BarkError, RequestTimeout
-from bark_client.exchange import END_GRACE, Exchange, Limits, Retries, cancelled_error
+from bark_client.exchange import END_GRACE_S, Exchange, Limits, Retries, cancelled_error
 from bark_client.protocol import SpeakOptions
 from bark_client.speech import Chunk, Health, Speech
+from bark_client.stream import StreamBase, with_arguments_of
 from bark_client.voice import VoiceLike
 from bark_client.voice_calls import Call, T
 from bark_client.voice_methods import AsyncVoiceMethods
 
 
 class AsyncBarkClient(AsyncVoiceMethods):
-    """A server that speaks, for one event loop and any number of requests at once.
+    """`BarkClient` for asyncio: one event loop, any number of requests at once.
 
     >>> async with AsyncBarkClient() as bark:
     ...     one, two = await asyncio.gather(bark.speak("One."), bark.speak("Two."))
@@ -53,11 +55,12 @@ class AsyncBarkClient(AsyncVoiceMethods):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection; requests under way end with RequestCancelled."""
+        """Close the connection. Requests that are still running end with RequestCancelled."""
         self._closed = True
         if self._channel is not None:
             await self._channel.close()
 
+    @with_arguments_of(BarkClient.speak)
     async def speak(
         self,
         text: str,
@@ -68,7 +71,10 @@ class AsyncBarkClient(AsyncVoiceMethods):
         answer_timeout: float | None = None,
         **options: Unpack[SpeakOptions],
     ) -> Speech:
-        """See `BarkClient.speak`. Cancelling the task cancels the request on the server."""
+        """Speak `text` and return when all of it is there. Cancelling the task cancels the request on the server.
+
+        >>> speech = await bark.speak("Good morning.", voice="v2/en_speaker_6", seed=1)
+        """
         async with self.stream(
             text, voice=voice, seed=seed, timeout=timeout, answer_timeout=answer_timeout, **options
         ) as stream:
@@ -76,6 +82,7 @@ class AsyncBarkClient(AsyncVoiceMethods):
                 pass
             return stream.speech
 
+    @with_arguments_of(BarkClient.speak)
     def stream(
         self,
         text: str,
@@ -86,13 +93,21 @@ class AsyncBarkClient(AsyncVoiceMethods):
         answer_timeout: float | None = None,
         **options: Unpack[SpeakOptions],
     ) -> AsyncSpeechStream:
-        """See `BarkClient.stream`, with `async with` and `async for`."""
+        """Speak `text` and yield its audio in chunks, as soon as each is made.
+
+        Leaving the `async with` block early cancels the request, here and on the server.
+
+        >>> async with bark.stream("A long story …") as stream:
+        ...     async for chunk in stream:
+        ...         player.write(chunk.samples)
+        >>> stream.speech.save("story.flac")
+        """
         request = protocol.speech_request(text, voice=voice, seed=seed, options=options)
         limits = self._connection.limits.overridden(total=timeout, answer=answer_timeout)
         return AsyncSpeechStream(
             Exchange(request, text=text, limits=limits, url=self._connection.url),
-            stub=self._stub,
             connection=self._connection,
+            stub=self._stub,
         )
 
     async def health(self, *, deep: bool = False, timeout: float | None = None) -> Health:
@@ -105,26 +120,26 @@ class AsyncBarkClient(AsyncVoiceMethods):
             model = service_pb2.ModelReadyRequest(name=protocol.MODEL)
             ready = (await self._once(stub.ModelReady, model, timeout=seconds)).ready
             if deep and ready:
-                before, start = await self._made(), time.monotonic()
+                before, start = await self._decoded(), time.monotonic()
                 try:
-                    await self.speak(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT, **CANARY_OPTIONS)
+                    await self.speak(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT_S, **CANARY_OPTIONS)
                     canary = time.monotonic() - start
                 except RequestTimeout:
-                    busy = await self._made() > before
+                    busy = await self._decoded() > before
                     if not busy:
                         raise
         except BarkError as error:
             problem = str(error)
         return self._connection.health(metadata=metadata, ready=ready, canary=canary, busy=busy, problem=problem)
 
-    async def _made(self) -> int:
-        """See `BarkClient._made`."""
+    async def _decoded(self) -> int:
+        """See `BarkClient._decoded`."""
         request = protocol.decoder_statistics()
         answer = await self._once(self._stub().ModelStatistics, request, timeout=self._connection.limits.connect)
         return protocol.inference_count(answer)
 
     def _stub(self) -> service_pb2_grpc.GRPCInferenceServiceStub:
-        """The channel is made on first use: it belongs to the loop that runs then."""
+        """The channel is made on first use, because it belongs to the event loop that runs then."""
         if self._closed:
             raise closed_error()
         if self._channel is None:
@@ -140,13 +155,14 @@ class AsyncBarkClient(AsyncVoiceMethods):
     async def _infer(self, call: Call[T]) -> T:
         if call.repeatable:
             return call.parse(await self._call(self._stub().ModelInfer, call.request))
-        await self._call(self._stub().ServerLive, service_pb2.ServerLiveRequest())  # be sure of the connection, then
+        # A call that changes something is sent once, on a connection that is known to work.
+        await self._call(self._stub().ServerLive, service_pb2.ServerLiveRequest())
         limits = self._connection.limits
-        once = self._once(self._stub().ModelInfer, call.request, timeout=limits.total or limits.answer)  # send once
-        return call.parse(await once)
+        answer = await self._once(self._stub().ModelInfer, call.request, timeout=limits.total or limits.answer)
+        return call.parse(answer)
 
     async def _call(self, method: Callable[..., Any], request: Any) -> Any:
-        """A unary call that has no effect, so may be repeated until the server can be reached."""
+        """See `BarkClient._call`."""
         limits = self._connection.limits
         retries = Retries(limits)
         while True:
@@ -164,25 +180,25 @@ class AsyncBarkClient(AsyncVoiceMethods):
             if not self._closed or _is_cancelled(asyncio.current_task()):
                 raise
             raise closed_error() from None
-        except grpc.aio.UsageError:  # a channel that was closed between two tries
+        except grpc.aio.UsageError:  # the channel was closed between two attempts
             raise closed_error() from None
 
 
-class AsyncSpeechStream:
-    """See `SpeechStream`, with `async with` and `async for`."""
+class AsyncSpeechStream(StreamBase):
+    """`SpeechStream` for asyncio: `async with` and `async for`."""
 
     def __init__(
         self,
         exchange: Exchange,
         *,
-        stub: Callable[[], service_pb2_grpc.GRPCInferenceServiceStub],
         connection: Connection,
+        stub: Callable[[], service_pb2_grpc.GRPCInferenceServiceStub],
     ) -> None:
-        self._exchange, self._stub, self._connection = exchange, stub, connection
-        self._call: Any = None
+        super().__init__(exchange, connection=connection)
+        self._stub = stub
 
     async def __aenter__(self) -> Self:
-        self._open()
+        self._send(self._stub())
         return self
 
     async def __aexit__(
@@ -202,32 +218,17 @@ class AsyncSpeechStream:
                 delay = self._exchange.failed(error)
                 if delay is not None:
                     await asyncio.sleep(delay)
-                    self._open()
+                    self._send(self._stub())
                 continue
             if chunk is not None:
                 return chunk
         raise StopAsyncIteration
 
-    @property
-    def chunks(self) -> tuple[Chunk, ...]:
-        """What has come so far, also after an error."""
-        return tuple(self._exchange.chunks)
-
-    @property
-    def speech(self) -> Speech:
-        """The whole. InvalidRequest as long as chunks are outstanding."""
-        return self._exchange.speech()
-
-    def cancel(self) -> None:
-        """Stop the request here and on the server. Harmless when it has ended."""
-        self._exchange.cancelled = True
-        self._hang_up()
-
     async def _leave(self) -> None:
         """See `SpeechStream._leave`."""
         try:
             if self._exchange.settled and self._call is not None:
-                async with asyncio.timeout(END_GRACE):
+                async with asyncio.timeout(END_GRACE_S):
                     while await self._call.read() is not grpc.aio.EOF:
                         continue
         except (TimeoutError, grpc.RpcError):
@@ -236,18 +237,7 @@ class AsyncSpeechStream:
             if _is_cancelled(asyncio.current_task()):
                 raise
         finally:
-            self._hang_up()
-
-    def _hang_up(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
-
-    def _open(self) -> None:
-        if self._exchange.cancelled:
-            raise cancelled_error()
-        self._call = self._stub().ModelStreamInfer(
-            iter([self._exchange.request]), timeout=self._exchange.time_left(), metadata=self._connection.metadata
-        )
+            self._cancel_call()
 
     async def _receive(self) -> Chunk | None:
         if self._call is None:
@@ -271,5 +261,5 @@ class AsyncSpeechStream:
 
 
 def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
-    """Whether somebody cancels this task; gRPC raises CancelledError too where only its call was cancelled."""
+    """Whether this task is being cancelled. gRPC raises CancelledError also when only its call was cancelled."""
     return task is not None and task.cancelling() > 0

@@ -13,29 +13,30 @@ import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from bark_client import protocol
-from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT, DEFAULT_URL, Connection, closed_error
+from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT_S, DEFAULT_URL, Connection, closed_error
 from bark_client.errors import BarkError, RequestTimeout
-from bark_client.exchange import END_GRACE, Exchange, Limits, Retries, cancelled_error
+from bark_client.exchange import END_GRACE_S, Exchange, Limits, Retries
 from bark_client.protocol import SpeakOptions
 from bark_client.speech import Chunk, Health, Speech
+from bark_client.stream import StreamBase, with_arguments_of
 from bark_client.voice import VoiceLike
 from bark_client.voice_calls import Call, T
 from bark_client.voice_methods import VoiceMethods
 
 
 class BarkClient(VoiceMethods):
-    """A server that speaks. Thread-safe: one client serves any number of requests at once.
+    """A connection to a Bark server. Thread-safe: one client makes any number of requests at once.
 
     >>> with BarkClient("localhost:8001") as bark:
     ...     bark.speak("Hello there.", voice="v2/en_speaker_6").save("hello.wav")
 
     Args:
         url: host:port of Triton's gRPC endpoint.
-        timeout: seconds a request may take in all; None (the default) for as long as it takes.
-        answer_timeout: seconds without any answer after which the server is given up; None for ever.
-        connect_timeout: seconds to keep trying a server that can't be reached.
-        credentials: for TLS, `grpc.ssl_channel_credentials(...)`; None for an unencrypted connection.
-        headers: metadata to send along with each request, for a gateway in front of the server.
+        timeout: seconds that one request may take in all. None, the default, sets no limit.
+        answer_timeout: seconds that the next answer may take before the request fails. None sets no limit.
+        connect_timeout: seconds to keep trying to reach the server.
+        credentials: for TLS, `grpc.ssl_channel_credentials(...)`. None connects without encryption.
+        headers: metadata to send with each request, for a gateway in front of the server.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class BarkClient(VoiceMethods):
         self.close()
 
     def close(self) -> None:
-        """Close the connection; requests under way end with RequestCancelled."""
+        """Close the connection. Requests that are still running end with RequestCancelled."""
         self._closed.set()
         self._channel.close()
 
@@ -80,10 +81,48 @@ class BarkClient(VoiceMethods):
         answer_timeout: float | None = None,
         **options: Unpack[SpeakOptions],
     ) -> Speech:
-        """Speak `text` and return when all of it is there. For the options see `SpeakOptions`.
+        """Speak `text` and return when all of it is there.
 
-        `voice` is a name (`voices()` lists them), a `Voice`, a mapping of its three arrays, or the path of an `.npz`;
-        `timeout` and `answer_timeout` replace the client's own for this request.
+        >>> speech = bark.speak("Good morning.", voice="v2/en_speaker_6", seed=1, max_duration=5.0)
+        >>> speech.save("morning.wav")
+
+        What is None isn't sent: then the server's own default holds, which is given below.
+
+        Args:
+            text: what to say, in any of the checkpoint's languages; at most 20 000 characters.
+            voice: a name that the server knows (`voices()` lists them), a `Voice`, a mapping of its three arrays, or
+                the path of an `.npz` file. Default: none; Bark then makes up a speaker, another one for each seed.
+            seed: 0 to 2**64 - 1. The same seed, text and options give the same speech. Default: drawn by the server;
+                `speech.seed` tells it.
+            timeout: seconds that this request may take in all. Default: the client's `timeout`.
+            answer_timeout: seconds that the next answer may take. Default: the client's `answer_timeout`.
+            language: two letters, like "en". Their rules cut the text into sentences. Default: the voice's language,
+                or else a guess from the text.
+            semantic_temperature: 0 to 10. It changes what is said and how: 0 is greedy, higher is livelier.
+                Default: the checkpoint's, 0.7 for Bark.
+            coarse_temperature: 0 to 10. It changes how the speech sounds. Default: the checkpoint's, 0.7 for Bark.
+            fine_temperature: 0 to 10. It changes the detail of the sound. Default: the checkpoint's, 0.5 for Bark.
+            top_k: sample semantic and coarse tokens from the `top_k` most probable ones only. Default: 0, from all.
+            top_p: above 0, at most 1. Sample semantic and coarse tokens from the smallest set whose probabilities add
+                up to `top_p`. Default: 1, from all.
+            min_eos_p: above 0, at most 1. A sentence ends when its end is at least this probable.
+                Default: the checkpoint's, 0.2 for Bark.
+            coarse_history: coarse tokens that each coarse window continues from. Default: the checkpoint's maximum,
+                630 for Bark.
+            coarse_window: coarse tokens that each coarse window generates. Default: the checkpoint's, 60 for Bark.
+            fine_padding: True pads a short sentence to a whole window of the fine stage, as Suno's code does. False is
+                faster, and changes the sound a little. Default: True.
+            max_duration: seconds of audio that one sentence may have; a longer one is cut, with a warning.
+                Default: the checkpoint's limit, about 15 s for Bark.
+            split_sentences: True speaks sentence by sentence; False speaks the text in one piece, cut at
+                `max_duration`. Default: True.
+            chain_sentences: True lets each sentence continue from the one before it; False starts each one from the
+                voice. Default: False.
+            return_tokens: True returns the generated tokens too, which `speech.as_voice()` needs. Default: False.
+
+        Raises:
+            BarkError: one of its kinds (InvalidRequest, ServerUnavailable, RequestTimeout, RequestCancelled,
+                ServerError); its message says what to do.
         """
         with self.stream(
             text, voice=voice, seed=seed, timeout=timeout, answer_timeout=answer_timeout, **options
@@ -92,6 +131,7 @@ class BarkClient(VoiceMethods):
                 pass
             return stream.speech
 
+    @with_arguments_of(speak)
     def stream(
         self,
         text: str,
@@ -102,7 +142,9 @@ class BarkClient(VoiceMethods):
         answer_timeout: float | None = None,
         **options: Unpack[SpeakOptions],
     ) -> SpeechStream:
-        """Like `speak`, chunk by chunk as they are made. Leaving the `with` block early cancels the rest.
+        """Speak `text` and yield its audio in chunks, as soon as each is made.
+
+        Leaving the `with` block early cancels the request, here and on the server.
 
         >>> with bark.stream("A long story …") as stream:
         ...     for chunk in stream:
@@ -113,16 +155,19 @@ class BarkClient(VoiceMethods):
         limits = self._connection.limits.overridden(total=timeout, answer=answer_timeout)
         return SpeechStream(
             Exchange(request, text=text, limits=limits, url=self._connection.url),
-            stub=self._stub,
             connection=self._connection,
+            stub=self._stub,
             closed=self._closed,
         )
 
     def health(self, *, deep: bool = False, timeout: float | None = None) -> Health:
-        """What the server can do now; never raises for what is wrong with it, but says so in the result.
+        """What the server can do now. What is wrong with the server is in the result, not raised.
 
-        `deep` really speaks a word: a server can call itself ready while the process behind a model is dead. Where the
-        word's turn does not come within `timeout` (default 2 minutes), others' speech, made meanwhile, counts as well.
+        Args:
+            deep: also speak a word. A server can call itself ready while the process behind one of its models is dead.
+                When the word is not spoken in time because the server is busy, speech that it made for others
+                meanwhile counts as well.
+            timeout: seconds per question. Default: the client's `connect_timeout`, and 2 minutes for the word.
         """
         metadata, ready, canary, busy, problem = None, False, None, False, ""
         seconds = timeout or self._connection.limits.connect
@@ -132,20 +177,20 @@ class BarkClient(VoiceMethods):
                 self._stub.ModelReady, service_pb2.ModelReadyRequest(name=protocol.MODEL), timeout=seconds
             ).ready
             if deep and ready:
-                before, start = self._made(), time.monotonic()
+                before, start = self._decoded(), time.monotonic()
                 try:
-                    self.speak(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT, **CANARY_OPTIONS)
+                    self.speak(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT_S, **CANARY_OPTIONS)
                     canary = time.monotonic() - start
                 except RequestTimeout:
-                    busy = self._made() > before
+                    busy = self._decoded() > before
                     if not busy:
                         raise
         except BarkError as error:
             problem = str(error)
         return self._connection.health(metadata=metadata, ready=ready, canary=canary, busy=busy, problem=problem)
 
-    def _made(self) -> int:
-        """Pieces of audio that the server has made so far."""
+    def _decoded(self) -> int:
+        """How many pieces of audio the server has decoded since it started."""
         request = protocol.decoder_statistics()
         answer = self._once(self._stub.ModelStatistics, request, timeout=self._connection.limits.connect)
         return protocol.inference_count(answer)
@@ -153,12 +198,13 @@ class BarkClient(VoiceMethods):
     def _infer(self, call: Call[T]) -> T:
         if call.repeatable:
             return call.parse(self._call(self._stub.ModelInfer, call.request))
-        self._call(self._stub.ServerLive, service_pb2.ServerLiveRequest())  # be sure of the connection, then send once
+        # A call that changes something is sent once, on a connection that is known to work.
+        self._call(self._stub.ServerLive, service_pb2.ServerLiveRequest())
         limits = self._connection.limits
         return call.parse(self._once(self._stub.ModelInfer, call.request, timeout=limits.total or limits.answer))
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:
-        """A unary call that has no effect, so may be repeated until the server can be reached."""
+        """Make a call that changes nothing, again and again until the server can be reached."""
         limits = self._connection.limits
         retries = Retries(limits)
         while True:
@@ -172,25 +218,25 @@ class BarkClient(VoiceMethods):
             return method(request, timeout=timeout, metadata=self._connection.metadata)
         except grpc.RpcError as error:
             raise self._connection.error(error) from None
-        except ValueError:  # gRPC's way to say that the channel is closed
+        except ValueError:  # gRPC raises it for a closed channel
             raise closed_error() from None
 
 
-class SpeechStream:
-    """Chunks as they come, in a `with` block; `.speech` is the whole once they have all come."""
+class SpeechStream(StreamBase):
+    """Iterates over the chunks of a speech as they arrive, in a `with` block. `.speech` is the whole, at the end."""
 
     def __init__(
         self,
         exchange: Exchange,
         *,
-        stub: service_pb2_grpc.GRPCInferenceServiceStub,
         connection: Connection,
+        stub: service_pb2_grpc.GRPCInferenceServiceStub,
         closed: threading.Event,
     ) -> None:
-        self._exchange, self._stub, self._connection, self._closed = exchange, stub, connection, closed
-        self._call: Any = None
+        super().__init__(exchange, connection=connection)
+        self._stub, self._closed = stub, closed
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._pump: threading.Thread | None = None
+        self._reader: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         self._open()
@@ -219,45 +265,25 @@ class SpeechStream:
                 return chunk
         raise StopIteration
 
-    @property
-    def chunks(self) -> tuple[Chunk, ...]:
-        """What has come so far, also after an error."""
-        return tuple(self._exchange.chunks)
-
-    @property
-    def speech(self) -> Speech:
-        """The whole. InvalidRequest as long as chunks are outstanding."""
-        return self._exchange.speech()
-
-    def cancel(self) -> None:
-        """Stop the request here and on the server. Harmless when it has ended."""
-        self._exchange.cancelled = True
-        self._hang_up()
-
     def _leave(self) -> None:
-        """Let a stream end that is about to, and cancel any other: where both meet, Triton 24.10 crashes or leaks."""
-        if self._exchange.settled and self._pump is not None:
-            self._pump.join(END_GRACE)
-        self._hang_up()
+        """Wait for a stream that is about to end, and cancel any other.
 
-    def _hang_up(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
+        To cancel a stream just as it ends makes Triton 24.10 crash or leak.
+        """
+        if self._exchange.settled and self._reader is not None:
+            self._reader.join(END_GRACE_S)
+        self._cancel_call()
 
     def _open(self) -> None:
-        """Send the request. A thread reads the answers, for gRPC's own iterator knows no timeout an answer."""
+        """Send the request. A thread reads the answers, because gRPC's iterator has no timeout per answer."""
         if self._closed.is_set():
             raise closed_error()
-        if self._exchange.cancelled:
-            raise cancelled_error()
+        self._send(self._stub)
         self._answers = queue.SimpleQueue()
-        self._call = self._stub.ModelStreamInfer(
-            iter([self._exchange.request]), timeout=self._exchange.time_left(), metadata=self._connection.metadata
+        self._reader = threading.Thread(
+            target=_read_into, args=(self._answers, self._call), name="bark-stream", daemon=True
         )
-        if self._exchange.cancelled:  # meanwhile, by another thread
-            self._hang_up()
-        self._pump = threading.Thread(target=_pump, args=(self._call, self._answers), name="bark-stream", daemon=True)
-        self._pump.start()
+        self._reader.start()
 
     def _receive(self) -> Chunk | None:
         if self._call is None:
@@ -274,8 +300,8 @@ class SpeechStream:
         return self._exchange.receive(answer)
 
 
-def _pump(call: Any, answers: queue.SimpleQueue[Any]) -> None:
-    """Move answers from a call to a queue; None for its end, the error for a bad one."""
+def _read_into(answers: queue.SimpleQueue[Any], call: Any) -> None:
+    """Move the answers of a call to a queue, then None, or the error that ended it."""
     try:
         for answer in call:
             answers.put(answer)

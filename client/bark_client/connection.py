@@ -21,7 +21,7 @@ _HEADER: Final = re.compile(r"[0-9a-z_.-]+")
 _PRINTABLE: Final = re.compile(r"[ -~]*")
 CANARY_TEXT: Final = "Hello."
 CANARY_OPTIONS: Final = protocol.SpeakOptions(max_duration=0.5)
-CANARY_TIMEOUT: Final = 120.0  #: seconds; a large checkpoint on few cores takes its time even for a word
+CANARY_TIMEOUT_S: Final = 120.0  #: seconds; a large checkpoint on few cores takes its time even for a word
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ def error_from_status(code: str, details: str, *, url: str) -> BarkError:
     if code == "UNAVAILABLE":
         reason = details.rpartition(": ")[2] or "no connection"
         return ServerUnavailable(
-            f"no server answers at {url} ({reason}): start one with `bark-serve up`, or correct the address"
+            f"no server answers at {url} ({reason}): start one with `bark-serve up` "
+            "(in a checkout set up by make: `.venv/bin/bark-serve up`), or correct the address"
         )
     if code == "DEADLINE_EXCEEDED":
         return RequestTimeout(f"the server at {url} didn't finish in time: allow a longer timeout")

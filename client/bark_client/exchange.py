@@ -29,7 +29,7 @@ from bark_client.voice import Voice
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.05, 1.0  # seconds between attempts, doubling
 _FINAL_GRACE = 5.0  # seconds that Triton's closing message may take once the audio is complete
-END_GRACE = 1.0  #: seconds that the stream may take to end once the server has said all it will
+END_GRACE_S = 1.0  #: seconds that the stream may take to end once the server has said all it will
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
-"""What comes back: chunks while it is spoken, and the whole with its account when it is done."""
+"""What a request to speak returns: chunks while it runs, then the whole speech with its timings."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,17 +16,20 @@ from bark_client.voice import Voice
 
 @dataclass(frozen=True)
 class StageTime:
-    """One stage's share of the work on the server."""
+    """The work of one stage on the server."""
 
-    seconds: float  #: time spent in the stage; stages overlap, so these may add up to more than the whole
+    seconds: float  #: time spent in it; stages run at the same time, so their sum may exceed `Timings.seconds`
     calls: int  #: requests sent to it
-    count: int  #: what it made, in `unit`s
+    count: int  #: how many `unit`s it generated
     unit: str  #: "tokens" or "frames"
+
+    def __add__(self, other: StageTime) -> StageTime:
+        return StageTime(self.seconds + other.seconds, self.calls + other.calls, self.count + other.count, self.unit)
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Where the time went, as the server measured it. All in seconds."""
+    """How long the server took, by its own clock. All in seconds."""
 
     stages: dict[str, StageTime] = field(default_factory=dict)  #: by name, in order of the pipeline
     seconds: float = 0.0  #: the request as a whole
@@ -33,18 +38,32 @@ class Timings:
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of work a second of audio: below 1 is faster than it plays."""
+        """Seconds of work per second of audio: below 1 is faster than playback. NaN without audio."""
         return self.seconds / self.audio_seconds if self.audio_seconds else float("nan")
+
+    @classmethod
+    def total(cls, parts: Sequence[Timings]) -> Timings:
+        """The timings of requests made one after the other; the first audio is that of the first one."""
+        stages: dict[str, StageTime] = {}
+        for part in parts:
+            for name, stage in part.stages.items():
+                stages[name] = stages[name] + stage if name in stages else stage
+        return cls(
+            stages=stages,
+            seconds=sum(part.seconds for part in parts),
+            first_audio_seconds=parts[0].first_audio_seconds,
+            audio_seconds=sum(part.audio_seconds for part in parts),
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """The next piece of audio: chunks are gap-free and in order."""
+    """One piece of the audio. Chunks arrive in order and without gaps."""
 
     samples: NDArray[np.float32]  #: [n], -1..1, mono, read-only
     sample_rate: int
-    sentence: int  #: which sentence it belongs to, from 0
-    sentences: int  #: how many the text has
+    sentence: int  #: the sentence it belongs to, counted from 0
+    sentences: int  #: how many sentences the text has
     last: bool
 
     @property
@@ -57,16 +76,19 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class Speech(Playable):
-    """A finished utterance: `.save("x.flac")` writes it, and in a notebook it shows itself as a player."""
+    """A finished speech: `.save("x.flac")` writes it, and a notebook shows it as a player.
+
+    Speeches join: `a + b` puts one right after the other, and `Speech.join` adds a pause.
+    """
 
     text: str
     samples: NDArray[np.float32]  #: [n], -1..1, mono
-    sample_rate: int
-    seed: int  #: drawn by the server when none was given; the same seed and options give the same speech
+    sample_rate: int  #: in Hz
+    seed: int | None  #: the one given, or else drawn by the server; None if parts with different seeds were joined
     timings: Timings
     sentence_starts: tuple[float, ...] = ()  #: seconds
     warnings: tuple[str, ...] = ()
-    tokens: Voice | None = None  #: the generation itself, where `return_tokens` asked for it and something was spoken
+    tokens: Voice | None = None  #: the generated tokens, if `return_tokens` asked for them and there was any speech
 
     @property
     def title(self) -> str:
@@ -74,40 +96,99 @@ class Speech(Playable):
 
     @property
     def caption(self) -> str:
-        parts = [f"{self.seconds:.1f} s", f"seed {self.seed}"]
+        parts = [f"{self.seconds:.1f} s"]
+        if self.seed is not None:
+            parts.append(f"seed {self.seed}")
         if self.timings.seconds:
             parts.append(f"real-time factor {self.timings.real_time_factor:.2f}")
         return " · ".join(parts)
 
     def __repr__(self) -> str:
-        return f"Speech({self.seconds:.2f} s at {self.sample_rate} Hz, seed {self.seed})"
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        return f"Speech({self.seconds:.2f} s at {self.sample_rate} Hz{seed})"
+
+    def __add__(self, other: Speech) -> Speech:
+        """One after the other, without a pause: see `join`."""
+        return Speech.join([self, other], pause=0.0) if isinstance(other, Speech) else NotImplemented
+
+    @staticmethod
+    def join(parts: Iterable[Speech], *, pause: float = 0.2) -> Speech:
+        """One speech made of several, such as the lines of a dialogue.
+
+        >>> lines = [bark.speak(line, voice=voice) for voice, line in dialogue]
+        >>> Speech.join(lines, pause=0.3).save("dialogue.flac")
+
+        Texts are joined by a space, sentence starts count from the new beginning, timings add up, and each warning
+        stays once. The seed is that of the parts if they all have the same one, else None. There are no tokens.
+
+        Args:
+            parts: at least one, all of the same sample rate.
+            pause: seconds of silence between two parts. Default: 0.2.
+
+        Raises:
+            InvalidRequest: no parts, different sample rates, or a pause below 0.
+        """
+        speeches = list(parts)
+        if not speeches:
+            raise InvalidRequest("nothing to join: give at least one speech")
+        rates = {speech.sample_rate for speech in speeches}
+        if len(rates) > 1:
+            raise InvalidRequest(f"speeches of different sample rates can't be joined: {sorted(rates)} Hz")
+        if not 0 <= pause < math.inf:
+            raise InvalidRequest(f"pause: expected seconds from 0 on, not {pause!r}")
+        (rate,) = rates
+        silence = np.zeros(round(pause * rate), dtype=np.float32)
+        pieces: list[NDArray[np.float32]] = []
+        starts: list[float] = []
+        length = 0  # samples so far
+        for speech in speeches:
+            if pieces:
+                pieces.append(silence)
+                length += silence.size
+            starts += [length / rate + start for start in speech.sentence_starts]
+            pieces.append(speech.samples)
+            length += speech.samples.size
+        seeds = {speech.seed for speech in speeches}
+        return Speech(
+            text=" ".join(speech.text for speech in speeches),
+            samples=np.concatenate(pieces),
+            sample_rate=rate,
+            seed=seeds.pop() if len(seeds) == 1 else None,
+            timings=Timings.total([speech.timings for speech in speeches]),
+            sentence_starts=tuple(starts),
+            warnings=tuple(dict.fromkeys(warning for speech in speeches for warning in speech.warnings)),
+        )
 
     def as_voice(self) -> Voice:
-        """This generation as the voice of further ones: how a long dialogue keeps a speaker.
+        """The generated tokens as a voice for further requests: this keeps one speaker through a long dialogue.
 
         >>> ada = bark.speak("Hello, I am Ada.", return_tokens=True).as_voice()
         >>> replies = [bark.speak(line, voice=ada) for line in ("And this is still me.", "So is this.")]
 
-        `bark.save_voice("ada", ada)` keeps her on the server, under a name. Needs `return_tokens=True` when the speech
-        was asked for; InvalidRequest without.
+        `bark.save_voice("ada", ada)` keeps her on the server, under a name.
+
+        Raises:
+            InvalidRequest: it has no tokens, because the request did not say `return_tokens=True`, or nothing was
+                spoken, or it was joined.
         """
         if self.tokens is None:
             raise InvalidRequest(
-                "this speech came without tokens: nothing was spoken, or it wasn't asked for with return_tokens=True"
+                "this speech has no tokens: it was not asked for with return_tokens=True, nothing was spoken, "
+                "or it was joined from others"
             )
         return self.tokens
 
 
 @dataclass(frozen=True)
 class Health:
-    """What a server can do right now."""
+    """What a server can do now."""
 
     live: bool  #: the server process answers
     ready: bool  #: the `bark` model says that it takes requests
     server: str = ""  #: name and version
-    canary_seconds: float | None = None  #: what a real, tiny synthesis took; None if not tried or not finished
-    busy: bool = False  #: it was not finished in time, but others' speech was made meanwhile
-    problem: str = ""  #: one sentence, where something is wrong
+    canary_seconds: float | None = None  #: how long speaking one word took; None if not tried or not finished
+    busy: bool = False  #: the word was not finished in time, but the server made speech for others meanwhile
+    problem: str = ""  #: one sentence; empty if nothing is wrong
 
     @property
     def ok(self) -> bool:

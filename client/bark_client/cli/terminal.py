@@ -70,7 +70,7 @@ def account(*, seconds: float, audio_seconds: float) -> str:
 
 
 def timings_table(timings: Timings) -> Group:
-    """Stage by stage; stages overlap, so their shares are of the work, not of the clock."""
+    """One row per stage, with its share of the work of all stages; then the whole, and why the rows exceed it."""
     table = Table("stage")
     for name in ("seconds", "share", "calls", "made", "a second"):
         table.add_column(name, justify="right")
@@ -83,7 +83,12 @@ def timings_table(timings: Timings) -> Group:
     total = f"{timings.seconds:.2f} s in all, " + (
         f"first audio after {first:.2f} s" if first is not None else "no audio"
     )
-    return Group(table, Text(f"{total}; {account(seconds=timings.seconds, audio_seconds=timings.audio_seconds)}"))
+    lines = [Text(f"{total}; {account(seconds=timings.seconds, audio_seconds=timings.audio_seconds)}")]
+    if work > timings.seconds:
+        lines.append(
+            Text(f"The stages add up to {work:.2f} s because they overlap: several sentences and stages run at once.")
+        )
+    return Group(table, *lines)
 
 
 def counting(console: Console) -> Progress:

@@ -152,6 +152,7 @@ def test_timings_prints_the_stage_table(bark: Any) -> None:
     assert ["coarse", "4.000", "64 %", "15", "900 tokens", "225"] in cells
     assert ["encodec_decode", "0.250", "4 %", "3", "450 frames", "1,800"] in cells
     assert "first audio after 2.50 s" in result.stderr
+    assert "The stages add up to 6.25 s because they overlap" in result.stderr
 
 
 def test_a_request_that_spoke_nothing_is_told_and_writes_an_empty_file(bark: Any, triton: FakeTriton) -> None:
@@ -251,7 +252,7 @@ def test_a_disk_that_is_full_is_one_line(bark: Any, monkeypatch: pytest.MonkeyPa
 def test_health_is_told_by_words_and_exit_code(bark: Any, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ready (triton 2.51.0)" in bark("health").stdout
     assert "spoke a word in" in bark("health", "--deep").stdout
-    monkeypatch.setattr("bark_client.client.CANARY_TIMEOUT", 0.3)
+    monkeypatch.setattr("bark_client.client.CANARY_TIMEOUT_S", 0.3)
     triton.plan.append(hang())
     triton.speaks_for_others = 1
     assert "others are being spoken for" in bark("health", "--deep").stdout

@@ -1,0 +1,23 @@
+"""What `help()` says of the four ways to ask for speech."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+
+import pytest
+
+from bark_client import AsyncBarkClient, BarkClient, SpeakOptions
+
+METHODS = [BarkClient.speak, BarkClient.stream, AsyncBarkClient.speak, AsyncBarkClient.stream]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__qualname__)
+def test_help_explains_every_argument_and_its_default(method: Callable[..., object]) -> None:
+    signature = inspect.signature(method).parameters
+    named = [name for name in signature if name not in ("self", "options")]
+    section = (inspect.getdoc(method) or "").partition("\nArgs:\n")[2].partition("\nRaises:\n")[0]
+    entries = dict(re.findall(r"^    (\w+): (.+?)(?=^    \w|\Z)", section, re.MULTILINE | re.DOTALL))
+    assert list(entries) == [*named, *SpeakOptions.__annotations__]
+    assert [name for name, text in entries.items() if name != "text" and "Default: " not in text] == []
