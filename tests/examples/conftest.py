@@ -1,0 +1,3 @@
+from tests.client.conftest import client, connect, triton
+
+__all__ = ["client", "connect", "triton"]
