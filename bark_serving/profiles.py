@@ -1,4 +1,4 @@
-"""Profiles: what runs each stage. One table; nothing else in the project asks which profile it is.
+"""Profiles: what runs each stage, as one table. Code that runs or builds a stage looks it up here.
 
 A *profile* decides, for every stage, the Triton backend, the precisions to choose from, and whether it runs an engine
 of the store or the bundle's own weights. The models above the stages (`bark`, `voices`, …) are the same in all.
@@ -23,11 +23,11 @@ PROFILES: tuple[Profile, ...] = get_args(Profile)
 class StageRow:
     """How a profile runs one stage."""
 
-    #: To choose from. The first one is used where a server's precision is none of them.
+    #: The precisions to choose from. The first is used if the server's precision is not among them.
     precisions: tuple[Precision, ...]
     backend: Backend = "python"
-    engine: bool = True  #: from the engine store; else straight from the bundle
-    plan: str | None = None  #: the engine's file, if Triton wants it in the model's version folder
+    engine: bool = True  #: whether it runs an engine of the store; if not, the bundle's own weights
+    plan: str | None = None  #: name of the engine's file, if Triton reads it from the model's version folder
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,16 @@ class ProfileRow:
     """One profile."""
 
     runs: str  #: what runs the stages, in a few words
-    precision: Precision  #: a server's, unless it says otherwise
+    precision: Precision  #: the default precision of a server
     gpu: Literal["never", "optional", "always"]
-    build: str | None  #: the command that makes its engines
-    module: str | None  #: the library that its Python models import, and the name of our extra that installs it
-    extra: str | None
+    build: str | None  #: the command that builds its engines; None: it needs none
+    module: str | None  #: the library that its Python models import
+    extra: str | None  #: our extra that installs that library
     stages: Mapping[Stage, StageRow]
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
-        """Of the three transformers, which a server's precision is about."""
+        """The precisions of the three transformers; a server's precision is about these."""
         transformers: tuple[Stage, ...] = ("semantic", "coarse", "fine")
         return tuple(dict.fromkeys(one for stage in transformers for one in self.stages[stage].precisions))
 
@@ -108,6 +108,6 @@ TABLE: Mapping[Profile, ProfileRow] = {
 
 
 def stage_precision(stage: Stage, precision: Precision, profile: Profile = "cpu") -> Precision:
-    """`precision` where the stage has it, else the one it has."""
+    """`precision` if the stage has it, else the stage's first one."""
     choices = TABLE[profile].stages[stage].precisions
     return precision if precision in choices else choices[0]

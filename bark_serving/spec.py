@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 FORMAT_VERSION = 1
 
 Network = Literal["semantic", "coarse", "fine", "encodec", "hubert"]
+#: The stages that decode token by token.
+GptStage = Literal["semantic", "coarse"]
 NETWORKS: tuple[Network, ...] = ("semantic", "coarse", "fine", "encodec", "hubert")
 
 
@@ -173,6 +175,10 @@ class Spec(_Frozen):
     sampling: SamplingSpec = SamplingSpec()
     sources: tuple[Source, ...] = ()
     files: dict[str, str] = {}  #: sha256 of every other file of the bundle, by relative path
+
+    def gpt(self, stage: GptStage) -> GptSpec:
+        """Sizes of the transformer of one stage."""
+        return self.semantic.gpt if stage == "semantic" else self.coarse.gpt
 
     @property
     def semantic_to_coarse(self) -> float:

@@ -18,10 +18,9 @@ from bark_serving.bundle import Bundle, mapped
 from bark_serving.decoding.rules import rule_of
 from bark_serving.engines.store import Engine, EngineStore
 from bark_serving.profiles import stage_precision
-from bark_serving.runtimes.factory import GptStage
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
 from bark_serving.runtimes.onnx_session import open_session, wide_graph
-from bark_serving.spec import GptSpec
+from bark_serving.spec import GptSpec, GptStage
 from benchmarks.results import Measurement
 from benchmarks.tables import OTHERS
 from benchmarks.variants import Variant
@@ -76,7 +75,7 @@ def _context(bundle: Bundle, stage: GptStage) -> int:
 def _gpt_calls(
     bundle: Bundle, stage: GptStage, engine: Engine, profiled: _Profiled, *, threads: int, length: int, decode: bool
 ) -> Callable[[], object]:
-    gpt: GptSpec = getattr(bundle.spec, stage).gpt
+    gpt: GptSpec = bundle.spec.gpt(stage)
     runtime = OnnxGpt(
         engine.folder,
         gpt=gpt,

@@ -9,8 +9,7 @@ from __future__ import annotations
 from bark_serving.bundle import Bundle
 from bark_serving.decoding.rules import rule_of, span
 from bark_serving.profiles import Precision
-from bark_serving.runtimes.factory import GptStage
-from bark_serving.spec import GptSpec, Network, Spec
+from bark_serving.spec import GptSpec, GptStage, Network, Spec
 from benchmarks.errors import BenchmarkError
 from build_engines.export.quantize import BLOCKS
 

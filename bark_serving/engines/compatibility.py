@@ -1,7 +1,7 @@
-"""Whether an engine fits the machine that is to run it: its GPU, and the libraries that load it.
+"""Whether an engine can run on a machine: on its GPU, and with the libraries that load it.
 
-An engine is bound to both. TensorRT's plans load on one GPU architecture and in the release that made them; ONNX
-Runtime's graphs load anywhere, but its contrib operators change between minor releases.
+A TensorRT plan loads only on the GPU architecture and in the TensorRT release that it was built for. An ONNX graph
+loads on any machine, but ONNX Runtime's contrib operators change between minor releases.
 """
 
 from __future__ import annotations
@@ -14,58 +14,58 @@ from importlib import metadata
 from bark_serving.host import gpus
 
 _RTX = "tensorrt_rtx"
-#: What TensorRT's library has been called; a Triton container need not have its Python package.
+#: File names of TensorRT's library. A Triton container may have it without the Python package.
 _TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer.so.11")
 
 
 @dataclass(frozen=True)
 class Host:
-    """What decides whether an engine can run here."""
+    """What decides whether an engine can run on a machine."""
 
-    architectures: Sequence[str] = ()  #: of the GPUs; none: there is no GPU, and nothing to compare with
-    versions: Mapping[str, str] = field(default_factory=dict)  #: of the libraries that load engines, where installed
+    architectures: Sequence[str] = ()  #: of its GPUs; empty: it has no GPU, so architectures are not compared
+    versions: Mapping[str, str] = field(default_factory=dict)  #: of the installed libraries that load engines
 
 
 @dataclass(frozen=True)
 class _Loader:
     title: str
-    places: int  #: how many numbers of a version must agree
+    significant_parts: int  #: how many leading numbers of two versions must agree
     installed: Callable[[], str | None]
 
 
-def here(wanted: Sequence[int] | None = None) -> Host:
-    """This machine; of its GPUs those of the numbers `wanted`, or all."""
+def this_host(gpu_numbers: Sequence[int] | None = None) -> Host:
+    """This machine with the GPUs of these numbers, or with all its GPUs."""
     found = {name: version for name, loader in LOADERS.items() if (version := loader.installed())}
-    return Host(architectures=gpus.architectures(wanted), versions=found)
+    return Host(architectures=gpus.architectures(gpu_numbers), versions=found)
 
 
-def misfit(*, architecture: str, versions: Mapping[str, str], host: Host) -> str | None:
-    """Why an engine for `architecture`, made by libraries of `versions`, can't run on `host`; None when it can.
+def incompatibility(*, architecture: str, versions: Mapping[str, str], host: Host) -> str | None:
+    """Why an engine for `architecture`, made by libraries of `versions`, cannot run on `host`; None when it can.
 
-    The answer completes the sentence "The engine …".
+    Returns a reason such as "was built for sm90, the GPU here is sm80".
     """
     if _RTX in versions:
         return f"was built with TensorRT for RTX {versions[_RTX]}, whose plans Triton does not load"
     built_for = architecture.split("+")
-    lacking = [name for name in host.architectures if name not in built_for]
-    if architecture != "any" and lacking:
-        return f"was built for {' and '.join(built_for)}, the GPU here is {lacking[0]}"
+    others = [name for name in host.architectures if name not in built_for]
+    if architecture != "any" and others:
+        return f"was built for {' and '.join(built_for)}, the GPU here is {others[0]}"
     for name, loader in LOADERS.items():
-        made, found = versions.get(name), host.versions.get(name)
-        if made and found and _leading(made, loader.places) != _leading(found, loader.places):
-            return f"was made for {loader.title} {made}, here is {found}"
+        built, installed = versions.get(name), host.versions.get(name)
+        if built and installed and _significant(built, loader) != _significant(installed, loader):
+            return f"was made for {loader.title} {built}, here is {installed}"
     return None
 
 
-def loaded_by(versions: Mapping[str, str]) -> Sequence[str]:
-    """What loads an engine made by libraries of `versions`: two with the same answer load in the same places."""
+def loader_versions(versions: Mapping[str, str]) -> Sequence[str]:
+    """The library versions that an engine made by `versions` needs. Equal answers: both load on the same hosts."""
     rtx = [f"{_RTX} {versions[_RTX]}"] if _RTX in versions else []
-    loaders = ((name, loader.places) for name, loader in LOADERS.items() if name in versions)
-    return [*rtx, *(f"{name} {_leading(versions[name], places)}" for name, places in loaders)]
+    needed = [(name, loader) for name, loader in LOADERS.items() if name in versions]
+    return [*rtx, *(f"{name} {_significant(versions[name], loader)}" for name, loader in needed)]
 
 
-def _leading(version: str, places: int) -> str:
-    return ".".join(version.split(".")[:places])
+def _significant(version: str, loader: _Loader) -> str:
+    return ".".join(version.split(".")[: loader.significant_parts])
 
 
 def _package(name: str) -> Callable[[], str | None]:
@@ -79,7 +79,7 @@ def _package(name: str) -> Callable[[], str | None]:
 
 
 def _tensorrt() -> str | None:
-    """Of the Python package, else of the library itself: 101100 means 10.11.0."""
+    """The version of TensorRT's Python package, else of the library itself (which says 101100 for 10.11.0)."""
     if version := _package("tensorrt")():
         return version
     for name in _TENSORRT_LIBRARIES:

@@ -1,22 +1,18 @@
-"""Engines on disk: what one was made from and for, and a content-addressed store of them.
+"""A content-addressed store of engines on disk.
 
 An engine is a folder ``<root>/<key>/`` with its graph and ``manifest.json``. The key is a hash of everything that
 decides the engine's content, so building again is a no-op and nothing is ever overwritten. A new engine is written to
-a temporary folder and renamed when complete: a folder whose name is a key is whole.
+a temporary folder and renamed when it is complete. So every folder with a key as its name is complete.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import re
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,9 +20,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bark_serving.bundle import Bundle
-from bark_serving.engines.compatibility import Host, here, loaded_by, misfit
+from bark_serving.engines.compatibility import Host, incompatibility, loader_versions, this_host
 from bark_serving.engines.manifest import MANIFEST_FILE, Manifest, key
 from bark_serving.errors import UserError
+from bark_serving.files import BUILDING_PREFIX, atomic_folder, exclusive, is_held, sha256
 from bark_serving.profiles import STAGES as STAGES
 from bark_serving.profiles import TABLE
 from bark_serving.profiles import Precision as Precision
@@ -39,7 +36,6 @@ PRECISIONS: dict[Stage, tuple[Precision, ...]] = {stage: TABLE["cpu"].stages[sta
 
 MODEL_FILE = "model.onnx"
 _LOCKS = ".locks"
-_BUILDING = ".building-"
 _KEY = re.compile(r"[0-9a-f]{32}")  #: a folder of any other name is not ours
 
 
@@ -80,7 +76,7 @@ class Engine:
         """Hash every file. Raises `EngineBroken` naming the first that differs."""
         for name, expected in self.manifest.files.items():
             path = self.folder / name
-            actual = _sha256(path) if path.exists() else "none: it is missing"
+            actual = sha256(path) if path.exists() else "none: it is missing"
             if actual != expected:
                 raise EngineBroken(
                     f"{path} has sha256 {actual}, its manifest says {expected}.",
@@ -117,7 +113,7 @@ class EngineStore:
 
         Raises `EngineMissing` or `EngineMismatch`, with the command that makes the engine.
         """
-        host = host or here()
+        host = host or this_host()
         remedy = f"Run `{self._command(bundle, stage=stage, profile=profile, precision=precision, host=host)}`."
         of_stage = [e for e in self.list() if e.manifest.stage == stage and e.manifest.profile == profile]
         if not of_stage:
@@ -135,7 +131,8 @@ class EngineStore:
             others = ", ".join(sorted({e.manifest.precision for e in of_bundle}))
             raise EngineMismatch(f"{self.root} has the {stage} engine in {others}, not in {precision}.", remedy=remedy)
         reasons = [
-            misfit(architecture=e.manifest.architecture, versions=e.manifest.versions, host=host) for e in of_precision
+            incompatibility(architecture=e.manifest.architecture, versions=e.manifest.versions, host=host)
+            for e in of_precision
         ]
         fitting = [engine for engine, reason in zip(of_precision, reasons, strict=True) if reason is None]
         if not fitting:
@@ -152,43 +149,34 @@ class EngineStore:
     def publish(self, manifest: Manifest, build: Callable[[Path], Mapping[str, object] | None]) -> Engine:
         """The engine of this manifest, built by ``build(folder)`` unless it is there.
 
-        `build` writes the engine's files into an empty folder and validates them; it may return fields of the manifest
-        that only building tells (`memory`). When it raises, nothing stays.
+        `build` writes the engine's files into an empty folder and validates them. It may return fields of the manifest
+        that are known only after the build (`memory`). When it raises, nothing stays.
         Builders of the same engine in several processes wait for each other.
         """
-        name = key(manifest)
-        final = self.root / name
-        with self._locked(name):
+        final = self.root / key(manifest)
+        with exclusive(self._lock(final.name)):
             if engine := _read(final):
                 return engine
             if final.exists():  # its manifest is unreadable: not an engine that anyone can use
                 shutil.rmtree(final)
-            for leftover in self.root.glob(f"{_BUILDING}{name}-*"):  # of a builder that was killed
+            for leftover in self.root.glob(f"{BUILDING_PREFIX}{final.name}-*"):  # of a builder that was killed
                 shutil.rmtree(leftover)
-            folder = Path(tempfile.mkdtemp(prefix=f"{_BUILDING}{name}-", dir=self.root))
-            try:
+            with atomic_folder(final) as folder:
                 started = time.monotonic()
-                learnt = build(folder) or {}
+                measured = build(folder) or {}
                 complete = manifest.model_copy(
                     update={
-                        **learnt,
-                        "files": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
+                        **measured,
+                        "files": {path.name: sha256(path) for path in sorted(folder.iterdir())},
                         "created": datetime.now(UTC),
                         "seconds": round(time.monotonic() - started, 1),
                     }
                 )
                 (folder / MANIFEST_FILE).write_text(complete.model_dump_json(indent=2) + "\n")
-                folder.chmod(0o755)  # mkdtemp and some writers make theirs private; a server may be another user
-                for path in folder.iterdir():
-                    path.chmod(0o644)
-                folder.rename(final)
-            except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
         return Engine(final, complete)
 
     def verify(self) -> Sequence[EngineError]:
-        """Hash every engine's files. Returns what is wrong, one error an engine."""
+        """Hash every engine's files. Returns one error per broken engine."""
         errors = []
         for folder in self._folders():
             engine = _read(folder)
@@ -204,21 +192,21 @@ class EngineStore:
         return errors
 
     def prune(self, *, keep: Iterable[str] | None = None, dry_run: bool = False) -> Sequence[Path]:
-        """Remove what no server would load, and return it.
+        """Remove what no server would load, and return the removed folders.
 
-        That is: leftovers of killed builders, broken engines, engines that a newer one of the same bundle, stage,
-        profile and precision replaces wherever they load, and with `keep` (bundle hashes) the engines of every other
-        bundle.
+        These are the leftovers of killed builders, broken engines, and engines superseded by a newer one (of the same
+        bundle, stage, profile and precision) that loads on the same hosts. With `keep` (hashes of bundles), the
+        engines of all other bundles are removed too. With `dry_run`, nothing is removed.
         """
         kept = None if keep is None else set(keep)
-        doomed = [path for path in self.root.glob(f"{_BUILDING}*") if not self._being_built(path)]
+        doomed = [path for path in self.root.glob(f"{BUILDING_PREFIX}*") if not self._being_built(path)]
         broken = {folder for folder in self._folders() if not _is_whole(folder)}
         seen: set[tuple[str, ...]] = set()
         for engine in self.list():  # newest first
             m = engine.manifest
             identity = (
                 *(m.bundle, m.stage, m.profile, m.precision, m.architecture, json.dumps(m.shapes)),
-                *loaded_by(m.versions),
+                *loader_versions(m.versions),
             )
             if engine.folder in broken:
                 continue
@@ -243,25 +231,10 @@ class EngineStore:
         return f"{row.build}{gpu} {options}"
 
     def _being_built(self, path: Path) -> bool:
-        name = path.name.removeprefix(_BUILDING).rsplit("-", 1)[0]
-        lock = self.root / _LOCKS / name
-        if not lock.exists():
-            return False
-        with lock.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        return is_held(self._lock(path.name.removeprefix(BUILDING_PREFIX).rsplit("-", 1)[0]))
 
-    @contextlib.contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        """Hold the lock of one key. The system releases it when the process ends, however it ends."""
-        folder = self.root / _LOCKS
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / name).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _lock(self, name: str) -> Path:
+        return self.root / _LOCKS / name
 
 
 def _read(folder: Path) -> Engine | None:
@@ -280,8 +253,3 @@ def _is_whole(folder: Path) -> bool:
     except EngineBroken:
         return False
     return engine is not None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

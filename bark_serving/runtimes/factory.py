@@ -9,16 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
 from bark_serving.arrays import Array
 from bark_serving.bundle import Bundle, mapped
 from bark_serving.decoding.rules import rule_of
 from bark_serving.decoding.sampler import Runtime
 from bark_serving.profiles import Precision, Profile, Stage
-from bark_serving.spec import GptSpec
+from bark_serving.spec import GptSpec, GptStage
 
-GptStage = Literal["semantic", "coarse"]
 #: Stages that only cloning a voice needs: they may take longer, and should cost nothing meanwhile.
 _SELDOM: frozenset[Stage] = frozenset({"hubert", "encodec_encode"})
 
@@ -55,7 +54,7 @@ def open_network(stage: Stage, settings: RuntimeSettings, *, device: str) -> Net
 def _onnx_gpts(stage: GptStage, settings: RuntimeSettings, rows: int) -> Sequence[Runtime]:
     from bark_serving.runtimes.onnx_gpt import OnnxGpt
 
-    spec: GptSpec = getattr(settings.bundle.spec, stage).gpt
+    spec: GptSpec = settings.bundle.spec.gpt(stage)
     embeddings = mapped(settings.bundle.weights(stage), "token_embedding.weight")
     rule = rule_of(stage, settings.bundle.spec)
     return [OnnxGpt(_engine(settings), gpt=spec, rule=rule, embeddings=embeddings, rows=rows, threads=settings.threads)]

@@ -16,7 +16,6 @@ import importlib.util
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +24,9 @@ from typing import Any
 import jinja2
 
 from bark_serving.bundle import Bundle
-from bark_serving.engines.compatibility import Host, here
+from bark_serving.engines.compatibility import Host, this_host
 from bark_serving.engines.store import EngineError, EngineMissing, EngineStore
+from bark_serving.files import atomic_folder
 from bark_serving.host.cores import usable_cores
 from bark_serving.host.gpus import architectures, gpu_count
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, StageRow, stage_precision
@@ -115,7 +115,7 @@ def render(
     store = EngineStore(engines)
     folders = [voices] if isinstance(voices, Path) else list(voices or ())
     used = usable_gpus(profile, gpus, architecture=architecture)
-    host = Host(architectures=[architecture]) if architecture else here(used)
+    host = Host(architectures=[architecture]) if architecture else this_host(used)
     values: dict[str, Any] = {
         "profile": profile,
         "bundle": opened.folder.absolute(),
@@ -243,7 +243,6 @@ def _existing(folder: Path) -> Path:
 
 
 def _write(models: Sequence[_Model], *, source: Path, output: Path) -> Path:
-    """Render into a folder beside `output`, then put it in its place."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(source),
         undefined=jinja2.StrictUndefined,
@@ -252,9 +251,7 @@ def _write(models: Sequence[_Model], *, source: Path, output: Path) -> Path:
     )
     environment.filters["tojson"] = _quote  # jinja's own escapes for HTML, which protobuf's text format is not
     _check_replaceable(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-    try:
+    with atomic_folder(output, replace=True) as temporary:
         for model in models:
             left_out = ["*.j2", "__pycache__", "*.pyc", *([] if model.is_python else [MODEL])]
             folder = temporary / model.name
@@ -270,10 +267,6 @@ def _write(models: Sequence[_Model], *, source: Path, output: Path) -> Path:
                     remedy="Correct the template, or install bark-triton again.",
                 ) from error
             (folder / CONFIG).write_text(text, encoding="utf-8")
-        temporary.chmod(0o755)
-        _replace(output, temporary)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return output
 
 
@@ -288,17 +281,3 @@ def _check_replaceable(output: Path) -> None:
             f"{output} is there, and is no model repository: it would be replaced.",
             remedy="Give a folder that is new, empty, or was rendered before.",
         )
-
-
-def _replace(target: Path, new: Path) -> None:
-    """Put the folder `new` where `target` is; the old one goes only once the new one is in place."""
-    old = new.with_name(f"{new.name}-old")
-    if target.exists():
-        target.rename(old)
-    try:
-        new.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

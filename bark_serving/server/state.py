@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bark_serving import files
 from bark_serving.server import process
 from bark_serving.server.errors import AlreadyRunning
 from bark_serving.server.settings import ServerSettings
@@ -82,14 +82,13 @@ def check_free(settings: ServerSettings) -> None:
 
 @contextmanager
 def exclusive(settings: ServerSettings) -> Iterator[None]:
-    """Hold the server's name. The kernel lets go of it when this process ends, however it ends.
+    """Hold the server's name until the block or this process ends.
 
     Raises `AlreadyRunning` when another supervisor holds it.
     """
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    with _lock(settings.folder, name=settings.name).open("a") as file:
+    with ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(files.exclusive(_lock(settings.folder, name=settings.name), wait=False))
         except BlockingIOError as error:
             raise _already_running(settings, read(settings.folder, name=settings.name)) from error
         yield
@@ -97,14 +96,7 @@ def exclusive(settings: ServerSettings) -> Iterator[None]:
 
 def is_held(folder: Path, *, name: str) -> bool:
     """Whether a supervisor holds this name, of whatever version it is."""
-    try:
-        with _lock(folder, name=name).open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    return files.is_held(_lock(folder, name=name))
 
 
 def _lock(folder: Path, *, name: str) -> Path:

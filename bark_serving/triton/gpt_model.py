@@ -18,8 +18,8 @@ from bark_serving.decoding.loop_pool import Fleet
 from bark_serving.decoding.rules import rule_of
 from bark_serving.decoding.sampling import Sampling
 from bark_serving.errors import InvalidRequest
-from bark_serving.runtimes.factory import GptStage, open_gpts
-from bark_serving.spec import GptSpec
+from bark_serving.runtimes.factory import open_gpts
+from bark_serving.spec import GptSpec, GptStage
 from bark_serving.triton.parameters import Parameters
 from bark_serving.triton.tensors import failure, finish, inputs_of, response
 
@@ -30,7 +30,7 @@ class GptModel:
     def initialize(self, args: Mapping[str, str]) -> None:
         parameters = Parameters(args)
         settings, stage = parameters.runtime(), cast(GptStage, parameters.model)
-        self._gpt: GptSpec = getattr(settings.bundle.spec, stage).gpt
+        self._gpt: GptSpec = settings.bundle.spec.gpt(stage)
         runtimes = open_gpts(stage, settings, rows=parameters.number("rows"))
         self._embed = runtimes[0].embed
         rule = rule_of(stage, settings.bundle.spec)

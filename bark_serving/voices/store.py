@@ -9,13 +9,13 @@ old voice or the new one, and at worst a temporary file that the next writer rem
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from bark_serving.errors import InvalidRequest, StageFailed
+from bark_serving.files import exclusive
 from bark_serving.voices import files
 from bark_serving.voices.voice import Voice, check_name
 
@@ -86,9 +86,7 @@ class VoiceStore:
     def _writing(self) -> Iterator[None]:
         """Hold the folder's lock. What other writers left unfinished is removed; an error of the disk is worded."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / _LOCK).open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with exclusive(self.folder / _LOCK):
                 self._remove_leftovers()
                 yield
         except OSError as error:

@@ -13,12 +13,12 @@ from rich.progress import Progress
 from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.engines.store import Engine, EngineStore
 from bark_serving.profiles import Precision
+from bark_serving.spec import GptStage
 from build_engines.commands.console import console, progress
 from build_engines.commands.engines import BundleOption, Engines, _errors_shown
 from build_engines.errors import BuildError
 from build_engines.trtllm.versions import DEFAULT, Release
 
-GptStage = Literal["semantic", "coarse"]
 _STORE = Path("build/engines")
 
 

@@ -18,9 +18,10 @@ from bark_serving.engines.store import Engine, EngineStore
 from bark_serving.host.gpus import architectures
 from bark_serving.profiles import TABLE as PROFILES
 from bark_serving.profiles import Precision
+from bark_serving.spec import GptStage
 from build_engines.errors import BuildError
 from build_engines.trtllm import checkpoint
-from build_engines.trtllm.checkpoint import Constants, Dtype, GptStage, constants_of
+from build_engines.trtllm.checkpoint import Constants, Dtype, constants_of
 from build_engines.trtllm.command import PROGRAM, build_command, limits_of
 from build_engines.trtllm.versions import DEFAULT, RELEASES, TABLE, Release
 

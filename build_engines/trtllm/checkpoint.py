@@ -19,12 +19,11 @@ from torch import Tensor
 
 from bark_serving.bundle import Bundle
 from bark_serving.networks.gpt import NORM_EPSILON
-from bark_serving.spec import GptSpec
+from bark_serving.spec import GptSpec, GptStage
 from build_engines.errors import BuildError
 from build_engines.trtllm.rules import rule_numbers
 from build_engines.trtllm.versions import DEFAULT, TABLE, Release
 
-GptStage = Literal["semantic", "coarse"]
 Dtype = Literal["float16", "bfloat16", "float32"]
 
 CONFIG, WEIGHTS = "config.json", "rank0.safetensors"
@@ -69,11 +68,6 @@ def constants_of(bundle: Bundle) -> Constants:
     return Constants(temperature=sampling.semantic_temperature, min_eos_p=sampling.min_eos_p)
 
 
-def gpt_of(bundle: Bundle, stage: GptStage) -> GptSpec:
-    """The sizes of a stage's network."""
-    return bundle.spec.semantic.gpt if stage == "semantic" else bundle.spec.coarse.gpt
-
-
 def config_of(
     bundle: Bundle,
     *,
@@ -84,7 +78,7 @@ def config_of(
     release: Release = DEFAULT,
 ) -> dict[str, Any]:
     """``config.json``. `int8`: weight-only, quantized by ``trtllm-build`` from the weights as they are."""
-    gpt, chosen = gpt_of(bundle, stage), constants or constants_of(bundle)
+    gpt, chosen = bundle.spec.gpt(stage), constants or constants_of(bundle)
     quantization: dict[str, Any] = {"quant_algo": None, "kv_cache_quant_algo": None}
     if int8:
         quantization |= {"quant_algo": "W8A16", "exclude_modules": _NOT_QUANTIZED}
@@ -116,7 +110,7 @@ def config_of(
 
 def tensors_of(bundle: Bundle, *, stage: GptStage, dtype: Dtype) -> dict[str, Tensor]:
     """``rank0.safetensors``. Raises `BuildError` for a network that TensorRT-LLM's GPT cannot be."""
-    gpt, kind = gpt_of(bundle, stage), getattr(torch, dtype)
+    gpt, kind = bundle.spec.gpt(stage), getattr(torch, dtype)
     _check_vocabularies(bundle, stage, gpt)
     tensors: dict[str, Tensor] = {}
     for name, tensor in load_file(bundle.weights(stage)).items():

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bark_serving.bundle import Bundle
-from build_engines.trtllm.checkpoint import Dtype, GptStage, gpt_of
+from bark_serving.spec import GptStage
+from build_engines.trtllm.checkpoint import Dtype
 from build_engines.trtllm.versions import DEFAULT, TABLE, Release
 
 PROGRAM = "trtllm-build"
@@ -39,7 +40,7 @@ def limits_of(bundle: Bundle, *, stage: GptStage, batch: int) -> Limits:
         most = length + spec.semantic.max_steps
     else:
         length, table = spec.coarse.semantic_context + 1 + spec.coarse.max_history, 0
-        most = gpt_of(bundle, stage).block_size + 1
+        most = bundle.spec.gpt(stage).block_size + 1
     tokens = max(length + batch, min(length * batch, _TOKENS))
     return Limits(batch=batch, input_length=length, sequence_length=most, tokens=tokens, prompt_table=table)
 

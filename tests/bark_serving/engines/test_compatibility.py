@@ -11,7 +11,7 @@ import pytest
 
 from bark_serving.bundle import Bundle
 from bark_serving.engines import compatibility
-from bark_serving.engines.compatibility import Host, misfit
+from bark_serving.engines.compatibility import Host, incompatibility
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import EngineMismatch, EngineStore
 from bark_serving.host import gpus
@@ -34,7 +34,7 @@ PLAN = {"tensorrt": "10.11.0.33", "torch": "2.13.0"}
     ],
 )
 def test_an_engine_fits(architecture: str, versions: Mapping[str, str], host: Host) -> None:
-    assert misfit(architecture=architecture, versions=versions, host=host) is None
+    assert incompatibility(architecture=architecture, versions=versions, host=host) is None
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_an_engine_fits(architecture: str, versions: Mapping[str, str], host: Ho
     ],
 )
 def test_an_engine_does_not_fit_and_why(architecture: str, versions: Mapping[str, str], host: Host, why: str) -> None:
-    assert why in (misfit(architecture=architecture, versions=versions, host=host) or "")
+    assert why in (incompatibility(architecture=architecture, versions=versions, host=host) or "")
 
 
 @pytest.fixture
@@ -172,8 +172,8 @@ def test_tensorrt_is_known_by_its_library_where_its_package_is_not(
 ) -> None:
     library = made("libnvinfer.so.10", f"int getInferLibVersion(void) {{ return {number}; }}")
     monkeypatch.setattr(compatibility, "_TENSORRT_LIBRARIES", ("libnvinfer-is-not-here.so", str(library)))
-    assert compatibility.here().versions["tensorrt"] == version
+    assert compatibility.this_host().versions["tensorrt"] == version
 
 
 def test_this_machine_has_onnx_runtime() -> None:
-    assert compatibility.here().versions["onnxruntime"].startswith("1.")
+    assert compatibility.this_host().versions["onnxruntime"].startswith("1.")

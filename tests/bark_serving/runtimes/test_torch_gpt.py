@@ -16,9 +16,9 @@ from bark_serving.decoding.sampling import Sampling
 from bark_serving.engines.store import EngineStore
 from bark_serving.networks import Gpt, load
 from bark_serving.profiles import Precision
-from bark_serving.runtimes.factory import GptStage
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
 from bark_serving.runtimes.torch_gpt import TorchGpt, bucket_of, span_of
+from bark_serving.spec import GptStage
 from tests.bundles import random_bundle, small_spec
 
 STAGES: list[GptStage] = ["semantic", "coarse"]
@@ -96,7 +96,7 @@ def test_fp32_tokens_are_the_cpu_profiles(
     engine = make(bundle, stage=stage, precision="fp32", store=EngineStore(tmp_path_factory.mktemp("engines")))
     onnx = OnnxGpt(
         engine.folder,
-        gpt=getattr(bundle.spec, stage).gpt,
+        gpt=bundle.spec.gpt(stage),
         rule=rule_of(stage, bundle.spec),
         embeddings=mapped(bundle.weights(stage), "token_embedding.weight"),
         rows=4,

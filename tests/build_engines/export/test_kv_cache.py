@@ -15,9 +15,9 @@ from bark_serving.decoding.rules import rule_of
 from bark_serving.engines.store import EngineStore
 from bark_serving.networks import Gpt
 from bark_serving.profiles import Precision
-from bark_serving.runtimes.factory import GptStage
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
 from bark_serving.runtimes.onnx_session import multiplies_int8_exactly
+from bark_serving.spec import GptStage
 from bark_serving.voices import files
 from build_engines.export import kv_cache
 from build_engines.export.build import STEPS, make
@@ -32,7 +32,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 def open_gpt(bundle: Bundle, stage: GptStage, precision: Precision, store: EngineStore) -> OnnxGpt:
     engine = make(bundle, stage=stage, precision=precision, store=store)
-    gpt = getattr(bundle.spec, stage).gpt
+    gpt = bundle.spec.gpt(stage)
     embeddings = mapped(bundle.weights(stage), "token_embedding.weight")
     return OnnxGpt(engine.folder, gpt=gpt, rule=rule_of(stage, bundle.spec), embeddings=embeddings, rows=2, threads=1)
 

@@ -11,8 +11,8 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import Precision
 from bark_serving.server import repository
+from bark_serving.spec import GptStage
 from build_engines.trtllm.build import manifest_of
-from build_engines.trtllm.checkpoint import GptStage
 from build_engines.trtllm.versions import DEFAULT, Release
 
 MODELS = ("semantic", "coarse", "bark")

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from bark_serving.bundle import Bundle
-from bark_serving.spec import GptSpec
+from bark_serving.spec import GptSpec, GptStage
 from build_engines.errors import BuildError
 from build_engines.trtllm import checkpoint
-from build_engines.trtllm.checkpoint import Constants, Dtype, GptStage
+from build_engines.trtllm.checkpoint import Constants, Dtype
 from build_engines.trtllm.versions import RELEASES, Release
 from tests.build_engines.trtllm.published import PUBLISHED
 from tests.bundles import random_bundle, small_spec
@@ -54,9 +54,7 @@ def test_a_checkpoint_has_exactly_the_tensors_that_are_read(
     bundle = random_bundle(tmp_path / "bundle", small_spec(bias=bias), networks=[stage])
     checkpoint.write(bundle, tmp_path / "out", stage=stage, dtype=dtype)
     tensors = load_file(tmp_path / "out/rank0.safetensors")
-    assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == expected_tensors(
-        checkpoint.gpt_of(bundle, stage)
-    )
+    assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == expected_tensors(bundle.spec.gpt(stage))
     assert {tensor.dtype for tensor in tensors.values()} == {getattr(torch, dtype)}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["config.json", "rank0.safetensors"]
 

@@ -16,11 +16,11 @@ from typer.testing import CliRunner, Result
 
 from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
-from bark_serving.spec import Spec
+from bark_serving.spec import GptStage, Spec
 from build_engines.cli import app
 from build_engines.errors import BuildError
 from build_engines.trtllm import build
-from build_engines.trtllm.checkpoint import Dtype, GptStage
+from build_engines.trtllm.checkpoint import Dtype
 from build_engines.trtllm.command import MODEL_CLASS, MODEL_FILE, Limits, build_command, limits_of
 from build_engines.trtllm.versions import DEFAULT, RELEASES, TABLE, Release
 from tests.build_engines.trtllm.published import PUBLISHED

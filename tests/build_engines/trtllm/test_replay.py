@@ -19,10 +19,11 @@ from bark_serving.bundle import Bundle, mapped
 from bark_serving.decoding.sampling import Sampling
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import semantic as semantic_layout
+from bark_serving.spec import GptStage
 from bark_serving.speech.stage_capabilities import BuiltIn, StageInterface
 from bark_serving.speech.stage_client import Stages
 from build_engines.trtllm import checkpoint
-from build_engines.trtllm.checkpoint import Constants, GptStage
+from build_engines.trtllm.checkpoint import Constants
 from reference import suno as oracle
 from tests.build_engines.trtllm.executor import Executor, Request
 from tests.build_engines.trtllm.stand_in import GPTForCausalLM
