@@ -45,7 +45,7 @@ help: ## List the targets and their variables
 demo: $(BUILD_READY) $(BUNDLE_READY) ## Checkpoint → engines → Triton → out.wav, out.png and a table of stage times
 	@trap 'echo "==> Stopping"; $(BIN)/bark-serve down --name $(DEMO_SERVER)' EXIT; \
 	echo "==> Engines"; \
-	$(BIN)/bark-build onnx --bundle $(BUNDLE) --precision $(PRECISION); \
+	$(BIN)/bark-build engines --profile cpu --bundle $(BUNDLE) --precision $(PRECISION); \
 	echo "==> Triton"; \
 	$(BIN)/bark-serve up --detach --name $(DEMO_SERVER) --bundle $(BUNDLE) --precision $(PRECISION) \
 		--http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT); \

@@ -75,7 +75,7 @@ TABLE: Mapping[Profile, ProfileRow] = {
         "ONNX Runtime",
         precision="int8",
         gpu="never",
-        build="bark-build onnx",
+        build="bark-build engines --profile cpu",
         module="onnxruntime",
         extra="serve",
         stages=_rows(_ONNX_GPT, _ONNX, _ONNX_EXACT, _ONNX_EXACT, _ONNX_EXACT),

@@ -1,4 +1,4 @@
-"""From Bark's weights to engines."""
+"""Checkpoints to bundles, and bundles to engines. Runs before serving; most of it needs torch."""
 
 from bark_serving import __version__
 

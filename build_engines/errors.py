@@ -1,4 +1,4 @@
-"""What can go wrong while building: every error says what, which limit, and what to do about it."""
+"""What can go wrong while building. Each error says what, which limit, and what to do about it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CheckpointError(BuildError):
 
 
 class OutputError(BuildError):
-    """The place to write to is taken or cannot be written."""
+    """The folder to write to exists, or cannot be written."""
 
 
 class ExportError(BuildError):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +26,7 @@ from bark_serving.spec import (
     Spec,
     TokenHeadSpec,
 )
+from build_engines.builder import OnStep, ignore_steps, report_steps
 from build_engines.bundles.check import Shape, expected
 from build_engines.bundles.tokenizers import check_tokenizer, read_tokenizer
 from build_engines.bundles.wordpiece import small_tokenizer
@@ -115,15 +115,16 @@ def make_random_bundle(
     name: str | None = None,
     tokenizer: Path | None = None,
     force: bool = False,
-    on_step: Callable[[str], None] = lambda step: None,
+    on_step: OnStep = ignore_steps,
 ) -> Bundle:
     """Make a bundle of random weights at `out`, one network in memory at a time.
 
     The same arguments give the same bytes. `tokenizer` (a vocab.txt or tokenizer.json) replaces the small one of
-    our own. `on_step` is told each step before it starts: ``tokenizer``, then each network.
+    our own. `on_step` is told each of `STEPS` before it starts.
     Raises `OutputError`, and `CheckpointError` for a tokenizer that cannot be read or does not fit.
     """
-    on_step("tokenizer")
+    report = report_steps(on_step, STEPS)
+    report("tokenizer")
     pieces = read_tokenizer(tokenizer) if tokenizer else small_tokenizer()
     default = "bark-tiny" if size == "tiny" else f"bark-{size}-random"
     spec = random_spec(size, name=name or default, tokens=pieces.get_vocab_size())
@@ -131,7 +132,7 @@ def make_random_bundle(
     with new_bundle(out, force=force) as bundle:
         bundle.tokenizer(pieces.to_str())
         for network in NETWORKS:
-            on_step(network)
+            report(network)
             tensors = random_tensors(network, spec, seed=seed)
             bundle.network(network, tensors, spec=spec, source=f"random weights, seed {seed}")
         bundle.finish(spec)

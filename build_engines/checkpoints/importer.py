@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bark_serving.bundle import Bundle
 from bark_serving.spec import NETWORKS, GptSpec, Source, Spec
+from build_engines.builder import OnStep, ignore_steps, report_steps
 from build_engines.bundles.tokenizers import check_tokenizer
 from build_engines.bundles.writer import new_bundle, sha256
 from build_engines.checkpoints import voices
@@ -50,9 +50,7 @@ class Request:
     revision: str | None = None
 
 
-def import_bundle(
-    request: Request, out: Path, *, force: bool = False, on_step: Callable[[str], None] = lambda step: None
-) -> Bundle:
+def import_bundle(request: Request, out: Path, *, force: bool = False, on_step: OnStep = ignore_steps) -> Bundle:
     """Import a checkpoint to `out`. Nothing is left there unless everything fits.
 
     `on_step` is told each of `STEPS` before it starts. Raises `SourceError`, `CheckpointError` or `OutputError`.
@@ -61,11 +59,12 @@ def import_bundle(
         raise SourceError(
             "HuBERT and its token head are needed together.", remedy="Give both --hubert and --hubert-head, or neither."
         )
+    report = report_steps(on_step, STEPS)
     with new_bundle(out, force=force) as bundle:
-        on_step("locating")
+        report("locating")
         place = locate(request.source, revision=request.revision)
         names = place.names()
-        on_step("reading")
+        report("reading")
         source_format = layout(place, names, wanted=request.format)
         read = Read()
         # what is small to fetch comes first, so that a forgotten option is told before gigabytes have come
@@ -82,13 +81,13 @@ def import_bundle(
         check_tokenizer(tokenizer, spec=spec, source=tokenizer_file)
         bundle.tokenizer(tokenizer.to_str())
         for network in sorted(read.parts, key=NETWORKS.index):
-            on_step(network)
+            report(network)
             part = read.parts[network]
             bundle.network(network, part.tensors, spec=spec, source=part.source)
-        on_step("voices")
+        report("voices")
         for name, files in chosen.items():
             voices.write_voice(bundle.voice(name), voices.read_voice(voice_folder, files, spec=spec))
-        on_step("checksums")
+        report("checksums")
         labelled = sorted((label, path) for path, label in read.used.items())
         sources = tuple(Source(file=label, sha256=sha256(path)) for label, path in labelled)
         bundle.finish(spec.model_copy(update={"sources": sources}))

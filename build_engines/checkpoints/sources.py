@@ -12,8 +12,7 @@ from build_engines.errors import SourceError
 
 #: `owner/name`, or a bare `name` of the hub's first models, and optionally `:file`.
 _REPOSITORY = re.compile(r"(?P<repo>[\w-][\w.-]*(?:/[\w-][\w.-]*)?)(?::(?P<file>[\w./ -]+))?")
-
-
+#: What ends like this is the name of a file rather than of a repository.
 _FILE_SUFFIXES = (".pt", ".pth", ".th", ".json", ".txt")
 
 
@@ -57,9 +56,7 @@ def locate(text: str, *, revision: str | None = None) -> Place:
     if path.is_file():
         return Place(text, folder=path.parent, only=path.name)
     match = _REPOSITORY.fullmatch(text)
-    looks_local = (
-        path.is_absolute() or text.startswith((".", "~")) or path.suffix in (".pt", ".pth", ".th", ".json", ".txt")
-    )
+    looks_local = path.is_absolute() or text.startswith((".", "~")) or path.suffix in _FILE_SUFFIXES
     if not match or (looks_local and not match["file"]):
         raise SourceError(
             f"{text} is neither a file, nor a folder, nor a repository of the hub.",

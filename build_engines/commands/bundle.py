@@ -7,10 +7,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from build_engines.commands.console import console, drawn, errors_shown, progress
+from bark_serving.bundle import Bundle
+from bark_serving.console import console, errors_shown
+from build_engines.commands.progress import one_bar, share_bars
+from build_engines.commands.requirements import TORCH, require
 
 Out = Annotated[Path, typer.Argument(help="The folder to make.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing bundle at OUT.")]
+
+
+def print_bundle(bundle: Bundle) -> None:
+    """Say what was made, and where."""
+    name, folder = bundle.spec.name, bundle.folder
+    console.print(f"[green]{name}[/green] in {folder}  (hash {bundle.hash[:12]})", soft_wrap=True)
 
 
 def tiny(
@@ -32,19 +41,17 @@ def tiny(
 
     Example: `bark-build tiny build/bundles/tiny --seed 7`
     """
-    from build_engines.bundles.random_weights import STEPS, make_random_bundle  # torch is slow to import
+    with errors_shown():
+        require(*TORCH)
+        from build_engines.bundles.random_weights import make_random_bundle  # torch is slow to import
 
-    with errors_shown(), progress() as bar:
-        task = bar.add_task("starting", total=len(STEPS))
-
-        def step(label: str) -> None:
-            bar.update(task, description=label, completed=STEPS.index(label))
-
-        bundle = make_random_bundle(
-            out, size=size, seed=seed, name=name, tokenizer=tokenizer, force=force, on_step=step
-        )
-        bar.update(task, description="done", completed=len(STEPS))
-    console.print(f"[green]{bundle.spec.name}[/green] in {out}  (hash {bundle.hash[:12]})", soft_wrap=True)
+        with share_bars() as progress:
+            on_step = one_bar(progress)
+            bundle = make_random_bundle(
+                out, size=size, seed=seed, name=name, tokenizer=tokenizer, force=force, on_step=on_step
+            )
+            on_step("done", 1.0)
+    print_bundle(bundle)
 
 
 def import_checkpoint(
@@ -92,34 +99,38 @@ def import_checkpoint(
 
     `bark-build import ~/.cache/suno/bark_v0 build/bundles/large --encodec encodec_24khz.th --tokenizer vocab.txt`
     """
-    from build_engines.checkpoints.importer import FETCHING, STEPS, Request, import_bundle  # torch is slow to import
+    with errors_shown():
+        require(*TORCH)
+        from build_engines.checkpoints.importer import FETCHING, Request, import_bundle  # torch is slow to import
 
-    request = Request(
-        source=source,
-        name=name,
-        format=source_format,
-        small=small,
-        hubert=hubert,
-        hubert_head=hubert_head,
-        hubert_layer=hubert_layer,
-        encodec=encodec,
-        tokenizer=tokenizer,
-        voices=voices,
-        no_voices=no_voices,
-        revision=revision,
-    )
-    bar = progress()
-    task = bar.add_task("starting", total=len(STEPS))
+        request = Request(
+            source=source,
+            name=name,
+            format=source_format,
+            small=small,
+            hubert=hubert,
+            hubert_head=hubert_head,
+            hubert_layer=hubert_layer,
+            encodec=encodec,
+            tokenizer=tokenizer,
+            voices=voices,
+            no_voices=no_voices,
+            revision=revision,
+        )
+        progress = share_bars()
+        move_bar = one_bar(progress)
 
-    def step(label: str) -> None:
-        bar.update(task, description=label, completed=STEPS.index(label))
-        if label not in FETCHING:
-            bar.start()  # not before: the hub's client draws bars of its own
+        def on_step(step: str, share: float) -> None:
+            move_bar(step, share)
+            if step not in FETCHING:
+                progress.start()  # only now: the hub's client draws its own bars
 
-    with errors_shown(), drawn(bar):
-        bundle = import_bundle(request, out, force=force, on_step=step)
-        bar.update(task, description="done", completed=len(STEPS))
-    console.print(f"[green]{bundle.spec.name}[/green] in {out}  (hash {bundle.hash[:12]})", soft_wrap=True)
+        try:
+            bundle = import_bundle(request, out, force=force, on_step=on_step)
+            move_bar("done", 1.0)
+        finally:
+            progress.stop()
+    print_bundle(bundle)
     if bundle.spec.hubert is None:
         console.print(
             "[yellow]Voice cloning will not be available:[/yellow] it needs --hubert and --hubert-head.", soft_wrap=True

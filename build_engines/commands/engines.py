@@ -1,72 +1,147 @@
-"""``bark-build onnx``, ``list``, ``verify`` and ``prune``: the commands around the engine store."""
+"""``bark-build engines``, ``list``, ``verify`` and ``prune``: the commands around the engine store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from bark_serving.bundle import MINIATURE, Bundle
-from bark_serving.engines.store import Engine, EngineError, EngineStore
-from bark_serving.profiles import STAGES, Precision, Stage, stage_precision
-from build_engines.commands.console import console, errors_shown, progress
-from build_engines.errors import BuildError
+from bark_serving.console import console, errors_shown, print_error
+from bark_serving.engines.store import Engine, EngineStore
+from bark_serving.profiles import STAGES, TABLE, Precision, Profile
+from build_engines.commands.requirements import EXPORT, require
 
-Engines = Annotated[Path, typer.Option("--engines", envvar="BARK_ENGINES", help="The engine store.", show_default=True)]
+EnginesOption = Annotated[
+    Path, typer.Option("--engines", envvar="BARK_ENGINES", help="The engine store.", show_default=True)
+]
 BundleOption = Annotated[
-    Path, typer.Option("--bundle", help="The bundle to build from; miniature: the one that comes with this.")
+    Path, typer.Option("--bundle", help="The bundle to build from. miniature: the one that comes with this package.")
 ]
 _STORE = Path("build/engines")
+_TENSORRT = "Options of the tensorrt profile"
+_PRECISIONS = " ".join(f"{name}: {', '.join(row.precisions)}." for name, row in TABLE.items() if row.build)
 
 
-def _known_stages(names: list[str] | None) -> list[str] | None:
+def _check_stages(names: list[str] | None) -> list[str] | None:
     for name in names or ():
         if name not in STAGES:
-            raise typer.BadParameter(f"{name!r} is not a stage; the stages are {', '.join(STAGES)}.")
+            raise typer.BadParameter(f"{name!r} is not a stage. The stages are {', '.join(STAGES)}.")
     return names
 
 
-def onnx(
+def engines(
     bundle: BundleOption = MINIATURE,
+    profile: Annotated[Profile, typer.Option("--profile", help="Build what this profile runs.")] = "cpu",
     stage: Annotated[
         list[str] | None,
-        typer.Option("--stage", callback=_known_stages, help="Only this one; may be repeated. Default: all."),
+        typer.Option("--stage", callback=_check_stages, help="Only this stage. Can be repeated. Default: all stages."),
     ] = None,
     precision: Annotated[
-        Precision, typer.Option("--precision", help="Of semantic, coarse and fine; the others are always fp32.")
-    ] = "int8",
-    engines: Engines = _STORE,
+        Precision | None,
+        typer.Option(
+            "--precision", help=f"Of semantic, coarse and fine, the default of each profile first. {_PRECISIONS}"
+        ),
+    ] = None,
+    store: EnginesOption = _STORE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be built.")] = False,
+    gpu: Annotated[
+        str,
+        typer.Option(
+            "--gpu",
+            rich_help_panel=_TENSORRT,
+            help="Architectures to build for, as in sm80,sm90. auto: those of the GPUs in this machine. "
+            "sm80+sm86: one engine for both.",
+        ),
+    ] = "auto",
+    library: Annotated[
+        Literal["tensorrt", "tensorrt_rtx"] | None,
+        typer.Option(
+            rich_help_panel=_TENSORRT,
+            help="TensorRT builds for the GPU it runs on, and Triton loads its plans. TensorRT for RTX builds without "
+            "a GPU, which proves that the networks build. Default: the first that is installed.",
+        ),
+    ] = None,
+    max_batch: Annotated[
+        int,
+        typer.Option(min=1, rich_help_panel=_TENSORRT, help="Sequences that a TensorRT-LLM engine has room for."),
+    ] = 32,
+    min_eos_p: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=_TENSORRT,
+            help="Speech ends where the end token has this probability. Built into the semantic engine. "
+            "Default: the bundle's.",
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            rich_help_panel=_TENSORRT,
+            help="Temperature at which that probability is computed. Built in as well. Default: the bundle's.",
+        ),
+    ] = None,
 ) -> None:
-    """Export a bundle's networks to ONNX engines for the **cpu** profile.
+    """Build the engines that a profile needs. An engine that the store has already is not built again.
 
-    Each graph is run beside its network before it is kept. An engine that is there already is not built again.
+    First prints what exists, what will be built, and the time and disk space that it takes. Each engine is compared
+    with its network before it is kept in `build/engines` (`--engines`). After a crash or Ctrl-C the same command goes
+    on where it stopped. Two of these commands at the same time share the work.
 
-    Example: `bark-build onnx --bundle build/bundles/bark-small --stage semantic --stage coarse`
+    **cpu** (the default): graphs for ONNX Runtime, on any machine. On two cores about half a minute for the miniature,
+    two minutes for Bark small, five minutes for Bark large.
+
+    `bark-build engines --bundle build/bundles/bark-small --precision int4`
+
+    **tensorrt**: TensorRT-LLM engines of semantic and coarse, TensorRT plans of the other stages. Run it on the GPU
+    and in the container that will serve. Minutes per engine, as an estimate: **not yet run on hardware**.
+
+    `bark-build engines --profile tensorrt --gpu sm80,sm90 --bundle build/bundles/bark-large`
+
+    **torch**: runs the bundle itself and needs no engines.
     """
-    with _errors_shown():
-        opened = Bundle(bundle)
-        every = [name for name in STAGES if name != "hubert" or opened.spec.hubert is not None]
-        wanted = [name for name in every if name in stage] if stage else every
-        with progress() as bar:
-            for name in wanted:
-                engine = _make(opened, stage=name, precision=precision, store=EngineStore(engines), bar=bar)
-                bar.console.print(f"{name} {engine.manifest.precision}: {engine.folder}", soft_wrap=True)
+    with errors_shown():
+        require(*EXPORT)
+        from build_engines.commands.progress import build_all, print_jobs  # torch is slow to import
+        from build_engines.engine_jobs import BuilderOptions, engine_jobs
+        from build_engines.tensorrt import library as tensorrt
+        from build_engines.tensorrt.architectures import parse
+
+        row = TABLE[profile]
+        if precision and row.build and precision not in row.precisions:
+            raise typer.BadParameter(
+                f"The {profile} profile has {', '.join(row.precisions)}, not {precision}.", param_hint="--precision"
+            )
+        jobs = engine_jobs(
+            Bundle(bundle),
+            profile=profile,
+            precision=precision,
+            architectures=parse(gpu) if row.gpu == "always" else (),
+            store=EngineStore(store),
+            stages=[name for name in STAGES if not stage or name in stage],
+            options=BuilderOptions(
+                library=tensorrt.load_library(library) if library else None,
+                batch=max_batch,
+                temperature=temperature,
+                min_eos_p=min_eos_p,
+            ),
+        )
+        print_jobs(jobs, root=store)
+        if not dry_run:
+            build_all(jobs, root=store)
 
 
-def list_engines(engines: Engines = _STORE) -> None:
-    """List the engines of the store, newest first within a stage.
+def list_engines(store: EnginesOption = _STORE) -> None:
+    """List the engines of the store by stage, the newest first.
 
     Example: `bark-build list`
     """
-    found = EngineStore(engines).list()
+    found = EngineStore(store).list()
     if not found:
-        console.print(f"{engines} has no engines. Make some with `bark-build onnx`.", soft_wrap=True)
+        console.print(f"{store} has no engines. Build some with `bark-build engines`.", soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False)
     for column in ("stage", "profile", "precision", "GPU", "bundle", "MB", "built", "key"):
@@ -76,68 +151,42 @@ def list_engines(engines: Engines = _STORE) -> None:
     Console().print(table)  # on stdout: it is the answer, not a message
 
 
-def verify(engines: Engines = _STORE) -> None:
-    """Hash every file of every engine and compare with its manifest. Status 1 when one differs.
+def verify(store: EnginesOption = _STORE) -> None:
+    """Hash every file of every engine and compare the hash with the manifest. Status 1 if one differs.
 
     Example: `bark-build verify`
     """
-    store = EngineStore(engines)
-    found = len(store.list())
-    with console.status(f"hashing {found} engines"):
-        errors = store.verify()
+    with errors_shown():
+        engine_store = EngineStore(store)
+        count = len(engine_store.list())
+        with console.status(f"hashing {count} engines"):
+            errors = engine_store.verify()
     for error in errors:
-        console.print(f"[red]broken:[/red] {error}", soft_wrap=True)
+        print_error(error.problem, error.remedy)
     if errors:
         raise typer.Exit(1)
-    console.print(f"{found} engines are whole")
+    console.print(f"{count} engines are whole")
 
 
 def prune(
-    engines: Engines = _STORE,
+    store: EnginesOption = _STORE,
     keep: Annotated[
-        list[Path] | None, typer.Option("--keep", help="A bundle whose engines stay; all other bundles' engines go.")
+        list[Path] | None,
+        typer.Option("--keep", help="A bundle whose engines stay. The engines of all other bundles are removed."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> None:
     """Remove engines that no server would load: broken, replaced by a newer one, or of bundles not kept.
 
     Example: `bark-build prune --keep build/bundles/bark-small --dry-run`
     """
-    with _errors_shown():
+    with errors_shown():
         hashes = None if keep is None else [Bundle(folder).hash for folder in keep]
         with console.status("hashing engines"):
-            gone = EngineStore(engines).prune(keep=hashes, dry_run=dry_run)
-    for folder in gone:
+            removed = EngineStore(store).prune(keep=hashes, dry_run=dry_run)
+    for folder in removed:
         console.print(f"{'would remove' if dry_run else 'removed'} {folder}", soft_wrap=True)
-    console.print(f"{len(gone)} {'to remove' if dry_run else 'removed'}")
-
-
-@contextmanager
-def _errors_shown() -> Iterator[None]:
-    """`errors_shown`, for the errors of the engine store too."""
-    with errors_shown():
-        try:
-            yield
-        except EngineError as error:
-            raise BuildError(error.problem, remedy=error.remedy) from error
-
-
-def _make(bundle: Bundle, *, stage: Stage, precision: Precision, store: EngineStore, bar: Progress) -> Engine:
-    from build_engines.export import make  # torch is slow to import
-    from build_engines.export.build import STEPS
-
-    task = bar.add_task(stage, total=len(STEPS))
-    outcome = "was there"
-
-    def on_step(step: str) -> None:
-        nonlocal outcome
-        outcome = "built"
-        bar.update(task, description=f"{stage}: {step}", completed=STEPS.index(step))
-
-    precision = stage_precision(stage, precision)
-    engine = make(bundle, stage=stage, precision=precision, store=store, on_step=on_step)
-    bar.update(task, description=f"{stage}: {outcome}", completed=len(STEPS))
-    return engine
+    console.print(f"{len(removed)} {'to remove' if dry_run else 'removed'}")
 
 
 def _row(engine: Engine) -> tuple[str, ...]:

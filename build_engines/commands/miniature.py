@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import TaskID
 
-from build_engines.commands.console import console, drawn, errors_shown, progress
+from bark_serving.console import bars, errors_shown
+from build_engines.commands.bundle import print_bundle
+from build_engines.commands.requirements import TORCH, require
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -32,37 +34,44 @@ def miniature(
     A teacher (Piper) speaks some thousand sentences, which takes minutes; then five networks learn from it, one after
     the other. Two CPU cores take hours. Stop it whenever you like: the same command goes on where it was.
 
-    Needs `pip install 'bark-triton[build,train]'`.
+    Needs `pip install -e '.[train]'` in the checkout of bark-triton.
 
     Example: `bark-build miniature build/bundles/miniature`
     """
-    import torch
+    with errors_shown():
+        require(*TORCH, "soxr", extra="train")
+        import torch
 
-    from build_engines.miniature.make import STEPS, Teachers, make_miniature  # torch is slow to import
-    from build_engines.miniature.recipe import Recipe
-    from build_engines.miniature.teacher import Piper, Whisper
+        from build_engines.miniature.make import STEPS, Teachers, make_miniature  # torch is slow to import
+        from build_engines.miniature.recipe import Recipe
+        from build_engines.miniature.teacher import Piper, Whisper
 
-    if until not in STEPS:
-        raise typer.BadParameter(f"{until!r} is none of {', '.join(STEPS)}.", param_hint="--until")
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
-        raise typer.BadParameter("torch sees no GPU; leave it out to train on the CPU.", param_hint="--device")
-    if device == "auto":
-        device = "cuda" if there else "cpu"
-    chosen = Recipe.model_validate_json(recipe.read_text()) if recipe else Recipe()
-    bar = progress()
-    tasks: dict[str, TaskID] = {}
+        if until not in STEPS:
+            raise typer.BadParameter(f"{until!r} is none of {', '.join(STEPS)}.", param_hint="--until")
+        has_gpu = torch.cuda.is_available()
+        if device == "cuda" and not has_gpu:
+            raise typer.BadParameter("torch sees no GPU. Leave it out to train on the CPU.", param_hint="--device")
+        if device == "auto":
+            device = "cuda" if has_gpu else "cpu"
+        chosen = Recipe.model_validate_json(recipe.read_text()) if recipe else Recipe()
+        tasks: dict[str, TaskID] = {}
 
-    def show(step: str, done: int, total: int, note: str = "") -> None:
-        if step not in tasks:
-            tasks[step] = bar.add_task(step, total=total)
-        bar.update(tasks[step], completed=done, description=f"{step}  {note}" if note else step)
+        def on_progress(step: str, done: int, total: int, note: str = "") -> None:
+            if step not in tasks:
+                tasks[step] = progress.add_task(step, total=total)
+            progress.update(tasks[step], completed=done, description=f"{step}  {note}" if note else step)
 
-    teachers = Teachers(speak=lambda rate: Piper(chosen, rate=rate), listen=Whisper)
-    with errors_shown(), drawn(bar):
-        bar.start()
-        bundle = make_miniature(
-            out, work=work, recipe=chosen, teachers=teachers, device=device, until=until, force=force, on_progress=show
-        )
+        teachers = Teachers(speak=lambda rate: Piper(chosen, rate=rate), listen=Whisper)
+        with bars() as progress:
+            bundle = make_miniature(
+                out,
+                work=work,
+                recipe=chosen,
+                teachers=teachers,
+                device=device,
+                until=until,
+                force=force,
+                on_progress=on_progress,
+            )
     if bundle:
-        console.print(f"[green]{bundle.spec.name}[/green] in {out}  (hash {bundle.hash[:12]})", soft_wrap=True)
+        print_bundle(bundle)

@@ -1,4 +1,4 @@
-"""Jobs on the terminal: the plan as a table, then a bar for each engine that is built."""
+"""Progress on the terminal: a bar per job; for engines, first a table of the jobs."""
 
 from __future__ import annotations
 
@@ -11,115 +11,130 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from build_engines.commands.console import console
+from bark_serving.console import console, print_error
+from build_engines.builder import OnStep
+from build_engines.engine_jobs import ANY, EngineJob
 from build_engines.errors import BuildError
-from build_engines.plan import Job
 
-INTERRUPTED = 130
-
-
-def show(jobs: Sequence[Job], *, root: Path) -> None:
-    """Print what is there, what will be built, and what that takes."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("stage", "precision", "GPU", "made with", "engine", "time", "disk"):
-        right = column in ("time", "disk")
-        table.add_column(column, no_wrap=column != "made with", justify="right" if right else "left")
-    for job in jobs:
-        table.add_row(*_row(job))
-    console.print(table)
-    wanted = [job for job in jobs if job.wanted]
-    refused = sum(job.refusal is not None for job in jobs)
-    there = sum(job.there is not None for job in jobs)
-    parts = [f"{there} there", f"{len(wanted)} to build", *([f"{refused} cannot be built here"] if refused else [])]
-    console.print(
-        f"{', '.join(parts)}"
-        + (f": about {_time(sum(job.estimate.seconds for job in wanted))}, {_bytes(_kept(wanted))}" if wanted else "")
-        + f". {_bytes(_free(root))} are free in {root}.",
-        soft_wrap=True,
-    )
+INTERRUPTED = 130  #: exit status after Ctrl-C
 
 
-def carry_out(jobs: Sequence[Job], *, root: Path) -> None:
-    """Build what is wanted, one after the other; what is done is kept, whatever happens to the rest.
-
-    Leaves with status 1 when an engine could not be built, here or at all, each with its error and remedy.
-    """
-    wanted = [job for job in jobs if job.wanted]
-    needed = _kept(wanted) + max((job.estimate.scratch for job in wanted), default=0)
-    if needed > _free(root):
-        raise BuildError(
-            f"The engines need about {_bytes(needed)}, {_bytes(_free(root))} are free in {root}.",
-            remedy="Make room with `bark-build prune`, or give another folder with --engines.",
-        )
-    errors = [(job, job.refusal) for job in jobs if job.refusal]
-    bar = Progress(
+def share_bars() -> Progress:
+    """A bar per task: its label, the share that is done, and the time since it began."""
+    return Progress(
         TextColumn("{task.description:<32}"),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
         console=console,
     )
-    with bar:
-        for job in wanted:
+
+
+def print_jobs(jobs: Sequence[EngineJob], *, root: Path) -> None:
+    """Print what exists, what will be built, and the time and space that it takes in the store at `root`."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("stage", "precision", "GPU", "built with", "engine", "time", "disk"):
+        right = column in ("time", "disk")
+        table.add_column(column, no_wrap=column != "built with", justify="right" if right else "left")
+    for job in jobs:
+        table.add_row(*_row(job))
+    console.print(table)
+    to_build = [job for job in jobs if job.to_build]
+    existing = sum(job.existing is not None for job in jobs)
+    refused = sum(job.refusal is not None for job in jobs)
+    counts = [f"{existing} exist", f"{len(to_build)} to build"]
+    if refused:
+        counts.append(f"{refused} cannot be built here")
+    seconds = sum(job.estimate.seconds for job in to_build)
+    needs = f": about {_time(seconds)}, {_bytes(_size(to_build))}" if to_build else ""
+    console.print(f"{', '.join(counts)}{needs}. {_bytes(_free(root))} are free in {root}.", soft_wrap=True)
+
+
+def build_all(jobs: Sequence[EngineJob], *, root: Path) -> None:
+    """Build the engines that are to be built, one after the other. An error in one does not stop the others.
+
+    Prints each error with its remedy, and leaves with status 1 if there was one, or if a job was refused.
+    Raises `BuildError` if the disk is too small.
+    """
+    to_build = [job for job in jobs if job.to_build]
+    needed = _size(to_build) + max((job.estimate.scratch for job in to_build), default=0)
+    if needed > _free(root):
+        raise BuildError(
+            f"The engines need about {_bytes(needed)}, {_bytes(_free(root))} are free in {root}.",
+            remedy="Make room with `bark-build prune`, or give another folder with --engines.",
+        )
+    errors = [(job, job.refusal) for job in jobs if job.refusal]
+    with share_bars() as progress:
+        for job in to_build:
             try:
-                _build(job, bar)
+                _build(job, progress)
             except BuildError as error:
                 errors.append((job, error))
             except KeyboardInterrupt:
-                bar.stop()
-                console.print("Stopped. What is done is kept: the same command goes on from here.", soft_wrap=True)
+                progress.stop()
+                console.print("Stopped. Finished engines are kept: the same command goes on from here.", soft_wrap=True)
                 raise typer.Exit(INTERRUPTED) from None
-    _report(errors)
+    if rtx := next((job for job in jobs if job.maker == "tensorrt_rtx"), None):
+        console.print(f"[yellow]Built with {rtx.title}:[/yellow] Triton loads plans of TensorRT only.", soft_wrap=True)
+    _print_errors(errors)
 
 
-def _build(job: Job, bar: Progress) -> None:
-    label = f"{job.stage} {job.architecture}" if job.architecture != "any" else job.stage
-    task = bar.add_task(f"{label}: its turn", total=1.0)
+def _build(job: EngineJob, progress: Progress) -> None:
+    label = f"{job.stage} {job.architecture}" if job.architecture != ANY else job.stage
+    task = progress.add_task(f"{label}: waiting", total=1.0)
     assert job.make is not None
 
     def on_step(step: str, share: float) -> None:
-        bar.update(task, description=f"{label}: {step}", completed=share)
+        progress.update(task, description=f"{label}: {step}", completed=share)
 
     try:
         engine = job.make(on_step)
     except BuildError:
-        bar.update(task, description=f"[red]{label}: failed[/red]")
-        bar.stop_task(task)
+        progress.update(task, description=f"[red]{label}: failed[/red]")
+        progress.stop_task(task)
         raise
-    bar.update(task, description=f"{label}: built", completed=1.0)
-    bar.stop_task(task)
-    bar.console.print(f"{job.stage} {job.precision}: {engine.folder}", soft_wrap=True)
+    progress.update(task, description=f"{label}: built", completed=1.0)
+    progress.stop_task(task)
+    progress.console.print(f"{job.stage} {job.precision}: {engine.folder}", soft_wrap=True)
 
 
-def _report(errors: Sequence[tuple[Job, BuildError]]) -> None:
-    """Each error once, with the stages it keeps from being built: one missing library is one line."""
+def _print_errors(errors: Sequence[tuple[EngineJob, BuildError]]) -> None:
+    """Each error once, with the stages that it stops: a missing library is one line for all its stages."""
     stages: dict[tuple[str, str], list[str]] = {}
     for job, error in errors:
         stages.setdefault((error.problem, error.remedy), []).append(job.stage)
     for (problem, remedy), names in stages.items():
-        console.print(f"[red]error:[/red] {escape(', '.join(dict.fromkeys(names)))}: {escape(problem)}", soft_wrap=True)
-        if remedy:
-            console.print(escape(remedy), soft_wrap=True)
+        print_error(f"{', '.join(dict.fromkeys(names))}: {problem}", remedy)
     if errors:
         raise typer.Exit(1)
 
 
-def _row(job: Job) -> tuple[str, ...]:
-    if job.there:
-        engine, time, size = f"there, {job.there.folder.name[:8]}", "", _bytes(job.there.size)
+def _row(job: EngineJob) -> tuple[str, ...]:
+    if job.existing:
+        engine, time, size = f"exists, {job.existing.folder.name[:8]}", "", _bytes(job.existing.size)
     elif job.refusal:
         engine, time, size = "[red]not here[/red]", "", ""
     else:
         engine, time, size = "to build", f"~{_time(job.estimate.seconds)}", f"~{_bytes(job.estimate.size)}"
-    return job.stage, job.precision, job.architecture, job.title, engine, time, size
+    return job.stage, job.precision, job.architecture, escape(job.title), engine, time, size
 
 
-def _kept(jobs: Sequence[Job]) -> int:
+def one_bar(progress: Progress) -> OnStep:
+    """An `OnStep` that moves one bar of `progress`."""
+    task = progress.add_task("starting", total=1.0)
+
+    def on_step(step: str, share: float) -> None:
+        progress.update(task, description=step, completed=share)
+
+    return on_step
+
+
+def _size(jobs: Sequence[EngineJob]) -> int:
     return sum(job.estimate.size for job in jobs)
 
 
 def _free(root: Path) -> int:
-    """Bytes free where the store is, or will be."""
+    """Free bytes where the store is, or will be."""
     folder = root.absolute()
     while not folder.exists():
         folder = folder.parent

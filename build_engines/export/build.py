@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
@@ -21,6 +20,7 @@ from bark_serving.networks import Gpt
 from bark_serving.profiles import Precision, Stage
 from bark_serving.runtimes.onnx_session import WIDE_FILE, multiplies_int8_exactly
 from bark_serving.spec import GptSpec
+from build_engines.builder import OnStep, builder_version, ignore_steps, report_steps
 from build_engines.errors import BuildError, ExportError
 from build_engines.export import graph, kv_cache, quantize, row_pairs
 from build_engines.export.graphs import GRAPHS, in_int8
@@ -32,20 +32,12 @@ log = logging.getLogger(__name__)
 STEPS = ("load", "export", "quantize", "save", "validate", "publish")
 BITS: dict[Precision, int] = {"int8": 8, "int4": 4}  #: of a weight, in a decode step; many positions at once take 8
 _NARROW = "-narrow"  #: said of a builder whose CPU cannot check a graph for many positions, and leaves it out
-_SOURCES = (Path(__file__).parent, Path(networks.__file__).parent, Path(layouts.__file__).parent, Path(rules.__file__))
+#: Of an exported graph: this package, the networks and what surrounds them.
+SOURCES = (Path(__file__).parent, Path(networks.__file__).parent, Path(layouts.__file__).parent, Path(rules.__file__))
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
 
 
-def builder_version(*more: Path) -> str:
-    """Hash of the source that decides what an engine contains: this package, what it is made of, the folders `more`."""
-    digest = hashlib.sha256()
-    files = [file for path in (*_SOURCES, *more) for file in (path.glob("*.py") if path.is_dir() else [path])]
-    for path in sorted(files):
-        digest.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def manifest_of(bundle: Bundle, *, stage: Stage, precision: Precision) -> Manifest:
+def manifest(bundle: Bundle, *, stage: Stage, precision: Precision) -> Manifest:
     """What an engine built here and now would be. Raises `BuildError` for a precision that the stage does not have."""
     if precision not in PRECISIONS[stage]:
         raise BuildError(
@@ -58,7 +50,7 @@ def manifest_of(bundle: Bundle, *, stage: Stage, precision: Precision) -> Manife
         bundle=bundle.hash,
         bundle_name=bundle.spec.name,
         versions={library: metadata.version(library) for library in _LIBRARIES},
-        builder=builder_version() + ("" if precision not in BITS or multiplies_int8_exactly() else _NARROW),
+        builder=builder_version(*SOURCES) + ("" if precision not in BITS or multiplies_int8_exactly() else _NARROW),
         inputs=GRAPHS[stage].inputs(bundle.spec),
         outputs=GRAPHS[stage].outputs(bundle.spec),
     )
@@ -70,29 +62,31 @@ def make(
     stage: Stage,
     precision: Precision,
     store: EngineStore,
-    on_step: Callable[[str], None] = lambda step: None,
+    on_step: OnStep = ignore_steps,
 ) -> Engine:
-    """The engine of one stage, from the store or built now. ``on_step`` is called with each of `STEPS` as it begins.
+    """The engine of one stage, from the store or built now. ``on_step`` is told each of `STEPS` as it begins.
 
     Raises `BundleError` for a bad bundle and `ExportError` when the graph does not compute what the network does.
     """
 
+    report = report_steps(on_step, STEPS)
+
     def build(folder: Path) -> Mapping[str, object]:
-        learnt = _export(bundle, stage=stage, precision=precision, folder=folder, on_step=on_step)
-        on_step("publish")
+        learnt = _export(bundle, stage=stage, precision=precision, folder=folder, report=report)
+        report("publish")
         return learnt
 
-    return store.publish(manifest_of(bundle, stage=stage, precision=precision), build)
+    return store.publish(manifest(bundle, stage=stage, precision=precision), build)
 
 
 def _export(
-    bundle: Bundle, *, stage: Stage, precision: Precision, folder: Path, on_step: Callable[[str], None]
+    bundle: Bundle, *, stage: Stage, precision: Precision, folder: Path, report: Callable[..., None]
 ) -> Mapping[str, object]:
     """Write and validate the stage's graphs; returns what the manifest could not say before."""
     spec, stage_graph = bundle.spec, GRAPHS[stage]
-    on_step("load")
+    report("load")
     module = stage_graph.forward(networks.load(stage_graph.network, bundle), spec)
-    on_step("export")
+    report("export")
     # traced at batch 2 and a length of its own: torch takes an axis of 1 for a fixed one
     sample = stage_graph.sample(spec, 2, stage_graph.lengths[0] + 4, np.random.default_rng(1))
     with onnxruntime_operators(module), torch.inference_mode():
@@ -103,20 +97,20 @@ def _export(
             outputs=stage_graph.outputs(spec),
         )
     if precision not in BITS:
-        on_step("save")
+        report("save")
         graph.save(model, folder / MODEL_FILE)
-        on_step("validate")
+        report("validate")
         validate(stage, module=module, spec=spec, precision=precision, path=folder / MODEL_FILE)
         return {}
     gpt = module.spec if isinstance(module, Gpt) else None
     choices = [kv_cache.measure(module, bundle, stage), None] if isinstance(module, Gpt) else [None]
     for scales in choices:
-        on_step("quantize")
+        report("quantize")
         graphs = _quantized(model, precision=precision, scales=scales, gpt=gpt)
-        on_step("save")
+        report("save")
         for name, quantized in graphs:
             graph.save(quantized, folder / name)
-        on_step("validate")
+        report("validate")
         try:
             for path in sorted(folder.glob("*.onnx")):
                 held_to: Precision = "int8" if path.name == WIDE_FILE else precision

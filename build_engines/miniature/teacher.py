@@ -32,7 +32,9 @@ def starts_of(lengths: Sequence[int]) -> list[int]:
 
 
 def _missing(error: ImportError) -> BuildError:
-    return BuildError(f"{error.name} is not installed.", remedy="pip install 'bark-triton[train]'")
+    return BuildError(
+        f"{error.name} is not installed.", remedy="Run `pip install -e '.[train]'` in the checkout of bark-triton."
+    )
 
 
 class Piper:

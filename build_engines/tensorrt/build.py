@@ -11,8 +11,10 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import MODEL_FILE, Engine, EngineStore
 from bark_serving.profiles import STAGES, TABLE, Precision, Stage
+from build_engines.builder import OnStep, builder_version, ignore_steps, report_steps
 from build_engines.errors import BuildError
-from build_engines.export import builder_version, graph
+from build_engines.export import graph
+from build_engines.export.build import SOURCES
 from build_engines.export.graphs import GRAPHS
 from build_engines.tensorrt import architectures, check, compiler, dialect, header
 from build_engines.tensorrt.library import Library
@@ -27,13 +29,16 @@ _LIBRARIES = ("torch", "onnx", "onnxscript")
 _GRAPH_FOLDER = "graph"
 
 
-def manifest_of(bundle: Bundle, *, stage: Stage, precision: Precision, architecture: str, library: Library) -> Manifest:
+def manifest(bundle: Bundle, *, stage: Stage, precision: Precision, architecture: str, library: Library) -> Manifest:
     """What a plan built here and now would be. `architecture`: ``sm80``, or ``sm80+sm86`` for one that runs on both.
 
     Raises `BuildError` for a stage that TensorRT does not run, or a precision that the stage does not have.
     """
     if stage not in PLAN_STAGES:
-        raise BuildError(f"{stage} is not a stage that TensorRT runs.", remedy="Build it with `bark-build trtllm`.")
+        raise BuildError(
+            f"{stage} is not a stage that TensorRT runs.",
+            remedy="TensorRT-LLM builds it: `bark-build engines --profile tensorrt`.",
+        )
     if precision not in _ROWS[stage].precisions:
         raise BuildError(
             f"{stage} cannot be built in {precision}.", remedy=f"It has {' and '.join(_ROWS[stage].precisions)}."
@@ -47,7 +52,7 @@ def manifest_of(bundle: Bundle, *, stage: Stage, precision: Precision, architect
         shapes=shapes(stage, bundle.spec),
         architecture=architecture,
         versions={library.flavour: library.version, **{name: metadata.version(name) for name in _LIBRARIES}},
-        builder=builder_version(Path(__file__).parent),
+        builder=builder_version(*SOURCES, Path(__file__).parent),
         inputs=GRAPHS[stage].inputs(bundle.spec),
         outputs=dialect.plan_outputs(bundle.spec, stage=stage),
     )
@@ -61,45 +66,46 @@ def make(
     architecture: str,
     library: Library,
     store: EngineStore,
-    on_step: Callable[[str, float], None] = lambda step, share: None,
+    on_step: OnStep = ignore_steps,
 ) -> Engine:
     """The plan of one stage, from the store or built now.
 
-    ``on_step`` is called with each of `STEPS` as it begins, and with the share of it that is done (0 to 1).
+    ``on_step`` is told each of `STEPS` as it begins, and how far the compiler is.
     Raises `BundleError` for a bad bundle, `ExportError` when the graph does not compute what the network does,
     `BuildError` when this library or this machine can't build for the architecture, or TensorRT refuses.
     """
-    manifest = manifest_of(bundle, stage=stage, precision=precision, architecture=architecture, library=library)
+    planned = manifest(bundle, stage=stage, precision=precision, architecture=architecture, library=library)
+    report = report_steps(on_step, STEPS)
 
     def build(folder: Path) -> dict[str, object]:
         targets = architectures.check(architecture, library=library)
         # in the store's own temporary folder, where it goes with the rest should this process be killed
         graphs = folder / _GRAPH_FOLDER
         graphs.mkdir()
-        _export(bundle, manifest, folder=graphs, on_step=on_step)
-        plan = _compile(manifest, graphs / MODEL_FILE, targets=targets, library=library, on_step=on_step)
+        _export(bundle, planned, folder=graphs, report=report)
+        plan = _compile(planned, graphs / MODEL_FILE, targets=targets, library=library, report=report)
         shutil.rmtree(graphs)
-        on_step("publish", 0)
+        report("publish")
         (folder / PLAN_FILE).write_bytes(plan.data)
         return {"memory": plan.activations}
 
-    return store.publish(manifest, build)
+    return store.publish(planned, build)
 
 
-def _export(bundle: Bundle, manifest: Manifest, *, folder: Path, on_step: Callable[[str, float], None]) -> None:
+def _export(bundle: Bundle, manifest: Manifest, *, folder: Path, report: Callable[..., None]) -> None:
     stage, precision = manifest.stage, manifest.precision
-    on_step("export", 0)
+    report("export")
     model = dialect.export(bundle, stage=stage, precision=precision)
     graph.save(model, folder / MODEL_FILE)
-    on_step("check", 0)
+    report("check")
     check.check(bundle, stage=stage, precision=precision, folder=folder)
     dialect.keep_outputs(folder / MODEL_FILE, manifest.outputs)
 
 
 def _compile(
-    manifest: Manifest, model: Path, *, targets: Sequence[str], library: Library, on_step: Callable[[str, float], None]
+    manifest: Manifest, model: Path, *, targets: Sequence[str], library: Library, report: Callable[..., None]
 ) -> compiler.Plan:
-    on_step("compile", 0)
+    report("compile")
     plan = compiler.build(
         model,
         library=library,
@@ -107,7 +113,7 @@ def _compile(
         outputs=manifest.outputs,
         shapes=manifest.shapes,
         architectures=targets,
-        on_progress=lambda phase, done, total: on_step("compile", done / total),
+        on_progress=lambda phase, done, total: report("compile", done / total),
     )
     if library.flavour == "tensorrt_rtx":
         found = header.read(plan.data)

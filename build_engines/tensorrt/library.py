@@ -41,7 +41,7 @@ class Library:
         return f"{_TITLES[self.flavour]} {self.version}"
 
 
-def library(flavour: Flavour | None = None) -> Library:
+def load_library(flavour: Flavour | None = None) -> Library:
     """The TensorRT of this machine; without `flavour` the data-centre one is preferred, as only that one serves.
 
     Raises `BuildError` when it is not installed, or its libraries are not.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -15,13 +14,14 @@ from pathlib import Path
 from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import Manifest, TensorInfo
 from bark_serving.engines.store import Engine, EngineStore
-from bark_serving.host.gpus import architectures
+from bark_serving.host import gpus
 from bark_serving.profiles import TABLE as PROFILES
 from bark_serving.profiles import Precision
 from bark_serving.spec import GptStage
+from build_engines.builder import OnStep, builder_version, ignore_steps, report_steps
 from build_engines.errors import BuildError
 from build_engines.trtllm import checkpoint
-from build_engines.trtllm.checkpoint import Constants, Dtype, constants_of
+from build_engines.trtllm.checkpoint import Constants, Dtype, engine_constants
 from build_engines.trtllm.command import PROGRAM, build_command, limits_of
 from build_engines.trtllm.versions import DEFAULT, RELEASES, TABLE, Release
 
@@ -53,8 +53,8 @@ def installed_release() -> Release:
     if version is None or shutil.which(PROGRAM) is None:
         raise BuildError(
             "TensorRT-LLM is not installed here.",
-            remedy=f"Run this command in the container that will serve, {row.container} (TensorRT-LLM {DEFAULT}), "
-            "or add --dry-run to see the command it would run.",
+            remedy=f"Run this command in the container that will serve, {row.container} (TensorRT-LLM {DEFAULT}). "
+            "`bark-build trtllm-checkpoint` writes what it is built from on any machine.",
         )
     if version not in RELEASES:
         raise BuildError(
@@ -66,7 +66,7 @@ def installed_release() -> Release:
 
 def architecture_here(release: Release) -> str:
     """This machine's GPU, for which ``trtllm-build`` builds. Raises `BuildError` when there is none that fits."""
-    here, known = architectures((0,)), TABLE[release].architectures  # trtllm-build takes the first GPU
+    here, known = gpus.architectures((0,)), TABLE[release].architectures  # trtllm-build takes the first GPU
     if not here:
         raise BuildError(
             "An engine is built on the GPU that will run it; this machine shows none.",
@@ -80,15 +80,7 @@ def architecture_here(release: Release) -> str:
     return here[0]
 
 
-def builder_version() -> str:
-    """Hash of the source that decides what an engine contains: this package."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def manifest_of(
+def manifest(
     bundle: Bundle,
     *,
     stage: GptStage,
@@ -98,7 +90,7 @@ def manifest_of(
     batch: int = BATCH,
     constants: Constants | None = None,
 ) -> Manifest:
-    """What an engine built with these would be."""
+    """What an engine built with these would be. Raises `BuildError` for a precision that the stage does not have."""
     dtype_of(precision)
     limits = limits_of(bundle, stage=stage, batch=batch)
     ids, one = TensorInfo(dtype="int32", axes=("batch", "sequence")), TensorInfo(dtype="int32", axes=("batch", 1))
@@ -117,10 +109,10 @@ def manifest_of(
             "prompt": (1, limits.input_length, limits.input_length),
             "sequence": (1, limits.sequence_length, limits.sequence_length),
         },
-        constants=asdict(constants or constants_of(bundle)) if stage == "semantic" else {},
+        constants=asdict(constants or engine_constants(bundle)) if stage == "semantic" else {},
         architecture=architecture,
         versions={"tensorrt_llm": release, "tensorrt": TABLE[release].tensorrt},
-        builder=builder_version(),
+        builder=builder_version(Path(__file__).parent),
         inputs=inputs,
         outputs={"output_ids": ids, "sequence_length": one},
     )
@@ -131,30 +123,33 @@ def make(
     *,
     stage: GptStage,
     precision: Precision,
-    store: EngineStore,
+    release: Release,
+    architecture: str,
     batch: int = BATCH,
     constants: Constants | None = None,
-    on_step: Callable[[str], None] = lambda step: None,
+    store: EngineStore,
+    on_step: OnStep = ignore_steps,
 ) -> Engine:
-    """The engine of one stage, from the store or built now. ``on_step`` is called with each of `STEPS` as it begins.
+    """The engine of one stage, from the store or built now. ``on_step`` is told each of `STEPS` as it begins.
 
-    Raises `BuildError` where TensorRT-LLM or a GPU is missing, or when ``trtllm-build`` fails.
+    `release` and `architecture` are those of this machine, which `installed_release` and `architecture_here` tell.
+    Raises `BuildError` when ``trtllm-build`` fails.
     """
-    release = installed_release()
-    manifest = manifest_of(
+    planned = manifest(
         bundle,
         stage=stage,
         precision=precision,
         release=release,
-        architecture=architecture_here(release),
+        architecture=architecture,
         batch=batch,
         constants=constants,
     )
+    report = report_steps(on_step, STEPS)
 
     def build(folder: Path) -> None:
         dtype = dtype_of(precision)
         with tempfile.TemporaryDirectory(prefix=".checkpoint-", dir=store.root) as name:
-            on_step("checkpoint")
+            report("checkpoint")
             checkpoint.write(
                 bundle,
                 Path(name),
@@ -164,7 +159,7 @@ def make(
                 constants=constants,
                 release=release,
             )
-            on_step("compile")
+            report("compile")
             command = build_command(
                 limits_of(bundle, stage=stage, batch=batch),
                 checkpoint=Path(name),
@@ -173,9 +168,9 @@ def make(
                 release=release,
             )
             _run(command, folder=folder, log=store.root / _LOGS / f"{stage}-{PROGRAM}.log")
-        on_step("publish")
+        report("publish")
 
-    return store.publish(manifest, build)
+    return store.publish(planned, build)
 
 
 def _run(command: Sequence[str], *, folder: Path, log: Path) -> None:

@@ -62,10 +62,13 @@ class Constants:
             )
 
 
-def constants_of(bundle: Bundle) -> Constants:
-    """Those that Bark's own code defaults to."""
+def engine_constants(bundle: Bundle, *, temperature: float | None = None, min_eos_p: float | None = None) -> Constants:
+    """These numbers; where one is None, the bundle's default. Raises `BuildError` for numbers out of range."""
     sampling = bundle.spec.sampling
-    return Constants(temperature=sampling.semantic_temperature, min_eos_p=sampling.min_eos_p)
+    return Constants(
+        temperature=sampling.semantic_temperature if temperature is None else temperature,
+        min_eos_p=sampling.min_eos_p if min_eos_p is None else min_eos_p,
+    )
 
 
 def config_of(
@@ -78,7 +81,7 @@ def config_of(
     release: Release = DEFAULT,
 ) -> dict[str, Any]:
     """``config.json``. `int8`: weight-only, quantized by ``trtllm-build`` from the weights as they are."""
-    gpt, chosen = bundle.spec.gpt(stage), constants or constants_of(bundle)
+    gpt, chosen = bundle.spec.gpt(stage), constants or engine_constants(bundle)
     quantization: dict[str, Any] = {"quant_algo": None, "kv_cache_quant_algo": None}
     if int8:
         quantization |= {"quant_algo": "W8A16", "exclude_modules": _NOT_QUANTIZED}

@@ -2,7 +2,7 @@
 
 This file is loaded by itself, inside a container that has TensorRT-LLM but nothing of this project: it imports nothing
 of ours. What the rules need to know stands in the checkpoint's ``config.json`` as ``bark_…`` keys. The same arithmetic
-in numpy, with which this is compared, is `build_engines.trtllm.rules`.
+in numpy, with which this is compared, is `tests/build_engines/trtllm/numpy_rules.py`.
 """
 
 from __future__ import annotations

@@ -1,28 +1,18 @@
-"""Bark's logit rules as an engine applies them, in numpy: the twin of the graph that `model.py` builds.
+"""The numbers of Bark's logit rules that `model.py` reads from a checkpoint's config.
 
-Triton's TensorRT-LLM backend has no place for a logits processor, so the rules are part of the engine, and TensorRT-LLM
-samples from whatever comes out. A rule is written into the checkpoint's config as plain ``bark_…`` numbers.
+Triton's TensorRT-LLM backend has no logits processors. So the rules are part of the engine's graph, and TensorRT-LLM
+samples from logits that already follow them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from bark_serving.arrays import Floats, Ints
-from bark_serving.decoding.sampling import softmax
 from bark_serving.spec import Spec
-
-#: Finite, since −inf − −inf is no number: what an id loses that must not be drawn, and what one gains that must.
-MASKED, LIFTED = -1e9, 1e9
-
-Numbers = Mapping[str, Any]
 
 
 def rule_numbers(stage: str, spec: Spec, *, temperature: float, min_eos_p: float) -> dict[str, Any]:
-    """The ``bark_…`` keys of a stage's config. `temperature` and `min_eos_p` are the semantic stage's only."""
+    """The ``bark_…`` keys of a stage's config. Only the semantic stage uses `temperature` and `min_eos_p`."""
     if stage == "coarse":
         return {
             "bark_stage": stage,
@@ -37,32 +27,3 @@ def rule_numbers(stage: str, spec: Spec, *, temperature: float, min_eos_p: float
         "bark_temperature": temperature,
         "bark_min_eos_p": min_eos_p,
     }
-
-
-def apply_rule(logits: Floats, last_ids: Ints, numbers: Numbers) -> Floats:
-    """[batch, vocab] logits and [batch] last ids → [batch, vocab] logits that may be sampled from without rules."""
-    rule = _coarse if numbers["bark_stage"] == "coarse" else _semantic
-    return np.stack([rule(row, int(last), numbers) for row, last in zip(logits, last_ids, strict=True)])
-
-
-def _semantic(logits: Floats, _: int, numbers: Numbers) -> Floats:
-    """All semantic tokens and the end token; that one alone once it is likely enough."""
-    end = numbers["bark_end_token"]
-    ruled = np.full_like(logits, MASKED)
-    ruled[: numbers["bark_tokens"]] = logits[: numbers["bark_tokens"]]
-    ruled[end] = logits[end]
-    chance = softmax(ruled / np.float32(numbers["bark_temperature"]))[end]
-    if chance >= numbers["bark_min_eos_p"]:
-        ruled[end] += np.float32(LIFTED)
-    return ruled
-
-
-def _coarse(logits: Floats, last: int, numbers: Numbers) -> Floats:
-    """The codebook after that of the last id; the first one after anything else."""
-    size, turn = numbers["bark_codebook_size"], 0
-    if numbers["bark_offset"] <= last < numbers["bark_offset"] + numbers["bark_codebooks"] * size:
-        turn = ((last - numbers["bark_offset"]) // size + 1) % numbers["bark_codebooks"]
-    start = numbers["bark_offset"] + turn * size
-    ruled = np.full_like(logits, MASKED)
-    ruled[start : start + size] = logits[start : start + size]
-    return ruled

@@ -56,11 +56,6 @@ class ReleaseRow:
         """The image to build and serve in."""
         return f"{_IMAGE}:{self.tags[-1]}-trtllm-python-py3"
 
-    @property
-    def plan_container(self) -> str:
-        """The image whose ``tensorrt`` backend is put into `container`, which comes without one."""
-        return f"{_IMAGE}:{self.plans}-py3"
-
 
 _ARCHITECTURES = ("sm80", "sm86", "sm89", "sm90", "sm100", "sm120")
 

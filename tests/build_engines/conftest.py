@@ -14,7 +14,7 @@ from build_engines.tensorrt import library
 @pytest.fixture(scope="session")
 def rtx() -> library.Library:
     try:
-        return library.library("tensorrt_rtx")
+        return library.load_library("tensorrt_rtx")
     except BuildError:
         if (sys.platform, platform.machine()) == ("linux", "x86_64"):
             raise  # there it is part of the [dev] extra

@@ -1,8 +1,11 @@
-"""``bark-build engines`` and ``tensorrt``: the plan that is shown, what is built, what is refused and how."""
+"""``bark-build engines``: the table of jobs, what is built, what is refused and how; and ``bark-build`` itself."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+import build_engines
 from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import Engine, EngineStore
@@ -19,9 +23,9 @@ from bark_serving.host import gpus
 from bark_serving.profiles import STAGES
 from build_engines.cli import app
 from build_engines.commands import progress
+from build_engines.engine_jobs import EngineJob, engine_jobs
 from build_engines.errors import BuildError
 from build_engines.estimate import estimate
-from build_engines.plan import Job, plan
 from build_engines.tensorrt import library
 from tests.bundles import random_bundle, small_spec
 
@@ -55,27 +59,29 @@ def machine_with(monkeypatch: pytest.MonkeyPatch, *names: str, tensorrt: str | N
 
     monkeypatch.setattr(gpus, "architectures", found)
     if tensorrt:
-        monkeypatch.setattr(library, "library", lambda *_: library.Library("tensorrt", SimpleNamespace(), tensorrt))
+        monkeypatch.setattr(
+            library, "load_library", lambda *_: library.Library("tensorrt", SimpleNamespace(), tensorrt)
+        )
 
 
 def test_the_cpu_profile_is_planned_built_and_then_there(bundle: Bundle, root: Path) -> None:
     arguments = ("engines", "--bundle", bundle.folder, "--engines", root, "--stage", "fine", "--precision", "fp32")
     first = run(*arguments)
     assert first.exit_code == 0, first.output
-    assert "0 there, 1 to build: about" in first.output
+    assert "0 exist, 1 to build: about" in first.output
     assert "fine: built" in first.output
     [engine] = EngineStore(root).list()
     assert (engine.manifest.stage, engine.manifest.profile, engine.manifest.precision) == ("fine", "cpu", "fp32")
     second = run(*arguments)
     assert second.exit_code == 0
-    assert "1 there, 0 to build." in second.output
+    assert "1 exist, 0 to build." in second.output
     assert engine.folder.name[:8] in second.output
 
 
 def test_the_plan_alone_builds_nothing(bundle: Bundle, root: Path) -> None:
     shown = run("engines", "--bundle", bundle.folder, "--engines", root, "--dry-run")
     assert shown.exit_code == 0
-    assert f"0 there, {len(STAGES)} to build" in shown.output
+    assert f"0 exist, {len(STAGES)} to build" in shown.output
     assert not root.exists()
 
 
@@ -94,7 +100,7 @@ def test_what_cannot_be_built_here_is_said_and_the_rest_is_built(
         *("--stage", "fine", "--stage", "semantic"),
     )
     assert done.exit_code == 1
-    assert "0 there, 1 to build, 3 cannot be built here" in done.output
+    assert "0 exist, 1 to build, 3 cannot be built here" in done.output
     assert [engine.manifest.architecture for engine in EngineStore(root).list()] == ["sm80"]
     assert done.output.count("TensorRT-LLM is not installed here.") == 1  # said once for both architectures
     assert f"fine: {rtx.title} does not build for sm90 (H100, H200, GH200)" in done.output
@@ -103,29 +109,41 @@ def test_what_cannot_be_built_here_is_said_and_the_rest_is_built(
 
 def test_tensorrt_for_rtx_is_said_not_to_serve(bundle: Bundle, root: Path, rtx: library.Library) -> None:
     done = run(
-        *("tensorrt", "--gpu", "sm86+sm89", "--stage", "hubert", "--library", "tensorrt_rtx"),
+        *("engines", "--profile", "tensorrt", "--gpu", "sm86+sm89", "--stage", "hubert", "--library", "tensorrt_rtx"),
         *("--bundle", bundle.folder, "--engines", root),
     )
     assert done.exit_code == 0, done.output
     [engine] = EngineStore(root).list()
     assert engine.manifest.architecture == "sm86+sm89"
-    assert "Triton loads the plans of TensorRT itself only" in done.output
+    assert "Triton loads plans of TensorRT only" in done.output
 
 
-def test_wrong_names_are_usage_errors_or_one_red_line(bundle: Bundle, root: Path) -> None:
-    stage = run("tensorrt", "--stage", "coarse", "--bundle", bundle.folder)
-    assert stage.exit_code == 2 and "not a stage that TensorRT runs" in stage.output
+def test_wrong_options_are_usage_errors_or_one_red_line(bundle: Bundle, root: Path) -> None:
+    stage = run("engines", "--stage", "text", "--bundle", bundle.folder)
+    assert stage.exit_code == 2 and "is not a stage" in stage.output
+    precision = run("engines", "--profile", "tensorrt", "--gpu", "sm90", "--precision", "int4")
+    assert precision.exit_code == 2 and "not int4" in precision.output
     gpu = run("engines", "--profile", "tensorrt", "--gpu", "h100", "--bundle", bundle.folder)
     assert gpu.exit_code == 1 and "'h100' is not a GPU architecture" in gpu.output
     torch = run("engines", "--profile", "torch", "--bundle", bundle.folder)
     assert torch.exit_code == 1 and "It needs no engines" in torch.output
     nothing = run("engines", "--bundle", root)
     assert nothing.exit_code == 1 and "is not a bundle" in nothing.output
-    assert not any("Traceback" in result.output for result in (stage, gpu, torch, nothing))
+    assert not any("Traceback" in result.output for result in (stage, precision, gpu, torch, nothing))
 
 
-def planned(bundle: Bundle, root: Path, *architectures: str) -> Sequence[Job]:
-    return plan(
+@pytest.mark.parametrize(
+    ("old", "new"), [("onnx", "--profile cpu"), ("tensorrt", "--profile tensorrt"), ("trtllm", "--stage semantic")]
+)
+def test_an_old_command_names_the_one_that_replaces_it(old: str, new: str) -> None:
+    answer = run(old, "--bundle", "miniature", "--precision", "int8")
+    assert answer.exit_code == 2
+    assert f"`bark-build {old}` is now `bark-build engines" in answer.output and new in answer.output
+    assert old not in run("--help").output.split()
+
+
+def planned(bundle: Bundle, root: Path, *architectures: str) -> Sequence[EngineJob]:
+    return engine_jobs(
         bundle, profile="tensorrt", precision=None, architectures=architectures, store=EngineStore(root), stages=STAGES
     )
 
@@ -133,7 +151,7 @@ def planned(bundle: Bundle, root: Path, *architectures: str) -> Sequence[Job]:
 def test_tensorrt_plans_for_its_own_gpu(bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine_with(monkeypatch, "sm90", tensorrt="10.11.0.33")
     jobs = {(job.stage, job.architecture): job for job in planned(bundle, root, "sm80", "sm90")}
-    assert all(jobs[stage, "sm90"].wanted for stage in PLANS)  # type: ignore[index]
+    assert all(jobs[stage, "sm90"].to_build for stage in PLANS)  # type: ignore[index]
     for stage in PLANS:
         refusal = jobs[stage, "sm80"].refusal  # type: ignore[index]
         assert refusal and "here sm90, not for sm80" in refusal.problem
@@ -143,7 +161,7 @@ def test_tensorrt_plans_for_its_own_gpu(bundle: Bundle, root: Path, monkeypatch:
 def test_a_bundle_without_hubert_needs_no_engine_for_it(tmp_path: Path, root: Path) -> None:
     spec = small_spec().model_copy(update={"hubert": None})
     bundle = random_bundle(tmp_path / "bundle", spec, networks=["fine"])
-    jobs = plan(bundle, profile="cpu", precision=None, architectures=(), store=EngineStore(root))
+    jobs = engine_jobs(bundle, profile="cpu", precision=None, architectures=(), store=EngineStore(root))
     assert "hubert" not in {job.stage for job in jobs}
 
 
@@ -165,8 +183,8 @@ def test_an_engine_built_elsewhere_counts_where_nothing_can_be_built(
     )
     made = EngineStore(root).publish(manifest, lambda folder: None)
     jobs = {(job.stage, job.architecture): job for job in planned(bundle, root, "sm80", "sm90")}
-    assert jobs["coarse", "sm90"].there == made
-    assert jobs["coarse", "sm80"].there is None and jobs["coarse", "sm80"].refusal
+    assert jobs["coarse", "sm90"].existing == made
+    assert jobs["coarse", "sm80"].existing is None and jobs["coarse", "sm80"].refusal
     assert jobs["semantic", "sm90"].refusal
 
 
@@ -205,11 +223,12 @@ def test_too_little_disk_is_an_error_before_anything_is_built(
     assert not root.exists()
 
 
-def job(bundle: Bundle, root: Path, make: object, *, stage: str = "fine") -> Job:
-    return Job(
+def job(bundle: Bundle, root: Path, make: object, *, stage: str = "fine") -> EngineJob:
+    return EngineJob(
         stage=stage,  # type: ignore[arg-type]
         precision="fp16",
         architecture="sm80",
+        maker="tensorrt",
         title="a test",
         estimate=estimate(bundle, stage="fine", precision="fp16", maker="tensorrt", store=EngineStore(root)),
         make=make,  # type: ignore[arg-type]
@@ -226,7 +245,7 @@ def test_one_failure_does_not_keep_the_others_from_being_built(
 
     jobs = [job(bundle, root, fails), job(bundle, root, lambda on_step: engine, stage="hubert")]
     with pytest.raises(typer.Exit) as caught:
-        progress.carry_out(jobs, root=root)
+        progress.build_all(jobs, root=root)
     assert caught.value.exit_code == 1
     said = capsys.readouterr().err
     assert str(engine.folder) in said
@@ -238,11 +257,63 @@ def test_ctrl_c_says_that_what_is_done_is_kept(bundle: Bundle, root: Path, capsy
         raise KeyboardInterrupt
 
     with pytest.raises(typer.Exit) as caught:
-        progress.carry_out([job(bundle, root, interrupted)], root=root)
+        progress.build_all([job(bundle, root, interrupted)], root=root)
     assert caught.value.exit_code == progress.INTERRUPTED
-    assert "What is done is kept" in capsys.readouterr().err
+    assert "Finished engines are kept" in capsys.readouterr().err
 
 
-def test_help_teaches_with_an_example() -> None:
-    for command in ("engines", "tensorrt"):
-        assert f"Example: bark-build {command}" in run(command, "--help").output
+def test_the_help_has_an_example_per_profile_with_engines() -> None:
+    said = " ".join(run("engines", "--help").output.split())
+    assert "bark-build engines --bundle build/bundles/bark-small" in said
+    assert "bark-build engines --profile tensorrt --gpu sm80,sm90" in said
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert run("--version").output == f"bark-build {build_engines.__version__}\n"
+
+
+WITHOUT_TORCH = """
+import importlib.util, sys
+MISSING = {"torch", "onnx", "onnxscript", "onnxruntime"}
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name in MISSING else find_spec(name, *rest)
+class Missing:
+    def find_spec(self, name, *rest):
+        if name.split(".")[0] in MISSING:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+from build_engines.cli import app
+app(prog_name="bark-build")
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("engines",), ("tiny", "out"), ("import", "suno/bark", "out"), ("trtllm-checkpoint",), ("miniature", "out")],
+)
+def test_without_torch_a_command_says_what_to_install(arguments: Sequence[str], tmp_path: Path) -> None:
+    said = without_torch(*arguments, folder=tmp_path)
+    assert said.returncode == 1, said.stderr
+    assert "This command needs torch" in said.stderr and "not installed" in said.stderr
+    assert "pip install -e '.[" in said.stderr and "checkout" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("engines", "--help"), ("list",), ("verify",), ("prune", "--dry-run")]
+)
+def test_what_needs_no_torch_works_without(arguments: Sequence[str], tmp_path: Path) -> None:
+    said = without_torch(*arguments, folder=tmp_path)
+    assert said.returncode == 0, said.stderr
+
+
+def without_torch(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """``bark-build`` where neither torch nor the exporters are installed."""
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])},
+    )

@@ -42,7 +42,8 @@ def test_an_image_starts_a_command_that_the_package_has(image: str, instruction:
 def test_the_gpu_image_starts_from_the_containers_of_the_default_release() -> None:
     """TensorRT-LLM and the backend for TensorRT plans have to be of one TensorRT."""
     release = TABLE[DEFAULT]
-    assert dockerfile("gpu").parent_images[1:] == [release.plan_container, release.container]
+    plans = f"nvcr.io/nvidia/tritonserver:{release.plans}-py3"
+    assert dockerfile("gpu").parent_images[1:] == [plans, release.container]
 
 
 @pytest.mark.parametrize("words", [["bark-serve", "upp"], ["bark-serve", "up", "--bundel=x"]])

@@ -102,7 +102,7 @@ def test_the_gpu_image_leaves_what_its_container_came_with_but_for_an_old_grpc(t
     # In the container this environment also sees TensorRT, which is no package of ours.
     assert "include-system-site-packages = true" in (tmp_path / "builder/pyvenv.cfg").read_text()
     assert (tmp_path / "bark-build").resolve() == tmp_path / "builder/bin/bark-build"
-    assert "trtllm" in succeed(tmp_path / "bark-build", "--help")
+    assert "trtllm-checkpoint" in succeed(tmp_path / "bark-build", "--help")
 
 
 def test_a_container_whose_packages_do_not_fit_fails_the_build(tmp_path: Path, wheels: Path) -> None:

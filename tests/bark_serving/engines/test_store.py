@@ -119,8 +119,8 @@ def test_files_of_an_engine_can_be_read_by_another_user(store: EngineStore, bund
 def test_a_missing_engine_names_the_command_that_builds_it(store: EngineStore, bundle: Bundle) -> None:
     with pytest.raises(EngineMissing) as caught:
         store.find(bundle, stage="coarse", precision="int8")
-    command = f"bark-build onnx --bundle {bundle.folder} --stage coarse --precision int8 --engines {store.root}"
-    assert command in str(caught.value)
+    options = f"--bundle {bundle.folder} --stage coarse --precision int8 --engines {store.root}"
+    assert f"bark-build engines --profile cpu {options}" in str(caught.value)
 
 
 def test_an_engine_of_another_bundle_is_a_mismatch_that_names_both(

@@ -103,10 +103,12 @@ def test_one_missing_engine_names_its_command_and_several_one_command_for_all(tm
     bundle = bundle_in(tmp_path / "bundle")
     templates = templates_in(tmp_path / "templates", fine="f", coarse="c")
     arguments = {"bundle": bundle.folder, "engines": tmp_path / "engines", "templates": templates}
-    with pytest.raises(EngineError, match=r"2 engines.*bark-build onnx --bundle [^ ]+ --precision int8"):
+    with pytest.raises(
+        EngineError, match=r"2 engines.*bark-build engines --profile cpu --bundle [^ ]+ --precision int8"
+    ):
         render(output=tmp_path / "out", **arguments)  # type: ignore[arg-type]
     engine_in(tmp_path / "engines", bundle, stage="fine", precision="int8")
-    with pytest.raises(EngineError, match=r"bark-build onnx .*--stage coarse"):
+    with pytest.raises(EngineError, match=r"bark-build engines --profile cpu .*--stage coarse"):
         render(output=tmp_path / "out", **arguments)  # type: ignore[arg-type]
 
 

@@ -111,7 +111,7 @@ def test_true_sizes_are_the_released_ones() -> None:
 
 def test_each_step_is_told_before_it_starts(tmp_path: Path) -> None:
     told: list[str] = []
-    make_random_bundle(tmp_path / "bundle", on_step=told.append)
+    make_random_bundle(tmp_path / "bundle", on_step=lambda step, _: told.append(step))
     assert tuple(told) == STEPS
 
 

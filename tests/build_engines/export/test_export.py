@@ -21,11 +21,12 @@ from bark_serving.networks import load
 from bark_serving.profiles import STAGES, Precision, Stage
 from bark_serving.runtimes.onnx_session import WIDE_FILE, multiplies_int8_exactly, wide_graph
 from bark_serving.spec import GptSpec
+from build_engines.builder import builder_version
 from build_engines.cli import app
 from build_engines.errors import BuildError, ExportError
-from build_engines.export import make
+from build_engines.export import build as onnx_builder
 from build_engines.export import validate as validation
-from build_engines.export.build import builder_version, manifest_of
+from build_engines.export.build import make
 from build_engines.export.graph import to_onnx
 from build_engines.export.graphs import GRAPHS, in_int8
 from tests.bundles import random_bundle, small_spec, true_size_spec
@@ -298,12 +299,14 @@ def test_the_network_is_left_as_it_was(bundle: Bundle, store: EngineStore) -> No
 
 def test_a_precision_that_a_stage_lacks_is_refused(bundle: Bundle) -> None:
     with pytest.raises(BuildError, match="hubert cannot be built in int8"):
-        manifest_of(bundle, stage="hubert", precision="int8")
+        onnx_builder.manifest(bundle, stage="hubert", precision="int8")
 
 
 def test_the_builder_version_is_stable_within_one_source() -> None:
-    assert builder_version() == builder_version()
-    assert len(builder_version()) == 16
+    version = builder_version(*onnx_builder.SOURCES)
+    assert version == builder_version(*onnx_builder.SOURCES)
+    assert len(version) == 16
+    assert version != builder_version(*onnx_builder.SOURCES[1:])
 
 
 def test_an_engine_that_lacks_a_graph_is_not_taken_for_one_that_has_it(
@@ -311,7 +314,7 @@ def test_an_engine_that_lacks_a_graph_is_not_taken_for_one_that_has_it(
 ) -> None:
     def keys(exact: bool) -> list[str]:
         monkeypatch.setattr("build_engines.export.build.multiplies_int8_exactly", lambda: exact)
-        return [key(manifest_of(bundle, stage="fine", precision=precision)) for precision in ("int8", "fp32")]
+        return [key(onnx_builder.manifest(bundle, stage="fine", precision=precision)) for precision in ("int8", "fp32")]
 
     here, elsewhere = keys(True), keys(False)
     assert here[0] != elsewhere[0], "of an int8 engine, this CPU's instructions decide the files"

@@ -117,6 +117,7 @@ def test_a_cache_that_int8_cannot_hold_stays_in_fp32(
 
 
 def test_every_step_of_a_build_is_told_in_order(bundle: Bundle, tmp_path: Path) -> None:
-    steps: list[str] = []
-    make(bundle, stage="coarse", precision="int8", store=EngineStore(tmp_path / "engines"), on_step=steps.append)
-    assert tuple(steps) == STEPS
+    steps: list[tuple[str, float]] = []
+    store = EngineStore(tmp_path / "engines")
+    make(bundle, stage="coarse", precision="int8", store=store, on_step=lambda step, share: steps.append((step, share)))
+    assert steps == [(step, i / len(STEPS)) for i, step in enumerate(STEPS)]

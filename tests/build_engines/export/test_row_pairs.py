@@ -9,7 +9,7 @@ import pytest
 
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import Precision
-from build_engines.export import make
+from build_engines.export.build import make
 from tests.bundles import coarse_of_width, random_bundle
 
 

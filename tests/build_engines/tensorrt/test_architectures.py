@@ -86,10 +86,10 @@ def test_tensorrt_builds_for_the_gpu_at_hand_only(monkeypatch: pytest.MonkeyPatc
 
 def test_a_tensorrt_that_is_not_there_is_an_error_that_says_how_to_get_it() -> None:
     with pytest.raises(BuildError, match=r"TensorRT cannot be used here .*Triton container that will serve"):
-        library.library("tensorrt")
+        library.load_library("tensorrt")
 
 
 def test_the_tensorrt_that_can_serve_is_preferred(monkeypatch: pytest.MonkeyPatch, rtx: Library) -> None:
-    assert library.library() == rtx
+    assert library.load_library() == rtx
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", SimpleNamespace(__version__="10.11.0.33"))
-    assert library.library().title == "TensorRT 10.11.0.33"
+    assert library.load_library().title == "TensorRT 10.11.0.33"

@@ -18,7 +18,7 @@ from bark_serving.engines.compatibility import Host
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import EngineMismatch, EngineStore
 from build_engines.errors import BuildError, ExportError
-from build_engines.tensorrt import STEPS, build, check, compiler, header, manifest_of
+from build_engines.tensorrt import build, check, compiler, header
 from build_engines.tensorrt.library import Library
 
 
@@ -28,14 +28,14 @@ def store(tmp_path: Path) -> EngineStore:
 
 
 def fine(bundle: Bundle, rtx: Library, *, architecture: str = "sm80") -> Manifest:
-    return manifest_of(bundle, stage="fine", precision="fp16", architecture=architecture, library=rtx)
+    return build.manifest(bundle, stage="fine", precision="fp16", architecture=architecture, library=rtx)
 
 
 def test_a_plan_is_published_with_its_manifest_and_not_built_again(
     small: Bundle, rtx: Library, store: EngineStore
 ) -> None:
     seen: list[tuple[str, float]] = []
-    engine = build(
+    engine = build.make(
         small,
         stage="fine",
         precision="fp16",
@@ -54,10 +54,11 @@ def test_a_plan_is_published_with_its_manifest_and_not_built_again(
     assert manifest["shapes"] == {"batch": [1, 4, 8], "window": [1024, 1024, 1024]}
     assert list(manifest["outputs"]) == ["predictions"]
     assert 1e6 < manifest["memory"] < 1e9
-    assert list(dict.fromkeys(step for step, _ in seen)) == list(STEPS)
-    assert any(0 < share < 1 for step, share in seen if step == "compile")
+    assert list(dict.fromkeys(step for step, _ in seen)) == list(build.STEPS)
+    shares = [share for step, share in seen if step == "compile"]
+    assert shares == sorted(shares) and 0.5 <= shares[0] < shares[-1] <= 0.75
     seen.clear()
-    again = build(
+    again = build.make(
         small,
         stage="fine",
         precision="fp16",
@@ -86,15 +87,17 @@ def test_each_architecture_is_an_engine_of_its_own(small: Bundle, rtx: Library, 
 
 
 def test_stages_and_precisions_that_tensorrt_does_not_run_are_refused(small: Bundle, rtx: Library) -> None:
-    with pytest.raises(BuildError, match=r"semantic is not a stage that TensorRT runs.*bark-build trtllm"):
-        manifest_of(small, stage="semantic", precision="fp16", architecture="sm80", library=rtx)
+    with pytest.raises(
+        BuildError, match=r"semantic is not a stage that TensorRT runs.*bark-build engines --profile tensorrt"
+    ):
+        build.manifest(small, stage="semantic", precision="fp16", architecture="sm80", library=rtx)
     with pytest.raises(BuildError, match=r"encodec_encode cannot be built in fp16\. It has fp32"):
-        manifest_of(small, stage="encodec_encode", precision="fp16", architecture="sm80", library=rtx)
+        build.manifest(small, stage="encodec_encode", precision="fp16", architecture="sm80", library=rtx)
 
 
 def test_a_refused_architecture_leaves_nothing(small: Bundle, rtx: Library, store: EngineStore) -> None:
     with pytest.raises(BuildError, match="does not build for sm90"):
-        build(small, stage="fine", precision="fp16", architecture="sm90", library=rtx, store=store)
+        build.make(small, stage="fine", precision="fp16", architecture="sm90", library=rtx, store=store)
     assert [path.name for path in store.root.iterdir()] == [".locks"]
 
 
@@ -104,7 +107,7 @@ def test_a_graph_that_fails_its_check_is_not_compiled(
     monkeypatch.setattr(check, "SIGNAL", {"fp16": 200.0})
     steps: list[str] = []
     with pytest.raises(ExportError, match="200 dB must be"):
-        build(
+        build.make(
             small,
             stage="fine",
             precision="fp16",
@@ -137,14 +140,14 @@ def test_ctrl_c_ends_the_compiler_even_in_its_logger(
     builder_logger, before = compiler._logger, signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(compiler, "_logger", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        build(
+        build.make(
             small,
             stage="encodec_decode",
             precision="fp32",
             architecture="sm80",
             library=rtx,
             store=store,
-            on_step=lambda step, share: told.append(share) if step == "compile" and share else None,
+            on_step=lambda step, share: told.append(share) if step == "compile" and share > 0.5 else None,
         )
     assert told
     assert [path.name for path in store.root.iterdir()] == [".locks"]
@@ -154,7 +157,18 @@ def test_ctrl_c_ends_the_compiler_even_in_its_logger(
 def command(bundle: Bundle, engines: Path, *options: str) -> list[str]:
     program = "from build_engines.cli import app; app(prog_name='bark-build')"
     where = ["--bundle", str(bundle.folder), "--engines", str(engines)]
-    return [sys.executable, "-c", program, "tensorrt", "--library", "tensorrt_rtx", *where, *options]
+    return [
+        sys.executable,
+        "-c",
+        program,
+        "engines",
+        "--profile",
+        "tensorrt",
+        "--library",
+        "tensorrt_rtx",
+        *where,
+        *options,
+    ]
 
 
 def test_a_killed_build_goes_on_where_it_was(small: Bundle, rtx: Library, store: EngineStore) -> None:
@@ -175,7 +189,7 @@ def test_a_killed_build_goes_on_where_it_was(small: Bundle, rtx: Library, store:
         command(small, store.root, *options), capture_output=True, text=True, check=False, timeout=240
     )
     assert done.returncode == 0, done.stderr
-    assert "1 there, 1 to build" in done.stderr
+    assert "1 exist, 1 to build" in done.stderr
     assert first.folder in [engine.folder for engine in store.list()]
     assert sorted(engine.manifest.stage for engine in store.list()) == ["encodec_decode", "fine"]
     assert not list(store.root.glob(".building-*"))
@@ -190,5 +204,5 @@ def test_two_builders_at_a_time_build_each_engine_once(small: Bundle, rtx: Libra
     said = [process.communicate(timeout=240)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     [engine] = store.list()
-    assert all(str(engine.folder) in text or "1 there, 0 to build" in text for text in said)
+    assert all(str(engine.folder) in text or "1 exist, 0 to build" in text for text in said)
     assert store.verify() == []

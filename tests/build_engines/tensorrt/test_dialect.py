@@ -15,7 +15,8 @@ from bark_serving.engines.store import MODEL_FILE
 from bark_serving.profiles import TABLE, Precision, Stage
 from build_engines.errors import ExportError
 from build_engines.export import graph
-from build_engines.tensorrt import PLAN_STAGES, check, dialect
+from build_engines.tensorrt import check, dialect
+from build_engines.tensorrt.build import PLAN_STAGES
 from tests.bundles import random_bundle, small_spec
 
 CASES = [(stage, precision) for stage in PLAN_STAGES for precision in TABLE["tensorrt"].stages[stage].precisions]

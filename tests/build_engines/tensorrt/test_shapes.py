@@ -11,7 +11,7 @@ from bark_serving.spec import SemanticSpec, Spec
 from bark_serving.voices import cloning
 from bark_serving.voices.cloning import shortest_wave
 from build_engines.export.graphs import GRAPHS
-from build_engines.tensorrt import PLAN_STAGES
+from build_engines.tensorrt.build import PLAN_STAGES
 from build_engines.tensorrt.shapes import extents, longest_sentence, shapes
 
 SPEC = Spec(name="numbers")

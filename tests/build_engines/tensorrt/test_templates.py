@@ -13,7 +13,8 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import Stage, stage_precision
 from bark_serving.server import repository
-from build_engines.tensorrt import PLAN_STAGES, manifest_of
+from build_engines.tensorrt import build
+from build_engines.tensorrt.build import PLAN_STAGES
 from build_engines.tensorrt.library import Library
 from tests.bundles import random_bundle, small_spec
 
@@ -35,7 +36,7 @@ def rendered(bundle: Bundle, folder: Path, **options: Any) -> Path:
             (templates / path.name).symlink_to(path)
     for stage in PLAN_STAGES:
         precision = stage_precision(stage, "fp16", "tensorrt")
-        manifest = manifest_of(bundle, stage=stage, precision=precision, architecture="sm90", library=TENSORRT)
+        manifest = build.manifest(bundle, stage=stage, precision=precision, architecture="sm90", library=TENSORRT)
         store.publish(manifest, lambda folder: (folder / "model.plan").touch())
     return repository.render(
         bundle=bundle.folder,
@@ -58,7 +59,7 @@ def config(folder: Path, stage: str) -> Any:
 def test_inputs_and_outputs_are_the_plans(bundle: Bundle, tmp_path: Path, stage: Stage) -> None:
     parsed = config(rendered(bundle, tmp_path), stage)
     assert (parsed.name, parsed.backend) == (stage, "tensorrt")
-    manifest = manifest_of(
+    manifest = build.manifest(
         bundle,
         stage=stage,
         precision=stage_precision(stage, "fp16", "tensorrt"),

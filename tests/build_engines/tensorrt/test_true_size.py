@@ -11,7 +11,8 @@ from bark_serving.bundle import Bundle
 from bark_serving.profiles import Precision, Stage, stage_precision
 from bark_serving.spec import Spec
 from build_engines.errors import BuildError
-from build_engines.tensorrt import PLAN_STAGES, header
+from build_engines.tensorrt import header
+from build_engines.tensorrt.build import PLAN_STAGES
 from build_engines.tensorrt.compiler import Plan, build
 from build_engines.tensorrt.library import Library
 from build_engines.tensorrt.shapes import shapes

@@ -12,7 +12,7 @@ from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import Precision
 from bark_serving.server import repository
 from bark_serving.spec import GptStage
-from build_engines.trtllm.build import manifest_of
+from build_engines.trtllm import build
 from build_engines.trtllm.versions import DEFAULT, Release
 
 MODELS = ("semantic", "coarse", "bark")
@@ -24,7 +24,9 @@ def render_repository(
     """`MODELS` under ``folder/tensorrt``, for engines of at most 16 sequences."""
 
     def find(_: EngineStore, bundle: Bundle, *, stage: GptStage, **__: Any) -> Any:
-        manifest = manifest_of(bundle, stage=stage, precision=precision, release=release, architecture="sm90", batch=16)
+        manifest = build.manifest(
+            bundle, stage=stage, precision=precision, release=release, architecture="sm90", batch=16
+        )
         return SimpleNamespace(folder=folder / f"engine of {stage}", manifest=manifest)
 
     templates = folder / "templates"

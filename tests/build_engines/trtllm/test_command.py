@@ -1,4 +1,4 @@
-"""The ``trtllm-build`` command against the options that the releases have, and ``bark-build trtllm`` itself."""
+"""The ``trtllm-build`` command against the releases' options; ``bark-build engines`` and ``trtllm-checkpoint``."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from typer.testing import CliRunner, Result
 
 from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
+from bark_serving.host import gpus
 from bark_serving.spec import GptStage, Spec
 from build_engines.cli import app
 from build_engines.errors import BuildError
-from build_engines.trtllm import build
+from build_engines.trtllm.build import dtype_of
 from build_engines.trtllm.checkpoint import Dtype
 from build_engines.trtllm.command import MODEL_CLASS, MODEL_FILE, Limits, build_command, limits_of
 from build_engines.trtllm.versions import DEFAULT, RELEASES, TABLE, Release
@@ -96,13 +97,20 @@ def test_every_release_says_where_it_runs() -> None:
     assert DEFAULT == "1.0.0" and set(TABLE) == set(RELEASES) == set(PUBLISHED)
     for row in TABLE.values():
         assert re.fullmatch(r"nvcr\.io/nvidia/tritonserver:\d\d\.\d\d-trtllm-python-py3", row.container)
-        assert re.fullmatch(r"nvcr\.io/nvidia/tritonserver:\d\d\.\d\d-py3", row.plan_container)
+        assert re.fullmatch(r"\d\d\.\d\d", row.plans)
         assert "sm90" in row.architectures and "sm75" not in row.architectures
     assert TABLE["1.0.0"].container.split(":")[1].startswith("25.10")
 
 
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["trtllm", *map(str, arguments)], env={"COLUMNS": "200"})
+def run(*arguments: str | Path | float) -> Result:
+    return CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def build(bundle: Bundle, root: Path, *arguments: str | float, stages: Sequence[GptStage] = ("semantic",)) -> Result:
+    """``bark-build engines`` for a GPU that TensorRT-LLM knows."""
+    named = (part for stage in stages for part in ("--stage", stage))
+    options = ("--gpu", "sm90", "--bundle", bundle.folder, "--engines", root / "engines", *named)
+    return run("engines", "--profile", "tensorrt", *options, *arguments)
 
 
 def plain(result: Result) -> str:
@@ -113,7 +121,8 @@ def test_dry_run_prints_the_commands_and_leaves_nothing(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = run("--bundle", bundle.folder, "--dry-run", "--release", "1.2.1", "--precision", "bf16", "--max-batch", 4)
+    options = ("--dry-run", "--release", "1.2.1", "--precision", "bf16", "--max-batch", 4)
+    result = run("trtllm-checkpoint", "--bundle", bundle.folder, *options)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert len(lines) == 2
@@ -125,7 +134,8 @@ def test_dry_run_prints_the_commands_and_leaves_nothing(
 
 def test_checkpoints_can_be_written_to_be_built_elsewhere(bundle: Bundle, tmp_path: Path) -> None:
     folder = tmp_path / "for the gpu"
-    result = run("--bundle", bundle.folder, "--checkpoints", folder, "--stage", "semantic", "--min-eos-p", "0.3")
+    options = ("--bundle", bundle.folder, "--stage", "semantic", "--min-eos-p", "0.3")
+    result = run("trtllm-checkpoint", folder, *options)
     assert result.exit_code == 0, result.output
     options = options_of(shlex.split(result.stdout))
     assert (folder / "model.py").read_bytes() == MODEL_FILE.read_bytes()
@@ -136,17 +146,19 @@ def test_checkpoints_can_be_written_to_be_built_elsewhere(bundle: Bundle, tmp_pa
 
 
 def test_without_tensorrt_llm_the_remedy_names_the_container(bundle: Bundle, tmp_path: Path) -> None:
-    result = run("--bundle", bundle.folder, "--engines", tmp_path / "engines")
+    result = build(bundle, tmp_path)
     assert result.exit_code == 1
     assert "TensorRT-LLM is not installed here" in plain(result)
-    assert "tritonserver:25.10-trtllm-python-py3" in plain(result) and "--dry-run" in plain(result)
+    assert "tritonserver:25.10-trtllm-python-py3" in plain(result) and "trtllm-checkpoint" in plain(result)
     assert "Traceback" not in result.output and not (tmp_path / "engines").exists()
 
 
 @pytest.mark.parametrize("arguments", [("--min-eos-p", "0"), ("--temperature", "-1"), ("--min-eos-p", "2")])
-def test_constants_that_cannot_be_built_in_are_refused(bundle: Bundle, arguments: tuple[str, str]) -> None:
-    result = run("--bundle", bundle.folder, "--dry-run", *arguments)
-    assert result.exit_code == 1 and "cannot be built into an engine" in plain(result)
+def test_constants_that_cannot_be_built_in_are_refused(
+    bundle: Bundle, tmp_path: Path, arguments: tuple[str, str]
+) -> None:
+    for result in (build(bundle, tmp_path, *arguments), run("trtllm-checkpoint", "--dry-run", *arguments)):
+        assert result.exit_code == 1 and "cannot be built into an engine" in plain(result)
 
 
 Installer = Callable[..., Path]
@@ -181,7 +193,7 @@ output = pathlib.Path(options["--output_dir"])
         program.chmod(0o755)
         monkeypatch.syspath_prepend(str(site))
         monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-        monkeypatch.setattr(build, "architectures", lambda _: (architecture,) if architecture else ())
+        monkeypatch.setattr(gpus, "architectures", lambda *_: (architecture,) if architecture else ())
         return log
 
     return install
@@ -190,7 +202,7 @@ output = pathlib.Path(options["--output_dir"])
 def test_an_engine_is_published_with_all_that_it_is_for(bundle: Bundle, tmp_path: Path, installed: Installer) -> None:
     log = installed()
     engines = tmp_path / "engines"
-    result = run("--bundle", bundle.folder, "--engines", engines, "--max-batch", 4, "--precision", "int8")
+    result = build(bundle, tmp_path, "--max-batch", 4, "--precision", "int8", stages=("semantic", "coarse"))
     assert result.exit_code == 0, result.output
     found = {engine.manifest.stage: engine for engine in EngineStore(engines).list()}
     assert set(found) == {"semantic", "coarse"}
@@ -210,17 +222,16 @@ def test_building_again_is_a_no_op_and_other_constants_are_another_engine(
     bundle: Bundle, tmp_path: Path, installed: Installer
 ) -> None:
     log = installed()
-    arguments = ("--bundle", bundle.folder, "--engines", tmp_path / "engines", "--stage", "semantic")
-    assert run(*arguments).exit_code == 0
+    assert build(bundle, tmp_path).exit_code == 0
     log.unlink()
-    assert run(*arguments).exit_code == 0 and not log.exists()
-    assert run(*arguments, "--min-eos-p", 0.25).exit_code == 0 and log.exists()
+    assert build(bundle, tmp_path).exit_code == 0 and not log.exists()
+    assert build(bundle, tmp_path, "--min-eos-p", 0.25).exit_code == 0 and log.exists()
     assert len(EngineStore(tmp_path / "engines").list()) == 2
 
 
 def test_a_failing_build_leaves_its_log_and_no_engine(bundle: Bundle, tmp_path: Path, installed: Installer) -> None:
     installed(script="import sys; print('out of memory'); sys.exit(3)")
-    result = run("--bundle", bundle.folder, "--engines", tmp_path / "engines", "--stage", "coarse")
+    result = build(bundle, tmp_path, stages=("coarse",))
     assert result.exit_code == 1
     assert "trtllm-build failed (status 3): out of memory" in plain(result)
     log = tmp_path / "engines/.logs/coarse-trtllm-build.log"
@@ -230,7 +241,7 @@ def test_a_failing_build_leaves_its_log_and_no_engine(bundle: Bundle, tmp_path: 
 
 def test_a_build_without_an_engine_is_a_failure(bundle: Bundle, tmp_path: Path, installed: Installer) -> None:
     installed(script="print('done')")
-    result = run("--bundle", bundle.folder, "--engines", tmp_path / "engines", "--stage", "coarse")
+    result = build(bundle, tmp_path, stages=("coarse",))
     assert result.exit_code == 1 and "no config.json" in plain(result)
 
 
@@ -246,19 +257,11 @@ def test_what_cannot_build_is_refused_before_anything_is_written(
     bundle: Bundle, tmp_path: Path, installed: Installer, version: str, architecture: str | None, message: str
 ) -> None:
     installed(version=version, architecture=architecture)
-    result = run("--bundle", bundle.folder, "--engines", tmp_path / "engines")
+    result = build(bundle, tmp_path)
     assert result.exit_code == 1 and message in plain(result)
     assert not (tmp_path / "engines").exists()
 
 
-def test_an_engine_is_not_built_by_another_release_than_asked_for(
-    bundle: Bundle, tmp_path: Path, installed: Installer
-) -> None:
-    installed(version="1.2.1")
-    result = run("--bundle", bundle.folder, "--engines", tmp_path / "engines", "--release", "1.0.0")
-    assert result.exit_code == 1 and "TensorRT-LLM 1.2.1 is installed here, not 1.0.0" in plain(result)
-
-
 def test_fp32_engines_are_not_offered() -> None:
     with pytest.raises(BuildError, match="cannot be built in fp32"):
-        build.dtype_of("fp32")
+        dtype_of("fp32")

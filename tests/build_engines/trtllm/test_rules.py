@@ -18,8 +18,9 @@ from bark_serving.bundle import Bundle
 from bark_serving.decoding.rules import drawable, rule_of
 from bark_serving.decoding.sampling import softmax
 from bark_serving.spec import CoarseSpec, GptSpec, SemanticSpec, Spec
-from build_engines.trtllm.rules import MASKED, apply_rule, rule_numbers
+from build_engines.trtllm.rules import rule_numbers
 from reference import suno as oracle
+from tests.build_engines.trtllm.numpy_rules import MASKED, apply_rule
 from tests.build_engines.trtllm.stand_in import Tensor
 from tests.bundles import random_bundle, small_spec
 

@@ -1,0 +1,36 @@
+"""What the three builders of engines (ONNX Runtime, TensorRT, TensorRT-LLM) share.
+
+Each builder is a module with ``manifest(bundle, stage=…, precision=…)``, which says what an engine built here and now
+would be, and ``make(bundle, stage=…, precision=…, store=…, on_step=…)``, which takes the engine from the store or
+builds it. Options of one builder alone (architecture, library, release) follow by keyword in both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+OnStep = Callable[[str, float], None]  #: the step that begins or goes on, and the share of the whole job that is done
+
+
+def ignore_steps(step: str, share: float) -> None:
+    """An `OnStep` for callers that show no progress."""
+
+
+def report_steps(on_step: OnStep, steps: Sequence[str]) -> Callable[..., None]:
+    """``report(step, share=0)``: tells `on_step` of a share (0 to 1) of one of `steps`, all of which count alike."""
+
+    def report(step: str, share: float = 0.0) -> None:
+        on_step(step, (steps.index(step) + share) / len(steps))
+
+    return report
+
+
+def builder_version(*sources: Path) -> str:
+    """Hash of the source that decides what an engine contains: files, and the modules of folders."""
+    digest = hashlib.sha256()
+    files = [file for path in sources for file in (path.glob("*.py") if path.is_dir() else [path])]
+    for path in sorted(files):
+        digest.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,180 @@
+"""The engines that a profile needs for a bundle, one job per engine: is it there, can it be built here, and how.
+
+Listing the jobs builds nothing, and imports a builder's libraries only if the profile uses that builder. A finished
+engine lies in the store under its key, so a job that is done twice is built once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from bark_serving.bundle import Bundle
+from bark_serving.engines.compatibility import Host
+from bark_serving.engines.store import Engine, EngineError, EngineStore
+from bark_serving.profiles import STAGES, TABLE, Backend, Precision, Profile, Stage, stage_precision
+from build_engines.builder import OnStep
+from build_engines.errors import BuildError
+from build_engines.estimate import Estimate, Maker, estimate
+from build_engines.tensorrt import library as tensorrt
+
+ANY = "any"  #: the architecture of engines that run everywhere
+
+
+@dataclass(frozen=True)
+class EngineJob:
+    """One engine that a profile needs. Either `existing`, or `refusal`, or `make` is set."""
+
+    stage: Stage
+    precision: Precision
+    architecture: str
+    maker: Maker  #: the library that builds it
+    title: str  #: its name and version, for people
+    estimate: Estimate
+    existing: Engine | None = None
+    refusal: BuildError | None = None  #: why this machine cannot build it
+    make: Callable[[OnStep], Engine] | None = field(default=None, repr=False)
+
+    @property
+    def to_build(self) -> bool:
+        """Whether it is missing and can be built here."""
+        return self.existing is None and self.refusal is None
+
+
+@dataclass(frozen=True)
+class BuilderOptions:
+    """Options that only TensorRT or TensorRT-LLM has. None: the builder's own default."""
+
+    library: tensorrt.Library | None = None  #: the TensorRT to use
+    batch: int = 32  #: sequences that a TensorRT-LLM engine has room for
+    temperature: float | None = None  #: of the end token's probability, built into the semantic engine
+    min_eos_p: float | None = None  #: end token's probability at which speech ends, built in as well
+
+
+def engine_jobs(
+    bundle: Bundle,
+    *,
+    profile: Profile,
+    precision: Precision | None,
+    architectures: Sequence[str],
+    store: EngineStore,
+    stages: Sequence[Stage] = STAGES,
+    options: BuilderOptions | None = None,
+) -> Sequence[EngineJob]:
+    """The jobs of a profile, by architecture and stage. `precision` None: the profile's default.
+
+    Raises `BuildError` for a profile that needs no engines.
+    """
+    row = TABLE[profile]
+    if row.build is None:
+        raise BuildError(
+            f"The {profile} profile runs the bundle's own weights.", remedy="It needs no engines: serve it."
+        )
+    needed = [stage for stage in STAGES if stage in stages and (stage != "hubert" or bundle.spec.hubert is not None)]
+    jobs = []
+    for architecture in architectures if row.gpu == "always" else (ANY,):
+        for stage in needed:
+            chosen = stage_precision(stage, precision or row.precision, profile)
+            find_builder = _BUILDERS[row.stages[stage].backend]
+            builder = find_builder(bundle, architecture, options or BuilderOptions())
+            jobs.append(_job(bundle, stage, chosen, architecture, store, builder))
+    return jobs
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """One of the builder modules on this machine, with its own options; or why it cannot be used."""
+
+    maker: Maker
+    title: str
+    module: Any = None
+    options: dict[str, Any] = field(default_factory=dict)
+    refusal: BuildError | None = None
+
+
+def _job(
+    bundle: Bundle, stage: Stage, precision: Precision, architecture: str, store: EngineStore, builder: _Builder
+) -> EngineJob:
+    make = None
+    if builder.refusal:
+        existing = _find_prebuilt(bundle, stage, precision, architecture, store)
+    else:
+        what = {"stage": stage, "precision": precision, **builder.options}
+        existing = store.get(builder.module.manifest(bundle, **what))
+        make = partial(_make, builder.module.make, bundle, store, what)
+    return EngineJob(
+        stage=stage,
+        precision=precision,
+        architecture=architecture,
+        maker=builder.maker,
+        title=builder.title,
+        estimate=estimate(bundle, stage=stage, precision=precision, maker=builder.maker, store=store),
+        existing=existing,
+        refusal=None if existing else builder.refusal,
+        make=make,
+    )
+
+
+def _make(
+    make: Callable[..., Engine], bundle: Bundle, store: EngineStore, what: dict[str, Any], on_step: OnStep
+) -> Engine:
+    return make(bundle, store=store, on_step=on_step, **what)
+
+
+def _find_prebuilt(
+    bundle: Bundle, stage: Stage, precision: Precision, architecture: str, store: EngineStore
+) -> Engine | None:
+    """An engine that another machine built for this architecture. This machine cannot compute its key."""
+    host = Host(architectures=architecture.split("+"))
+    try:
+        return store.find(bundle, stage=stage, profile="tensorrt", precision=precision, host=host)
+    except EngineError:
+        return None
+
+
+def _onnxruntime(bundle: Bundle, architecture: str, options: BuilderOptions) -> _Builder:
+    from build_engines.export import build  # torch is slow to import
+
+    return _Builder("onnxruntime", "ONNX Runtime", build)
+
+
+def _tensorrt(bundle: Bundle, architecture: str, options: BuilderOptions) -> _Builder:
+    from build_engines.tensorrt import architectures, build
+
+    try:
+        library = options.library or tensorrt.load_library()
+    except BuildError as error:
+        return _Builder("tensorrt", "TensorRT", refusal=error)
+    builder = partial(_Builder, library.flavour, library.title, build)
+    try:
+        architectures.check(architecture, library=library)
+    except BuildError as error:
+        return builder(refusal=error)
+    return builder(options={"architecture": architecture, "library": library})
+
+
+def _tensorrt_llm(bundle: Bundle, architecture: str, options: BuilderOptions) -> _Builder:
+    from build_engines.trtllm import build, checkpoint
+
+    constants = checkpoint.engine_constants(bundle, temperature=options.temperature, min_eos_p=options.min_eos_p)
+    try:
+        release = build.installed_release()
+        here = build.architecture_here(release)
+        if here != architecture:
+            raise BuildError(
+                f"TensorRT-LLM builds for the GPU it runs on, here {here}, not for {architecture}.",
+                remedy=f"Run this command on a machine that has {architecture}.",
+            )
+    except BuildError as error:
+        return _Builder("tensorrt_llm", "TensorRT-LLM", refusal=error)
+    what = {"release": release, "architecture": here, "batch": options.batch, "constants": constants}
+    return _Builder("tensorrt_llm", f"TensorRT-LLM {release}", build, what)
+
+
+_BUILDERS: dict[Backend, Callable[[Bundle, str, BuilderOptions], _Builder]] = {
+    "python": _onnxruntime,
+    "tensorrt": _tensorrt,
+    "tensorrtllm": _tensorrt_llm,
+}
