@@ -8,23 +8,7 @@ builds it. Options of one builder alone (architecture, library, release) follow 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
 from pathlib import Path
-
-OnStep = Callable[[str, float], None]  #: the step that begins or goes on, and the share of the whole job that is done
-
-
-def ignore_steps(step: str, share: float) -> None:
-    """An `OnStep` for callers that show no progress."""
-
-
-def report_steps(on_step: OnStep, steps: Sequence[str]) -> Callable[..., None]:
-    """``report(step, share=0)``: tells `on_step` of a share (0 to 1) of one of `steps`, all of which count alike."""
-
-    def report(step: str, share: float = 0.0) -> None:
-        on_step(step, (steps.index(step) + share) / len(steps))
-
-    return report
 
 
 def builder_version(*sources: Path) -> str:

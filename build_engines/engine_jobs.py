@@ -15,9 +15,9 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.compatibility import Host
 from bark_serving.engines.store import Engine, EngineError, EngineStore
 from bark_serving.profiles import STAGES, TABLE, Backend, Precision, Profile, Stage, stage_precision
-from build_engines.builder import OnStep
 from build_engines.errors import BuildError
 from build_engines.estimate import Estimate, Maker, estimate
+from build_engines.steps import OnStep
 from build_engines.tensorrt import library as tensorrt
 
 ANY = "any"  #: the architecture of engines that run everywhere

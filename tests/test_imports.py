@@ -28,7 +28,7 @@ def test_every_import_runs_in_the_direction_that_is_allowed() -> None:
     [
         ("    build_engines\n    bark_serving\n", "    bark_serving\n    build_engines\n"),
         ("    cli | triton\n    server | runtimes\n", "    server | runtimes\n    cli | triton\n"),
-        ("    commands\n    plan\n", "    plan\n    commands\n"),
+        ("    commands\n    engine_jobs\n", "    engine_jobs\n    commands\n"),
     ],
 )
 def test_an_import_in_the_other_direction_is_found(tmp_path: Path, allowed: str, forbidden: str) -> None:

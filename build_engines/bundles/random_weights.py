@@ -26,11 +26,11 @@ from bark_serving.spec import (
     Spec,
     TokenHeadSpec,
 )
-from build_engines.builder import OnStep, ignore_steps, report_steps
 from build_engines.bundles.check import Shape, expected
 from build_engines.bundles.tokenizers import check_tokenizer, read_tokenizer
 from build_engines.bundles.wordpiece import small_tokenizer
 from build_engines.bundles.writer import new_bundle
+from build_engines.steps import OnStep, ignore_steps, report_steps
 
 Size = Literal["tiny", "small", "large"]
 STEPS = ("tokenizer", *NETWORKS)

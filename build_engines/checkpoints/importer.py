@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bark_serving.bundle import Bundle
 from bark_serving.spec import NETWORKS, GptSpec, Source, Spec
-from build_engines.builder import OnStep, ignore_steps, report_steps
 from build_engines.bundles.tokenizers import check_tokenizer
 from build_engines.bundles.writer import new_bundle, sha256
 from build_engines.checkpoints import voices
@@ -24,6 +23,7 @@ from build_engines.checkpoints.readers import (
 )
 from build_engines.checkpoints.sources import Place, locate
 from build_engines.errors import SourceError
+from build_engines.steps import OnStep, ignore_steps, report_steps
 
 STEPS = ("locating", "reading", "semantic", "coarse", "fine", "encodec", "hubert", "voices", "checksums")
 FETCHING = STEPS[:2]  #: the steps in which files may come from the hub

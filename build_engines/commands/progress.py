@@ -12,9 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bark_serving.console import console, print_error
-from build_engines.builder import OnStep
 from build_engines.engine_jobs import ANY, EngineJob
 from build_engines.errors import BuildError
+from build_engines.steps import OnStep
 
 INTERRUPTED = 130  #: exit status after Ctrl-C
 

@@ -20,12 +20,13 @@ from bark_serving.networks import Gpt
 from bark_serving.profiles import Precision, Stage
 from bark_serving.runtimes.onnx_session import WIDE_FILE, multiplies_int8_exactly
 from bark_serving.spec import GptSpec
-from build_engines.builder import OnStep, builder_version, ignore_steps, report_steps
+from build_engines.builder import builder_version
 from build_engines.errors import BuildError, ExportError
 from build_engines.export import graph, kv_cache, quantize, row_pairs
 from build_engines.export.graphs import GRAPHS, in_int8
 from build_engines.export.operators import onnxruntime_operators
 from build_engines.export.validate import validate
+from build_engines.steps import OnStep, ignore_steps, report_steps
 
 log = logging.getLogger(__name__)
 

@@ -11,11 +11,12 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import MODEL_FILE, Engine, EngineStore
 from bark_serving.profiles import STAGES, TABLE, Precision, Stage
-from build_engines.builder import OnStep, builder_version, ignore_steps, report_steps
+from build_engines.builder import builder_version
 from build_engines.errors import BuildError
 from build_engines.export import graph
 from build_engines.export.build import SOURCES
 from build_engines.export.graphs import GRAPHS
+from build_engines.steps import OnStep, ignore_steps, report_steps
 from build_engines.tensorrt import architectures, check, compiler, dialect, header
 from build_engines.tensorrt.library import Library
 from build_engines.tensorrt.shapes import shapes

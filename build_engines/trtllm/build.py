@@ -18,8 +18,9 @@ from bark_serving.host import gpus
 from bark_serving.profiles import TABLE as PROFILES
 from bark_serving.profiles import Precision
 from bark_serving.spec import GptStage
-from build_engines.builder import OnStep, builder_version, ignore_steps, report_steps
+from build_engines.builder import builder_version
 from build_engines.errors import BuildError
+from build_engines.steps import OnStep, ignore_steps, report_steps
 from build_engines.trtllm import checkpoint
 from build_engines.trtllm.checkpoint import Constants, Dtype, engine_constants
 from build_engines.trtllm.command import PROGRAM, build_command, limits_of
