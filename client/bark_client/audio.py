@@ -1,4 +1,4 @@
-"""Samples to the bytes of an audio file, by libsndfile."""
+"""Samples to audio files, by libsndfile."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from bark_client.errors import InvalidRequest
 
 FORMATS: Final = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}  #: suffix → encoding
-_BLOCK = 1 << 16  # samples a write: libsndfile's Vorbis encoder overflows its stack on one long write
-_ENDLESS = 0xFFFFFFFF
+_BLOCK_SAMPLES = 1 << 16  # per write: libsndfile's Vorbis encoder overflows its stack on one long write
+_UNKNOWN_SIZE = 0xFFFFFFFF
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """The format that a file name's suffix asks for; InvalidRequest names the ones there are."""
+    """The format that the suffix of a file name asks for. InvalidRequest lists the formats."""
     suffix = Path(path).suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
         known = ", ".join(f".{name}" for name in FORMATS)
@@ -36,7 +36,7 @@ def encode(samples: NDArray[np.float32], *, sample_rate: int, format: str = "wav
 
 
 def open_file(target: Path | BinaryIO, *, sample_rate: int, format: str) -> Any:  # noqa: A002
-    """A mono `soundfile.SoundFile` to write to."""
+    """Open a mono `soundfile.SoundFile` for writing."""
     import soundfile
 
     return soundfile.SoundFile(
@@ -45,9 +45,9 @@ def open_file(target: Path | BinaryIO, *, sample_rate: int, format: str) -> Any:
 
 
 def write_blocks(file: Any, samples: NDArray[np.float32]) -> None:
-    """Write samples to what `open_file` gave."""
-    for start in range(0, samples.size, _BLOCK):
-        file.write(samples[start : start + _BLOCK])
+    """Write samples to a file from `open_file`."""
+    for start in range(0, samples.size, _BLOCK_SAMPLES):
+        file.write(samples[start : start + _BLOCK_SAMPLES])
 
 
 def pcm16(samples: NDArray[np.float32]) -> bytes:
@@ -58,5 +58,5 @@ def pcm16(samples: NDArray[np.float32]) -> bytes:
 def endless_wav_header(*, sample_rate: int) -> bytes:
     """A WAV header for 16-bit mono of unknown length: sizes of 2³²−1, which players read as "until the end"."""
     form = struct.pack("<IHHIIHH", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
-    sizes = struct.pack("<I", _ENDLESS)
+    sizes = struct.pack("<I", _UNKNOWN_SIZE)
     return b"RIFF" + sizes + b"WAVEfmt " + form + b"data" + sizes

@@ -21,7 +21,7 @@ _HEADER: Final = re.compile(r"[0-9a-z_.-]+")
 _PRINTABLE: Final = re.compile(r"[ -~]*")
 CANARY_TEXT: Final = "Hello."
 CANARY_OPTIONS: Final = protocol.SpeakOptions(max_duration=0.5)
-CANARY_TIMEOUT_S: Final = 120.0  #: seconds; a large checkpoint on few cores takes its time even for a word
+CANARY_TIMEOUT_S: Final = 120.0  #: a large checkpoint on few cores takes minutes even for one word
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Connection:
         for name, value in self.metadata:
             if not _HEADER.fullmatch(name) or name.endswith("-bin") or not _PRINTABLE.fullmatch(value):
                 raise InvalidRequest(
-                    f"headers: {name!r} can't be sent; names have letters, digits, _ . and -, values are ASCII"
+                    f"headers: {name!r} can't be sent; a name has letters, digits, _ . and - only, a value is ASCII"
                 )
 
     @property
@@ -51,7 +51,7 @@ class Connection:
 
     @property
     def channel_options(self) -> list[tuple[str, int]]:
-        """gRPC's own limits lifted or aligned with ours: long audio is large, and a retry must really reconnect."""
+        """No limit on sizes, because long audio is large; and reconnecting as fast as our own retries need it."""
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
@@ -65,7 +65,7 @@ class Connection:
         return options
 
     def error(self, error: grpc.RpcError) -> BarkError:
-        """What a gRPC error means."""
+        """Our error for an error of gRPC."""
         code = error.code()
         name = code.name if isinstance(code, grpc.StatusCode) else "UNKNOWN"
         return error_from_status(name, error.details() or "", url=self.url)
@@ -79,7 +79,7 @@ class Connection:
         busy: bool,
         problem: str,
     ) -> Health:
-        """The verdict on what was found; `metadata` is None where the server doesn't answer."""
+        """The health of the server; `metadata` is None if the server doesn't answer."""
         live = metadata is not None
         if live and not ready and not problem:
             problem = f"the server at {self.url} runs, but its model {protocol.MODEL!r} is not ready"
@@ -88,7 +88,7 @@ class Connection:
 
 
 def closed_error() -> RequestCancelled:
-    """What a closed client says."""
+    """The error of every method of a closed client."""
     return RequestCancelled("this client is closed: make a new one")
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 
 class BarkError(Exception):
-    """Anything this client raises on purpose: catch it to catch all of the below."""
+    """The base of all errors that this client raises on purpose."""
 
 
 class InvalidRequest(BarkError):
@@ -27,7 +27,7 @@ class RequestCancelled(BarkError):
 
 
 class ServerError(BarkError):
-    """Read the server's log: it failed on a request that was right, or answered what this client can't read."""
+    """Read the server's log: it failed on a valid request, or its answer can't be read."""
 
 
 class MissingExtra(BarkError):
@@ -45,18 +45,18 @@ _BY_CODE: Final[dict[str, type[BarkError]]] = {
     "INTERNAL": ServerError,
 }
 _CODED = re.compile(rf"\[({'|'.join(_BY_CODE)})\]\s*(.*)", re.DOTALL)
-# Triton's own words, which carry no code, for a model that isn't loaded (yet).
+# Triton's own messages, which carry no code, for a model that isn't loaded (yet).
 _NO_MODEL = re.compile(r"unknown model|is not found|is not ready|no available versions")
 
 
 def error_from_text(text: str, *, url: str) -> BarkError:
-    """The error that a server's text means: `[CODE] one sentence`, or Triton's own words without a code."""
+    """The error for a message of the server: `[CODE] one sentence`, or Triton's own message without a code."""
     if coded := _CODED.search(text):
         code, sentence = coded.groups()
         return _BY_CODE[code](sentence.strip() or code.lower().replace("_", " "))
     if _NO_MODEL.search(text):
         return ServerUnavailable(f"{text.strip()}: the server at {url} is still loading, or doesn't serve Bark")
-    return ServerError(text.strip() or f"the server at {url} reported an error without words")
+    return ServerError(text.strip() or f"the server at {url} reported an error without a message")
 
 
 def error_from_status(code: str, details: str, *, url: str) -> BarkError:

@@ -1,6 +1,6 @@
-"""One request's life, without a connection: what an answer means, how long to wait, whether to try again.
+"""One request without a connection: what an answer means, how long to wait for it, whether to send again.
 
-The threaded and the asyncio client drive these same objects; they differ only in how they read and wait.
+Both clients use these objects; they differ only in how they read and wait.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from bark_client.errors import (
 from bark_client.speech import Chunk, Speech
 from bark_client.voice import Voice
 
-_FIRST_DELAY, _LONGEST_DELAY = 0.05, 1.0  # seconds between attempts, doubling
-_FINAL_GRACE = 5.0  # seconds that Triton's closing message may take once the audio is complete
-END_GRACE_S = 1.0  #: seconds that the stream may take to end once the server has said all it will
+_MIN_DELAY_S, _MAX_DELAY_S = 0.05, 1.0  # between two attempts; doubled after each
+FINAL_GRACE_S = 5.0  #: for Triton's closing message, once the audio is complete
+END_GRACE_S = 1.0  #: for the stream to end, once the server has sent its last answer
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds to wait; None is for ever."""
+    """Seconds to wait; None sets no limit."""
 
-    total: float | None = None  #: a request from beginning to end
-    answer: float | None = 300.0  #: from one answer to the next
-    connect: float = 5.0  #: how long to keep trying a server that can't be reached
+    total: float | None = None  #: for a request from beginning to end
+    answer: float | None = 300.0  #: for the next answer
+    connect: float = 5.0  #: to keep trying to reach the server
 
     def __post_init__(self) -> None:
         for name in ("total", "answer", "connect"):
@@ -49,7 +49,7 @@ class Limits:
                 raise InvalidRequest(f"timeout ({name}): expected seconds above 0, not {value!r}")
 
     def overridden(self, *, total: float | None = None, answer: float | None = None) -> Limits:
-        """These limits, with a request's own where it has any."""
+        """These limits, except those that a request sets itself."""
         return replace(
             self,
             total=self.total if total is None else total,
@@ -58,29 +58,29 @@ class Limits:
 
 
 class Retries:
-    """When to try again: only an unreachable server, only within `limits.connect` seconds of the first try."""
+    """When to try again: while the server is unavailable, at most `limits.connect` seconds after the first try."""
 
     def __init__(self, limits: Limits, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._window = limits.connect if limits.total is None else min(limits.connect, limits.total)
-        self._clock, self._start, self._delay = clock, clock(), _FIRST_DELAY
+        self._clock, self._start, self._delay = clock, clock(), _MIN_DELAY_S
 
     def delay(self, error: BarkError) -> float:
         """Seconds to wait before the next attempt; raises `error` when there must be none."""
         left = self._start + self._window - self._clock()
         if not isinstance(error, ServerUnavailable) or left <= 0:
             raise error
-        delay = self._delay * random.uniform(0.5, 1.0)  # jitter: many clients shouldn't come back at once
-        self._delay = min(2 * self._delay, _LONGEST_DELAY)
+        delay = self._delay * random.uniform(0.5, 1.0)  # jitter, so that many clients don't return at once
+        self._delay = min(2 * self._delay, _MAX_DELAY_S)
         return min(delay, left)
 
 
 def cancelled_error() -> RequestCancelled:
-    """What a request says that was cancelled here."""
+    """The error of a request that was cancelled here."""
     return RequestCancelled("the request was cancelled before it was finished")
 
 
 class Exchange:
-    """One request to speak and the answers it has got so far."""
+    """One request to speak, and the answers received so far."""
 
     def __init__(
         self,
@@ -93,8 +93,8 @@ class Exchange:
     ) -> None:
         self.request, self.text, self.limits, self.url = request, text, limits, url
         self.finished = False
-        self.settled = False  #: the server has said all it will: the stream ends by itself
-        self.cancelled = False  #: by its caller: not to be sent again
+        self.settled = False  #: the server has sent its last answer: the stream ends by itself
+        self.cancelled = False  #: by the caller: it must not be sent again
         self.chunks: list[Chunk] = []
         self._report: dict[str, Any] | None = None  # of the last chunk
         self._tokens: Voice | None = None
@@ -107,24 +107,24 @@ class Exchange:
 
     def answer_wait(self) -> float | None:
         """Seconds that the next answer may take."""
-        waits = [self.time_left(), self.limits.answer, None if self._report is None else _FINAL_GRACE]
+        waits = [self.time_left(), self.limits.answer, None if self._report is None else FINAL_GRACE_S]
         return min((wait for wait in waits if wait is not None), default=None)
 
     def timed_out(self) -> RequestTimeout:
-        """The error for an answer that didn't come within `answer_wait()`."""
-        heard = f"after {self._audio_seconds():.1f} s of audio" if self.chunks else "before any audio"
+        """The error for an answer that took longer than `answer_wait()`."""
+        received = f"after {self._audio_seconds():.1f} s of audio" if self.chunks else "before any audio"
         if self.time_left() == 0.0:
             return RequestTimeout(
-                f"not finished within {self.limits.total:g} s ({heard}): raise timeout, or shorten the text"
+                f"not finished within {self.limits.total:g} s ({received}): raise timeout, or shorten the text"
             )
         if self._report is not None:
             return RequestTimeout("the audio is complete, but the server did not end the stream")
         return RequestTimeout(
-            f"no answer for {self.limits.answer:g} s ({heard}): raise answer_timeout, or look at the server"
+            f"no answer for {self.limits.answer:g} s ({received}): raise answer_timeout, or look at the server"
         )
 
     def receive(self, message: service_pb2.ModelStreamInferResponse) -> Chunk | None:
-        """Take the next message in: its audio, if it has any. Sets `finished`; raises what the server reports."""
+        """Take the next message and return its audio, if any. Sets `finished`; raises the error that it reports."""
         self.settled = bool(message.error_message)
         answer = protocol.parse_answer(message, url=self.url)
         self.settled = answer.final or (answer.chunk is not None and answer.chunk.last)
@@ -137,19 +137,19 @@ class Exchange:
         return answer.chunk
 
     def ended(self) -> None:
-        """Nothing follows. ServerError if the last chunk never came."""
+        """The stream has ended. ServerError if the last chunk is missing."""
         if self._report is None:
             raise ServerError(f"the server at {self.url} ended the stream without the last of the audio: see its log")
         self.finished = True
 
     def failed(self, error: BarkError) -> float | None:
-        """Seconds to wait before the request is sent again, None if it has all it needs; otherwise raises `error`.
+        """Seconds to wait before sending the request again; None if the speech is complete; raises any other error.
 
-        It is never sent again after the first audio: the caller may have played it.
+        It is never sent again after the first audio, because the caller may have played that.
         """
         self.settled = False
         if self._report is not None:
-            self.finished = True  # complete; only Triton's closing message was lost
+            self.finished = True  # only Triton's closing message was lost
             return None
         if self.chunks:
             if isinstance(error, ServerUnavailable):
@@ -162,7 +162,7 @@ class Exchange:
         return self._retries.delay(error)
 
     def speech(self) -> Speech:
-        """All of it, once `finished`."""
+        """The whole speech, once `finished`."""
         if not self.finished or self._report is None:
             raise InvalidRequest("the speech isn't complete yet: iterate over the stream to its end first")
         report = self._report

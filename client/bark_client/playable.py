@@ -1,4 +1,4 @@
-"""What can be heard: samples at a rate, that can be saved to a file and play themselves in a notebook."""
+"""Samples at a rate, which can be saved to a file; a notebook shows them as a player."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from bark_client import audio
 
 
 class Playable(ABC):
-    """Base of what comes back as sound; those that derive from it say what it is called."""
+    """The base of Speech and VoicePreview."""
 
     samples: NDArray[np.float32]  #: [n], -1..1, mono
-    sample_rate: int
+    sample_rate: int  #: in Hz
     sentence_starts: tuple[float, ...] = ()  #: seconds
 
     @property
     @abstractmethod
     def title(self) -> str:
-        """What it is, in a few words of its own."""
+        """A short name for it."""
 
     @property
     @abstractmethod
     def caption(self) -> str:
-        """Its numbers, on one short line."""
+        """Its numbers, on one line."""
 
     @property
     def seconds(self) -> float:

@@ -1,7 +1,7 @@
-"""The wire: parameters to a Triton request, Triton's answers to our own words. Pure; no connection in sight.
+"""Arguments to a Triton request, and Triton's answers to our types. Pure: nothing here needs a connection.
 
-The protobuf messages are built and read directly. tritonclient's own streaming calls aren't used: its asyncio
-client can't ask for the empty final response, and its threaded one leaves a thread behind for each cancelled stream.
+The protobuf messages are built and read directly, because tritonclient's streaming calls don't do: its asyncio client
+can't ask for the empty final response, and its threaded one leaks one thread per cancelled stream.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from bark_client.speech import Chunk, StageTime, Timings
 from bark_client.voice import ARRAYS, Voice, VoiceLike, resolve
 
 MODEL: Final = "bark"
-DECODER: Final = "encodec_decode"  #: the model that every speech ends in
-SAMPLE_RATE: Final = 24_000  #: of chunks; the last answer's report confirms it
+DECODER: Final = "encodec_decode"  #: the last stage of every speech
+SAMPLE_RATE: Final = 24_000  #: in Hz, of chunks; the report of the last answer confirms it
 MAX_SEED: Final = 2**64 - 1
 
 
 class SpeakOptions(TypedDict, total=False):
-    """How to speak. What is left out, or None, isn't sent: the server's default rules."""
+    """How to speak: see `BarkClient.speak`. What is None isn't sent, and the server's default holds."""
 
-    language: str | None  #: two letters, whose rules cut the text into sentences; else the voice's, or guessed
-    semantic_temperature: float | None  #: 0 is greedy; about 0.7 is lively
+    language: str | None  #: two letters; its rules cut the text into sentences
+    semantic_temperature: float | None  #: 0 is greedy
     coarse_temperature: float | None
     fine_temperature: float | None
-    top_k: int | None  #: draw from the k most probable semantic and coarse tokens only
-    top_p: float | None  #: draw from the smallest set of tokens whose probabilities add up to p
-    min_eos_p: float | None  #: stop when the end's probability reaches this
-    coarse_history: int | None  #: coarse tokens that a window looks back on
-    coarse_window: int | None  #: coarse tokens that a window makes
-    fine_padding: bool | None  #: False: short sentences aren't filled up to a window; quicker, not exact
-    max_duration: float | None  #: seconds of audio a sentence at most
-    split_sentences: bool | None  #: speak sentence by sentence (the server's default), or the text in one piece
-    chain_sentences: bool | None  #: let each sentence continue from the one before it
-    return_tokens: bool | None  #: return the generation's tokens too, reusable as a voice
+    top_k: int | None  #: sample from the k most probable tokens only
+    top_p: float | None  #: sample from the smallest set of tokens whose probabilities add up to p
+    min_eos_p: float | None  #: end a sentence when its end is this probable
+    coarse_history: int | None  #: coarse tokens that a window continues from
+    coarse_window: int | None  #: coarse tokens that a window generates
+    fine_padding: bool | None  #: False doesn't pad short sentences: faster, not exact
+    max_duration: float | None  #: seconds of audio per sentence
+    split_sentences: bool | None  #: False speaks the text in one piece
+    chain_sentences: bool | None  #: True continues each sentence from the one before it
+    return_tokens: bool | None  #: True returns the generated tokens, usable as a voice
 
 
 _OPTION_TYPES: Final[dict[str, str]] = {
@@ -70,15 +70,15 @@ class Answer:
     """One message of the stream."""
 
     chunk: Chunk | None
-    report: dict[str, Any]  #: the whole account on the last chunk
+    report: dict[str, Any]  #: complete on the last chunk only
     tokens: Voice | None
-    final: bool  #: Triton says that nothing follows
+    final: bool  #: Triton sends nothing after this one
 
 
 def speech_request(
     text: str, *, voice: VoiceLike | None = None, seed: int | None = None, options: SpeakOptions | None = None
 ) -> service_pb2.ModelInferRequest:
-    """A request to speak; InvalidRequest for what is wrong whatever the checkpoint."""
+    """A request to speak. InvalidRequest for what no checkpoint would take."""
     if not isinstance(text, str):
         raise InvalidRequest(f"text: expected str, not {type(text).__name__}")
     if not text.strip():
@@ -100,12 +100,12 @@ def speech_request(
 
 
 def decoder_statistics() -> service_pb2.ModelStatisticsRequest:
-    """Asks what the last stage has done."""
+    """A request for the statistics of the last stage."""
     return service_pb2.ModelStatisticsRequest(name=DECODER)
 
 
 def inference_count(answer: service_pb2.ModelStatisticsResponse) -> int:
-    """How many inferences a model has made."""
+    """How many inferences a model has run."""
     return sum(int(model.inference_count) for model in answer.model_stats)
 
 
@@ -125,7 +125,7 @@ def add_tensor(request: service_pb2.ModelInferRequest, name: str, datatype: str,
 
 
 def parse_answer(message: service_pb2.ModelStreamInferResponse, *, url: str) -> Answer:
-    """One message of a stream of speech; raises the error that it carries."""
+    """Read one message of a stream of speech; raises the error that it carries."""
     if message.error_message:
         raise error_from_text(message.error_message, url=url)
     response = message.infer_response
@@ -153,7 +153,7 @@ def parse_answer(message: service_pb2.ModelStreamInferResponse, *, url: str) -> 
 
 
 def parse_timings(report: dict[str, Any]) -> Timings:
-    """The account of the last chunk's report."""
+    """The timings in the report of the last chunk."""
     stages = {}
     for name, stage in report.get("stages", {}).items():
         unit = "frames" if "frames" in stage else "tokens"
@@ -184,7 +184,7 @@ def _seed(seed: Any) -> int:
 
 
 def _checked(name: str, datatype: str, value: Any) -> Any:
-    """`value` if it can be an option of that type at all; its limits are the server's affair."""
+    """`value`, if it has the option's type; the server checks its limits."""
     boolean = isinstance(value, bool | np.bool_)
     if datatype == "BYTES" and not isinstance(value, str):
         raise InvalidRequest(f"{name}: expected str, not {value!r}")
@@ -202,5 +202,5 @@ def _checked(name: str, datatype: str, value: Any) -> Any:
 
 def _unknown_option(name: str) -> str:
     close = difflib.get_close_matches(name, _OPTION_TYPES, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(_OPTION_TYPES)}"
+    hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(_OPTION_TYPES)}"
     return f"{name}: no such option; {hint}"

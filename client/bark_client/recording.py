@@ -1,4 +1,4 @@
-"""Sound to clone a voice from: whatever libsndfile reads, or samples at hand."""
+"""A recording to clone a voice from: a file that libsndfile reads, or samples."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bark_client.errors import InvalidRequest
 
-SHORTEST, LONGEST = 1.0, 30.0  #: seconds
-LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  #: samples a second
+MIN_CLIP_S, MAX_CLIP_S = 1.0, 30.0
+MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 192_000
 _ADVICE: Final = "5 to 12 s of one person's clear speech are best"
 
 #: What to clone from: a sound file by path or open for reading, or samples [n] or [n, channels] with their rate.
@@ -23,7 +23,7 @@ Source: TypeAlias = str | os.PathLike[str] | BinaryIO | tuple[ArrayLike, int]
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A clip as the server takes it."""
+    """A clip in the form that the server takes."""
 
     samples: NDArray[np.float32]  #: [channels, n], full scale is ±1
     sample_rate: int
@@ -34,12 +34,14 @@ class Recording:
 
 
 def read(source: Source, *, start: float = 0.0, duration: float | None = None) -> Recording:
-    """The clip, or the part of it from `start` for `duration` seconds (None: to its end); only that much is read.
+    """Read the clip, or `duration` seconds of it from `start` on (None: to its end). The rest of a file isn't read.
 
     Integer samples are scaled to ±1. Raises InvalidRequest: not a sound file, not 1 to 30 s, not 8 to 192 kHz.
     """
     if not 0 <= start < math.inf or (duration is not None and not 0 < duration < math.inf):
-        raise InvalidRequest(f"start {start:g} s and duration {duration} s: give a start from 0 on, and some duration")
+        raise InvalidRequest(
+            f"start {start:g} s and duration {duration} s: the start must be at least 0, the duration above 0"
+        )
     if isinstance(source, tuple):
         name, samples, rate = "the samples", *_from_samples(source)
         first, end = _span(name, samples.shape[1], rate, start=start, duration=duration)
@@ -47,7 +49,7 @@ def read(source: Source, *, start: float = 0.0, duration: float | None = None) -
     else:
         name, samples, rate = _from_file(source, start=start, duration=duration)
     if not np.isfinite(samples).all():
-        raise InvalidRequest(f"{name}: some samples aren't numbers (NaN or infinite)")
+        raise InvalidRequest(f"{name}: some samples are NaN or infinite")
     return Recording(np.ascontiguousarray(samples, dtype=np.float32), rate)
 
 
@@ -65,7 +67,7 @@ def _from_file(
             first, end = _span(name, file.frames, file.samplerate, start=start, duration=duration)
             file.seek(first)
             return name, file.read(end - first, dtype="float32", always_2d=True).T, file.samplerate
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: headerless samples (.raw), of unknown rate
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: samples without a header (.raw)
         raise InvalidRequest(
             f"{name}: not a sound file that can be read ({error}); convert it first: ffmpeg -i {name} clip.wav"
         ) from None
@@ -82,26 +84,26 @@ def _from_samples(source: tuple[ArrayLike, int]) -> tuple[NDArray[Any], int]:
             f"not {samples.dtype} {list(samples.shape)}"
         )
     if isinstance(rate, bool) or not isinstance(rate, int | np.integer):
-        raise InvalidRequest(f"the samples' rate: expected a whole number of samples a second, not {rate!r}")
+        raise InvalidRequest(f"the samples' rate: expected a whole number of Hz, not {rate!r}")
     if samples.dtype.kind == "i":
         samples = samples / -float(np.iinfo(samples.dtype).min)
     samples = samples.reshape(1, -1) if samples.ndim == 1 else samples
-    # No clip of a second has more channels than samples, so [n, channels] and [channels, n] can be told apart.
+    # A clip of one second has more samples than channels, which tells [n, channels] and [channels, n] apart.
     return (samples.T if samples.shape[0] > samples.shape[1] else samples), int(rate)
 
 
 def _span(name: str, count: int, rate: int, *, start: float, duration: float | None) -> tuple[int, int]:
-    """First sample and end of the part that was asked for, of `count` samples."""
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise InvalidRequest(f"{name}: {rate} samples a second; a clip needs {LOWEST_RATE} to {HIGHEST_RATE}")
+    """The first sample and the end of the requested part of `count` samples."""
+    if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
+        raise InvalidRequest(f"{name}: its sample rate is {rate} Hz; a clip needs {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz")
     first = round(start * rate)
     if first >= count:
         raise InvalidRequest(f"{name}: it ends at {count / rate:.1f} s, before the start of {start:g} s")
     end = count if duration is None else min(count, first + round(duration * rate))
     seconds = (end - first) / rate
-    limits = f"a voice is cloned from {SHORTEST:g} to {LONGEST:g} s"
-    if seconds < SHORTEST:
+    limits = f"a voice is cloned from {MIN_CLIP_S:g} to {MAX_CLIP_S:g} s"
+    if seconds < MIN_CLIP_S:
         raise InvalidRequest(f"{name}: {seconds:.2f} s of sound; {limits}, and {_ADVICE}")
-    if seconds > LONGEST:
+    if seconds > MAX_CLIP_S:
         raise InvalidRequest(f"{name}: {seconds:.1f} s of sound; {limits}: pick a part with start and duration")
     return first, end

@@ -18,15 +18,13 @@ from numpy.typing import NDArray
 from bark_client.errors import InvalidRequest
 from bark_client.playable import Playable
 
-FRAME_RATE: Final = 75  #: frames of a voice a second
+FRAME_RATE_HZ: Final = 75  #: frames of a voice per second
 ARRAYS: Final = {"semantic_prompt": 1, "coarse_prompt": 2, "fine_prompt": 2}  #: name → dimensions
 LANGUAGES: Final = {
     "en": "English", "de": "German", "es": "Spanish", "fr": "French", "hi": "Hindi", "it": "Italian", "ja": "Japanese",
     "ko": "Korean", "pl": "Polish", "pt": "Portuguese", "ru": "Russian", "tr": "Turkish", "zh": "Chinese",
 }  # fmt: skip
-_LARGEST: Final = (
-    16 << 20
-)  # bytes an array in a file may have: half an hour of frames; those of Suno's voices have 70 kB
+_MAX_ARRAY_BYTES: Final = 16 << 20  # in a file: half an hour of frames. Those of Suno's voices have 70 kB
 _UNREADABLE: Final = (
     OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
@@ -37,13 +35,13 @@ class Voice:
     """Three token arrays, int32: `semantic_prompt` [n], `coarse_prompt` and `fine_prompt` [codebooks, frames].
 
     Interchangeable with Suno's speaker prompts: `Voice.load("en_speaker_6.npz")`, `voice.save("mine.npz")`.
-    Shapes and types are checked here; ranges and lengths, which depend on the checkpoint, by the server.
+    Shapes and types are checked here. The server checks ranges and lengths, which depend on the checkpoint.
     """
 
     semantic_prompt: NDArray[np.int32]
     coarse_prompt: NDArray[np.int32]
     fine_prompt: NDArray[np.int32]
-    warnings: tuple[str, ...] = ()  #: what is doubtful about the clip it was cloned from
+    warnings: tuple[str, ...] = ()  #: possible problems of the clip it was cloned from
 
     def __post_init__(self) -> None:
         for name, dimensions in ARRAYS.items():
@@ -57,12 +55,12 @@ class Voice:
 
     @property
     def frames(self) -> int:
-        """Frames of audio that the voice holds."""
+        """How many frames of audio the voice has."""
         return int(self.fine_prompt.shape[1])
 
     @property
     def hash(self) -> str:
-        """What the server calls a voice of these arrays: `sha256:` over each array's shape and data, as int32."""
+        """The server's identifier of these arrays: `sha256:` and a hash over each array's shape and data, as int32."""
         digest = hashlib.sha256()
         for name in ARRAYS:
             array = getattr(self, name)
@@ -72,14 +70,14 @@ class Voice:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Voice:
-        """From anything that maps the three names to arrays; other names are ignored."""
+        """Make a voice from a mapping of the three names to arrays. Other names are ignored."""
         if missing := [name for name in ARRAYS if name not in arrays]:
             raise InvalidRequest(f"a voice needs the arrays {', '.join(ARRAYS)}; missing: {', '.join(missing)}")
         return cls(**{name: arrays[name] for name in ARRAYS})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Voice:
-        """From an `.npz` file; InvalidRequest says what is wrong with it. Pickles and bombs are refused unread."""
+        """Read an `.npz` file. InvalidRequest says what is wrong with it; pickles and huge arrays are never read."""
         try:
             arrays = np.load(path, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
@@ -97,7 +95,7 @@ class Voice:
 
     @classmethod
     def load_parts(cls, paths: Mapping[str, Path]) -> Voice:
-        """From three `.npy` files by the arrays' names, as the transformers checkpoints of Bark hold their voices."""
+        """Read three `.npy` files, by array name: the form of voices in Bark's transformers checkpoints."""
         arrays = {}
         for name, path in paths.items():
             try:
@@ -113,7 +111,7 @@ class Voice:
             raise InvalidRequest(f"voice {next(iter(paths.values()))}: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """To an `.npz` file that Bark, in any of its implementations, takes as a speaker prompt."""
+        """Write an `.npz` file, which every implementation of Bark takes as a speaker prompt."""
         target = Path(path)
         if target.suffix != ".npz":
             raise InvalidRequest(f"voice file {target}: the suffix must be .npz")
@@ -126,23 +124,23 @@ class VoiceInfo:
     """A voice that the server knows."""
 
     name: str  #: what `voice=` takes
-    language: str | None  #: two letters, where the name tells
+    language: str | None  #: two letters; None if the name doesn't tell
     semantic_tokens: int
     frames: int
     seconds: float  #: length of its audio
-    hash: str  #: of its arrays, `sha256:` and 64 digits; cut after 12 of them or more, it names the voice too
-    stored: bool  #: kept by the server's store; False for one of the checkpoint or a folder, which is read-only
+    hash: str  #: of its arrays: `sha256:` and 64 digits; with at least the first 12 it also names the voice
+    stored: bool  #: in the server's store; False for a read-only one, from the checkpoint or a folder
     created: datetime | None  #: when it was stored
 
     @property
     def language_name(self) -> str:
-        """The language in English; empty where it isn't known."""
+        """The language in English; empty if it isn't known."""
         return LANGUAGES.get(self.language or "", self.language or "")
 
 
 @dataclass(frozen=True, eq=False)
 class VoicePreview(Playable):
-    """What a voice sounds like: its own audio, decoded from its fine tokens. In a notebook, a player."""
+    """What a voice sounds like: audio decoded from its own fine tokens. A notebook shows it as a player."""
 
     name: str
     samples: NDArray[np.float32]  #: [n], -1..1, mono
@@ -156,24 +154,24 @@ class VoicePreview(Playable):
 
     @property
     def caption(self) -> str:
-        part = "the last " * (self.samples.size < self.voice.frames * self.sample_rate // FRAME_RATE)
+        part = "the last " * (self.samples.size < self.voice.frames * self.sample_rate // FRAME_RATE_HZ)
         return " · ".join(filter(None, (self.language, f"{part}{self.seconds:.1f} s", str(self.voice))))
 
     def __repr__(self) -> str:
         return f"VoicePreview({self.name!r}, {self.seconds:.2f} s at {self.sample_rate} Hz)"
 
 
-VoiceLike: TypeAlias = str | os.PathLike[str] | Voice | Mapping[str, Any]  #: what callers may give as a voice
+VoiceLike: TypeAlias = str | os.PathLike[str] | Voice | Mapping[str, Any]  #: the forms of a voice that callers may give
 
 
 def resolve(voice: VoiceLike) -> str | Voice:
-    """The name of a voice on the server (str), or the arrays to send: a `.npz` path is read, a mapping checked."""
+    """The name of a voice on the server (str), or the arrays to send. A path of an `.npz` file is read."""
     match voice:
         case Voice():
             return voice
         case str() if not voice.endswith(".npz"):
             if not voice.strip():
-                raise InvalidRequest("voice: the name is empty; leave voice out for Bark's own choice of speaker")
+                raise InvalidRequest("voice: the name is empty; leave voice out and Bark makes up a speaker")
             return voice
         case str() | os.PathLike():
             return Voice.load(voice)
@@ -185,12 +183,12 @@ def resolve(voice: VoiceLike) -> str | Voice:
 
 
 def _check_size(name: str, size: int) -> None:
-    if size > _LARGEST:
-        raise InvalidRequest(f"{name} has {size:,} bytes; no voice's array has more than {_LARGEST:,}")
+    if size > _MAX_ARRAY_BYTES:
+        raise InvalidRequest(f"{name} has {size:,} bytes; an array of a voice has at most {_MAX_ARRAY_BYTES:,}")
 
 
 def _tokens(name: str, value: Any, dimensions: int) -> NDArray[np.int32]:
-    """`value` as an int32 array of so many dimensions, or InvalidRequest."""
+    """`value` as an int32 array of that many dimensions, or InvalidRequest."""
     array = np.asarray(value)
     if array.ndim != dimensions or array.dtype.kind not in "iu" or array.size == 0:
         raise InvalidRequest(

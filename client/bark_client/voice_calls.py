@@ -1,6 +1,6 @@
-"""What the voice methods of both clients send and read. Pure: calls are described here, made by the clients.
+"""What the voice methods of both clients send and read. Pure: the clients make the calls that are described here.
 
-A method that takes several calls is a generator: it yields each call, is sent what came of it, and returns the result.
+A method that needs several calls is a generator: it yields a call, receives its outcome, and returns the result.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from tritonclient.grpc import InferResult, service_pb2
 from bark_client.errors import InvalidRequest, ServerError
 from bark_client.protocol import SAMPLE_RATE, add_tensor
 from bark_client.recording import Recording
-from bark_client.voice import ARRAYS, FRAME_RATE, Voice, VoiceInfo, VoiceLike, VoicePreview, resolve
+from bark_client.voice import ARRAYS, FRAME_RATE_HZ, Voice, VoiceInfo, VoiceLike, VoicePreview, resolve
 
 VOICES_MODEL: Final = "voices"
 CLONE_MODEL: Final = "clone_voice"
 DECODE_MODEL: Final = "encodec_decode"
 
-#: Frames of a voice that are decoded to be heard, its last half minute; Bark itself never hears more of one.
-PREVIEWED: Final = 30 * FRAME_RATE
+#: A preview decodes a voice's last half minute; Bark itself never uses more.
+PREVIEW_FRAMES: Final = 30 * FRAME_RATE_HZ
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One unary request, and how its answer is read."""
+    """One unary request, and how to read its answer."""
 
     request: service_pb2.ModelInferRequest
     read: Callable[[InferResult], T]
     repeatable: bool = True  #: sending it twice does no harm
 
     def parse(self, response: service_pb2.ModelInferResponse) -> T:
-        """What the answer says; ServerError if it says nothing that can be understood."""
+        """Read the answer; ServerError if it can't be read."""
         try:
             return self.read(InferResult(response))
         except (AttributeError, TypeError, ValueError, KeyError, IndexError, InvalidRequest) as error:
@@ -49,11 +49,11 @@ class Call(Generic[T]):
             raise ServerError(f"the server's answer of {model!r} can't be read ({error!r})") from None
 
 
-Steps: TypeAlias = Generator[Call[Any], Any, T]  #: calls in turn, and a result
+Steps: TypeAlias = Generator[Call[Any], Any, T]  #: calls one after the other, and a result
 
 
 def list_voices(*, language: str | None = None) -> Call[list[VoiceInfo]]:
-    """All voices, in the server's order, of one language if asked."""
+    """All voices in the server's order, or those of one language."""
 
     def read(result: InferResult) -> list[VoiceInfo]:
         return [voice for voice in _rows(result) if language in (None, voice.language)]
@@ -62,12 +62,12 @@ def list_voices(*, language: str | None = None) -> Call[list[VoiceInfo]]:
 
 
 def get(name: str) -> Call[tuple[VoiceInfo, Voice]]:
-    """A voice and what the server says of it."""
+    """A voice, and what the server knows about it."""
     return Call(_command("get", name=name), lambda result: (_rows(result)[0], _voice(result)))
 
 
 def check(name: str, *, overwrite: bool) -> Call[None]:
-    """Be sure that a voice could be kept under a name."""
+    """Raise now if a voice could not be kept under this name."""
     request = _command("check", name=name)
     add_tensor(request, "overwrite", "BOOL", [overwrite])
     return Call(request, lambda result: None)
@@ -95,7 +95,7 @@ def rename(name: str, new_name: str) -> Call[VoiceInfo]:
 
 
 def clone(recording: Recording) -> Call[Voice]:
-    """Make a voice of a clip."""
+    """Make a voice from a clip."""
     request = service_pb2.ModelInferRequest(model_name=CLONE_MODEL)
     add_tensor(request, "audio", "FP32", recording.samples)
     add_tensor(request, "sample_rate", "INT32", [recording.sample_rate])
@@ -108,16 +108,16 @@ def clone(recording: Recording) -> Call[Voice]:
 
 
 def decode(voice: Voice) -> Call[NDArray[np.float32]]:
-    """The audio of the last `PREVIEWED` of a voice's frames, [n] at `SAMPLE_RATE`."""
+    """The audio of the last `PREVIEW_FRAMES` of a voice's frames, [n] at `SAMPLE_RATE`."""
     request = service_pb2.ModelInferRequest(model_name=DECODE_MODEL)
-    add_tensor(request, "codes", "INT32", voice.fine_prompt[None, :, -PREVIEWED:])  # a batch of one
+    add_tensor(request, "codes", "INT32", voice.fine_prompt[None, :, -PREVIEW_FRAMES:])  # a batch of one
     return Call(request, lambda result: np.asarray(result.as_numpy("audio"), dtype=np.float32).reshape(-1))
 
 
 def cloning(recording: Recording, *, name: str | None, overwrite: bool) -> Steps[Voice]:
-    """Make a voice of a clip and keep it, if it gets a name."""
+    """Make a voice from a clip, and keep it if it gets a name."""
     if name is not None:
-        yield check(name, overwrite=overwrite)  # better known before the work than after
+        yield check(name, overwrite=overwrite)  # before the work, not after it
     voice: Voice = yield clone(recording)
     if name is not None:
         yield put(name, voice, overwrite=overwrite)
@@ -125,21 +125,21 @@ def cloning(recording: Recording, *, name: str | None, overwrite: bool) -> Steps
 
 
 def saving(name: str, voice: VoiceLike, *, overwrite: bool) -> Steps[VoiceInfo]:
-    """Keep a voice, of whatever form, under a name; one of the server's own gets the name beside its old one."""
+    """Keep a voice, in any form, under a name. A voice of the server is copied."""
     _, arrays, _ = yield from _fetch(voice)
     info: VoiceInfo = yield put(name, arrays, overwrite=overwrite)
     return info
 
 
 def previewing(voice: VoiceLike) -> Steps[VoicePreview]:
-    """What a voice, of whatever form, sounds like."""
+    """What a voice, in any form, sounds like."""
     name, arrays, language = yield from _fetch(voice)
     samples: NDArray[np.float32] = yield decode(arrays)
     return VoicePreview(name, samples, SAMPLE_RATE, arrays, language)
 
 
 def _fetch(voice: VoiceLike) -> Steps[tuple[str, Voice, str]]:
-    """What to call a voice, its arrays, and its language."""
+    """A voice's name, its arrays, and its language."""
     found = resolve(voice)
     if isinstance(found, str):
         info, arrays = yield get(found)
@@ -156,7 +156,7 @@ def _command(command: str, *, name: str | None = None) -> service_pb2.ModelInfer
 
 
 def _name(name: str) -> str:
-    """What can be a name at all; the server knows its exact form."""
+    """`name`, if it is a text; the server checks its form."""
     if not isinstance(name, str):
         raise InvalidRequest(f"name: expected str, not {type(name).__name__}")
     if not name.strip():

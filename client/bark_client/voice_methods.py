@@ -1,4 +1,4 @@
-"""The voice methods of both clients, side by side: they differ in how a call is made, and in nothing else."""
+"""The voice methods of both clients. They differ only in how a call is made."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bark_client.voice_calls import Call, Steps, T
 
 
 class VoiceMethods(ABC):
-    """What `BarkClient` can do with voices."""
+    """The methods of `BarkClient` for voices."""
 
     def voices(self, *, language: str | None = None) -> list[VoiceInfo]:
-        """The voices that the server knows by name, of one language (`"en"`) if given."""
+        """The voices that the server knows by name; only those of one language (`"en"`) if it is given."""
         return self._infer(voice_calls.list_voices(language=language))
 
     def clone_voice(
@@ -28,7 +28,7 @@ class VoiceMethods(ABC):
         start: float = 0.0,
         duration: float | None = None,
     ) -> Voice:
-        """A voice that sounds like a clip of 1 to 30 seconds; kept on the server if it gets a name.
+        """Make a voice that sounds like a clip of 1 to 30 seconds. The server keeps it if it gets a name.
 
         >>> voice = bark.clone_voice("me.wav", name="me")
         >>> bark.speak("I never said this.", voice="me").save("said.wav")
@@ -39,25 +39,25 @@ class VoiceMethods(ABC):
             source: a sound file (wav, flac, ogg, mp3 …) by path or open for reading; or a pair (samples, rate) with
                 samples [n] or [n, channels] of floats in -1..1 or of signed integers.
             name: keep it under this name, for any client to speak with.
-            overwrite: also if the name is taken.
+            overwrite: replace a voice that has this name already.
             start: seconds into the clip at which the part to clone from begins.
-            duration: how many seconds of it; None for all the rest.
+            duration: seconds of that part; None for all the rest.
 
         Returns:
-            The voice; its `.warnings` tell what is doubtful about the clip.
+            The voice. Its `.warnings` name possible problems of the clip.
 
         Raises:
-            InvalidRequest: not a sound file, not 1 to 30 s, not 8 to 192 kHz, or the name is taken or none.
+            InvalidRequest: not a sound file, not 1 to 30 s, not 8 to 192 kHz, or the name is taken or not a valid one.
         """
         clip = recording.read(source, start=start, duration=duration)
         return self._drive(voice_calls.cloning(clip, name=name, overwrite=overwrite))
 
     def get_voice(self, name: str) -> Voice:
-        """A voice of the server, by its name or as `sha256:` and the first digits (12 or more) of its hash."""
+        """A voice of the server, by its name, or by `sha256:` and at least the first 12 digits of its hash."""
         return self._infer(voice_calls.get(name))[1]
 
     def voice_info(self, name: str) -> VoiceInfo:
-        """What the server knows of one voice."""
+        """What the server knows about one voice."""
         return self._infer(voice_calls.get(name))[0]
 
     def preview_voice(self, voice: VoiceLike) -> VoicePreview:
@@ -70,7 +70,7 @@ class VoiceMethods(ABC):
     def save_voice(self, name: str, voice: VoiceLike, *, overwrite: bool = False) -> VoiceInfo:
         """Keep a voice on the server under a name; InvalidRequest if the name is taken, unless `overwrite`.
 
-        `voice` is whatever `speak` takes; the name of a voice that the server has makes a copy of it.
+        `voice` takes the same forms as in `speak`. The name of a voice of the server makes a copy of it.
         """
         return self._drive(voice_calls.saving(name, voice, overwrite=overwrite))
 
@@ -79,7 +79,7 @@ class VoiceMethods(ABC):
         return self._infer(voice_calls.rename(name, new_name))
 
     def delete_voice(self, name: str) -> None:
-        """Make the server forget a voice. Those of the checkpoint stay."""
+        """Delete a voice of the server's store. Those of the checkpoint can't be deleted."""
         self._infer(voice_calls.delete(name))
 
     @abstractmethod
@@ -87,7 +87,7 @@ class VoiceMethods(ABC):
         """Make a call."""
 
     def _drive(self, steps: Steps[T]) -> T:
-        """Make the calls of a method in turn."""
+        """Make the calls of a method, one after the other."""
         outcome: Any = None
         while True:
             try:
@@ -98,7 +98,7 @@ class VoiceMethods(ABC):
 
 
 class AsyncVoiceMethods(ABC):
-    """What `AsyncBarkClient` can do with voices: see `VoiceMethods`."""
+    """The methods of `AsyncBarkClient` for voices: see `VoiceMethods`."""
 
     async def voices(self, *, language: str | None = None) -> list[VoiceInfo]:
         """See `BarkClient.voices`."""
@@ -146,7 +146,7 @@ class AsyncVoiceMethods(ABC):
         """Make a call."""
 
     async def _drive(self, steps: Steps[T]) -> T:
-        """Make the calls of a method in turn."""
+        """Make the calls of a method, one after the other."""
         outcome: Any = None
         while True:
             try:

@@ -228,7 +228,7 @@ def test_speech_that_is_complete_stays_so_when_the_closing_message_is_lost(clien
 def test_a_closing_message_is_not_waited_for_as_long_as_audio(
     connect: Callable[..., Any], triton: FakeTriton, monkeypatch: pytest.MonkeyPatch, answer_timeout: float | None
 ) -> None:
-    monkeypatch.setattr("bark_client.exchange._FINAL_GRACE", 0.2)
+    monkeypatch.setattr("bark_client.exchange.FINAL_GRACE_S", 0.2)
     triton.plan.append(hang_before_final)
     start = time.monotonic()
     assert connect(triton.url, answer_timeout=answer_timeout).speak("Hello.", seed=2).seed == 2

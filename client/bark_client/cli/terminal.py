@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bark_client.speech import Chunk, Speech, Timings
-from bark_client.voice import FRAME_RATE, VoiceInfo, VoicePreview
+from bark_client.voice import FRAME_RATE_HZ, VoiceInfo, VoicePreview
 
 
 class SpeakingProgress:
@@ -127,7 +127,7 @@ def voice_table(preview: VoicePreview, info: VoiceInfo | None) -> Table:
     table.add_column(overflow="fold")
     if info is not None:
         table.add_row("language", info.language_name or "not known")
-    table.add_row("length", f"{voice.frames / FRAME_RATE:.1f} s")
+    table.add_row("length", f"{voice.frames / FRAME_RATE_HZ:.1f} s")
     codebooks = voice.fine_prompt.shape[0]
     table.add_row("tokens", f"{voice.semantic_prompt.size} semantic; {voice.frames} frames of {codebooks} codebooks")
     table.add_row("hash", voice.hash)
