@@ -11,6 +11,8 @@ PYTHON ?= python3
 VENV ?= .venv
 TEXT ?= Good morning! How are you today? I made a cup of tea for my sister.
 VOICE ?=
+# With this seed, a speech recogniser hears the default text word for word.
+SEED ?= 1
 PRECISION ?= int8
 CHECKPOINT ?=
 IMPORT_ARGS ?=
@@ -39,7 +41,7 @@ help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make demo TEXT="Good morning." VOICE=v2/en_speaker_6 CHECKPOINT=suno/bark-small   (or BUNDLE=folder)'
-	@echo '  Others: PRECISION=int8|int4|fp32, IMPORT_ARGS (bark-build import --help), HTTP_PORT, GRPC_PORT, METRICS_PORT, PYTHON, TORCH_INDEX, ARGS (for pytest)'
+	@echo '  Others: SEED, PRECISION=int8|int4|fp32, IMPORT_ARGS (bark-build import --help), HTTP_PORT, GRPC_PORT, METRICS_PORT, PYTHON, TORCH_INDEX, ARGS (for pytest)'
 
 .PHONY: demo
 demo: $(BUILD_READY) $(BUNDLE_READY) ## Checkpoint → engines → Triton → out.wav, out.png and a table of stage times
@@ -51,7 +53,7 @@ demo: $(BUILD_READY) $(BUNDLE_READY) ## Checkpoint → engines → Triton → ou
 		--http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT); \
 	echo "==> Speaking"; \
 	$(BIN)/bark say "$$TEXT" --url 127.0.0.1:$(GRPC_PORT) $(if $(VOICE),--voice $(VOICE)) \
-		--stream -o out.wav --picture out.png --timings
+		$(if $(SEED),--seed $(SEED)) --stream -o out.wav --picture out.png --timings
 demo: override export TEXT := $(value TEXT)
 
 # Nothing but the bundle's existence matters: a bundle is never changed once made.
@@ -82,6 +84,7 @@ lint: $(DEV_READY) ## Check style, format and types
 
 .PHONY: install
 install: $(DEV_READY) ## Set up .venv for development
+	@echo "==> Ready. Use the commands by path, $(BIN)/bark-serve, or activate them: source $(BIN)/activate"
 
 .PHONY: clean
 clean: ## Remove what was built: bundles, engines, repositories, caches, out.wav (not .venv)

@@ -47,7 +47,7 @@ def test_a_text_is_spoken_as_it_is_given(environment: Path, text: str) -> None:
 def test_each_checkpoint_has_a_bundle_of_its_own(environment: Path, checkpoint: str, bundle: str) -> None:
     said = demo(environment, f"CHECKPOINT={checkpoint}")
     assert f"bark-build <import> <{checkpoint}> <{bundle}>" in said
-    assert f"bark-build <onnx> <--bundle> <{bundle}> <--precision> <int8>" in said
+    assert f"bark-build <engines> <--profile> <cpu> <--bundle> <{bundle}> <--precision> <int8>" in said
 
 
 def test_what_a_checkpoint_lacks_is_handed_to_the_importer(environment: Path) -> None:
@@ -55,7 +55,14 @@ def test_what_a_checkpoint_lacks_is_handed_to_the_importer(environment: Path) ->
     assert "bark-build <import> <bark_v0> <build/bundles/bark_v0> <--encodec> <e.th> <--tokenizer> <vocab.txt>" in said
 
 
+def test_the_demo_has_a_fixed_seed_unless_told_another(environment: Path) -> None:
+    default = next(line.split()[-1] for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("SEED"))
+    assert any(f"<--seed> <{default}>" in line for line in demo(environment))
+    assert any("<--seed> <5>" in line for line in demo(environment, "SEED=5"))
+    assert not any("<--seed>" in line for line in demo(environment, "SEED="))
+
+
 def test_without_a_checkpoint_the_miniature_speaks(environment: Path) -> None:
     said = demo(environment)
-    assert "bark-build <onnx> <--bundle> <miniature> <--precision> <int8>" in said
+    assert "bark-build <engines> <--profile> <cpu> <--bundle> <miniature> <--precision> <int8>" in said
     assert not any("<import>" in line for line in said)

@@ -1,4 +1,4 @@
-"""How every command of the line speaks to its user, and how it fails."""
+"""What all commands share: where messages go, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ messages = Console(stderr=True)  # standard output is for audio and tables, so t
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Every expected failure as one red line; exit 2 for what the caller asked wrongly, 1 for the rest."""
+    """Show an expected error as one red line. Exit with 2 for a wrong request, else with 1."""
     try:
         yield
     except InvalidRequest as error:
         fail(str(error), code=2)
     except BrokenPipeError:
-        # The player at the other end has quit. Python would complain once more as it flushes on exit.
+        # The player at the other end has quit. Without this, Python would report it again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except (BarkError, OSError) as error:

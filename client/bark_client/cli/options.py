@@ -1,4 +1,4 @@
-"""The options of `bark say`, one type each: help, names and completion apart from what is done with them."""
+"""The options of the commands, one type per option: names, help and completion."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bark_client.voice import VoiceInfo
 
 
 def complete_voice(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of the server's voices, for the shell's Tab: quick or nothing."""
+    """Names of the server's voices, for the shell's completion; none if the server is slow."""
     return [voice.name for voice in _voices(ctx) if voice.name.startswith(incomplete)]
 
 
 def complete_stored_voice(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of those that can be renamed and deleted."""
+    """Names of the voices that can be renamed and deleted."""
     return [voice.name for voice in _voices(ctx) if voice.stored and voice.name.startswith(incomplete)]
 
 
@@ -30,7 +30,7 @@ def _voices(ctx: typer.Context) -> list[VoiceInfo]:
         with BarkClient(url, timeout=1.0, connect_timeout=0.3) as client:
             return client.voices()
     except BarkError:
-        return []  # a shell's completion has nowhere to complain
+        return []  # a completion can't show an error
 
 
 def _sampling(*names: str, text: str, **more: Any) -> Any:
@@ -38,7 +38,7 @@ def _sampling(*names: str, text: str, **more: Any) -> Any:
 
 
 def _output(*names: str, text: str) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel="What to make of it")
+    return typer.Option(*names, help=text, rich_help_panel="Output")
 
 
 def _server(*names: str, text: str, **more: Any) -> Any:
@@ -61,16 +61,16 @@ Output: TypeAlias = Annotated[
         "If not given, and unless it is played: out.wav.",
     ),
 ]
-Stream: TypeAlias = Annotated[bool, _output("--stream", text="Write and play audio as it comes, not at the end.")]
+Stream: TypeAlias = Annotated[bool, _output("--stream", text="Write and play audio while it is made, not at the end.")]
 Play: TypeAlias = Annotated[bool, _output("--play", text="Play it (needs the `play` extra).")]
-Raw: TypeAlias = Annotated[bool, _output("--raw", text="With `-o -`: bare 16-bit samples without a header.")]
-Timings: TypeAlias = Annotated[bool, _output("--timings", text="Print what each stage took.")]
+Raw: TypeAlias = Annotated[bool, _output("--raw", text="With `-o -`: 16-bit samples without a header.")]
+Timings: TypeAlias = Annotated[bool, _output("--timings", text="Print how long each stage took.")]
 Picture: TypeAlias = Annotated[
     Path | None,
     _output("--picture", text="Draw waveform and spectrogram: .png, .svg or .pdf (needs the `picture` extra)."),
 ]
 SaveVoice: TypeAlias = Annotated[
-    Path | None, _output("--save-voice", text="Keep this generation as a voice (.npz) for further ones.")
+    Path | None, _output("--save-voice", text="Save this speech as a voice (.npz), to speak with again.")
 ]
 
 Voice: TypeAlias = Annotated[
@@ -83,17 +83,23 @@ AnyVoice: TypeAlias = Annotated[
     str, typer.Argument(help="Name of a voice (see `bark voice list`), or an .npz file.", autocompletion=complete_voice)
 ]
 StoredVoice: TypeAlias = Annotated[
-    str, typer.Argument(help="Name of a voice of the store.", autocompletion=complete_stored_voice)
+    str, typer.Argument(help="Name of a voice in the server's store.", autocompletion=complete_stored_voice)
 ]
 StoredVoices: TypeAlias = Annotated[
-    list[str], typer.Argument(help="Names of voices of the store.", autocompletion=complete_stored_voice)
+    list[str], typer.Argument(help="Names of voices in the server's store.", autocompletion=complete_stored_voice)
 ]
-Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Also if there is a voice of that name.")]
+Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace a voice that has this name already.")]
 Seed: TypeAlias = Annotated[
-    int | None, _sampling("--seed", text="Same seed and options, same speech. If not given: drawn, and reported.")
+    int | None,
+    _sampling(
+        "--seed", text="The same seed and options give the same speech. If not given: drawn by the server, and printed."
+    ),
 ]
 Language: TypeAlias = Annotated[
-    str | None, _sampling("--language", "-l", text="Whose rules cut the text into sentences, like `en`; else guessed.")
+    str | None,
+    _sampling(
+        "--language", "-l", text="Language of the text, like `en`; its rules find the sentences. If not given: guessed."
+    ),
 ]
 SemanticTemperature: TypeAlias = Annotated[
     float | None, _sampling("--semantic-temperature", text="What is said and how: 0 is greedy, higher is livelier.")
@@ -104,24 +110,29 @@ CoarseTemperature: TypeAlias = Annotated[
 FineTemperature: TypeAlias = Annotated[
     float | None, _sampling("--fine-temperature", text="The sound's detail: 0 is greedy, higher is livelier.")
 ]
-TopK: TypeAlias = Annotated[int | None, _sampling("--top-k", text="Draw from the k most probable tokens only.")]
+TopK: TypeAlias = Annotated[int | None, _sampling("--top-k", text="Sample from the k most probable tokens only.")]
 TopP: TypeAlias = Annotated[
-    float | None, _sampling("--top-p", text="Draw from the most probable tokens that add up to p only.")
+    float | None,
+    _sampling("--top-p", text="Sample from the most probable tokens only, whose probabilities add up to p."),
 ]
-MinEosP: TypeAlias = Annotated[float | None, _sampling("--min-eos-p", text="Stop when the end is this probable.")]
+MinEosP: TypeAlias = Annotated[
+    float | None, _sampling("--min-eos-p", text="End a sentence when its end is this probable (above 0, at most 1).")
+]
 CoarseHistory: TypeAlias = Annotated[
-    int | None, _sampling("--coarse-history", text="Coarse tokens that a window looks back on.")
+    int | None, _sampling("--coarse-history", text="Coarse tokens that each window continues from.")
 ]
-CoarseWindow: TypeAlias = Annotated[int | None, _sampling("--coarse-window", text="Coarse tokens that a window makes.")]
+CoarseWindow: TypeAlias = Annotated[
+    int | None, _sampling("--coarse-window", text="Coarse tokens that each window generates.")
+]
 FinePadding: TypeAlias = Annotated[
     bool | None,
     _sampling(
         "--fine-padding/--no-fine-padding",
-        text="Fill short sentences up to a window of the fine stage, as Suno's code does; without, they are quicker.",
+        text="Pad short sentences to a whole window of the fine stage, as Suno's code does, or don't: that is faster.",
     ),
 ]
 MaxDuration: TypeAlias = Annotated[
-    float | None, _sampling("--max-duration", text="Seconds of audio that a sentence may have.")
+    float | None, _sampling("--max-duration", text="At most so many seconds of audio per sentence.")
 ]
 SplitSentences: TypeAlias = Annotated[
     bool | None,
@@ -130,14 +141,15 @@ SplitSentences: TypeAlias = Annotated[
 ChainSentences: TypeAlias = Annotated[
     bool | None,
     _sampling(
-        "--chain-sentences/--same-voice", text="Continue each sentence from the one before, or all from one voice."
+        "--chain-sentences/--same-voice",
+        text="Continue each sentence from the one before it, or start each from the voice.",
     ),
 ]
 
 Url: TypeAlias = Annotated[
     str, _server("--url", text="The server's gRPC endpoint.", envvar="BARK_URL", metavar="HOST:PORT")
 ]
-Timeout: TypeAlias = Annotated[float | None, _server("--timeout", text="Seconds that it may take in all.")]
+Timeout: TypeAlias = Annotated[float | None, _server("--timeout", text="Seconds that the request may take in all.")]
 AnswerTimeout: TypeAlias = Annotated[
-    float, _server("--answer-timeout", text="Seconds without an answer after which the server is given up.")
+    float, _server("--answer-timeout", text="Seconds that the next answer may take before the request fails.")
 ]

@@ -1,4 +1,4 @@
-"""Files that a command will write once its work is done: what would fail then is said before."""
+"""Checks that a command can write its files, made before it starts to work."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ def check_writable(path: Path) -> None:
     if not path.parent.is_dir():
         raise InvalidRequest(f"can't write {path}: there is no folder {path.parent}")
     if path.exists() and not (path.is_file() or path.is_dir()):
-        return  # a device or a pipe, which opening may block or tell
+        return  # a device or a pipe: opening it may block, or be noticed at its other end
     new = not path.exists()
     try:
         path.open("ab").close()
     except OSError as error:
         raise InvalidRequest(f"can't write {path}: {(error.strerror or str(error)).lower()}") from None
     if new:
-        path.resolve().unlink()  # not a link that leads there
+        path.resolve().unlink()  # the file itself, not a link to it
 
 
 def check_voice_file(path: Path) -> None:
-    """The same for a voice."""
+    """InvalidRequest if no voice can be written there."""
     if path.suffix != ".npz":
         raise InvalidRequest(f"voice file {path}: the suffix must be .npz")
     check_writable(path)

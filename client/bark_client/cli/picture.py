@@ -15,16 +15,16 @@ from bark_client.errors import InvalidRequest, MissingExtra
 from bark_client.playable import Playable
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
-_WINDOW: Final = 1024  # samples, 43 ms at 24 kHz: resolves the harmonics of a voice
-_COLUMNS: Final = 1600  # as many as the picture has pixels across; longer speech gets a longer hop
+_WINDOW_SAMPLES: Final = 1024  # 43 ms at 24 kHz: resolves the harmonics of a voice
+_COLUMNS: Final = 1600  # one per pixel of the picture's width; longer speech gets a longer hop
 _ROWS: Final = 512
-_LINE: Final = 98  # letters of the title's size that fit across
+_TITLE_LETTERS: Final = 98  # of the title's size that fit across the picture
 _FLOOR_DB: Final = -80.0
 _INK, _MUTED, _WAVE = "#1d2433", "#6b7488", "#5b2a86"
 
 
 def check(path: str | os.PathLike[str]) -> None:
-    """Raise now what would otherwise fail after the work: a suffix that can't be drawn, no right to write."""
+    """Raise now what would fail after the work: an unknown suffix, no right to write, no matplotlib."""
     if Path(path).suffix.lower() not in SUFFIXES:
         raise InvalidRequest(f"can't draw {Path(path).name!r}: the suffix must be one of {', '.join(SUFFIXES)}")
     check_writable(Path(path))
@@ -60,7 +60,7 @@ def draw(sound: Playable, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def spectrogram(samples: NDArray[np.float32], *, hop: int, window: int = _WINDOW) -> NDArray[np.float32]:
+def spectrogram(samples: NDArray[np.float32], *, hop: int, window: int = _WINDOW_SAMPLES) -> NDArray[np.float32]:
     """Power in dB below the loudest bin, [window // 2 + 1, frames]; Hann window, frames centred on k·hop."""
     padded = np.pad(samples, window // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
@@ -71,7 +71,7 @@ def spectrogram(samples: NDArray[np.float32], *, hop: int, window: int = _WINDOW
 
 
 def envelope(samples: NDArray[np.float32], *, columns: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Lowest and highest sample of each of at most `columns` equal stretches: what a waveform looks like from afar."""
+    """Lowest and highest sample of each of at most `columns` equal parts: a waveform as it is drawn."""
     starts = np.unique(np.linspace(0, samples.size, min(columns, samples.size), endpoint=False).astype(int))
     return np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
 
@@ -85,17 +85,17 @@ def _draw_waveform(axes: Any, sound: Playable) -> None:
     axes.set_ylim(-limit, limit)
     axes.set_ylabel("amplitude")
     axes.tick_params(axis="x", bottom=False)
-    room = int(_LINE - 0.8 * len(sound.caption))  # the caption stands on the same line, in smaller letters
+    room = int(_TITLE_LETTERS - 0.8 * len(sound.caption))  # the caption is on the same line, in smaller letters
     title = _shortened(sound.title, length=min(70, room))
     axes.set_title(title, loc="left", fontsize=11, color=_INK, pad=8, parse_math=False)
     axes.set_title(sound.caption, loc="right", fontsize=8.5, color=_MUTED, pad=8)
 
 
 def _draw_spectrogram(axes: Any, sound: Playable) -> Any:
-    hop = max(_WINDOW // 8, sound.samples.size // _COLUMNS)
+    hop = max(_WINDOW_SAMPLES // 8, sound.samples.size // _COLUMNS)
     decibels = spectrogram(sound.samples, hop=hop)
     top = sound.sample_rate / 2
-    # As the ear hears pitch, so that the low harmonics get their room: rows at equal steps in mel.
+    # Rows at equal steps in mel, as the ear hears pitch: this gives the low harmonics more room.
     rows = _hertz(np.linspace(0, _mel(top), _ROWS)) / top * (decibels.shape[0] - 1)
     low = np.minimum(rows.astype(int), decibels.shape[0] - 2)
     part = (rows - low)[:, None]

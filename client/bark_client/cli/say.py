@@ -106,7 +106,7 @@ def _speak(
     sinks: list[Sink],
     live: bool,
 ) -> Speech:
-    """Speak into the sinks: chunk by chunk if `live`, else all at the end."""
+    """Speak, and write the audio to the sinks: chunk by chunk if `live`, else all at the end."""
     with contextlib.ExitStack() as closing:
         for sink in sinks:
             closing.callback(sink.close)
@@ -125,7 +125,7 @@ def _speak(
 
 
 def _read_text(words: list[str] | None, file: Path | None) -> str:
-    """The text from the one place that gives it."""
+    """The text, from the command line, a file or standard input."""
     if file is not None:
         if words:
             raise InvalidRequest("give the text or --file, not both")

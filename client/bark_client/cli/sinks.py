@@ -1,4 +1,4 @@
-"""Where audio goes: a file, standard output, the loudspeaker. Each takes samples as they come."""
+"""Where audio goes: a file, standard output, the loudspeaker. Each takes samples piece by piece."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bark_client.errors import BarkError, InvalidRequest, MissingExtra
 
 
 class Sink(Protocol):
-    """Takes audio piece by piece; `close` when the last has come, or none more will."""
+    """Takes audio piece by piece; `close` it after the last one."""
 
     def write(self, samples: NDArray[np.float32], *, sample_rate: int) -> None: ...
 
@@ -25,7 +25,7 @@ class Sink(Protocol):
 
 
 class FileSink:
-    """An audio file that grows; its suffix chooses the format. Holds what has come, also if the rest never does."""
+    """An audio file; its suffix chooses the format. After an error it holds what was written until then."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._format = path, audio.format_of(path)
@@ -33,18 +33,18 @@ class FileSink:
         check_writable(path)
 
     def write(self, samples: NDArray[np.float32], *, sample_rate: int) -> None:
-        with self._failing():
+        with self._errors_named():
             self._file = self._file or audio.open_file(self._path, sample_rate=sample_rate, format=self._format)
             audio.write_blocks(self._file, samples)
 
     def close(self) -> None:
         if self._file is not None:
-            with self._failing():
+            with self._errors_named():
                 self._file.close()
 
     @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
-        """libsndfile's error for a full disk and the like is a RuntimeError."""
+    def _errors_named(self) -> Iterator[None]:
+        """Turn an error of libsndfile, such as a full disk, into a BarkError."""
         import soundfile
 
         try:
@@ -80,7 +80,7 @@ class SpeakerSink:
             raise MissingExtra(
                 "playing needs sounddevice: pip install './client[play]' in the checkout of bark-triton"
             ) from None
-        except OSError as error:  # the package is there, the system's PortAudio isn't
+        except OSError as error:  # the package is installed, the system's PortAudio isn't
             raise MissingExtra(f"playing needs the PortAudio library ({error}): apt install libportaudio2") from None
         self._sounddevice = sounddevice
         self._output: Any = None
@@ -104,7 +104,7 @@ class SpeakerSink:
 
 
 def open_sinks(target: str | None, *, play: bool, raw: bool = False) -> list[Sink]:
-    """Where a command's audio goes; made before the work, so that a bad name or a missing package shows at once.
+    """Open what a command writes audio to, before it works: a bad name or a missing package then shows at once.
 
     `target` is a path, `-` for standard output (without a header if `raw`), or None.
     """

@@ -1,4 +1,4 @@
-"""What the command line shows: a bar while it speaks, tables when it is done."""
+"""What the command line shows: a progress bar while it speaks, tables at the end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bark_client.voice import FRAME_RATE_HZ, VoiceInfo, VoicePreview
 
 
 class SpeakingProgress:
-    """A bar by sentence, with the audio made so far and the live real-time factor."""
+    """A bar of sentences, with the seconds of audio so far and the real-time factor."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -51,7 +51,7 @@ class SpeakingProgress:
         self._progress.stop()
 
     def advance(self, chunk: Chunk) -> None:
-        """Count a chunk in."""
+        """Count a chunk."""
         self._audio_seconds += chunk.seconds
         done = chunk.sentences if chunk.last else chunk.sentence
         self._progress.update(
@@ -72,7 +72,7 @@ def account(*, seconds: float, audio_seconds: float) -> str:
 def timings_table(timings: Timings) -> Group:
     """One row per stage, with its share of the work of all stages; then the whole, and why the rows exceed it."""
     table = Table("stage")
-    for name in ("seconds", "share", "calls", "made", "a second"):
+    for name in ("seconds", "share", "calls", "generated", "per second"):
         table.add_column(name, justify="right")
     work = sum(stage.seconds for stage in timings.stages.values())
     for name, stage in timings.stages.items():
@@ -91,8 +91,8 @@ def timings_table(timings: Timings) -> Group:
     return Group(table, *lines)
 
 
-def counting(console: Console) -> Progress:
-    """A bar for work of a known number of equal steps."""
+def steps_progress(console: Console) -> Progress:
+    """A progress bar for a known number of equal steps."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -107,7 +107,7 @@ def counting(console: Console) -> Progress:
 
 
 def voices_table(voices: Sequence[VoiceInfo]) -> Group:
-    """A line a voice."""
+    """One row per voice."""
     table = Table()
     table.add_column("voice", style="bold", overflow="fold")
     table.add_column("language")
@@ -120,7 +120,7 @@ def voices_table(voices: Sequence[VoiceInfo]) -> Group:
 
 
 def voice_table(preview: VoicePreview, info: VoiceInfo | None) -> Table:
-    """All about a voice; `info` is what the server knows of it, None if it comes from a file."""
+    """One voice in detail; `info` is what the server knows about it, None if it comes from a file."""
     voice = preview.voice
     table = Table(title=Text(preview.name, style="bold"), title_justify="left", show_header=False, box=None)
     table.add_column(style="cyan")
@@ -137,12 +137,12 @@ def voice_table(preview: VoicePreview, info: VoiceInfo | None) -> Table:
 
 
 def kept(voice: VoiceInfo) -> str:
-    """Where a voice comes from: the store and since when, or what the server was started with."""
+    """Where a voice comes from: the server's store and since when, or the voices it started with."""
     if not voice.stored:
         return "built in"
     return f"since {voice.created.astimezone():%Y-%m-%d %H:%M}" if voice.created else "in the store"
 
 
 def summary(speech: Speech) -> str:
-    """One line on what was made."""
+    """The length, speed and seed of a speech, on one line."""
     return f"{account(seconds=speech.timings.seconds, audio_seconds=speech.seconds)}, seed {speech.seed}"

@@ -31,11 +31,13 @@ app = typer.Typer(
 
 @app.command("list")
 def list_(
-    language: Annotated[str | None, typer.Option("--language", "-l", help="Only of this language, like `en`.")] = None,
-    names: Annotated[bool, typer.Option("--names", help="Bare names, one a line.")] = False,
+    language: Annotated[
+        str | None, typer.Option("--language", "-l", help="Only voices of this language, like `en`.")
+    ] = None,
+    names: Annotated[bool, typer.Option("--names", help="Only the names, one per line.")] = False,
     url: opt.Url = DEFAULT_URL,
 ) -> None:
-    """List the voices that the server has.
+    """List the voices of the server.
 
     For example those that speak German: `bark voice list -l de`
     """
@@ -59,7 +61,7 @@ def show(
     ] = None,
     url: opt.Url = DEFAULT_URL,
 ) -> None:
-    """Say what a voice is, and draw its spectrogram.
+    """Show what a voice consists of, and draw its spectrogram.
 
     For example: `bark voice show v2/en_speaker_6`
     """
@@ -87,7 +89,7 @@ def preview(
     play: opt.Play = False,
     url: opt.Url = DEFAULT_URL,
 ) -> None:
-    """Hear what a voice was made of, as Bark hears it: its last half minute.
+    """Hear the audio that a voice was made from, as Bark hears it: its last half minute.
 
     For example: `bark voice preview me --play`
     """
@@ -107,15 +109,15 @@ def preview(
 @app.command()
 def clone(
     clip: Annotated[
-        str, typer.Argument(help="1 to 30 s of someone speaking: wav, flac, ogg, mp3 …; `-` is standard input.")
+        str, typer.Argument(help="1 to 30 s of one person speaking: wav, flac, ogg, mp3 …; `-` is standard input.")
     ],
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="Keep it on the server under this name.", show_default=False)
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it to this .npz file.")] = None,
-    start: Annotated[float, typer.Option("--start", help="Seconds into the clip to begin at.")] = 0.0,
+    start: Annotated[float, typer.Option("--start", help="Seconds into the clip at which to begin.")] = 0.0,
     duration: Annotated[
-        float | None, typer.Option("--duration", help="Seconds of it to use; all the rest if not given.")
+        float | None, typer.Option("--duration", help="Seconds of the clip to use. If not given: all the rest.")
     ] = None,
     overwrite: opt.Overwrite = False,
     url: opt.Url = DEFAULT_URL,
@@ -148,7 +150,7 @@ def clone(
 @app.command()
 def rename(
     name: opt.StoredVoice,
-    new_name: Annotated[str, typer.Argument(help="Its new name, which must be free.")],
+    new_name: Annotated[str, typer.Argument(help="Its new name, which no other voice may have.")],
     url: opt.Url = DEFAULT_URL,
 ) -> None:
     """Give a voice another name.
@@ -165,7 +167,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     url: opt.Url = DEFAULT_URL,
 ) -> None:
-    """Make the server forget voices, after asking.
+    """Delete voices from the server, after asking.
 
     For example: `bark voice delete me`
     """
@@ -186,7 +188,7 @@ def export(
     ] = None,
     url: opt.Url = DEFAULT_URL,
 ) -> None:
-    """Write a voice to a file that any implementation of Bark takes.
+    """Write a voice to a file, which every implementation of Bark can read.
 
     For example: `bark voice export me -o me.npz`
     """
@@ -203,17 +205,17 @@ def import_(
         Path, typer.Argument(help="An .npz file, or a folder of voices, such as `speaker_embeddings` of a checkpoint.")
     ],
     name: Annotated[
-        str | None, typer.Option("--name", "-n", help="For a file: what to call it, if not like it.")
+        str | None, typer.Option("--name", "-n", help="For one file: the name of the voice. If not given: the file's.")
     ] = None,
     overwrite: opt.Overwrite = False,
     url: opt.Url = DEFAULT_URL,
 ) -> None:
-    """Keep voices from files on the server.
+    """Copy voices from files to the server.
 
     For example one, `bark voice import me.npz`, or all of a checkpoint: `bark voice import path/to/bark-small`
 
-    A folder's layout gives the names: v2/en_speaker_6.npz becomes v2/en_speaker_6. Voices that are there already are
-    skipped.
+    The path inside a folder is the name: v2/en_speaker_6.npz becomes v2/en_speaker_6. Voices that the server has
+    already are skipped.
     """
     with plain_errors(), BarkClient(url) as client:
         files = voice_files.find(path)
@@ -223,12 +225,12 @@ def import_(
             files = [VoiceFile(name, path)]
         stored = {voice.name: voice.stored for voice in client.voices()}
         built_in = [file for file in files if not stored.get(file.name, True)]
-        there = [file for file in files if stored.get(file.name) and not overwrite]
-        due = [file for file in files if file not in built_in and file not in there]
-        refused = _import(client, due, overwrite=overwrite)
-        account = f"[bold green]{len(due) - refused} voice{'s' * (len(due) - refused != 1)} imported[/]"
-        if there:
-            account += f", {len(there)} there already (--overwrite replaces them)"
+        existing = [file for file in files if stored.get(file.name) and not overwrite]
+        new = [file for file in files if file not in built_in and file not in existing]
+        refused = _import(client, new, overwrite=overwrite)
+        account = f"[bold green]{len(new) - refused} voice{'s' * (len(new) - refused != 1)} imported[/]"
+        if existing:
+            account += f", {len(existing)} there already (--overwrite replaces them)"
         if built_in:
             account += f", {len(built_in)} built in"
         messages.print(account, highlight=False)
@@ -237,23 +239,23 @@ def import_(
 
 
 def _import(client: BarkClient, files: list[VoiceFile], *, overwrite: bool) -> int:
-    """Send voices to the server; returns how many of them it, or this client, refused."""
+    """Send voices to the server; return how many it, or this client, refused."""
     refused = 0
-    with terminal.counting(messages) as bar:
+    with terminal.steps_progress(messages) as bar:
         for file in bar.track(files, description="importing"):
             try:
                 client.save_voice(file.name, file.load(), overwrite=overwrite)
             except InvalidRequest as error:
                 if len(files) == 1:
                     raise
-                # The others may be good.
+                # Carry on: the others may be good.
                 messages.print(f"[yellow]left out:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
                 refused += 1
     return refused
 
 
 def _picture(voice: str, asked: Path | None) -> Path | None:
-    """Where to draw, or None where nothing can be drawn and nobody insisted on it."""
+    """Where to draw. None if it can't be drawn and the user did not ask for it."""
     target = asked or Path(f"{_stem(voice)}-voice.png")
     try:
         picture.check(target)
@@ -266,15 +268,15 @@ def _picture(voice: str, asked: Path | None) -> Path | None:
 
 
 def _stem(voice: str) -> str:
-    """What to call a file about a voice: the last part of its name."""
+    """The beginning of a file name for a voice: the last part of the voice's name."""
     return Path(voice.removesuffix(".npz").removeprefix("sha256:")).name
 
 
 def _confirmed(question: str) -> bool:
     try:
         return typer.confirm(question, err=True)
-    except typer.Abort:  # nobody there to answer
-        raise InvalidRequest("no answer: say --yes to delete without being asked") from None
+    except typer.Abort:  # there is no terminal to answer on
+        raise InvalidRequest("no answer: add --yes to delete without being asked") from None
 
 
 def _done(what: object, account: str) -> None:

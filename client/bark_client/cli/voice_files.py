@@ -1,4 +1,4 @@
-"""Voices in a folder: which files are voices, and what they are called."""
+"""Finds the voices in a folder, and their names."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Final
 from bark_client.errors import InvalidRequest
 from bark_client.voice import ARRAYS, Voice
 
-#: Where checkpoints and packages of Bark keep their voices: names begin below these.
+#: Folders in which checkpoints and packages of Bark keep their voices. A name is the path below one.
 _INSIDE: Final = ("speaker_embeddings", "assets/prompts", "bark/assets/prompts", "voices")
 _PART: Final = "_semantic_prompt.npy"
 
 
 @dataclass(frozen=True)
 class VoiceFile:
-    """A voice that could be read: one `.npz`, or three `.npy` files as the transformers checkpoints of Bark have."""
+    """One `.npz` file, or three `.npy` files, as in the transformers checkpoints of Bark."""
 
     name: str
-    path: Path  #: of the .npz, or of the first of the three
+    path: Path  #: of the `.npz` file, or of the first of the three
 
     def load(self) -> Voice:
-        """Read it; InvalidRequest names the file and what is wrong with it."""
+        """Read the voice. InvalidRequest names the file and what is wrong with it."""
         if self.path.suffix == ".npz":
             return Voice.load(self.path)
         stem = self.path.name.removesuffix(_PART)
@@ -30,9 +30,9 @@ class VoiceFile:
 
 
 def find(path: Path) -> list[VoiceFile]:
-    """The voices of a file or folder, by name; a folder's layout gives the names: `v2/en_speaker_6`.
+    """The voices of a file or folder, sorted by name. The path inside the folder is the name: `v2/en_speaker_6`.
 
-    Raises InvalidRequest where there is none.
+    Raises InvalidRequest if there is none.
     """
     if path.is_file():
         if path.suffix != ".npz":
