@@ -24,8 +24,8 @@ from bark_serving.layouts.coarse import Schedule
 from bark_serving.profiles import TABLE
 from bark_serving.runtimes.factory import RuntimeSettings, open_gpts
 from bark_serving.spec import GptStage
-from bark_serving.speech.sentence import Utterance
 from bark_serving.triton.in_process import InProcess
+from bark_serving.voices import Voice
 from benchmarks import likelihood, mel
 from benchmarks.errors import BenchmarkError
 from benchmarks.likelihood import Agreement
@@ -132,7 +132,7 @@ def _one_variant(
     variant: Variant,
     caller: InProcess,
     seed: int,
-    expected: tuple[Utterance, Floats, Opinions],
+    expected: tuple[Voice, Floats, Opinions],
     on_step: Callable[[str], None],
 ) -> list[tuple[_Key, float]]:
     said, audio, ours = expected
@@ -163,14 +163,14 @@ def _same(one: Ids, other: Ids) -> float:
     return float(np.mean(one[..., :count] == other[..., :count])) if count else 0.0
 
 
-def _other_context(trial: Trial, variant: Variant, said: Utterance) -> float:
+def _other_context(trial: Trial, variant: Variant, said: Voice) -> float:
     spec = _spec(trial)
     ids = coarse_layout.flatten(said.coarse, spec=spec)
     ours, theirs = (_contexts(one.schedule(said.semantic, spec=spec), ids) for one in (reference(), variant))
     return float(np.mean([not np.array_equal(*pair) for pair in zip(ours, theirs, strict=True)]))
 
 
-def _is_padded(trial: Trial, said: Utterance) -> bool:
+def _is_padded(trial: Trial, said: Voice) -> bool:
     return said.frames < int(_spec(trial).fine.window)
 
 
@@ -192,7 +192,7 @@ def _open(trial: Trial, variant: Variant) -> InProcess:
     return InProcess(repository_of(trial.bundle, variant, store=trial.store, folder=folder, threads=trial.threads))
 
 
-def _speak(trial: Trial, variant: Variant, caller: Any, seed: int) -> tuple[Utterance, Floats]:
+def _speak(trial: Trial, variant: Variant, caller: Any, seed: int) -> tuple[Voice, Floats]:
     ending = {"min_eos_p": _spec(trial).sampling.min_eos_p}
     speaker = Speaker(trial.bundle, options={**ending, **variant.options(_spec(trial))})
     return speaker.speak(caller, trial.work, seed=seed)
@@ -206,7 +206,7 @@ def _distance(trial: Trial, subject: str, case: str, one: Floats, other: Floats)
 
 
 def _opinions(
-    trial: Trial, variant: Variant, caller: InProcess, said: Utterance, on_step: Callable[[str], None]
+    trial: Trial, variant: Variant, caller: InProcess, said: Voice, on_step: Callable[[str], None]
 ) -> Opinions:
     """What a variant thinks of the reference's tokens."""
     on_step(f"{variant.name}: semantic")
@@ -229,7 +229,7 @@ def _runtime(trial: Trial, variant: Variant, stage: GptStage) -> Runtime:
     return runtime
 
 
-def _semantic(trial: Trial, variant: Variant, said: Utterance) -> list[Floats]:
+def _semantic(trial: Trial, variant: Variant, said: Voice) -> list[Floats]:
     runtime, numbers = _runtime(trial, variant, "semantic"), _spec(trial).semantic
     tokens = np.array(load_tokenise(trial.bundle.tokenizer)(trial.work.text), np.int32)
     text, past = semantic_layout.prompt_ids(tokens, spec=numbers)
@@ -239,14 +239,14 @@ def _semantic(trial: Trial, variant: Variant, said: Utterance) -> list[Floats]:
     return likelihood.forced_logits(runtime, prompt, numbers.infer_token, said.semantic, rule)
 
 
-def _coarse(trial: Trial, variant: Variant, said: Utterance) -> list[Floats]:
+def _coarse(trial: Trial, variant: Variant, said: Voice) -> list[Floats]:
     spec = _spec(trial)
     schedule = variant.schedule(said.semantic, spec=spec)
     ids = coarse_layout.flatten(said.coarse, spec=spec)
     return likelihood.forced_windows(_runtime(trial, variant, "coarse"), schedule, ids, rule_of("coarse", spec))
 
 
-def _fine(trial: Trial, variant: Variant, caller: InProcess, said: Utterance) -> list[Floats]:
+def _fine(trial: Trial, variant: Variant, caller: InProcess, said: Voice) -> list[Floats]:
     """Logits of every predicted codebook of every frame of the last window that fills it."""
     spec = _spec(trial)
     padding = variant.fine_padding(spec)
@@ -270,7 +270,7 @@ def _fine_inputs(codes: Ids, codebook: int) -> dict[str, Array]:
     }
 
 
-def _said_indices(trial: Trial, said: Utterance) -> dict[str, Ints]:
+def _said_indices(trial: Trial, said: Voice) -> dict[str, Ints]:
     """Where each said token stands among those that could be drawn, by stage, in the order of `Opinions`."""
     spec = _spec(trial)
     flat = coarse_layout.flatten(said.coarse, spec=spec)

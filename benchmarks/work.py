@@ -15,8 +15,10 @@ from bark_serving.bundle import Bundle, load_tokenise, mapped
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.spec import Spec
 from bark_serving.speech.request import parse
-from bark_serving.speech.sentence import SentenceRun, Utterance
+from bark_serving.speech.sentence import SentenceRun
+from bark_serving.speech.stage_capabilities import StageCapabilities
 from bark_serving.speech.stage_client import Caller, Stages
+from bark_serving.voices import Voice
 from benchmarks.errors import BenchmarkError
 
 TEXT = "The quick brown fox jumps over the lazy dog, and nobody in the whole wide valley seems to mind it at all."
@@ -135,18 +137,23 @@ class Speaker:
         check_amount(stage, stages.times.amounts[stage], work)
         return stages.times.seconds[stage]
 
-    def speak(self, caller: Caller, work: Work, *, seed: int = 0) -> tuple[Utterance, Floats]:
+    def speak(self, caller: Caller, work: Work, *, seed: int = 0) -> tuple[Voice, Floats]:
         """The whole utterance: tokens and audio, shorter than the work where speech ends by itself."""
         audio: list[Floats] = []
-        utterance, _ = self._run(caller, work, seed=seed, audio=audio)
-        return utterance, np.concatenate(audio)
+        said, _ = self._run(caller, work, seed=seed, audio=audio)
+        return said, np.concatenate(audio)
 
-    def _run(
-        self, caller: Caller, work: Work, *, seed: int, audio: list[Floats] | None = None
-    ) -> tuple[Utterance, Stages]:
+    def _run(self, caller: Caller, work: Work, *, seed: int, audio: list[Floats] | None = None) -> tuple[Voice, Stages]:
         self._calls += 1
-        stages = Stages(caller, spec=self.spec, embeddings=self._embeddings, request_id=f"benchmark-{self._calls}")
-        request = parse(self.request_inputs(work, seed=seed), spec=self.spec)
+        capabilities = StageCapabilities()
+        stages = Stages(
+            caller,
+            spec=self.spec,
+            embeddings=self._embeddings,
+            request_id=f"benchmark-{self._calls}",
+            capabilities=capabilities,
+        )
+        request = parse(self.request_inputs(work, seed=seed), spec=self.spec, capabilities=capabilities)
         run = SentenceRun(stages, request, spec=self.spec, index=0, voice=None)
         tokens = np.array(self._tokenise(work.text), np.int32)
 
@@ -154,7 +161,7 @@ class Speaker:
             if audio is not None:
                 audio.append(samples)
 
-        return asyncio.run(run.run(tokens, emit)), stages
+        return asyncio.run(run.run(tokens, emit)).tokens, stages
 
 
 async def _timed(caller: Caller, stage: str, inputs: dict[str, Array], outputs: list[str]) -> float:

@@ -4,10 +4,10 @@ The templates are ``model_repository/<model>/config.pbtxt.j2``, or ``config.<pro
 that runs the model in another backend (then ``model.py`` stays behind). They are given: `profile`, `precision` (the
 stage's), `bundle` and `engine` (absolute folders; no engine where the profile runs the bundle's own weights), `spec`,
 `voices` (folders, separated as in PATH), `voice_store` (a folder) with `max_voices` and `max_voice_bytes`, `max_batch`,
-`threads`, `in_flight` (sentences under way at most), `queue_delay` (µs that a batch waits to fill), `gpus` (numbers;
+`threads`, `queue_delay` (µs that a batch waits to fill), `gpus` (numbers;
 none: the CPU), `devices` (the same for torch, e.g. ``cuda:0``), `instance_group` (instances on every GPU) and
 `single_instance_group` (one instance, for a model that shares out its requests itself), `manifest` (a stage's engine's)
-and `interface` (how the stages are spoken to).
+and `capabilities` (what the stages can do).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from bark_serving.host.cores import usable_cores
 from bark_serving.host.gpus import architectures, gpu_count
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError
-from bark_serving.speech.stage_capabilities import StageInterface, interface_of
+from bark_serving.speech.stage_capabilities import StageCapabilities, capabilities_of
 from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
 
 TEMPLATE = "config.pbtxt.j2"
@@ -126,7 +126,6 @@ def render(
         "max_voice_bytes": max_voice_bytes,
         "max_batch": max_batch,
         "threads": threads or usable_cores(),
-        "in_flight": 2 * max_batch,  # some are in the fine stage while others fill the rows of the GPT stages
         "queue_delay": queue_delay,
         "gpus": list(used),
         "devices": ",".join(f"cuda:{gpu}" for gpu in used) or "cpu",
@@ -155,9 +154,9 @@ def render(
             remedy=f"Run `{row.build} --bundle {bundle} --precision {precision} --engines {engines}"
             + (f" --gpu {architecture}`." if architecture else "`."),
         )
-    interface = next((_interface(model, row.stages) for model in models if model.name == "semantic"), None)
+    capabilities = next((_capabilities(model, row.stages) for model in models if model.name == "semantic"), None)
     for model in models:
-        model.values["interface"] = interface or StageInterface()
+        model.values["capabilities"] = capabilities or StageCapabilities()
     return _write(models, source=source, output=output.absolute())
 
 
@@ -182,10 +181,10 @@ def _choose(
             model.links[row.plan] = engine.folder.absolute() / row.plan
 
 
-def _interface(semantic: _Model, stages: Mapping[Stage, StageRow]) -> StageInterface:
-    """How the chosen engines want to be spoken to."""
+def _capabilities(semantic: _Model, stages: Mapping[Stage, StageRow]) -> StageCapabilities:
+    """What the chosen engines can do."""
     constants = semantic.values["manifest"].constants if stages["semantic"].engine else {}
-    return interface_of(stages, precision=semantic.values["precision"], constants=constants)
+    return capabilities_of(stages, precision=semantic.values["precision"], constants=constants)
 
 
 def usable_gpus(profile: Profile, asked: Sequence[int] | None, *, architecture: str | None = None) -> Sequence[int]:

@@ -1,23 +1,26 @@
-"""What a client asks for, checked against the checkpoint's limits before any stage runs."""
+"""What a client asks for, checked against the limits of the checkpoint and of the server before any stage runs."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bark_serving.arrays import Array
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
+from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
 
-MAX_TEXT = 20_000  #: characters; some 25 minutes of speech
+MAX_TEXT_CHARACTERS = 20_000  #: about 25 minutes of speech
 
 Temperature = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
 
 
 class SpeechRequest(BaseModel):
-    """The ``bark`` model's inputs by name. None means: the checkpoint's own default."""
+    """The inputs of the model ``bark`` by name. The config of ``bark`` and the client follow this list."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -54,10 +57,10 @@ class SpeechRequest(BaseModel):
         return {name: array for name, array in named.items() if array is not None}
 
 
-def parse(inputs: dict[str, Any], *, spec: Spec) -> SpeechRequest:
-    """Check a request's inputs. Raises `InvalidRequest` with one sentence: what, and the limit."""
+def parse(inputs: Mapping[str, Any], *, spec: Spec, capabilities: StageCapabilities) -> SpeechRequest:
+    """Check a request's inputs. Raises `InvalidRequest` with one sentence that names the input and its limit."""
     defaults = {
-        **spec.sampling.model_dump(),
+        **capabilities.sampling_defaults(spec.sampling).model_dump(),
         "coarse_history": spec.coarse.max_history,
         "coarse_window": spec.coarse.window,
     }
@@ -70,6 +73,7 @@ def parse(inputs: dict[str, Any], *, spec: Spec) -> SpeechRequest:
         raise InvalidRequest(f"{first['loc'][0]}{value} is out of range: {message}.") from None
     _check_text(request.text)
     _check_windows(request, spec=spec)
+    _check_capabilities(request, capabilities)
     if request.voice is not None and request.voice_arrays:
         raise InvalidRequest("a request names a voice or sends its arrays, not both.")
     return request
@@ -78,22 +82,57 @@ def parse(inputs: dict[str, Any], *, spec: Spec) -> SpeechRequest:
 def _check_text(text: str) -> None:
     if not text.strip():
         raise InvalidRequest("text is empty; send at least one word.")
-    if len(text) > MAX_TEXT:
+    if len(text) > MAX_TEXT_CHARACTERS:
         raise InvalidRequest(
-            f"text has {len(text)} characters; the limit is {MAX_TEXT}: split it into several requests."
+            f"text has {len(text)} characters; the limit is {MAX_TEXT_CHARACTERS}: split it into several requests."
         )
 
 
 def _check_windows(request: SpeechRequest, *, spec: Spec) -> None:
     coarse = spec.coarse
-    least = coarse.window
-    if not least <= request.coarse_history <= coarse.max_history:
+    min_history = coarse.window
+    if not min_history <= request.coarse_history <= coarse.max_history:
         raise InvalidRequest(
-            f"coarse_history {request.coarse_history} is out of range: {least} to {coarse.max_history} coarse tokens."
+            f"coarse_history {request.coarse_history} is out of range: "
+            f"{min_history} to {coarse.max_history} coarse tokens."
         )
-    room = coarse.gpt.block_size - coarse.semantic_context
-    if not coarse.codebooks <= request.coarse_window <= room - request.coarse_history:
+    max_window = coarse.gpt.block_size - coarse.semantic_context - request.coarse_history
+    if not coarse.codebooks <= request.coarse_window <= max_window:
         raise InvalidRequest(
             f"coarse_window {request.coarse_window} is out of range: {coarse.codebooks} to "
-            f"{room - request.coarse_history} coarse tokens beside a coarse_history of {request.coarse_history}."
+            f"{max_window} coarse tokens beside a coarse_history of {request.coarse_history}."
         )
+
+
+def _check_capabilities(request: SpeechRequest, capabilities: StageCapabilities) -> None:
+    built_in = capabilities.built_in
+    if built_in is not None and not np.isclose(request.min_eos_p, built_in.min_eos_p, rtol=1e-6):
+        raise InvalidRequest(
+            f"min_eos_p {request.min_eos_p:.4g} differs from the {built_in.min_eos_p:.4g} that is built into this "
+            "server's engine: leave it out, or build another engine."
+        )
+    if capabilities.whole_windows and not request.fine_padding:
+        raise InvalidRequest(
+            "fine_padding cannot be turned off here: this server's plan of the fine stage takes whole windows "
+            "only. Leave it out."
+        )
+
+
+def warnings(request: SpeechRequest, *, spec: Spec, capabilities: StageCapabilities) -> Iterator[str]:
+    """What of a request the server does not do exactly as asked, in one sentence each."""
+    limit = spec.semantic.max_steps / spec.semantic.rate_hz
+    if request.max_duration is not None and request.max_duration > limit:
+        yield f"max_duration {request.max_duration:g} s has no effect: a sentence has at most {limit:.1f} s of audio."
+    if capabilities.built_in is not None:
+        yield from _engine_warnings(request, capabilities.built_in)
+
+
+def _engine_warnings(request: SpeechRequest, built_in: BuiltIn) -> Iterator[str]:
+    exact = np.isclose(request.semantic_temperature, built_in.temperature, rtol=1e-6)
+    if not exact or request.top_k or request.top_p < 1:
+        yield (
+            f"this server's engine takes the probability of the end of speech at temperature {built_in.temperature:g} "
+            "and over all tokens, so speech may end a little earlier or later than asked for."
+        )
+    if request.top_p < 1:
+        yield "this server applies top_p after the temperature; Bark's own code applies it before."

@@ -31,20 +31,14 @@ class Part(IntEnum):
 
 @dataclass(frozen=True)
 class Utterance:
-    """A sentence's tokens, usable as a voice: semantic [n], coarse and fine [codebooks of the stage, frames]."""
+    """What a sentence became: its tokens, which can be the voice of another one."""
 
-    semantic: Ids
-    coarse: Ids
-    fine: Ids
+    tokens: Voice
     complete: bool  #: False: the semantic stage was cut at its limit
-
-    @property
-    def frames(self) -> int:
-        return int(self.fine.shape[1])
 
 
 class SentenceRun:
-    """Conducts one sentence; ``index`` keeps its random numbers apart from the other sentences'."""
+    """Takes one sentence through the stages. ``index`` is its number: each sentence has its own random numbers."""
 
     def __init__(self, stages: Stages, request: SpeechRequest, *, spec: Spec, index: int, voice: Voice | None) -> None:
         self._stages = stages
@@ -54,19 +48,19 @@ class SentenceRun:
         self._voice = voice
 
     async def run(self, text_tokens: Ids, emit: Emit) -> Utterance:
-        """Speak [n] tokenizer ids. ``emit(audio, last)`` gets final audio, in order, and ``last`` with its end."""
+        """Speak [n] tokenizer ids. Calls ``emit(audio, last)`` with final audio [samples], in order."""
         semantic, complete = await self._semantic(text_tokens)
         frames = coarse_layout.step_count(len(semantic), spec=self._spec) // self._spec.coarse.codebooks
         if frames == 0:
             emit(np.empty(0, np.float32), True)
             empty = np.empty((self._spec.encodec.codebooks, 0), np.int32)
-            return Utterance(semantic, empty[: self._spec.coarse.codebooks], empty, complete)
+            return Utterance(Voice(semantic, empty[: self._spec.coarse.codebooks], empty), complete)
         made: asyncio.Queue[Ids] = asyncio.Queue()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._coarse(semantic, made))
             fine = group.create_task(self._fine(frames, made, emit))
         codes = fine.result()
-        return Utterance(semantic, codes[: self._spec.coarse.codebooks], codes, complete)
+        return Utterance(Voice(semantic, codes[: self._spec.coarse.codebooks], codes), complete)
 
     def _sampling(self, part: Part, temperature: float, *path: int) -> Sampling:
         return Sampling(
@@ -78,13 +72,13 @@ class SentenceRun:
 
     async def _semantic(self, text_tokens: Ids) -> tuple[Ids, bool]:
         """Semantic tokens, and whether speech ended by itself."""
-        numbers, limit = self._spec.semantic, self._spec.semantic.max_steps
+        numbers, max_tokens = self._spec.semantic, self._spec.semantic.max_steps
         if self._request.max_duration is not None:
-            limit = min(limit, int(self._request.max_duration * numbers.rate_hz) + 1)
+            max_tokens = min(max_tokens, int(self._request.max_duration * numbers.rate_hz) + 1)
         tokens = await self._stages.semantic(
             text_tokens,
             history=self._voice.semantic if self._voice else None,
-            max_tokens=limit,
+            max_tokens=max_tokens,
             sampling=self._sampling(Part.SEMANTIC, self._request.semantic_temperature),
             min_eos_p=self._request.min_eos_p,
             sentence=self._index,
@@ -92,7 +86,7 @@ class SentenceRun:
         return tokens, len(tokens) < numbers.max_steps
 
     async def _coarse(self, semantic: Ids, made: asyncio.Queue[Ids]) -> None:
-        """Put the coarse codes [coarse codebooks, frames] made so far into ``made``, after every window."""
+        """After every window, put all coarse codes so far [coarse codebooks, frames] into ``made``."""
         plan = coarse_layout.schedule(
             semantic,
             spec=self._spec,
@@ -115,21 +109,21 @@ class SentenceRun:
             made.put_nowait(coarse_layout.unflatten(ids[:whole], spec=self._spec))
 
     async def _fine(self, frames: int, made: asyncio.Queue[Ids], emit: Emit) -> Ids:
-        """[codebooks, frames] codes; audio is emitted whenever a window has made some of it final."""
+        """[codebooks, frames] codes. Emits audio after each window: the frames that no later window changes."""
         history = self._voice.fine if self._voice else None
         padding = self._request.fine_padding
         codes, past = fine_layout.buffer(frames, spec=self._spec, history=history, padding=padding)
         windows = fine_layout.windows(frames, spec=self._spec, history_frames=past, padding=padding)
-        there = spoken = 0
+        received = spoken = 0  # frames
         for number, window in enumerate(windows):
-            while there < window.needs:
+            while received < window.needs:
                 coarse = await made.get()
-                codes[: len(coarse), past + there : past + coarse.shape[1]] = coarse[:, there:]
-                there = coarse.shape[1]
+                codes[: len(coarse), past + received : past + coarse.shape[1]] = coarse[:, received:]
+                received = coarse.shape[1]
             await self._fine_window(codes, window, number)
             final = codes[:, past : past + window.final]
-            # The decoder is causal, so decoding from the start gives the same samples again, and then the new ones:
-            # no state to carry, and a sentence has two or three windows at most.
+            # Decodes from the first frame again. The decoder is causal, so the earlier samples come out the same, and
+            # no state must be kept. A sentence has at most three windows.
             audio = await self._stages.decode(final)
             start = spoken * self._spec.encodec.samples_per_frame
             spoken = window.final
@@ -137,7 +131,7 @@ class SentenceRun:
         return codes[:, past : past + frames]
 
     async def _fine_window(self, codes: Ids, window: fine_layout.FineWindow, number: int) -> None:
-        """Predict a window's missing codebooks one after the other, in place."""
+        """Predict the missing codebooks of a window, one after the other, in place."""
         rows = codes[:, window.start : window.start + self._spec.fine.window]
         size = rows.shape[1]
         for codebook in range(self._spec.coarse.codebooks, self._spec.encodec.codebooks):
@@ -147,6 +141,7 @@ class SentenceRun:
                 codebook=codebook,
                 temperature=self._request.fine_temperature,
                 uniforms=np.asarray(uniforms(seed, 0, size), np.float32),
+                # all passes over a window make its new frames once
+                frames=size - window.fill if codebook == self._spec.encodec.codebooks - 1 else 0,
             )
             rows[codebook, window.fill :] = predicted[window.fill :]
-        self._stages.times.amounts["fine"] += size - window.fill

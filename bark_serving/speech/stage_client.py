@@ -19,7 +19,11 @@ from bark_serving.decoding.sampling import Sampling
 from bark_serving.errors import StageFailed
 from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.spec import Spec
-from bark_serving.speech.stage_capabilities import StageInterface
+from bark_serving.speech.report import StageTime, Unit
+from bark_serving.speech.stage_capabilities import StageCapabilities
+
+#: What a stage makes; of the others, frames.
+_UNITS: dict[str, Unit] = {"semantic": "tokens", "coarse": "tokens"}
 
 
 class Caller(Protocol):
@@ -31,12 +35,12 @@ class Caller(Protocol):
         """Outputs by name. Raises `bark_serving.errors.ServingError`."""
 
     def post(self, model: str, inputs: dict[str, Array], outputs: list[str], *, request_id: str) -> None:
-        """Call without waiting for an answer, from any state of the event loop's task (a cancelled one, too)."""
+        """Call without waiting for an answer. Works in a task that is being cancelled, too."""
 
 
 @dataclass
 class StageTimes:
-    """Seconds, calls and amounts (tokens or frames) of each stage; sentences in flight add up."""
+    """Seconds, calls and amounts (tokens or frames) of each stage, summed over all sentences."""
 
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -47,20 +51,15 @@ class StageTimes:
         self.calls[stage] += 1
         self.amounts[stage] += amount
 
-    def report(self) -> dict[str, dict[str, float]]:
-        units = {"semantic": "tokens", "coarse": "tokens"}
+    def report(self) -> dict[str, StageTime]:
         return {
-            stage: {
-                "seconds": round(seconds, 4),
-                "calls": self.calls[stage],
-                units.get(stage, "frames"): self.amounts[stage],
-            }
+            stage: StageTime(seconds, self.calls[stage], self.amounts[stage], _UNITS.get(stage, "frames"))
             for stage, seconds in self.seconds.items()
         }
 
 
 class Stages:
-    """One request's view of the stages; keeps its times."""
+    """The stages as one request calls them, and what they took."""
 
     def __init__(
         self,
@@ -69,14 +68,14 @@ class Stages:
         spec: Spec,
         embeddings: Floats,
         request_id: str,
-        interface: StageInterface | None = None,
+        capabilities: StageCapabilities,
     ) -> None:
         """embeddings: [input_vocab, width] of the semantic network, for its prompt table."""
         self._caller = caller
         self._spec = spec
         self._embeddings = embeddings
         self._request_id = request_id
-        self._interface = interface or StageInterface()
+        self.capabilities = capabilities
         self.times = StageTimes()
 
     async def semantic(
@@ -94,11 +93,12 @@ class Stages:
         text, past = semantic_layout.prompt_ids(text_tokens, spec=numbers, history=history)
         table = semantic_layout.prompt_table(text, past, embeddings=self._embeddings, spec=numbers)
         extra = {
-            "prompt_embedding_table": self._interface.encode_table(table)[None],
+            "prompt_embedding_table": self.capabilities.encode_table(table)[None],
             "prompt_vocab_size": np.array([[numbers.prefill]], np.int32),
             "end_id": np.array([[numbers.end_token]], np.int32),
-            "min_eos_p": np.array([[min_eos_p]], np.float32),
         }
+        if self.capabilities.own_inputs:
+            extra["min_eos_p"] = np.array([[min_eos_p]], np.float32)
         tokens = await self._generate(
             "semantic",
             semantic_layout.virtual_ids(numbers),
@@ -113,9 +113,9 @@ class Stages:
     async def coarse(self, prompt: Ids, *, count: int, sampling: Sampling, sentence: int, keep: bool) -> Ids:
         """[n] ids of a window's prompt → [count] coarse ids.
 
-        keep: another window of the ``sentence`` follows at once, which may go on from this one's cache.
+        keep: the next window of this ``sentence`` follows at once and may reuse the KV cache of this one.
         """
-        extra = {"keep": np.array([[keep]])}
+        extra = {"keep": np.array([[keep]])} if self.capabilities.own_inputs else {}
         tokens = await self._generate(
             "coarse", prompt, max_tokens=count, sampling=sampling, extra=extra, part=f"coarse-{sentence}"
         )
@@ -123,8 +123,8 @@ class Stages:
             raise StageFailed(f"coarse made {len(tokens)} of the {count} tokens of a window.")
         return tokens
 
-    async def fine(self, codes: Ids, *, codebook: int, temperature: float, uniforms: Floats) -> Ids:
-        """One pass: [codebooks, window] codes → [window] codes of ``codebook``."""
+    async def fine(self, codes: Ids, *, codebook: int, temperature: float, uniforms: Floats, frames: int) -> Ids:
+        """One pass: [codebooks, window] codes → [window] codes of ``codebook``. frames: how many it completes."""
         started = time.perf_counter()
         inputs = {
             "codes": codes[None],
@@ -133,7 +133,7 @@ class Stages:
             "uniforms": uniforms[None],
         }
         answer = await self._caller.call("fine", inputs, ["predictions"])
-        self.times.add("fine", started, 0)
+        self.times.add("fine", started, frames)
         predictions: Ids = answer["predictions"][0]
         return predictions
 
@@ -141,8 +141,8 @@ class Stages:
         """[codebooks, frames] → [frames × samples_per_frame] audio."""
         started = time.perf_counter()
         frames = codes.shape[1]
-        # The first convolution reflects its input, which takes a few frames. The decoder is causal: what is
-        # appended changes nothing before it but that reflection.
+        # The first convolution reflects its input, so it needs at least `kernel` frames. The decoder is causal:
+        # appended frames change only what is reflected.
         missing = max(0, self._spec.encodec.kernel - frames)
         padded = np.pad(codes, ((0, 0), (0, missing)), mode="edge")
         answer = await self._caller.call("encodec_decode", {"codes": padded[None]}, ["audio"])
@@ -159,7 +159,7 @@ class Stages:
         extra: dict[str, Array],
         part: str,
     ) -> Ids:
-        """``part`` tells this request's sequences in flight apart; a sequence that goes on keeps its own."""
+        """``part`` makes the request id of a sequence unique; all windows of a sentence share one."""
         started = time.perf_counter()
         request_id = f"{self._request_id}-{part}"
         # Greedy is top_k = 1 in this interface: TensorRT-LLM has no temperature 0.
@@ -172,7 +172,7 @@ class Stages:
             "runtime_top_k": np.array([[1 if greedy else sampling.top_k]], np.int32),
             "runtime_top_p": np.array([[sampling.top_p]], np.float32),
             "seed": np.array([[sampling.seed]], np.uint64),
-            **self._interface.accepted(extra),
+            **extra,
         }
         outputs = ["output_ids", "sequence_length"]
         try:

@@ -1,17 +1,16 @@
 """The Triton model ``bark``: requests in, audio chunks out, over a decoupled stream.
 
-``execute`` only schedules. One event loop on a thread of its own conducts all requests.
+``execute`` only schedules. One event loop, on its own thread, runs all requests.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import aclosing
 from typing import Any
@@ -21,38 +20,37 @@ import numpy as np
 from bark_serving.arrays import Array
 from bark_serving.bundle import load_tokenise, mapped
 from bark_serving.errors import Cancelled, InvalidRequest
-from bark_serving.speech.orchestrator import Answer, Orchestrator
+from bark_serving.speech.job import Answer
+from bark_serving.speech.orchestrator import Orchestrator
 from bark_serving.speech.request import parse
-from bark_serving.speech.stage_capabilities import StageInterface
+from bark_serving.speech.stage_capabilities import StageCapabilities
 from bark_serving.triton.bls import BlsCaller
 from bark_serving.triton.metrics import SpeechMetrics
 from bark_serving.triton.parameters import Parameters, open_library
-from bark_serving.triton.tensors import failure, finish, inputs_of, response
+from bark_serving.triton.tensors import failure, finish, inputs_of, read_inputs, response
 
 log = logging.getLogger(__name__)
 
-#: Seconds between looks at whether a client has gone: Triton has no event for it.
-CANCEL_POLL = 0.05
-HANGING_UP = 0.05  #: seconds that a client may take to hang up on an error
+CANCEL_POLL_S = 0.05  #: between two checks whether a client is still there: Triton has no event for it
+CLIENT_CLOSE_GRACE_S = 0.05  #: that a client gets to close its stream after an error
 
 
 class BarkModel:
-    """Conducts speech requests; see `Orchestrator`."""
+    """Speaks; see `Orchestrator`."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
         parameters = Parameters(args)
         bundle = parameters.bundle()
-        interface = StageInterface.model_validate_json(parameters.text("interface"))
-        self._spec = interface.defaults(bundle.spec)
+        self._spec = bundle.spec
+        self._capabilities = StageCapabilities.model_validate_json(parameters.text("capabilities"))
         self._orchestrator = Orchestrator(
             BlsCaller(),
-            spec=self._spec,
+            spec=bundle.spec,
             embeddings=mapped(bundle.weights("semantic"), "token_embedding.weight"),
             tokenise=load_tokenise(bundle.tokenizer),
             voices=open_library(parameters),
-            concurrency=parameters.number("sentences"),
-            in_flight=parameters.number("in_flight"),
-            interface=interface,
+            max_batch=parameters.number("max_batch"),
+            capabilities=self._capabilities,
         )
         self._metrics = SpeechMetrics()
         self._loop = asyncio.new_event_loop()
@@ -63,7 +61,8 @@ class BarkModel:
     def execute(self, requests: list[Any]) -> None:
         for request in requests:
             sender = request.get_response_sender()
-            future = asyncio.run_coroutine_threadsafe(self._answer(inputs_of(request), sender), self._loop)
+            speaking = self._speak(inputs_of(request), sender)
+            future = asyncio.run_coroutine_threadsafe(serve(speaking, sender, self._metrics), self._loop)
             self._running.add(future)
             future.add_done_callback(self._running.discard)
 
@@ -73,49 +72,49 @@ class BarkModel:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    async def _answer(self, inputs: dict[str, Array], sender: Any) -> None:
-        """Serve one request; whatever happens, its stream ends."""
-        try:
-            speaking = asyncio.ensure_future(self._speak(inputs, sender))
-            await _cancel_when_client_leaves(speaking, sender)
-            self._metrics.ended("spoken")
-        except asyncio.CancelledError:
-            sender.send(failure(Cancelled("the request was cancelled.")))
-            self._metrics.ended("cancelled")
-        except BaseException as error:  # a panic of a library in Rust is no Exception
-            refused = isinstance(error, InvalidRequest)
-            if not refused:
-                log.exception("a request failed")
-            sender.send(failure(error))
-            self._metrics.ended("refused" if refused else "failed")
-            await _hung_up(sender)
-        finally:
-            finish(sender)
-
     async def _speak(self, inputs: dict[str, Array], sender: Any) -> None:
-        request = parse(read_inputs(inputs), spec=self._spec)
+        request = parse(read_inputs(inputs), spec=self._spec, capabilities=self._capabilities)
         async with aclosing(self._orchestrator.speak(request, request_id=uuid.uuid4().hex)) as answers:
             async for answer in answers:
                 sender.send(response(_outputs(answer)))
-                if answer.report["last"]:
-                    self._metrics.spoke(answer.report)
+                if answer.report.summary is not None:
+                    self._metrics.spoke(answer.report.summary)
 
 
-async def _hung_up(sender: Any) -> None:
-    """Wait until the client has gone, no longer than `HANGING_UP`.
+async def serve(speaking: Coroutine[Any, Any, None], sender: Any, metrics: SpeechMetrics) -> None:
+    """Run what speaks one request and sends its answers. Whatever happens, the stream of the request ends."""
+    try:
+        await _cancel_when_client_leaves(asyncio.ensure_future(speaking), sender)
+        metrics.ended("spoken")
+    except asyncio.CancelledError:
+        sender.send(failure(Cancelled("the request was cancelled.")))
+        metrics.ended("cancelled")
+    except BaseException as error:  # a panic in a Rust library is not an Exception
+        refused = isinstance(error, InvalidRequest)
+        if not refused:
+            log.exception("a request failed")
+        sender.send(failure(error))
+        metrics.ended("refused" if refused else "failed")
+        await _wait_for_close(sender)
+    finally:
+        finish(sender)
 
-    Many clients hang up on an error; when they do so as Triton (24.10) closes the stream, it crashes.
+
+async def _wait_for_close(sender: Any) -> None:
+    """Wait until the client has closed its stream, at most `CLIENT_CLOSE_GRACE_S`.
+
+    Many clients close the stream after an error. Triton (24.10) crashes when it ends the stream at that moment.
     """
-    deadline = time.monotonic() + HANGING_UP
+    deadline = time.monotonic() + CLIENT_CLOSE_GRACE_S
     while not sender.is_cancelled() and time.monotonic() < deadline:
-        await asyncio.sleep(HANGING_UP / 10)
+        await asyncio.sleep(CLIENT_CLOSE_GRACE_S / 10)
 
 
 async def _cancel_when_client_leaves(task: asyncio.Task[None], sender: Any) -> None:
-    """Wait for the task; cancel it once its client is gone, or when waiting is cancelled itself."""
+    """Wait for the task. Cancel it when its client has gone, or when this wait is itself cancelled."""
     try:
         while not task.done():
-            await asyncio.wait({task}, timeout=CANCEL_POLL)
+            await asyncio.wait({task}, timeout=CANCEL_POLL_S)
             if sender.is_cancelled():
                 task.cancel()
                 await asyncio.wait({task})
@@ -124,27 +123,10 @@ async def _cancel_when_client_leaves(task: asyncio.Task[None], sender: Any) -> N
         task.cancel()
 
 
-def read_inputs(inputs: dict[str, Array]) -> dict[str, Any]:
-    """Tensors to Python values: one element to a scalar, bytes to text, a voice's arrays as they are."""
-    values: dict[str, Any] = {}
-    for name, array in inputs.items():
-        if name.endswith("_prompt"):
-            values[name] = array
-            continue
-        if array.size != 1:
-            raise InvalidRequest(f"{name} has {array.size} elements; it must have one.")
-        value = array.reshape(-1)[0]
-        try:
-            values[name] = value.decode() if isinstance(value, bytes) else value.item()
-        except UnicodeDecodeError:
-            raise InvalidRequest(f"{name} is not valid UTF-8.") from None
-    return values
-
-
 def _outputs(answer: Answer) -> dict[str, Array]:
     outputs: dict[str, Array] = {
         "audio": answer.audio.astype(np.float32),
-        "report": np.array([json.dumps(answer.report, ensure_ascii=False).encode()], np.object_),
+        "report": np.array([answer.report.to_json()], np.object_),
     }
     if answer.tokens is not None:
         outputs["semantic_tokens"] = answer.tokens.semantic

@@ -31,7 +31,7 @@ class GptModel:
         parameters = Parameters(args)
         settings, stage = parameters.runtime(), cast(GptStage, parameters.model)
         self._gpt: GptSpec = settings.bundle.spec.gpt(stage)
-        runtimes = open_gpts(stage, settings, rows=parameters.number("rows"))
+        runtimes = open_gpts(stage, settings, rows=parameters.number("max_batch"))
         self._embed = runtimes[0].embed
         rule = rule_of(stage, settings.bundle.spec)
         self._loop = Fleet([DecodeLoop(runtime, rule) for runtime in runtimes])

@@ -1,30 +1,31 @@
-"""What ``/metrics`` says about speech. Triton's own statistics of ``bark`` end when a request is taken in."""
+"""What ``/metrics`` says about speech. Triton's own statistics of ``bark`` end when ``execute`` returns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import triton_python_backend_utils as pb_utils
 
+from bark_serving.speech.report import SpeechSummary
+
 Outcome = Literal["spoken", "refused", "cancelled", "failed"]
 _OUTCOMES: tuple[Outcome, ...] = ("spoken", "refused", "cancelled", "failed")
 
-_SECONDS = [0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]
-_FACTORS = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]
+_BUCKETS_S = [0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]
+_BUCKETS_FACTOR = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]
 
 
 class SpeechMetrics:
     """Prometheus metrics of the requests that one model has answered.
 
-    Of all requests, ``bark_requests_total{outcome}``. Of those spoken to their end, ``bark_audio_seconds_total``,
-    ``bark_stage_seconds_total{stage}`` and ``bark_stage_calls_total{stage}`` (sentences in flight add up), and the
-    histograms ``bark_first_audio_seconds`` (from the request until its first audio was made) and
-    ``bark_real_time_factor`` (seconds from the request to its last audio, for one of audio; below 1 is faster).
+    All requests: ``bark_requests_total{outcome}``. Requests spoken to their end: ``bark_audio_seconds_total``,
+    ``bark_stage_seconds_total{stage}`` and ``bark_stage_calls_total{stage}`` (sentences run side by side, and their
+    seconds add up), and two histograms: ``bark_first_audio_seconds`` (from the request to its first audio) and
+    ``bark_real_time_factor`` (seconds from the request to its last audio, per second of audio; below 1 is faster).
     """
 
     def __init__(self) -> None:
-        # families are kept: one that is collected takes its metrics along
+        # The families are kept in attributes: when one is garbage-collected, its metrics go too.
         self._requests = _family("bark_requests_total", "Speech requests by how they ended.")
         self._stage_seconds = _family(
             "bark_stage_seconds_total", "Seconds in each stage of the requests spoken to their end."
@@ -33,17 +34,15 @@ class SpeechMetrics:
             "bark_stage_calls_total", "Calls of each stage of the requests spoken to their end."
         )
         self._audio = _family("bark_audio_seconds_total", "Seconds of speech of the requests spoken to their end.")
-        self._first = _family(
-            "bark_first_audio_seconds", "Seconds from a request until its first audio was made.", histogram=True
-        )
+        self._first = _family("bark_first_audio_seconds", "Seconds from a request to its first audio.", histogram=True)
         self._factors = _family(
-            "bark_real_time_factor", "Seconds from a request to its last audio, for one of audio.", histogram=True
+            "bark_real_time_factor", "Seconds from a request to its last audio, per second of audio.", histogram=True
         )
 
         self._audio_seconds = self._audio.Metric(labels={})
-        self._first_audio = self._first.Metric(labels={}, buckets=_SECONDS)
-        self._factor = self._factors.Metric(labels={}, buckets=_FACTORS)
-        # a series that begins at 0 can be alerted on before the first of its kind happens
+        self._first_audio = self._first.Metric(labels={}, buckets=_BUCKETS_S)
+        self._factor = self._factors.Metric(labels={}, buckets=_BUCKETS_FACTOR)
+        # Every outcome starts at 0, so that an alert on it works before it happens for the first time.
         self._ends = {outcome: self._requests.Metric(labels={"outcome": outcome}) for outcome in _OUTCOMES}
         self._stages: dict[str, tuple[Any, Any]] = {}
 
@@ -51,18 +50,17 @@ class SpeechMetrics:
         """Count a request."""
         self._ends[outcome].increment(1)
 
-    def spoke(self, report: Mapping[str, Any]) -> None:
-        """Take in the report of a request's last answer."""
-        audio = report["audio_seconds"]
-        self._audio_seconds.increment(audio)
-        if audio:
-            self._factor.observe(report["seconds"] / audio)
-        if report["first_audio_seconds"] is not None:
-            self._first_audio.observe(report["first_audio_seconds"])
-        for stage, times in report["stages"].items():
+    def spoke(self, summary: SpeechSummary) -> None:
+        """Count a request that was spoken to its end."""
+        self._audio_seconds.increment(summary.audio_seconds)
+        if summary.audio_seconds:
+            self._factor.observe(summary.seconds / summary.audio_seconds)
+        if summary.first_audio_seconds is not None:
+            self._first_audio.observe(summary.first_audio_seconds)
+        for stage, time in summary.stages.items():
             seconds, calls = self._stage(stage)
-            seconds.increment(times["seconds"])
-            calls.increment(times["calls"])
+            seconds.increment(time.seconds)
+            calls.increment(time.calls)
 
     def _stage(self, stage: str) -> tuple[Any, Any]:
         if stage not in self._stages:

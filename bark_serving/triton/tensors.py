@@ -9,7 +9,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from bark_serving.arrays import BFLOAT16, Array
-from bark_serving.errors import ServingError
+from bark_serving.errors import InvalidRequest, ServingError
 
 #: Names of Triton's own codes where they differ from ours. Looked up when used: the stub fills `pb_utils` only after
 #: it has imported the model.
@@ -21,8 +21,28 @@ def inputs_of(request: Any) -> dict[str, Array]:
     return {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
 
 
+def read_inputs(inputs: dict[str, Array]) -> dict[str, Any]:
+    """Tensors to Python values: a scalar of one element, text of bytes; the arrays of a voice stay arrays.
+
+    Raises `InvalidRequest`.
+    """
+    values: dict[str, Any] = {}
+    for name, array in inputs.items():
+        if name.endswith("_prompt"):
+            values[name] = array
+            continue
+        if array.size != 1:
+            raise InvalidRequest(f"{name} has {array.size} elements; it must have one.")
+        value = array.reshape(-1)[0]
+        try:
+            values[name] = value.decode() if isinstance(value, bytes) else value.item()
+        except UnicodeDecodeError:
+            raise InvalidRequest(f"{name} is not valid UTF-8.") from None
+    return values
+
+
 def tensor(name: str, array: Array) -> Any:
-    """An input of a stage. bfloat16 goes by DLPack, and needs torch: Triton's stub takes no such array from numpy."""
+    """An input of a stage. bfloat16 goes through torch and DLPack: Triton's stub takes no such array from numpy."""
     array = np.ascontiguousarray(array)
     if array.dtype != BFLOAT16:
         return pb_utils.Tensor(name, array)

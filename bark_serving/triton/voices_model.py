@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from bark_serving.errors import ServingError
-from bark_serving.triton.bark_model import read_inputs
 from bark_serving.triton.parameters import Parameters, open_library
-from bark_serving.triton.tensors import failure, inputs_of, response
-from bark_serving.voices.commands import obey
+from bark_serving.triton.tensors import failure, inputs_of, read_inputs, response
+from bark_serving.voices.commands import run_command
 
 log = logging.getLogger(__name__)
 
 
 class VoicesModel:
-    """One command a request; see `obey`."""
+    """One command per request; see `run_command`."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
         self._library = open_library(Parameters(args))
@@ -26,7 +25,7 @@ class VoicesModel:
 
     def _answer(self, request: Any) -> Any:
         try:
-            return response(obey(read_inputs(inputs_of(request)), library=self._library))
+            return response(run_command(read_inputs(inputs_of(request)), library=self._library))
         except Exception as error:
             if not isinstance(error, ServingError):
                 log.exception("a request failed")

@@ -18,7 +18,7 @@ _Inputs = dict[str, Any]
 _Answer = tuple[Iterable[Entry], Voice | None]
 
 
-def obey(inputs: dict[str, Any], *, library: VoiceLibrary) -> dict[str, Array]:
+def run_command(inputs: dict[str, Any], *, library: VoiceLibrary) -> dict[str, Array]:
     """Run the command that the inputs of the ``voices`` model hold; its outputs by name. Raises `ServingError`."""
     command = _needed(inputs, "command")
     if command not in _COMMANDS:

@@ -34,6 +34,11 @@ class Voice:
         return dict(zip(ARRAYS, (self.semantic, self.coarse, self.fine), strict=True))
 
     @property
+    def frames(self) -> int:
+        """Frames of the codec."""
+        return int(self.fine.shape[1])
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the three arrays."""
         return sum(array.nbytes for array in self.arrays.values())

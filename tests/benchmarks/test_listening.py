@@ -14,6 +14,7 @@ from bark_serving.arrays import Floats
 from bark_serving.bundle import Bundle
 from bark_serving.spec import Spec
 from bark_serving.speech.request import parse
+from bark_serving.speech.stage_capabilities import StageCapabilities
 from benchmarks import recordings, tables, understanding, variants
 from benchmarks.errors import BenchmarkError
 from benchmarks.listening import Heard, Listener, edits, error_rate, pitch, words
@@ -231,5 +232,5 @@ def test_long_windows_fit_every_checkpoint() -> None:
     numbers = {"gpt": gpt, "semantic_context": 128, "max_history": 300}
     smaller = suno.model_copy(update={"coarse": suno.coarse.model_copy(update=numbers)})
     for spec in (suno, smaller):
-        asked = parse({"text": "Hello.", **variants.long_windows(spec)}, spec=spec)
+        asked = parse({"text": "Hello.", **variants.long_windows(spec)}, spec=spec, capabilities=StageCapabilities())
         assert asked.coarse_window > 2 * spec.coarse.window

@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bark_serving.arrays import Tokenise
 from bark_serving.errors import InvalidRequest, StageFailed
 from bark_serving.spec import Spec
-from bark_serving.speech.orchestrator import Answer, Orchestrator
-from bark_serving.speech.request import parse
+from bark_serving.speech.job import Answer
+from bark_serving.speech.orchestrator import Orchestrator
+from bark_serving.speech.report import SpeechSummary
+from bark_serving.speech.request import SpeechRequest, parse
+from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
 from bark_serving.voices import VoiceLibrary
 
 SPEC = Spec(name="released")
@@ -71,25 +75,46 @@ class Stages:
         return {"output_ids": ids.astype(np.int32).reshape(1, 1, -1), "sequence_length": np.array([[len(ids)]])}
 
 
+def request_of(text: str, **inputs: Any) -> SpeechRequest:
+    return parse({"text": text, **inputs}, spec=SPEC, capabilities=StageCapabilities())
+
+
 def speak(stages: Stages, tmp_path: Path, text: str = "One. Two. Three.", **inputs: Any) -> list[Answer]:
     async def collect() -> list[Answer]:
         orchestrator = make(stages, tmp_path)
-        request = parse({"text": text, "seed": 1, **inputs}, spec=SPEC)
+        request = request_of(text, **{"seed": 1, **inputs})
         return [answer async for answer in orchestrator.speak(request, request_id="r")]
 
     return asyncio.run(collect())
 
 
-def make(stages: Stages, tmp_path: Path, concurrency: int = 4, in_flight: int = 100) -> Orchestrator:
+def count_words(text: str) -> list[int]:
+    return list(range(len(text.split())))
+
+
+def make(
+    stages: Stages,
+    tmp_path: Path,
+    *,
+    max_batch: int = 4,
+    tokenise: Tokenise = count_words,
+    capabilities: StageCapabilities | None = None,
+) -> Orchestrator:
     return Orchestrator(
         stages,
         spec=SPEC,
         embeddings=EMBEDDINGS,
-        tokenise=lambda text: list(range(len(text.split()))),
+        tokenise=tokenise,
         voices=VoiceLibrary([tmp_path], spec=SPEC),
-        concurrency=concurrency,
-        in_flight=in_flight,
+        max_batch=max_batch,
+        capabilities=capabilities or StageCapabilities(),
     )
+
+
+def summary_of(answers: list[Answer]) -> SpeechSummary:
+    summary = answers[-1].report.summary
+    assert summary is not None
+    return summary
 
 
 def audio_of(answers: list[Answer]) -> np.ndarray:
@@ -99,8 +124,8 @@ def audio_of(answers: list[Answer]) -> np.ndarray:
 def test_chunks_in_order_join_to_what_one_answer_holds(tmp_path: Path) -> None:
     chunks = speak(Stages(), tmp_path)
     (whole,) = speak(Stages(), tmp_path, stream=False)
-    assert [chunk.report["sentence"] for chunk in chunks] == [0, 1, 2]
-    assert [chunk.report["last"] for chunk in chunks] == [False, False, True]
+    assert [chunk.report.sentence for chunk in chunks] == [0, 1, 2]
+    assert [chunk.report.last for chunk in chunks] == [False, False, True]
     np.testing.assert_array_equal(audio_of(chunks), whole.audio)
 
 
@@ -151,17 +176,23 @@ def test_a_fine_window_is_as_short_as_the_sentence_where_padding_is_off(tmp_path
 
 
 def test_the_last_report_has_stage_times_counts_and_seed(tmp_path: Path) -> None:
-    report = speak(Stages(), tmp_path)[-1].report
-    assert report["seed"] == 1 and report["sample_rate"] == 24_000 and report["sentences"] == 3
-    assert {name: stage["calls"] for name, stage in report["stages"].items()} == {
+    answers = speak(Stages(), tmp_path)
+    report, summary = answers[-1].report, summary_of(answers)
+    assert summary.seed == 1 and report.sample_rate == 24_000 and report.sentences == 3
+    assert {name: stage.calls for name, stage in summary.stages.items()} == {
         "semantic": 3,
         "coarse": 6,
         "fine": 18,
         "encodec_decode": 3,
     }
-    assert report["stages"]["semantic"]["tokens"] == 90 and report["stages"]["coarse"]["tokens"] == 3 * 90
-    assert report["audio_seconds"] == pytest.approx(3 * 45 / 75)
-    assert 0 < report["first_audio_seconds"] <= report["seconds"]
+    assert [(stage.amount, stage.unit) for stage in summary.stages.values()] == [
+        (90, "tokens"),
+        (3 * 90, "tokens"),
+        (3 * 1024, "frames"),
+        (135, "frames"),
+    ]
+    assert summary.audio_seconds == pytest.approx(3 * 45 / 75)
+    assert summary.first_audio_seconds is not None and 0 < summary.first_audio_seconds <= summary.seconds
 
 
 def test_tokens_asked_for_are_a_voice_of_the_whole_text(tmp_path: Path) -> None:
@@ -206,7 +237,7 @@ def test_audio_of_a_long_sentence_leaves_before_its_last_window(tmp_path: Path) 
     assert [len(chunk.audio) // 320 for chunk in chunks] == [512, 642]
     (whole,) = speak(LongWinded(), tmp_path, "Alone.", stream=False)
     np.testing.assert_array_equal(audio_of(chunks), whole.audio)
-    assert "was cut at 15.4 s" in whole.report["warnings"][0]
+    assert "was cut at 15.4 s" in summary_of([whole]).warnings[0]
 
 
 def test_a_sentence_without_speech_is_silent_and_warned_of(tmp_path: Path) -> None:
@@ -215,7 +246,7 @@ def test_a_sentence_without_speech_is_silent_and_warned_of(tmp_path: Path) -> No
             return self._tokens(np.empty(0, int))
 
     (answer,) = speak(Mute(), tmp_path, "Nothing.")
-    assert len(answer.audio) == 0 and "ended before it began" in answer.report["warnings"][0]
+    assert len(answer.audio) == 0 and "has no audio" in summary_of([answer]).warnings[0]
 
 
 def test_a_failing_stage_fails_the_request_with_its_reason_and_stops_the_rest(tmp_path: Path) -> None:
@@ -247,11 +278,10 @@ def test_text_too_long_for_one_sentence_is_refused_unless_it_may_be_split(tmp_pa
 @pytest.mark.parametrize("whole", [True, False])
 def test_text_that_holds_nothing_to_speak_is_refused(tmp_path: Path, *, whole: bool) -> None:
     stages = Stages()
-    orchestrator = make(stages, tmp_path)
-    orchestrator._tokenise = lambda text: [0] * len(text.replace("\u200b", ""))
+    orchestrator = make(stages, tmp_path, tokenise=lambda text: [0] * len(text.replace("\u200b", "")))
 
     async def say() -> None:
-        request = parse({"text": "\u200b\u200b", "split_sentences": not whole}, spec=SPEC)
+        request = request_of("\u200b\u200b", split_sentences=not whole)
         async for _ in orchestrator.speak(request, request_id="r"):
             pass
 
@@ -265,8 +295,8 @@ def test_leaving_early_stops_every_generation_under_way(tmp_path: Path) -> None:
     stages.before = lambda model, _inputs: asyncio.sleep(60) if model == "coarse" else None
 
     async def leave() -> None:
-        request = parse({"text": "One. Two. Three."}, spec=SPEC)
-        answers = make(stages, tmp_path, concurrency=2).speak(request, request_id="r")
+        request = request_of("One. Two. Three.")
+        answers = make(stages, tmp_path, max_batch=2).speak(request, request_id="r")
         first = asyncio.ensure_future(anext(answers))
         while len(stages.running) < 2:
             await asyncio.sleep(0)
@@ -315,8 +345,8 @@ class Server(Stages):
 def test_sentences_that_have_begun_never_wait_for_others_that_have_not(tmp_path: Path) -> None:
     async def all_at_once() -> int:
         server = Server(calls=6)
-        orchestrator = make(server, tmp_path, in_flight=3)
-        requests = [parse({"text": "One. Two.", "seed": seed}, spec=SPEC) for seed in range(10)]
+        orchestrator = make(server, tmp_path, max_batch=2)
+        requests = [request_of("One. Two.", seed=seed) for seed in range(10)]
 
         async def said(number: int) -> int:
             answers = orchestrator.speak(requests[number], request_id=f"r{number}")
@@ -353,3 +383,19 @@ def test_windows_of_a_sentence_are_one_sequence_kept_until_the_last(tmp_path: Pa
     kept = [inputs["keep"].item() for model, inputs in stages.seen if model == "coarse"]
     assert kept == [True, False]
     assert len(set(ids)) == 1
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_only_our_own_stages_get_our_own_inputs(tmp_path: Path, *, own: bool) -> None:
+    stages = Stages()
+    built_in = None if own else BuiltIn(temperature=0.7, min_eos_p=0.2)
+    orchestrator = make(stages, tmp_path, capabilities=StageCapabilities(own_inputs=own, built_in=built_in))
+
+    async def say() -> None:
+        async for _ in orchestrator.speak(request_of("One."), request_id="r"):
+            pass
+
+    asyncio.run(say())
+    sent = dict(stages.seen)
+    assert ("min_eos_p" in sent["semantic"], "keep" in sent["coarse"]) == (own, own)
+    assert {"end_id", "prompt_embedding_table", "prompt_vocab_size"} <= set(sent["semantic"])

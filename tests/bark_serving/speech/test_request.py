@@ -9,16 +9,29 @@ import pytest
 
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
-from bark_serving.speech.request import MAX_TEXT, parse
+from bark_serving.speech.request import MAX_TEXT_CHARACTERS, SpeechRequest, parse, warnings
+from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
 
 SPEC = Spec(name="released")
+OWN = StageCapabilities()
+ENGINE = StageCapabilities(
+    own_inputs=False, table_type="FP16", built_in=BuiltIn(temperature=0.6, min_eos_p=0.3), whole_windows=True
+)
+
+
+def request(capabilities: StageCapabilities = OWN, **inputs: Any) -> SpeechRequest:
+    return parse({"text": "Hello.", **inputs}, spec=SPEC, capabilities=capabilities)
+
+
+def warned(capabilities: StageCapabilities = OWN, **inputs: Any) -> list[str]:
+    return list(warnings(request(capabilities, **inputs), spec=SPEC, capabilities=capabilities))
 
 
 def test_a_request_with_text_alone_gets_barks_defaults_and_a_seed() -> None:
-    request = parse({"text": "Hello."}, spec=SPEC)
-    assert (request.semantic_temperature, request.fine_temperature, request.min_eos_p) == (0.7, 0.5, 0.2)
-    assert (request.coarse_history, request.coarse_window) == (630, 60)
-    assert request.seed != parse({"text": "Hello."}, spec=SPEC).seed
+    plain = request()
+    assert (plain.semantic_temperature, plain.fine_temperature, plain.min_eos_p) == (0.7, 0.5, 0.2)
+    assert (plain.coarse_history, plain.coarse_window) == (630, 60)
+    assert plain.seed != request().seed
 
 
 @pytest.mark.parametrize(
@@ -26,7 +39,7 @@ def test_a_request_with_text_alone_gets_barks_defaults_and_a_seed() -> None:
     [
         ({"text": ""}, "text is empty"),
         ({"text": " \n\t "}, "text is empty"),
-        ({"text": "a" * (MAX_TEXT + 1)}, "20001 characters; the limit is 20000"),
+        ({"text": "a" * (MAX_TEXT_CHARACTERS + 1)}, "20001 characters; the limit is 20000"),
         (
             {"semantic_temperature": -0.1},
             r"semantic_temperature -0.1 is out of range: it should be greater than or equal to 0",
@@ -51,10 +64,47 @@ def test_a_request_with_text_alone_gets_barks_defaults_and_a_seed() -> None:
 )
 def test_a_value_out_of_range_is_refused_with_its_limit(inputs: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message) as caught:
-        parse({"text": "Hello.", **inputs}, spec=SPEC)
+        request(**inputs)
     assert str(caught.value).startswith("[INVALID_ARGUMENT] ") and "\n" not in str(caught.value)
 
 
 def test_a_shorter_history_leaves_room_for_a_longer_window() -> None:
-    request = parse({"text": "x", "coarse_history": 60, "coarse_window": 708}, spec=SPEC)
-    assert request.coarse_window == 708
+    assert request(coarse_history=60, coarse_window=708).coarse_window == 708
+
+
+def test_a_request_that_says_nothing_gets_what_the_engine_has() -> None:
+    plain = request(ENGINE)
+    assert (plain.semantic_temperature, plain.min_eos_p) == (0.6, 0.3)
+    assert warned(ENGINE) == []
+
+
+def test_another_min_eos_p_than_the_engines_is_refused_with_both_numbers() -> None:
+    with pytest.raises(InvalidRequest, match=r"min_eos_p 0\.2 differs from the 0\.3 .* leave it out"):
+        request(ENGINE, min_eos_p=0.2)
+    request(ENGINE, min_eos_p=float(np.float32(0.3)))  # as a client sends it
+    assert request(min_eos_p=0.7).min_eos_p == 0.7
+
+
+def test_a_plan_of_whole_windows_refuses_shorter_ones() -> None:
+    with pytest.raises(InvalidRequest, match=r"fine_padding cannot be turned off here.* Leave it out"):
+        request(ENGINE, fine_padding=False)
+    assert request(ENGINE, fine_padding=True).fine_padding
+    assert not request(fine_padding=False).fine_padding
+
+
+@pytest.mark.parametrize("inputs", [{"semantic_temperature": 0.0}, {"semantic_temperature": 0.9}, {"top_k": 50}])
+def test_what_only_shifts_the_end_of_speech_is_served_with_a_warning(inputs: dict[str, float]) -> None:
+    (warning,) = warned(ENGINE, **inputs)
+    assert "earlier or later" in warning and "0.6" in warning
+    assert warned(**inputs) == []
+
+
+def test_another_order_of_top_p_is_warned_of_too() -> None:
+    found = warned(ENGINE, top_p=0.9)
+    assert len(found) == 2 and "after the temperature" in found[1]
+
+
+def test_a_max_duration_beyond_the_checkpoints_is_told_with_the_limit() -> None:
+    assert warned(max_duration=15.0) == []
+    (warning,) = warned(max_duration=60.0)
+    assert warning == "max_duration 60 s has no effect: a sentence has at most 15.4 s of audio."

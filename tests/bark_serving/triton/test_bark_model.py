@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
-import numpy as np
 import pytest
 
-from bark_serving.spec import Spec
+from bark_serving.errors import InvalidRequest
 from bark_serving.triton.in_process import Backend
 
 
@@ -28,32 +26,31 @@ class Panic(BaseException):
     """As a library in Rust raises: no Exception."""
 
 
+class Metrics:
+    def __init__(self) -> None:
+        self.ends: list[str] = []
+
+    def ended(self, how: str) -> None:
+        self.ends.append(how)
+
+
 @pytest.mark.parametrize(
     ("error", "said", "counted"),
     [
         (Panic("byte index"), "[INTERNAL] Panic; the server's log has more.", "failed"),
         (RuntimeError("secret path"), "[INTERNAL] RuntimeError; the server's log has more.", "failed"),
+        (InvalidRequest("text is empty."), "[INVALID_ARGUMENT] text is empty.", "refused"),
     ],
 )
-def test_a_request_that_breaks_the_server_s_code_is_told_so(
-    backend: Backend, monkeypatch: pytest.MonkeyPatch, error: BaseException, said: str, counted: str
+def test_a_request_that_fails_is_told_why_and_its_stream_ends(
+    backend: Backend, error: BaseException, said: str, counted: str
 ) -> None:
-    from bark_serving.triton import bark_model
+    from bark_serving.triton.bark_model import serve
 
-    class Broken:
-        async def speak(self, request: Any, *, request_id: str) -> AsyncGenerator[Any, None]:
-            raise error
-            yield
+    async def speaking() -> None:
+        raise error
 
-    class Metrics:
-        ends: list[str] = []  # noqa: RUF012 - of one test
-
-        def ended(self, how: str) -> None:
-            self.ends.append(how)
-
-    model = bark_model.BarkModel()
-    model._spec, model._orchestrator, model._metrics = Spec(name="test"), Broken(), Metrics()  # type: ignore[assignment]
-    sender, text = Sender(), np.array([b"Hello."], np.object_)
-    asyncio.run(model._answer({"text": text}, sender))
+    sender, metrics = Sender(), Metrics()
+    asyncio.run(serve(speaking(), sender, metrics))  # type: ignore[arg-type]
     assert sender.sent == [said, "the end"]
-    assert Metrics.ends.pop() == counted
+    assert metrics.ends == [counted]

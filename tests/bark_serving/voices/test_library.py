@@ -13,7 +13,7 @@ import pytest
 
 from bark_serving.errors import InvalidRequest
 from bark_serving.voices import VoiceLibrary, VoiceStore, content_hash
-from bark_serving.voices.commands import obey
+from bark_serving.voices.commands import run_command
 from bark_serving.voices.library import CACHED_BYTES
 from tests.bark_serving.voices_data import SPEC, arrays, voice
 
@@ -32,7 +32,7 @@ def opened(folder: Path) -> VoiceLibrary:
 
 
 def run(library: VoiceLibrary, command: str, **inputs: Any) -> list[dict[str, Any]]:
-    outputs = obey({"command": command, **inputs}, library=library)
+    outputs = run_command({"command": command, **inputs}, library=library)
     assert set(outputs) == {"voices", "semantic_prompt", "coarse_prompt", "fine_prompt"}
     return [json.loads(row) for row in outputs["voices"]]
 
@@ -175,11 +175,11 @@ def test_commands_answer_with_what_a_client_shows(library: VoiceLibrary) -> None
 
 
 def test_get_answers_with_the_arrays_and_the_others_with_empty_ones(library: VoiceLibrary) -> None:
-    outputs = obey({"command": "get", "name": "announcer"}, library=library)
+    outputs = run_command({"command": "get", "name": "announcer"}, library=library)
     for name, array in arrays(101).items():
         np.testing.assert_array_equal(outputs[name], array)
         assert outputs[name].dtype == np.int32
-    outputs = obey({"command": "list"}, library=library)
+    outputs = run_command({"command": "list"}, library=library)
     assert [outputs[name].shape for name in arrays()] == [(0,), (2, 0), (8, 0)]
 
 
@@ -200,5 +200,5 @@ def test_get_answers_with_the_arrays_and_the_others_with_empty_ones(library: Voi
 )
 def test_a_bad_command_is_refused_in_one_sentence(library: VoiceLibrary, inputs: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
-        obey(inputs, library=library)
+        run_command(inputs, library=library)
     assert library.names() == ["announcer", "v2/en_speaker_0"]

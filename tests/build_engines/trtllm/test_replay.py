@@ -20,7 +20,7 @@ from bark_serving.decoding.sampling import Sampling
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.spec import GptStage
-from bark_serving.speech.stage_capabilities import BuiltIn, StageInterface
+from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
 from bark_serving.speech.stage_client import Stages
 from build_engines.trtllm import checkpoint
 from build_engines.trtllm.checkpoint import Constants
@@ -135,7 +135,7 @@ def stages_of(model_class: Any, bundle: Bundle, folder: Path) -> Stages:
         spec=bundle.spec,
         embeddings=mapped(bundle.weights("semantic"), "token_embedding.weight"),
         request_id="test",
-        interface=StageInterface(own_inputs=False, built_in=built_in),
+        capabilities=StageCapabilities(own_inputs=False, built_in=built_in),
     )
 
 

@@ -15,7 +15,7 @@ from bark_serving.bundle import Bundle
 from bark_serving.profiles import Precision
 from bark_serving.server import binary
 from bark_serving.server.repository import templates_folder
-from bark_serving.speech.stage_capabilities import StageInterface
+from bark_serving.speech.stage_capabilities import StageCapabilities
 from build_engines.trtllm.versions import RELEASES, Release
 from tests.build_engines.trtllm.published import PUBLISHED
 from tests.build_engines.trtllm.rendering import render_repository
@@ -115,12 +115,12 @@ def test_bark_is_told_how_to_speak_to_the_semantic_stage(
     bundle: Bundle, tmp_path: Path, precision: Precision, table: str
 ) -> None:
     configs = render(bundle, tmp_path, precision=precision)
-    interface = StageInterface.model_validate_json(parameters(configs["bark"])["interface"])
-    assert not interface.own_inputs and interface.built_in is not None and interface.whole_windows
-    assert (interface.built_in.temperature, interface.built_in.min_eos_p) == (0.7, 0.2)
+    capabilities = StageCapabilities.model_validate_json(parameters(configs["bark"])["capabilities"])
+    assert not capabilities.own_inputs and capabilities.built_in is not None and capabilities.whole_windows
+    assert (capabilities.built_in.temperature, capabilities.built_in.min_eos_p) == (0.7, 0.2)
     declared = next(one for one in configs["semantic"].input if one.name == "prompt_embedding_table")
-    assert model_config_pb2.DataType.Name(declared.data_type) == f"TYPE_{interface.table}" == f"TYPE_{table}"
-    sent = interface.encode_table(np.zeros((2, 3), np.float32))
+    assert model_config_pb2.DataType.Name(declared.data_type) == f"TYPE_{capabilities.table_type}" == f"TYPE_{table}"
+    sent = capabilities.encode_table(np.zeros((2, 3), np.float32))
     assert sent.dtype.itemsize == 2 and sent.shape == (2, 3)
 
 
