@@ -77,10 +77,15 @@ test-server: $(DEV_READY) ## Run what must hold for every server against the one
 	@$(BIN)/python -m pytest tests/system/test_speech.py --server-url "$(URL)" $(ARGS)
 
 .PHONY: lint
-lint: $(DEV_READY) ## Check style, format and types
+lint: $(DEV_READY) ## Check style, format and types, and build the docs
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/mypy
+	@$(MAKE) docs
+
+.PHONY: docs
+docs: $(DEV_READY) ## Build the docs site into build/site; a warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 .PHONY: install
 install: $(DEV_READY) ## Set up .venv for development

@@ -141,7 +141,7 @@ def commit() -> tuple[str, bool]:
     try:
         head = _git(root, "rev-parse", "HEAD")
         changed = _git(
-            root, "status", "--porcelain", "--untracked-files=no", "--", ":!benchmarks/results", ":!README.md"
+            root, "status", "--porcelain", "--untracked-files=no", "--", ":!benchmarks/results", ":!docs/benchmarks.md"
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown", False

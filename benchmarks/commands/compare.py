@@ -12,7 +12,7 @@ from rich.markup import escape
 from benchmarks import comparison, plots, readme, results
 from benchmarks.console import console, errors_shown
 
-_MARKED_FILES = [Path("README.md"), Path("bark_serving/miniature/README.md")]
+_MARKED_FILES = [Path("docs/benchmarks.md"), Path("bark_serving/miniature/README.md")]
 
 
 def compare(
@@ -45,7 +45,7 @@ def compare(
 
 def generate(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Files with markers. Default: README.md and the miniature's card.")
+        list[Path] | None, typer.Argument(help="Files with markers. Default: benchmarks.md and the miniature's card.")
     ] = None,
     folder: Annotated[Path, typer.Option("--results", help="Where the results are.")] = results.KEPT_FOLDER,
     check: Annotated[

@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 
-import typer
 from dockerfile_parse import DockerfileParser
-from typer.core import TyperGroup
 
-from bark_client.cli.main import app as bark
-from bark_serving.cli import app as bark_serve
 from bark_serving.profiles import TABLE as PROFILES
-from build_engines.cli import app as bark_build
+from tests import command_lines
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
-APPS = {"bark": bark, "bark-serve": bark_serve, "bark-build": bark_build}
 
 
 def parse(words: list[str]) -> None:
     """Fail as the command would, on an option, a value or a subcommand that it does not know."""
-    program, *arguments = words
-    if program == "build-engines":
-        assert arguments[0] in PROFILES, f"build-engines: no profile {arguments[0]}"
-        return
-    command = typer.main.get_command(APPS[program])
-    while isinstance(command, TyperGroup) and arguments[0] in command.commands:
-        command = command.commands[arguments.pop(0)]
-    with suppress(typer.Exit):  # after --help
-        command.make_context(program, arguments)
-        assert not isinstance(command, TyperGroup), f"{program}: no command {arguments[0]}"
+    if words[0] == "build-engines":
+        assert words[1] in PROFILES, f"build-engines: no profile {words[1]}"
+    else:
+        command_lines.parse(words)
 
 
 def dockerfile(image: str) -> DockerfileParser:

@@ -1,0 +1,27 @@
+"""Command lines that files quote, parsed by the package's own command lines without running them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import typer
+from typer.core import TyperGroup
+
+from bark_client.cli.main import app as bark
+from bark_serving.cli import app as bark_serve
+from benchmarks.cli import app as benchmarks
+from build_engines.cli import app as bark_build
+
+APPS = {"bark": bark, "bark-serve": bark_serve, "bark-build": bark_build, "python -m benchmarks": benchmarks}
+
+
+def parse(words: list[str]) -> None:
+    """Fail as the command would, on an option, a value or a subcommand that it does not know."""
+    count = 3 if words[:2] == ["python", "-m"] else 1
+    program, arguments = " ".join(words[:count]), words[count:]
+    command = typer.main.get_command(APPS[program])
+    while isinstance(command, TyperGroup) and arguments and arguments[0] in command.commands:
+        command = command.commands[arguments.pop(0)]
+    with suppress(typer.Exit):  # after --help
+        command.make_context(program, arguments)
+        assert not isinstance(command, TyperGroup), f"{program}: no command {arguments[:1]}"

