@@ -19,7 +19,7 @@ COPY --from=wheel /wheels/ wheels/
 RUN ./install-builder.sh package wheels
 COPY docker/build-engines.sh /usr/local/bin/build-engines
 
-# The user of the images that serve, who reads what is made here.
+# The same user as in the images that serve: it reads what is made here.
 RUN useradd --uid 1000 --create-home bark \
     && install --directory --owner=1000 --group=1000 /data/bundles /data/engines /data/checkpoints
 WORKDIR /data

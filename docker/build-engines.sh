@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A bundle and its engines, each made only where it is missing: build-engines PROFILE
+# Makes a bundle and its engines, unless they exist: build-engines PROFILE
 #
-# BARK_BUNDLE      name of the bundle in /data/bundles; by default the miniature that comes with bark-triton
-# BARK_CHECKPOINT  what it is imported from: OWNER/NAME of the Hugging Face hub, or a folder under /data/checkpoints
-# BARK_PRECISION   of the three transformers; by default the profile's own
+# BARK_BUNDLE      name of the bundle in /data/bundles; default: the miniature that bark-triton contains
+# BARK_CHECKPOINT  where the bundle is imported from: OWNER/NAME on the Hugging Face hub, or a folder under /data/checkpoints
+# BARK_PRECISION   precision of the three transformers; default: the profile's
 set -euo pipefail
 
 profile=${1:?usage: build-engines cpu | tensorrt | torch}
@@ -31,6 +31,6 @@ if [ -n "$name" ] && [ ! -f "$bundle/spec.json" ]; then
     fi
 fi
 
-if [ "$profile" != torch ]; then # which runs the bundle as it is
+if [ "$profile" != torch ]; then # torch runs the bundle without engines
     bark-build engines --profile "$profile" --gpu auto --bundle "$bundle" ${BARK_PRECISION:+--precision "$BARK_PRECISION"}
 fi

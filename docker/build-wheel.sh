@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The wheels of this checkout, server and client, for the images to install: build-wheel.sh FOLDER
+# Builds the wheels of this checkout (server and client) that the images install: build-wheel.sh FOLDER
 set -euo pipefail
 
 PYTHON=${PYTHON:-python3}

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What Dockerfile.builder installs, in two steps that are two layers:
+# Installs what Dockerfile.builder needs, in two steps. Each step is a layer of the image:
 #
-#   install-builder.sh libraries       everything that bark-triton[build] needs
+#   install-builder.sh libraries       the dependencies of bark-triton[build]
 #   install-builder.sh package FOLDER  bark-triton and its client, from the wheels in FOLDER
 #
-# TORCH_INDEX: where torch comes from. The default has the build for CPUs; PyPI's brings gigabytes of CUDA.
+# TORCH_INDEX: the index that torch comes from. The default has the build for CPUs. PyPI's build adds gigabytes of CUDA.
 set -euo pipefail
 
 PYTHON=${PYTHON:-python3}

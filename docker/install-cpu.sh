@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What Dockerfile.cpu installs, in two steps that are two layers:
+# Installs what Dockerfile.cpu needs, in two steps. Each step is a layer of the image:
 #
-#   install-cpu.sh libraries       everything that bark-triton[serve] needs; tritonserver comes in a wheel, nothing from apt
+#   install-cpu.sh libraries       the dependencies of bark-triton[serve]; a wheel contains tritonserver, nothing comes from apt
 #   install-cpu.sh package FOLDER  bark-triton and its client, from the wheels in FOLDER
 set -euo pipefail
 

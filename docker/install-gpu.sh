@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# What Dockerfile.gpu installs, in two steps that are two layers:
+# Installs what Dockerfile.gpu needs, in two steps. Each step is a layer of the image:
 #
-#   install-gpu.sh libraries       the environment that builds engines, in $BUILDER
-#   install-gpu.sh package FOLDER  bark-triton from the wheels in FOLDER: there, and with its client for the container's own Python
+#   install-gpu.sh libraries       the environment $BUILDER, which builds engines
+#   install-gpu.sh package FOLDER  bark-triton from the wheels in FOLDER: in $BUILDER and, with its client, in the
+#                                  container's Python
 #
-# The container's Python runs Triton's Python models and TensorRT-LLM, so nothing it came with may change: what it has is
-# a constraint on what is added, and a package that needs another version fails the build. bark-build gets an environment of
-# its own, whose torch and onnx are those that exports are tested with; it sees the container's TensorRT through it.
+# The container's Python runs Triton's Python models and TensorRT-LLM. Its packages must keep their versions: they are
+# constraints on what is added, and a package that needs another version fails the build. bark-build has its own
+# environment, with the torch and onnx that exports are tested with. That environment also sees the container's TensorRT.
 #
-# gRPC is the exception: every Triton client for the container's protobuf imports with grpcio 1.67.1 and later only, though
-# it says 1.63, and a later grpcio runs what was made for an earlier one.
+# gRPC is the exception. The Triton clients that fit the container's protobuf require grpcio 1.63, but only import with
+# 1.67.1 or later. A later grpcio runs code that was generated for an earlier one.
 #
-# TORCH_INDEX: where the builder's torch comes from. BIN: where commands for everybody go.
+# TORCH_INDEX: the index that the builder's torch comes from. BIN: the folder of bark-build.
 set -euo pipefail
 
 PYTHON=${PYTHON:-python3}
@@ -22,7 +23,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 pip=("$PYTHON" -m pip --disable-pip-version-check)
 export PIP_BREAK_SYSTEM_PACKAGES=1 # the container is the environment
 
-constraints() { # what is installed, and for almost everything else the versions of the CPU image
+constraints() { # prints the installed versions; for most other packages, those of the CPU image
     "$PYTHON" - "$here/requirements-cpu.txt" << 'PYTHON'
 import re
 import sys
@@ -41,9 +42,9 @@ print("grpcio>=1.67.1")
 for name, version in sorted(installed.items()):
     try:
         print(f"{name}=={Version(version)}")
-    except InvalidVersion:  # a package of the distribution, which pip could not express anyway
+    except InvalidVersion:  # a package of the Linux distribution; pip cannot name its version
         print(f"# {name} {version}")
-free = {"tritonclient", "grpcio", "protobuf"}  # made for one another: the newest client for the container's protobuf
+free = {"tritonclient", "grpcio", "protobuf"}  # pip takes the newest client that fits the container's protobuf
 with open(sys.argv[1], encoding="utf-8") as lock:
     for line in lock:
         if "==" in line and normal(line.split("==")[0]) not in free.union(installed):
@@ -66,7 +67,7 @@ case ${1:-} in
         constraints > "$fixed"
         wheel=$(echo "$2"/bark_triton-*.whl)
         "${pip[@]}" install --constraint "$fixed" "$2"/bark_triton_client-*.whl "$wheel"
-        "$PYTHON" -c 'import tritonclient.grpc' # it may refuse what its requirements allow
+        "$PYTHON" -c 'import tritonclient.grpc' # it may not import with versions that its requirements allow
         "${pip[@]}" --python "$BUILDER" install --no-deps --ignore-installed "$wheel"
         ln -sf "$BUILDER/bin/bark-build" "$BIN/bark-build"
         rm "$fixed"

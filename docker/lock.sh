@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes anew the exact versions that the images install: requirements-cpu.txt and requirements-builder.txt, from what
-# the two pyproject.toml allow today. Run it after a change there, with the images' Python:
+# Writes requirements-cpu.txt and requirements-builder.txt: the exact versions that the images install, chosen from what
+# the two pyproject.toml allow today. Run it after a change of those, with the images' Python:
 #
 #   PYTHON=python3.11 docker/lock.sh
 set -euo pipefail
@@ -11,10 +11,10 @@ docker=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-lock() { # lock EXTRA UNNEEDED FILE: pip and UNNEEDED came with the environment, and nothing needs them
+lock() { # lock EXTRA UNNEEDED FILE: leaves out pip and UNNEEDED, which a new environment has but no package needs
     "$PYTHON" -m venv "$work/$1"
     local pip=("$work/$1/bin/python" -m pip --disable-pip-version-check --quiet)
-    if [ "$1" = build ]; then # from its own index, or PyPI would bring the build for CUDA
+    if [ "$1" = build ]; then # from its own index: PyPI's build is for CUDA
         "${pip[@]}" install --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep -om1 'torch==[0-9.]*' "$docker/../pyproject.toml")"
     fi
     "${pip[@]}" install "$docker/../client" "$docker/..[$1]"

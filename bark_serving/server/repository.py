@@ -7,7 +7,8 @@ stage's), `bundle` and `engine` (absolute folders; no engine where the profile r
 `threads`, `queue_delay` (µs that a batch waits to fill), `gpus` (numbers;
 none: the CPU), `devices` (the same for torch, e.g. ``cuda:0``), `instance_group` (instances on every GPU) and
 `single_instance_group` (one instance, for a model that shares out its requests itself), `manifest` (a stage's engine's)
-and `capabilities` (what the stages can do).
+`request_inputs` (of the model ``bark``) and `capabilities` (what the
+stages can do).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from bark_serving.host.cores import usable_cores
 from bark_serving.host.gpus import architectures, gpu_count
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError
+from bark_serving.speech.request_inputs import request_inputs
 from bark_serving.speech.stage_capabilities import StageCapabilities, capabilities_of
 from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
 
@@ -125,6 +127,7 @@ def render(
         "max_voices": max_voices,
         "max_voice_bytes": max_voice_bytes,
         "max_batch": max_batch,
+        "request_inputs": request_inputs(),
         "threads": threads or usable_cores(),
         "queue_delay": queue_delay,
         "gpus": list(used),

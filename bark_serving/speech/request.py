@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,6 +17,18 @@ from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
 
 MAX_TEXT_CHARACTERS = 20_000  #: about 25 minutes of speech
 
+
+@dataclass(frozen=True)
+class Wire:
+    """The tensor of a field whose Python type does not tell it: Triton's data type and dimensions, -1 for any."""
+
+    data_type: str
+    dims: tuple[int, ...] = (1,)
+
+
+Tokens = Annotated[Array | None, Wire("INT32", dims=(-1,))]
+Codes = Annotated[Array | None, Wire("INT32", dims=(-1, -1))]
+Seed = Annotated[int, Field(ge=0, lt=2**64), Wire("UINT64")]
 Temperature = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
 
 
@@ -26,11 +39,11 @@ class SpeechRequest(BaseModel):
 
     text: str
     voice: str | None = None
-    semantic_prompt: Array | None = None
-    coarse_prompt: Array | None = None
-    fine_prompt: Array | None = None
+    semantic_prompt: Tokens = None
+    coarse_prompt: Codes = None
+    fine_prompt: Codes = None
     language: Annotated[str, Field(pattern="^[a-z]{2}$")] | None = None
-    seed: Annotated[int, Field(ge=0, lt=2**64)] = Field(default_factory=lambda: secrets.randbits(32))
+    seed: Seed = Field(default_factory=lambda: secrets.randbits(32))
     semantic_temperature: Temperature
     coarse_temperature: Temperature
     fine_temperature: Temperature

@@ -10,7 +10,7 @@ import difflib
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, Final, TypedDict
+from typing import Any, Final, Literal, TypedDict, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,22 +46,17 @@ class SpeakOptions(TypedDict, total=False):
     return_tokens: bool | None  #: True returns the generated tokens, usable as a voice
 
 
-_OPTION_TYPES: Final[dict[str, str]] = {
-    "language": "BYTES",
-    "semantic_temperature": "FP32",
-    "coarse_temperature": "FP32",
-    "fine_temperature": "FP32",
-    "top_k": "INT32",
-    "top_p": "FP32",
-    "min_eos_p": "FP32",
-    "coarse_history": "INT32",
-    "coarse_window": "INT32",
-    "fine_padding": "BOOL",
-    "max_duration": "FP32",
-    "split_sentences": "BOOL",
-    "chain_sentences": "BOOL",
-    "return_tokens": "BOOL",
-}
+_DATATYPES: Final = {str: "BYTES", bool: "BOOL", int: "INT32", float: "FP32"}
+
+
+def _datatype(hint: Any) -> str:
+    """Triton's data type of an option, from its type in `SpeakOptions`."""
+    kind = get_args(hint)[0]  # of `float | None`, float
+    return _DATATYPES[type(get_args(kind)[0]) if get_origin(kind) is Literal else kind]
+
+
+#: Every option of `SpeakOptions` and the data type of its tensor.
+OPTIONS: Final = {name: _datatype(hint) for name, hint in get_type_hints(SpeakOptions).items()}
 _DTYPES: Final = {"FP32": np.float32, "INT32": np.int32, "UINT64": np.uint64, "BOOL": np.bool_, "BYTES": np.object_}
 
 
@@ -91,10 +86,10 @@ def speech_request(
     if seed is not None:
         add_tensor(request, "seed", "UINT64", [_seed(seed)])
     for name, value in (options or {}).items():
-        if name not in _OPTION_TYPES:
+        if name not in OPTIONS:
             raise InvalidRequest(_unknown_option(name))
         if value is not None:
-            datatype = _OPTION_TYPES[name]
+            datatype = OPTIONS[name]
             add_tensor(request, name, datatype, [_checked(name, datatype, value)])
     return request
 
@@ -201,6 +196,6 @@ def _checked(name: str, datatype: str, value: Any) -> Any:
 
 
 def _unknown_option(name: str) -> str:
-    close = difflib.get_close_matches(name, _OPTION_TYPES, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(_OPTION_TYPES)}"
+    close = difflib.get_close_matches(name, OPTIONS, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(OPTIONS)}"
     return f"{name}: no such option; {hint}"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs a command as the containers of compose.yaml do, on a machine without a docker engine (as root, Linux):
+# Runs a command under the restrictions of compose.yaml, on a machine without a docker engine (as root, on Linux):
 #
 #   unshare --mount --pid --net --fork container.sh ENVIRONMENT DATA ro|rw COMMAND
 #
-# Its own mounts, processes and network; the root read-only; user 1000 without capabilities; a /dev/shm of docker's
-# default size; no file under /run/bark that could be executed. ENVIRONMENT, a virtual environment, stands for the image;
-# DATA holds the volumes, of which `ro` leaves only voices writable.
+# The command has its own mounts, processes and network, a read-only root, user 1000 without capabilities, a /dev/shm of
+# docker's default size, and a /run/bark from which nothing can be executed. ENVIRONMENT is a virtual environment that
+# stands for the image. DATA holds the volumes; with `ro`, only voices can be written.
 set -euo pipefail
 
 environment=$1 data=$2 volumes=$3 command=$4

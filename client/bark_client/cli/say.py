@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
+from typing import cast
 
 from rich.markup import escape
 
@@ -16,7 +17,7 @@ from bark_client.cli.sinks import Sink, open_sinks
 from bark_client.client import BarkClient
 from bark_client.connection import DEFAULT_URL
 from bark_client.errors import InvalidRequest
-from bark_client.protocol import SpeakOptions
+from bark_client.protocol import OPTIONS, SpeakOptions
 from bark_client.speech import Speech
 
 
@@ -54,22 +55,8 @@ def say(
     `bark say "Hello there."` writes out.wav. Long texts come from a file or a pipe, and stream into a player:
     `bark say -f story.txt --stream -o - | ffplay -nodisp -autoexit -`
     """
-    options = SpeakOptions(
-        language=language,
-        semantic_temperature=semantic_temperature,
-        coarse_temperature=coarse_temperature,
-        fine_temperature=fine_temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_eos_p=min_eos_p,
-        coarse_history=coarse_history,
-        coarse_window=coarse_window,
-        fine_padding=fine_padding,
-        max_duration=max_duration,
-        split_sentences=split_sentences,
-        chain_sentences=chain_sentences,
-        return_tokens=True if save_voice else None,
-    )
+    options = cast(SpeakOptions, {name: value for name, value in locals().items() if name in OPTIONS})
+    options["return_tokens"] = True if save_voice else None
     with plain_errors():
         words = _read_text(text, file)
         if draw:
