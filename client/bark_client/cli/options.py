@@ -33,8 +33,16 @@ def _voices(ctx: typer.Context) -> list[VoiceInfo]:
         return []  # a completion can't show an error
 
 
-def _sampling(*names: str, text: str, **more: Any) -> Any:
+def _speaking(*names: str, text: str, **more: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel="How to speak", **more)
+
+
+def _sampling(*names: str, text: str) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel="Sampling")
+
+
+def _measuring(*names: str, text: str) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel="For measurements")
 
 
 def _output(*names: str, text: str) -> Any:
@@ -75,7 +83,7 @@ SaveVoice: TypeAlias = Annotated[
 
 Voice: TypeAlias = Annotated[
     str | None,
-    _sampling(
+    _speaking(
         "--voice", "-v", text="Name of a voice (see `bark voice list`), or an .npz file.", autocompletion=complete_voice
     ),
 ]
@@ -91,13 +99,13 @@ StoredVoices: TypeAlias = Annotated[
 Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace a voice that has this name already.")]
 Seed: TypeAlias = Annotated[
     int | None,
-    _sampling(
+    _speaking(
         "--seed", text="The same seed and options give the same speech. If not given: drawn by the server, and printed."
     ),
 ]
 Language: TypeAlias = Annotated[
     str | None,
-    _sampling(
+    _speaking(
         "--language", "-l", text="Language of the text, like `en`; its rules find the sentences. If not given: guessed."
     ),
 ]
@@ -119,28 +127,28 @@ MinEosP: TypeAlias = Annotated[
     float | None, _sampling("--min-eos-p", text="End a sentence when its end is this probable (above 0, at most 1).")
 ]
 CoarseHistory: TypeAlias = Annotated[
-    int | None, _sampling("--coarse-history", text="Coarse tokens that each window continues from.")
+    int | None, _measuring("--coarse-history", text="Coarse tokens that each window continues from.")
 ]
 CoarseWindow: TypeAlias = Annotated[
-    int | None, _sampling("--coarse-window", text="Coarse tokens that each window generates.")
+    int | None, _measuring("--coarse-window", text="Coarse tokens that each window generates.")
 ]
 FinePadding: TypeAlias = Annotated[
     bool | None,
-    _sampling(
+    _measuring(
         "--fine-padding/--no-fine-padding",
         text="Pad short sentences to a whole window of the fine stage, as Suno's code does, or don't: that is faster.",
     ),
 ]
 MaxDuration: TypeAlias = Annotated[
-    float | None, _sampling("--max-duration", text="At most so many seconds of audio per sentence.")
+    float | None, _speaking("--max-duration", text="At most so many seconds of audio per sentence.")
 ]
 SplitSentences: TypeAlias = Annotated[
     bool | None,
-    _sampling("--split-sentences/--one-piece", text="Speak sentence by sentence, or the text in one piece."),
+    _speaking("--split-sentences/--one-piece", text="Speak sentence by sentence, or the text in one piece."),
 ]
 ChainSentences: TypeAlias = Annotated[
     bool | None,
-    _sampling(
+    _speaking(
         "--chain-sentences/--same-voice",
         text="Continue each sentence from the one before it, or start each from the voice.",
     ),
