@@ -13,6 +13,7 @@ from bark_serving.arrays import Ints
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.profiles import TABLE, Precision, Profile, Stage
 from bark_serving.spec import Spec
+from bark_serving.speech.request import fast_options, long_windows
 from benchmarks.errors import BenchmarkError
 
 
@@ -57,31 +58,16 @@ def _precisions(profile: Profile) -> Sequence[Variant]:
     return [Variant(profile, precision) for precision in precisions]
 
 
-def long_windows(spec: Spec) -> Mapping[str, Any]:
-    """Coarse windows of three eighths of the context, beside a history of a quarter, so that both fit.
-
-    Fewer windows need to be read anew, and each sees less. With Suno's numbers windows are six times as long as usual
-    (384 + 256 + 256 semantic tokens < 1 024), and 256 coarse tokens of history are 1.7 s of speech.
-    """
-    context = spec.coarse.gpt.block_size
-    return {"coarse_window": 3 * context // 8, "coarse_history": context // 4}
-
-
 def no_padding(spec: Spec) -> Mapping[str, Any]:
     """Windows of the fine stage as short as the sentence."""
     return {"fine_padding": False}
-
-
-def fast(spec: Spec) -> Mapping[str, Any]:
-    """All that makes speech quicker and is heard little."""
-    return {**long_windows(spec), **no_padding(spec)}
 
 
 VARIANTS: Sequence[Variant] = (
     *_precisions("cpu"),
     *(Variant("cpu", one, long_windows, "long windows", frozenset({"coarse"})) for one in TABLE["cpu"].precisions),
     Variant("cpu", "int8", no_padding, "no padding", frozenset({"fine"})),
-    Variant("cpu", "int4", fast, "fast options", frozenset({"coarse", "fine"})),
+    Variant("cpu", "int4", fast_options, "fast options", frozenset({"coarse", "fine"})),
     *_precisions("torch"),
 )
 

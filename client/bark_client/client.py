@@ -98,6 +98,8 @@ class BarkClient(VoiceMethods):
             answer_timeout: seconds that the next answer may take. Default: the client's `answer_timeout`.
             language: two letters, like "en". Their rules cut the text into sentences. Default: the voice's language,
                 or else a guess from the text.
+            speed: "exact" computes what Suno's code computes. "fast" is quicker and sounds a little different: it sets
+                `coarse_history`, `coarse_window` and `fine_padding`, except for those given here. Default: "exact".
             semantic_temperature: 0 to 10. It changes what is said and how: 0 is greedy, higher is livelier.
                 Default: the checkpoint's, 0.7 for Bark.
             coarse_temperature: 0 to 10. It changes how the speech sounds. Default: the checkpoint's, 0.7 for Bark.

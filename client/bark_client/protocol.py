@@ -31,6 +31,7 @@ class SpeakOptions(TypedDict, total=False):
     """How to speak: see `BarkClient.speak`. What is None isn't sent, and the server's default holds."""
 
     language: str | None  #: two letters; its rules cut the text into sentences
+    speed: Literal["exact", "fast"] | None  #: "fast" approximates what Suno's code computes
     semantic_temperature: float | None  #: 0 is greedy
     coarse_temperature: float | None
     fine_temperature: float | None

@@ -12,10 +12,7 @@ import soundfile
 from bark_client import Speech, Timings
 from bark_serving.arrays import Floats
 from bark_serving.bundle import Bundle
-from bark_serving.spec import Spec
-from bark_serving.speech.request import parse
-from bark_serving.speech.stage_capabilities import StageCapabilities
-from benchmarks import recordings, tables, understanding, variants
+from benchmarks import recordings, tables, understanding
 from benchmarks.errors import BenchmarkError
 from benchmarks.listening import Heard, Listener, edits, error_rate, pitch, words
 from benchmarks.recordings import Clip
@@ -220,17 +217,3 @@ def test_a_table_has_a_row_for_everyone_who_spoke() -> None:
         ["cpu int8", "12.5 %", "", "", "99.0 %", "2.50"],
     ]
     assert "20 sentences a voice" in table.caption
-
-
-# variants
-
-
-def test_long_windows_fit_every_checkpoint() -> None:
-    suno = Spec(name="suno")
-    assert variants.long_windows(suno) == {"coarse_window": 384, "coarse_history": 256}
-    gpt = suno.coarse.gpt.model_copy(update={"block_size": 512})
-    numbers = {"gpt": gpt, "semantic_context": 128, "max_history": 300}
-    smaller = suno.model_copy(update={"coarse": suno.coarse.model_copy(update=numbers)})
-    for spec in (suno, smaller):
-        asked = parse({"text": "Hello.", **variants.long_windows(spec)}, spec=spec, capabilities=StageCapabilities())
-        assert asked.coarse_window > 2 * spec.coarse.window

@@ -69,12 +69,12 @@ def test_every_option_arrives_as_the_tensor_of_its_name(client: Any, triton: Fak
         "chain_sentences": True,
         "return_tokens": True,
     }
-    client.speak("Grüße.", seed=3, voice="v2/en_speaker_6", language="de", **options)
+    client.speak("Grüße.", seed=3, voice="v2/en_speaker_6", language="de", speed="fast", **options)
     (sent,) = triton.requests
     assert sent.pop("text") == "Grüße.".encode()
     assert sent.pop("voice") == b"v2/en_speaker_6"
     assert sent.pop("seed") == 3
-    assert sent.pop("language") == b"de"
+    assert (sent.pop("language"), sent.pop("speed")) == (b"de", b"fast")
     assert sent == options
     assert {name: value.dtype.name for name, value in sent.items()} == {
         **dict.fromkeys(options, "float32"),
@@ -206,7 +206,7 @@ def test_finished_streams_leave_no_threads_behind(triton: FakeTriton) -> None:
         ({"text": "x", "language": 7}, "language: expected str"),
         ({"text": "x", "return_tokens": 1}, "return_tokens: expected True or False"),
         ({"text": "x", "semantic_temprature": 1.0}, "did you mean semantic_temperature"),
-        ({"text": "x", "zeal": 1.0}, "zeal: no such option; the options are language, semantic_temperature"),
+        ({"text": "x", "zeal": 1.0}, "zeal: no such option; the options are language, speed"),
         ({"text": "x", "voice": " "}, "voice: the name is empty"),
         ({"text": "x", "voice": 6}, "voice: expected a name"),
         ({"text": "x", "voice": "missing.npz"}, "missing.npz: no such file"),

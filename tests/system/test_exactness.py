@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bark_client import BarkClient, Speech
+from bark_serving.speech.request import fast_options
 from reference import suno as oracle
 from tests.system.conftest import RealServer
 from tests.system.test_speech import GREEDY, TEXT, tokens_of
@@ -47,6 +48,17 @@ def test_without_padding_only_the_fine_stage_says_something_else(bark: BarkClien
     np.testing.assert_array_equal(coarse, same_coarse)
     assert fine.shape == other.shape and not np.array_equal(fine, other)
     assert len(padded.samples) == len(short.samples)
+
+
+def test_fast_is_the_long_windows_and_no_padding_of_this_checkpoint(bark: BarkClient, triton: RealServer) -> None:
+    options = fast_options(triton.bundle.spec)
+    fast, spelt_out = (
+        bark.speak(TEXT, seed=7, max_duration=4, return_tokens=True, **one) for one in ({"speed": "fast"}, options)
+    )
+    assert fast.samples.tobytes() == spelt_out.samples.tobytes() and fast.seconds > 2
+    exact = bark.speak(TEXT, seed=7, max_duration=4, return_tokens=True)
+    assert np.array_equal(tokens_of(fast)[0], tokens_of(exact)[0])
+    assert not np.array_equal(tokens_of(fast)[1], tokens_of(exact)[1])
 
 
 def test_one_seed_gives_the_same_tokens_alone_and_among_others(bark: BarkClient) -> None:

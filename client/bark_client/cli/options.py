@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -108,6 +108,10 @@ Language: TypeAlias = Annotated[
     _speaking(
         "--language", "-l", text="Language of the text, like `en`; its rules find the sentences. If not given: guessed."
     ),
+]
+Speed: TypeAlias = Annotated[
+    Literal["exact", "fast"] | None,
+    _speaking("--speed", text="`exact` computes what Suno's code computes; `fast` is quicker, a little different."),
 ]
 SemanticTemperature: TypeAlias = Annotated[
     float | None, _sampling("--semantic-temperature", text="What is said and how: 0 is greedy, higher is livelier.")

@@ -34,6 +34,7 @@ def say(
     voice: opt.Voice = None,
     seed: opt.Seed = None,
     language: opt.Language = None,
+    speed: opt.Speed = None,
     semantic_temperature: opt.SemanticTemperature = None,
     coarse_temperature: opt.CoarseTemperature = None,
     fine_temperature: opt.FineTemperature = None,

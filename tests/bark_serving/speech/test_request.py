@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
-from bark_serving.speech.request import MAX_TEXT_CHARACTERS, SpeechRequest, parse, warnings
+from bark_serving.speech.request import MAX_TEXT_CHARACTERS, SpeechRequest, fast_options, long_windows, parse, warnings
 from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
 
 SPEC = Spec(name="released")
@@ -59,6 +60,7 @@ def test_a_request_with_text_alone_gets_barks_defaults_and_a_seed() -> None:
         ),
         ({"coarse_window": 0}, "coarse_window 0"),
         ({"language": "english"}, "language"),
+        ({"speed": "quick"}, "speed 'quick' is out of range: it should be 'exact' or 'fast'"),
         ({"voice": "a", "semantic_prompt": np.ones(3, np.int32)}, "not both"),
     ],
 )
@@ -108,3 +110,37 @@ def test_a_max_duration_beyond_the_checkpoints_is_told_with_the_limit() -> None:
     assert warned(max_duration=15.0) == []
     (warning,) = warned(max_duration=60.0)
     assert warning == "max_duration 60 s has no effect: a sentence has at most 15.4 s of audio."
+
+
+def numbers_of(found: SpeechRequest) -> tuple[int, int, bool]:
+    return found.coarse_history, found.coarse_window, found.fine_padding
+
+
+def test_fast_is_long_windows_and_no_padding_and_exact_is_the_default() -> None:
+    assert numbers_of(request(speed="fast")) == (256, 384, False)
+    assert numbers_of(request(speed="exact")) == numbers_of(request()) == (630, 60, True)
+    assert warned(speed="fast") == []
+
+
+def test_a_number_given_beside_fast_wins() -> None:
+    assert numbers_of(request(speed="fast", fine_padding=True)) == (256, 384, True)
+    assert numbers_of(request(speed="fast", coarse_window=100)) == (256, 100, False)
+
+
+def test_fast_keeps_the_padding_that_a_plan_needs_and_says_so() -> None:
+    assert numbers_of(request(ENGINE, speed="fast")) == (256, 384, True)
+    (warning,) = warned(ENGINE, speed="fast")
+    assert "still pads short sentences" in warning
+
+
+def test_long_windows_fit_every_checkpoint() -> None:
+    assert long_windows(SPEC) == {"coarse_window": 384, "coarse_history": 256}
+    gpt = SPEC.coarse.gpt.model_copy(update={"block_size": 512})
+    coarse = {"gpt": gpt, "semantic_context": 128, "max_history": 300}
+    smaller = SPEC.model_copy(update={"coarse": SPEC.coarse.model_copy(update=coarse)})
+    coarse = {"gpt": gpt, "semantic_context": 256, "max_history": 100, "window": 60}
+    short_of_room = SPEC.model_copy(update={"coarse": SPEC.coarse.model_copy(update=coarse)})
+    miniature = Bundle(MINIATURE).spec
+    for spec in (SPEC, smaller, short_of_room, miniature):
+        asked = parse({"text": "Hello.", **fast_options(spec)}, spec=spec, capabilities=OWN)
+        assert asked.coarse_window > 2 * spec.coarse.window
