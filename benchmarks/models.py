@@ -49,7 +49,7 @@ def _make(path: Path, size: Size, on_step: Callable[[str], None]) -> Bundle:
             tensors = random_tensors(network, spec, seed=0)
             if network == "semantic":
                 tensors["head.weight"][spec.semantic.end_token] = 0
-            writer.network(network, tensors, spec=spec, source="random weights, seed 0, without an end of speech")
+            writer.network(network, tensors, spec=spec)
         writer.finish(spec)
     return Bundle(path)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from bark_serving.errors import UserError
 
 
@@ -23,3 +26,14 @@ class OutputError(BuildError):
 
 class ExportError(BuildError):
     """A network could not be exported, or its export does not compute what the network computes."""
+
+
+@contextmanager
+def naming(source: object) -> Iterator[None]:
+    """Put `source` (a file, or a part of one) before the problem of an error that does not begin with it already."""
+    try:
+        yield
+    except BuildError as error:
+        if error.problem.startswith(str(source)):
+            raise
+        raise type(error)(f"{source}: {error.problem}", remedy=error.remedy) from error

@@ -30,6 +30,7 @@ from build_engines.bundles.check import Shape, expected
 from build_engines.bundles.tokenizers import check_tokenizer, read_tokenizer
 from build_engines.bundles.wordpiece import small_tokenizer
 from build_engines.bundles.writer import new_bundle
+from build_engines.errors import naming
 from build_engines.steps import OnStep, ignore_steps, report_steps
 
 Size = Literal["tiny", "small", "large"]
@@ -128,12 +129,13 @@ def make_random_bundle(
     pieces = read_tokenizer(tokenizer) if tokenizer else small_tokenizer()
     default = "bark-tiny" if size == "tiny" else f"bark-{size}-random"
     spec = random_spec(size, name=name or default, tokens=pieces.get_vocab_size())
-    check_tokenizer(pieces, spec=spec, source=str(tokenizer or "the small tokenizer"))
+    with naming(tokenizer or "the small tokenizer"):
+        check_tokenizer(pieces, spec=spec)
     with new_bundle(out, force=force) as bundle:
         bundle.tokenizer(pieces.to_str())
         for network in NETWORKS:
             report(network)
             tensors = random_tensors(network, spec, seed=seed)
-            bundle.network(network, tensors, spec=spec, source=f"random weights, seed {seed}")
+            bundle.network(network, tensors, spec=spec)
         bundle.finish(spec)
     return Bundle(out)

@@ -1,4 +1,4 @@
-"""Reading the tokenizers that checkpoints come with: ``tokenizer.json``, or BERT's ``vocab.txt``."""
+"""Reading a checkpoint's tokenizer: ``tokenizer.json``, or BERT's ``vocab.txt``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from build_engines.errors import CheckpointError
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a ``tokenizer.json``, or of a ``vocab.txt`` (one WordPiece entry a line).
+    """The tokenizer of a ``tokenizer.json``, or of a ``vocab.txt`` (one WordPiece entry per line).
 
     Raises `CheckpointError`.
     """
@@ -33,7 +33,7 @@ def _from_json(text: str, path: Path) -> Tokenizer:
             f"{path} is not a tokenizer of the tokenizers library ({error}).",
             remedy="Give the tokenizer.json or vocab.txt of bert-base-multilingual-cased.",
         ) from error
-    # Bark's prompts are of fixed length and padded by Bark itself
+    # Bark pads its prompts to a fixed length itself
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
@@ -50,13 +50,13 @@ def _from_vocabulary(text: str, path: Path) -> Tokenizer:
     return bert_cased(Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100)))
 
 
-def check_tokenizer(tokenizer: Tokenizer, *, spec: Spec, source: str) -> None:
+def check_tokenizer(tokenizer: Tokenizer, *, spec: Spec) -> None:
     """Raise `CheckpointError` unless every id of the tokenizer lies below the semantic network's own tokens."""
     numbers = spec.semantic
     limit = min(numbers.text_pad, numbers.infer_token, numbers.gpt.input_vocab) - numbers.text_offset
     size = tokenizer.get_vocab_size()
     if size > limit:
         raise CheckpointError(
-            f"{source}: {size} entries, the semantic network has room for {limit}.",
+            f"the tokenizer has {size} entries, the semantic network has room for {limit}.",
             remedy="Give the tokenizer that the checkpoint was trained with.",
         )

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bark_serving.bundle import Bundle
-from bark_serving.spec import NETWORKS, GptSpec, Source, Spec
+from bark_serving.files import sha256
+from bark_serving.spec import NETWORKS, GptSpec, Network, SamplingSpec, Source, Spec
 from build_engines.bundles.tokenizers import check_tokenizer
-from build_engines.bundles.writer import new_bundle, sha256
+from build_engines.bundles.writer import new_bundle
 from build_engines.checkpoints import voices
-from build_engines.checkpoints.formats.config import check_numbers, made
+from build_engines.checkpoints.formats.config import check_numbers, validated
+from build_engines.checkpoints.formats.tensors import Part
 from build_engines.checkpoints.readers import (
     Format,
-    Read,
+    SourceFile,
+    find_format,
     find_tokenizer,
-    layout,
     read_hubert,
     read_suno,
     read_transformers,
 )
 from build_engines.checkpoints.sources import Place, locate
-from build_engines.errors import SourceError
+from build_engines.errors import SourceError, naming
 from build_engines.steps import OnStep, ignore_steps, report_steps
 
 STEPS = ("locating", "reading", "semantic", "coarse", "fine", "encodec", "hubert", "voices", "checksums")
@@ -34,12 +38,12 @@ _KNOWN_SIZES = {(24, 16, 1024): "bark-large", (12, 12, 768): "bark-small"}
 
 @dataclass(frozen=True)
 class Request:
-    """What to import. Places are as users write them: a path, `OWNER/NAME` or `OWNER/NAME:FILE` of the hub."""
+    """What to import. A place is a path, or `OWNER/NAME` or `OWNER/NAME:FILE` of the hub."""
 
     source: str
     name: str | None = None
-    format: Format | None = None  #: None: transformers' if the source has it, else Suno's
-    small: bool = False  #: of Suno's files, the small ones where both are there
+    format: Format | None = None  #: None: transformers' if the source has it, or else Suno's
+    small: bool = False  #: of Suno's files, prefer the small ones
     hubert: str | None = None
     hubert_head: str | None = None
     hubert_layer: int = 7
@@ -51,9 +55,9 @@ class Request:
 
 
 def import_bundle(request: Request, out: Path, *, force: bool = False, on_step: OnStep = ignore_steps) -> Bundle:
-    """Import a checkpoint to `out`. Nothing is left there unless everything fits.
+    """Import a checkpoint to `out`. If anything fails, nothing is left there.
 
-    `on_step` is told each of `STEPS` before it starts. Raises `SourceError`, `CheckpointError` or `OutputError`.
+    `on_step` is told each of `STEPS` as it begins. Raises `SourceError`, `CheckpointError` or `OutputError`.
     """
     if (request.hubert is None) != (request.hubert_head is None):
         raise SourceError(
@@ -63,57 +67,67 @@ def import_bundle(request: Request, out: Path, *, force: bool = False, on_step: 
     with new_bundle(out, force=force) as bundle:
         report("locating")
         place = locate(request.source, revision=request.revision)
-        names = place.names()
+        source_format = find_format(place, requested=request.format)
         report("reading")
-        source_format = layout(place, names, wanted=request.format)
-        read = Read()
-        # what is small to fetch comes first, so that a forgotten option is told before gigabytes have come
-        tokenizer, tokenizer_file = find_tokenizer(request.tokenizer, place, names, read)
+        # What is small to fetch comes first. A forgotten option is then reported before gigabytes are fetched.
+        tokenizer, tokenizer_file = find_tokenizer(request.tokenizer, place)
+        read = []
         if request.hubert and request.hubert_head:
-            read_hubert(request.hubert, request.hubert_head, layer=request.hubert_layer, read=read)
+            read.append(read_hubert(request.hubert, request.hubert_head, layer=request.hubert_layer))
         if source_format == "transformers":
-            read_transformers(place, names, read=read)
+            bark = read_transformers(place)
         else:
-            read_suno(place, names, small=request.small, encodec=request.encodec, read=read)
-        voice_folder, chosen = _fetch_voices(request, place, names)
-        spec = _spec(request, place, read)
-        check_numbers(spec, source=place.text)
-        check_tokenizer(tokenizer, spec=spec, source=tokenizer_file)
+            bark = read_suno(place, small=request.small, encodec=request.encodec)
+        read.append(bark)
+        parts = {network: part for networks in read for network, part in networks.parts.items()}
+        voice_folder, chosen = _fetch_voices(request, place)
+        with naming(place.text):
+            spec = _spec(request, place, parts, bark.sampling)
+            check_numbers(spec)
+        with naming(tokenizer_file.path):
+            check_tokenizer(tokenizer, spec=spec)
         bundle.tokenizer(tokenizer.to_str())
-        for network in sorted(read.parts, key=NETWORKS.index):
+        for network in sorted(parts, key=NETWORKS.index):
             report(network)
-            part = read.parts[network]
-            bundle.network(network, part.tensors, spec=spec, source=part.source)
+            with naming(parts[network].source):
+                bundle.network(network, parts[network].tensors, spec=spec)
         report("voices")
         for name, files in chosen.items():
-            voices.write_voice(bundle.voice(name), voices.read_voice(voice_folder, files, spec=spec))
+            voices.write_voice(bundle.voice(name), voices.read_voice(name, voice_folder, files, spec=spec))
         report("checksums")
-        labelled = sorted((label, path) for path, label in read.used.items())
-        sources = tuple(Source(file=label, sha256=sha256(path)) for label, path in labelled)
-        bundle.finish(spec.model_copy(update={"sources": sources}))
+        used = [tokenizer_file, *(file for networks in read for file in networks.files)]
+        bundle.finish(spec.model_copy(update={"sources": _sources(used)}))
     return Bundle(out)
 
 
-def _spec(request: Request, place: Place, read: Read) -> Spec:
-    numbers: dict[str, object] = {"hubert": None, **{network: part.spec for network, part in read.parts.items()}}
-    gpts = {_size(read.parts[network].spec.gpt) for network in ("semantic", "coarse", "fine")}
+def _spec(request: Request, place: Place, parts: Mapping[Network, Part[Any]], sampling: SamplingSpec) -> Spec:
+    numbers: dict[str, object] = {"hubert": None, **{network: part.spec for network, part in parts.items()}}
+    gpts = {_size(parts[network].spec.gpt) for network in ("semantic", "coarse", "fine")}
     known = _KNOWN_SIZES.get(gpts.pop()) if len(gpts) == 1 else None
     name = request.name or known or re.sub(r"[^a-z0-9._-]+", "-", place.title.lower()).lstrip("._-") or "bark"
-    return made(Spec, source=place.text, name=name, sampling=read.sampling, **numbers)
+    return validated(Spec, name=name, sampling=sampling, **numbers)
 
 
 def _size(gpt: GptSpec) -> tuple[int, int, int]:
     return gpt.layers, gpt.heads, gpt.width
 
 
-def _fetch_voices(request: Request, place: Place, names: list[str]) -> tuple[Path, dict[str, tuple[str, ...]]]:
-    """The folder of the voices that are wanted, and the files of each."""
+def _sources(files: Iterable[SourceFile]) -> tuple[Source, ...]:
+    """The files with their hashes. Of two files with the same label, the later one's is its place and label."""
+    labels: dict[Path, str] = {}
+    for file in files:
+        labels[file.path] = f"{file.place}/{file.label}" if file.label in labels.values() else file.label
+    labelled = sorted((label, path) for path, label in labels.items())
+    return tuple(Source(file=label, sha256=sha256(path)) for label, path in labelled)
+
+
+def _fetch_voices(request: Request, place: Place) -> tuple[Path, dict[str, tuple[str, ...]]]:
+    """The folder of the requested voices, and the files of each."""
     if request.voices:
         place = locate(request.voices)
-        names = place.names()
-    elif request.no_voices or not any(name.startswith(voices.PREFIXES) for name in names):
+    elif request.no_voices or not any(name.startswith(voices.PREFIXES) for name in place.names):
         return Path(), {}
-    chosen = voices.choose(names)
+    chosen = voices.choose(place.names)
     if not chosen:
         raise SourceError(f"{place.text} holds no voices.", remedy="Expected .npz files, or .npy files in threes.")
     return place.fetch(file for files in chosen.values() for file in files), chosen

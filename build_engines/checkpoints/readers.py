@@ -1,7 +1,8 @@
-"""Finding a checkpoint's networks among the files of a place, whatever format they are in."""
+"""Finding and reading a checkpoint's networks among the files of a place, in each of its formats."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,98 +24,108 @@ from build_engines.checkpoints.formats.config import read_json
 from build_engines.checkpoints.formats.tensors import Part
 from build_engines.checkpoints.formats.weight_files import INDEX, main_file, read_weights, shards
 from build_engines.checkpoints.sources import Place, locate
-from build_engines.errors import CheckpointError, SourceError
+from build_engines.errors import CheckpointError, SourceError, naming
 
 Format = Literal["transformers", "suno"]
 TOKENIZERS = ("tokenizer.json", "vocab.txt")
-CONFIGS = ("config.json", "generation_config.json")
+CONFIG = "config.json"
 
 
-@dataclass
-class Read:
-    """What has been read of a checkpoint."""
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that was read."""
 
-    parts: dict[Network, Part[Any]] = field(default_factory=dict)
+    path: Path
+    label: str  #: its name in the bundle's spec
+    place: str  #: title of the place it is from, which tells apart files of the same label
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What a reader returns: networks, the files they were read from, and how the checkpoint samples if it says so."""
+
+    parts: Mapping[Network, Part[Any]]
+    files: tuple[SourceFile, ...]
     sampling: SamplingSpec = field(default_factory=SamplingSpec)
-    used: dict[Path, str] = field(default_factory=dict)  #: file → its name in the spec
-
-    def note(self, place: Place, folder: Path, part: Part[Any]) -> None:
-        """Remember the files of a part, for the spec's `sources`."""
-        for path in part.files:
-            label = place.label(path.relative_to(folder).as_posix())
-            self.used[path] = f"{place.title}/{label}" if label in self.used.values() else label
 
 
-def layout(place: Place, names: list[str], *, wanted: Format | None = None) -> Format:
-    """The layout of a place, by its file names: `wanted`, else transformers' where both are there.
+def _source_files(place: Place, folder: Path, *parts: Part[Any]) -> tuple[SourceFile, ...]:
+    paths = dict.fromkeys(path for part in parts for path in part.files)
+    return tuple(SourceFile(path, place.label(path.relative_to(folder).as_posix()), place.title) for path in paths)
 
-    Raises `SourceError` when it holds neither, or not the one that is wanted.
+
+def find_format(place: Place, *, requested: Format | None = None) -> Format:
+    """The format of a place, by its file names. If it holds both: `requested`, or else transformers'.
+
+    Raises `SourceError` if it holds neither, or not the requested one.
     """
-    has_transformers = "config.json" in names and main_file(names) is not None
-    has_suno = bool({file for pair in suno.FILES.values() for file in pair} & set(names))
-    there = {"transformers": has_transformers, "suno": has_suno}
-    if wanted and there[wanted]:
-        return wanted
-    if wanted or not any(there.values()):
+    suno_files = {file for pair in suno.FILES.values() for file in pair}
+    found: dict[Format, bool] = {
+        "transformers": CONFIG in place.names and main_file(place.names) is not None,
+        "suno": bool(suno_files & set(place.names)),
+    }
+    chosen = next((name for name in found if found[name] and requested in (None, name)), None)
+    if chosen is None:
         raise SourceError(
-            f"{place.text} holds no Bark checkpoint{f' in the format {wanted}' if wanted else ''}.",
+            f"{place.text} holds no Bark checkpoint{f' in the format {requested}' if requested else ''}.",
             remedy="Expected config.json with model.safetensors or pytorch_model.bin, or text_2.pt, coarse_2.pt and "
             "fine_2.pt (or text.pt, coarse.pt, fine.pt).",
         )
-    return "transformers" if has_transformers else "suno"
+    return chosen
 
 
-def _weights(place: Place, names: list[str], *extra: str) -> tuple[Path, str]:
-    """Fetch a transformers folder's weights and its JSON files; the folder, and the file or index to read."""
-    weights = main_file(names)
-    if weights is None or "config.json" not in names:
+def _fetch_weights(place: Place, *extra: str) -> tuple[Path, str]:
+    """Fetch the weights and JSON files of a transformers folder. Returns the folder, and the file or index to read."""
+    weights = main_file(place.names)
+    if weights is None or CONFIG not in place.names:
         raise SourceError(f"{place.text} has no config.json with model.safetensors or pytorch_model.bin.")
-    wanted = [weights, "config.json", *(name for name in extra if name in names)]
-    folder = place.fetch(wanted)
+    names = [weights, CONFIG, *(name for name in extra if name in place.names)]
+    folder = place.fetch(names)
     if weights in INDEX:
-        folder = place.fetch([*wanted, *shards(folder / weights)])
+        folder = place.fetch([*names, *shards(folder / weights)])
     return folder, weights
 
 
-def read_transformers(place: Place, names: list[str], *, read: Read) -> None:
-    """Add Bark in transformers' format to `read`. Raises `SourceError` or `CheckpointError`."""
-    folder, weights = _weights(place, names, *CONFIGS)
+def read_transformers(place: Place) -> Networks:
+    """Bark in transformers' format. Raises `SourceError` or `CheckpointError`."""
+    folder, weights = _fetch_weights(place, bark_transformers.GENERATION)
     bark = bark_transformers.read(folder, weights=weights)
-    read.parts |= {"semantic": bark.semantic, "coarse": bark.coarse, "fine": bark.fine, "encodec": bark.encodec}
-    read.sampling = bark.sampling
-    read.note(place, folder, bark.fine)
+    parts: dict[Network, Part[Any]] = {
+        "semantic": bark.semantic,
+        "coarse": bark.coarse,
+        "fine": bark.fine,
+        "encodec": bark.encodec,
+    }
+    return Networks(parts, _source_files(place, folder, bark.fine), bark.sampling)
 
 
-def read_suno(place: Place, names: list[str], *, small: bool, encodec: str | None, read: Read) -> None:
-    """Add Suno's three files to `read`, and an Encodec from `encodec` or the same place. Raises as above."""
-    try:
-        chosen = suno.choose(names, small=small)
-    except CheckpointError as error:
-        raise CheckpointError(f"{place.text}: {error.problem}", remedy=error.remedy) from error
+def read_suno(place: Place, *, small: bool, encodec: str | None) -> Networks:
+    """Suno's three files, and an Encodec from `encodec` or the same place. Raises as above."""
+    with naming(place.text):
+        chosen = suno.choose(place.names, small=small)
     codec_place = locate(encodec) if encodec else place
-    codec_folder, codec_file = _fetch_encodec(codec_place, codec_place.names() if encodec else names)
+    codec_folder, codec_file = _fetch_encodec(codec_place)
     folder = place.fetch(chosen.values())
     fine, codebooks = suno.read_fine(folder / chosen["fine"])
-    read.parts |= {
+    parts: dict[Network, Part[Any]] = {
         "semantic": suno.read_semantic(folder / chosen["semantic"]),
         "coarse": suno.read_coarse(folder / chosen["coarse"]),
         "fine": fine,
-        "encodec": _read_encodec(codec_folder, codec_file, codebooks),
     }
-    for network in chosen:
-        read.note(place, folder, read.parts[network])
-    read.note(codec_place, codec_folder, read.parts["encodec"])
+    codec = _read_encodec(codec_folder, codec_file, codebooks)
+    files = (*_source_files(place, folder, *parts.values()), *_source_files(codec_place, codec_folder, codec))
+    return Networks({**parts, "encodec": codec}, files)
 
 
-def _fetch_encodec(place: Place, names: list[str]) -> tuple[Path, str]:
-    """Encodec's own file if there is one, else the weights of a folder of its own in transformers' format."""
-    original = [name for name in names if name.endswith(".th")]
+def _fetch_encodec(place: Place) -> tuple[Path, str]:
+    """Fetch Encodec's own file, or its weights in transformers' format. Returns the folder and the file to read."""
+    original = [name for name in place.names if name.endswith(".th")]
     if original:
         return place.fetch(original[:1]), original[0]
-    if "config.json" in names:
-        config = read_json(place.fetch(["config.json"]) / "config.json")
+    if CONFIG in place.names:
+        config = read_json(place.fetch([CONFIG]) / CONFIG)
         if config.get("model_type") != "bark":
-            return _weights(place, names)
+            return _fetch_weights(place)
     raise SourceError(
         f"{place.text} has no Encodec (encodec_24khz-….th).",
         remedy="Give it with --encodec: the file, or facebook/encodec_24khz.",
@@ -125,48 +136,43 @@ def _read_encodec(folder: Path, name: str, codebooks: int) -> Part[EncodecSpec]:
     if name.endswith(".th"):
         return encodec_original.read(folder / name, codebooks=codebooks)
     tensors, files = read_weights(folder, name)
-    return encodec_transformers.read(
-        tensors,
-        read_json(folder / "config.json"),
-        codebooks=codebooks,
-        source=str(folder / name),
-        files=(folder / "config.json", *files),
-    )
+    with naming(folder / CONFIG):
+        spec = encodec_transformers.read_spec(read_json(folder / CONFIG), codebooks=codebooks)
+    with naming(folder / name):
+        ours = encodec_transformers.read_tensors(tensors, codebooks=codebooks)
+    return Part(spec, ours, str(folder / name), (folder / CONFIG, *files))
 
 
-def read_hubert(hubert: str, head: str, *, layer: int, read: Read) -> None:
-    """Add HuBERT and its token head to `read`. Raises `SourceError` or `CheckpointError`."""
+def read_hubert(hubert: str, head: str, *, layer: int) -> Networks:
+    """HuBERT with its token head. Raises `SourceError` or `CheckpointError`."""
     head_place, place = locate(head), locate(hubert)
-    head_file = _only(head_place, head_place.names(), (".pth", ".pt"), "--hubert-head")
-    names = place.names()
-    if "config.json" in names:
-        folder, weights = _weights(place, names, "preprocessor_config.json")
-        part = _transformers_hubert(folder, weights, layer)
+    head_file = _only_file(head_place, (".pth", ".pt"), "--hubert-head")
+    if CONFIG in place.names:
+        folder, weights = _fetch_weights(place, "preprocessor_config.json")
+        part = _read_transformers_hubert(folder, weights, layer)
     else:
-        file = _only(place, names, (".pt",), "--hubert")
+        file = _only_file(place, (".pt",), "--hubert")
         folder = place.fetch([file])
         part = hubert_fairseq.read(folder / file, feature_layer=layer)
     head_folder = head_place.fetch([head_file])
     head_part = token_head.read(head_folder / head_file)
-    read.note(place, folder, part)
-    read.note(head_place, head_folder, head_part)
-    read.parts["hubert"] = _join(part, head_part)
+    files = (*_source_files(place, folder, part), *_source_files(head_place, head_folder, head_part))
+    return Networks({"hubert": _with_head(part, head_part)}, files)
 
 
-def _transformers_hubert(folder: Path, weights: str, layer: int) -> Part[HubertSpec]:
+def _read_transformers_hubert(folder: Path, weights: str, layer: int) -> Part[HubertSpec]:
     tensors, files = read_weights(folder, weights)
     features = folder / "preprocessor_config.json"
-    return hubert_transformers.read(
-        tensors,
-        read_json(folder / "config.json"),
-        feature_layer=layer,
-        sample_rate=read_json(features).get("sampling_rate") if features.exists() else None,
-        source=str(folder / weights),
-        files=(folder / "config.json", *files),
-    )
+    rate = read_json(features).get("sampling_rate") if features.exists() else None
+    with naming(folder / CONFIG):
+        config = read_json(folder / CONFIG)
+        spec = hubert_transformers.read_spec(config, feature_layer=layer, sample_rate=rate)
+    with naming(folder / weights):
+        ours = hubert_transformers.read_tensors(tensors)
+    return Part(spec, ours, str(folder / weights), (folder / CONFIG, *files))
 
 
-def _join(hubert: Part[HubertSpec], head: Part[TokenHeadSpec]) -> Part[HubertSpec]:
+def _with_head(hubert: Part[HubertSpec], head: Part[TokenHeadSpec]) -> Part[HubertSpec]:
     spec = hubert.spec
     if head.spec.input_width != spec.width:
         raise CheckpointError(
@@ -186,8 +192,8 @@ def _join(hubert: Part[HubertSpec], head: Part[TokenHeadSpec]) -> Part[HubertSpe
     )
 
 
-def _only(place: Place, names: list[str], suffixes: tuple[str, ...], option: str) -> str:
-    found = [name for name in names if name.endswith(suffixes)]
+def _only_file(place: Place, suffixes: tuple[str, ...], option: str) -> str:
+    found = [name for name in place.names if name.endswith(suffixes)]
     if len(found) == 1:
         return found[0]
     raise SourceError(
@@ -196,15 +202,11 @@ def _only(place: Place, names: list[str], suffixes: tuple[str, ...], option: str
     )
 
 
-def find_tokenizer(given: str | None, place: Place, names: list[str], read: Read) -> tuple[Tokenizer, str]:
-    """The tokenizer at `given`, else that of the checkpoint's own place; and its file, for messages.
-
-    Raises `SourceError` or `CheckpointError`.
-    """
+def find_tokenizer(given: str | None, place: Place) -> tuple[Tokenizer, SourceFile]:
+    """The tokenizer at `given`, else that of the checkpoint's own place. Raises `SourceError` or `CheckpointError`."""
     if given:
         place = locate(given)
-        names = place.names()
-    found = [name for name in TOKENIZERS if name in names]
+    found = [name for name in TOKENIZERS if name in place.names]
     if given and place.only is not None:
         found = [place.only]
     if not found:
@@ -213,5 +215,4 @@ def find_tokenizer(given: str | None, place: Place, names: list[str], read: Read
             remedy="Give Bark's with --tokenizer bert-base-multilingual-cased (or its vocab.txt).",
         )
     path = place.fetch(found[:1]) / found[0]
-    read.used[path] = place.label(found[0])
-    return read_tokenizer(path), str(path)
+    return read_tokenizer(path), SourceFile(path, place.label(found[0]), place.title)

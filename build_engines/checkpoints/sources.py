@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ _FILE_SUFFIXES = (".pt", ".pth", ".th", ".json", ".txt")
 
 @dataclass(frozen=True)
 class Place:
-    """Files by name, on disk or on the hub. `only` is the one file that was asked for, if one was."""
+    """A folder or a repository of the hub. `only`: the one file that the user named, if it was a file."""
 
     text: str  #: as the user wrote it
     folder: Path | None  #: None: on the hub
@@ -28,15 +29,16 @@ class Place:
 
     @property
     def title(self) -> str:
-        """The last part of its name."""
+        """The last part of its name or path."""
         return self.repo.rsplit("/", 1)[-1] if self.folder is None else self.folder.absolute().name
 
     def label(self, name: str) -> str:
-        """What the bundle's spec calls a file of this place: no paths of the machine that imported it."""
+        """The name of one of its files in the bundle's spec, without paths of the importing machine."""
         return f"{self.repo}/{name}" if self.folder is None else name
 
+    @functools.cached_property
     def names(self) -> list[str]:
-        """Relative names of the files there; the hub is asked, nothing is fetched. Raises `SourceError`."""
+        """Relative names of its files. The hub is asked for the list; no file is fetched. Raises `SourceError`."""
         if self.only is not None:
             return [self.only]
         if self.folder is None:
@@ -44,12 +46,12 @@ class Place:
         return sorted(path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
 
     def fetch(self, names: Iterable[str]) -> Path:
-        """The folder in which these files are, fetched first if need be. Raises `SourceError`."""
+        """The folder that holds these files, which are fetched first if it is on the hub. Raises `SourceError`."""
         return self.folder if self.folder is not None else _hub_fetch(self, list(names))
 
 
 def locate(text: str, *, revision: str | None = None) -> Place:
-    """The place a user's word means: a path if there is one, else a hub repository. Raises `SourceError`."""
+    """The place that a user names: a path if it exists, else a repository of the hub. Raises `SourceError`."""
     path = Path(text).expanduser()
     if path.is_dir():
         return Place(text, folder=path)
@@ -85,7 +87,7 @@ def _hub_fetch(place: Place, names: list[str]) -> Path:
 
 @contextmanager
 def _hub_errors(place: Place) -> Iterator[None]:
-    """Turns whatever the hub's client raises into `SourceError`."""
+    """Turn whatever the hub's client raises into `SourceError`."""
     from huggingface_hub import errors
 
     # HfHubHTTPError's bases include the base of all errors of the HTTP library that the client is built on

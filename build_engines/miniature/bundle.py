@@ -29,7 +29,7 @@ def write(
             trained = networks["codec" if network == "encodec" else network]
             assert isinstance(trained, nn.Module)
             tensors = {name: tensor.detach().cpu() for name, tensor in trained.state_dict().items()}
-            writer.network(network, tensors, spec=spec, source="the miniature's training", dtype=torch.float16)
+            writer.network(network, tensors, spec=spec, dtype=torch.float16)
         for number, speaker in enumerate(recipe.speakers):
             voice = voice_of(clips, speaker=number, codebooks=spec.coarse.codebooks)
             with writer.voice(speaker.name).open("wb") as file:

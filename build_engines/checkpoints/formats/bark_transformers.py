@@ -8,11 +8,13 @@ from pathlib import Path
 
 from bark_serving.spec import CoarseSpec, EncodecSpec, FineSpec, GptSpec, SamplingSpec, SemanticSpec
 from build_engines.checkpoints.formats import encodec_transformers
-from build_engines.checkpoints.formats.config import made, read_json, section, taken
-from build_engines.checkpoints.formats.tensors import Part, Table, Tensors, rename, under
-from build_engines.checkpoints.formats.tied_heads import tie
+from build_engines.checkpoints.formats.config import pick, read_json, section, validated
+from build_engines.checkpoints.formats.tensors import Part, SpecPart, Table, Tensors, rename, with_prefix
+from build_engines.checkpoints.formats.tied_heads import merge_tied_heads
 from build_engines.checkpoints.formats.weight_files import read_weights
-from build_engines.errors import CheckpointError
+from build_engines.errors import CheckpointError, naming
+
+CONFIG, GENERATION = "config.json", "generation_config.json"
 
 GPT: Table = (
     ("input_embeds_layer.weight", "token_embedding.weight"),
@@ -32,7 +34,7 @@ FINE: Table = (
     ("input_embeds_layers.{i}.weight", "embeddings.{i}"),
     ("lm_heads.{i}.weight", "heads.{i}"),
 )
-STAGES = ("semantic", "coarse_acoustics", "fine_acoustics")
+STAGES = {"semantic": GPT, "coarse_acoustics": GPT, "fine_acoustics": FINE}  #: their name → names of its tensors
 PREFIXES = (*(f"{stage}." for stage in STAGES), "codec_model.")  #: of each network's tensors
 
 GPT_NUMBERS = {
@@ -79,95 +81,86 @@ class BarkParts:
 
 
 @dataclass(frozen=True)
-class _Opened:
-    """A checkpoint's files, read."""
+class _Files:
+    """The contents of a checkpoint's files."""
 
     config: Mapping[str, object]
-    generation: Mapping[str, object]
+    generation: Mapping[str, object]  #: empty if there is no such file
     tensors: Tensors
-    files: tuple[Path, ...]
-    source: str
-    config_file: str
-    generation_file: str
+    paths: tuple[Path, ...]
 
 
 def read(folder: Path, *, weights: str) -> BarkParts:
     """A checkpoint whose weights (file or index) are called `weights`. Raises `CheckpointError`."""
-    opened = _open(folder, weights)
-    source, files = opened.source, opened.files
-    numbers = [section(opened.generation, f"{stage}_config") for stage in STAGES]
-    semantic = made(
-        SemanticSpec,
-        source=opened.generation_file,
-        gpt=_gpt(opened, "semantic"),
-        **taken(numbers[0], SEMANTIC_NUMBERS),
-    )
-    coarse = made(
-        CoarseSpec,
-        source=opened.generation_file,
-        gpt=_gpt(opened, "coarse_acoustics"),
-        offset=semantic.vocab,
-        **taken(numbers[1], COARSE_NUMBERS),
-    )
-    fine, codebooks = _fine(opened, numbers[2])
-    codec = under(opened.tensors, "codec_model.")
-    codec_config = section(opened.config, "codec_config")
+    files = _load(folder, weights)
+    numbers = [section(files.generation, f"{stage}_config") for stage in STAGES]
+    with naming(folder / CONFIG):
+        gpts = [_gpt(files.config, stage) for stage in STAGES]
+        codebooks, given = _codebooks(section(files.config, "fine_acoustics_config"))
+        with naming("codec_config"):
+            encodec = encodec_transformers.read_spec(section(files.config, "codec_config"), codebooks=codebooks)
+    with naming(folder / GENERATION):
+        semantic = validated(SemanticSpec, gpt=gpts[0], **pick(numbers[0], SEMANTIC_NUMBERS))
+        coarse = validated(CoarseSpec, gpt=gpts[1], offset=semantic.vocab, **pick(numbers[1], COARSE_NUMBERS))
+        fine = validated(
+            FineSpec,
+            gpt=gpts[2],
+            codebooks_given=given,
+            **pick(files.generation, {"codebook_size": "pad_token"}),
+            **pick(numbers[2], FINE_NUMBERS),
+            **pick(numbers[2], {"max_fine_history_length": "hop"}),  # transformers moves its window by the history
+        )
+        sampling = _sampling(numbers)
+    with naming(folder / weights):
+        ours = [rename(with_prefix(files.tensors, f"{stage}."), table) for stage, table in STAGES.items()]
+        fine_tensors = merge_tied_heads(ours[2], codebooks=codebooks, given=given)
+        codec = encodec_transformers.read_tensors(with_prefix(files.tensors, "codec_model."), codebooks=codebooks)
+
+    def part(spec: SpecPart, tensors: Tensors) -> Part[SpecPart]:
+        return Part(spec, tensors, str(folder / weights), files.paths)
+
     return BarkParts(
-        semantic=Part(semantic, rename(under(opened.tensors, "semantic."), GPT, source=source), source, files),
-        coarse=Part(coarse, rename(under(opened.tensors, "coarse_acoustics."), GPT, source=source), source, files),
-        fine=fine,
-        encodec=encodec_transformers.read(codec, codec_config, codebooks=codebooks, source=source, files=files),
-        sampling=_sampling(numbers, opened.generation_file),
+        semantic=part(semantic, ours[0]),
+        coarse=part(coarse, ours[1]),
+        fine=part(fine, fine_tensors),
+        encodec=part(encodec, codec),
+        sampling=sampling,
     )
 
 
-def _open(folder: Path, weights: str) -> _Opened:
-    config_file, generation_file = folder / "config.json", folder / "generation_config.json"
+def _load(folder: Path, weights: str) -> _Files:
+    generation_file = folder / GENERATION
     generation = read_json(generation_file) if generation_file.exists() else {}
-    tensors, files = read_weights(folder, weights)
+    tensors, paths = read_weights(folder, weights)
     for name, tensor in tensors.items():
         if not name.startswith(PREFIXES):
             raise CheckpointError(f"{folder / weights}: tensor {name} {list(tensor.shape)} is not expected.")
-    return _Opened(
-        config=read_json(config_file),
+    return _Files(
+        config=read_json(folder / CONFIG),
         generation=generation,
         tensors=tensors,
-        files=(config_file, *((generation_file,) if generation else ()), *files),
-        source=str(folder / weights),
-        config_file=str(config_file),
-        generation_file=str(generation_file),
+        paths=(folder / CONFIG, *((generation_file,) if generation else ()), *paths),
     )
 
 
-def _gpt(opened: _Opened, stage: str) -> GptSpec:
-    numbers = {**GPT_DEFAULTS, **taken(section(opened.config, f"{stage}_config"), GPT_NUMBERS)}
-    return made(GptSpec, source=f"{opened.config_file}: {stage}_config", **numbers)
+def _gpt(config: Mapping[str, object], stage: str) -> GptSpec:
+    with naming(f"{stage}_config"):
+        return validated(GptSpec, **{**GPT_DEFAULTS, **pick(section(config, f"{stage}_config"), GPT_NUMBERS)})
 
 
-def _fine(opened: _Opened, numbers: Mapping[str, object]) -> tuple[Part[FineSpec], int]:
-    ours = section(opened.config, "fine_acoustics_config")
-    codebooks, given = ours.get("n_codes_total", 8), ours.get("n_codes_given", 1)
+def _codebooks(config: Mapping[str, object]) -> tuple[int, int]:
+    """The number of codebooks, and how many of them the fine network is given."""
+    codebooks, given = config.get("n_codes_total", 8), config.get("n_codes_given", 1)
     if not isinstance(codebooks, int) or not isinstance(given, int):
-        raise CheckpointError(f"{opened.config_file}: n_codes_total or n_codes_given is not a whole number.")
-    spec = made(
-        FineSpec,
-        source=opened.generation_file,
-        gpt=_gpt(opened, "fine_acoustics"),
-        codebooks_given=given,
-        **taken(opened.generation, {"codebook_size": "pad_token"}),
-        **taken(numbers, FINE_NUMBERS),
-        **taken(numbers, {"max_fine_history_length": "hop"}),  # transformers moves its window by the history's length
-    )
-    renamed = rename(under(opened.tensors, "fine_acoustics."), FINE, source=opened.source)
-    tied = tie(renamed, codebooks=codebooks, given=given, source=opened.source)
-    return Part(spec, tied, opened.source, opened.files), codebooks
+        raise CheckpointError("n_codes_total or n_codes_given is not a whole number.")
+    return codebooks, given
 
 
-def _sampling(numbers: list[dict[str, object]], source: str) -> SamplingSpec:
-    """Temperatures that the file chooses; 1.0 is what transformers writes when nobody chose one."""
+def _sampling(numbers: list[dict[str, object]]) -> SamplingSpec:
+    """The temperatures in the file. 1.0 counts as absent: transformers writes it when nobody chose one."""
     chosen: dict[str, object] = {
         f"{stage}_temperature": its["temperature"]
         for stage, its in zip(("semantic", "coarse", "fine"), numbers, strict=True)
         if its.get("temperature") not in (None, 1.0)
     }
-    return made(SamplingSpec, source=source, **chosen, **taken(numbers[0], {"min_eos_p": "min_eos_p"}))
+    return validated(SamplingSpec, **chosen, **pick(numbers[0], {"min_eos_p": "min_eos_p"}))

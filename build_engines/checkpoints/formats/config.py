@@ -16,14 +16,14 @@ Model = TypeVar("Model", bound=BaseModel)
 Names = Mapping[str, str]
 
 
-def made(model: type[Model], *, source: str, **numbers: object) -> Model:
-    """`model` from numbers of a file. Raises `CheckpointError` naming the number that does not do."""
+def validated(model: type[Model], **numbers: object) -> Model:
+    """`model` from numbers of a file. Raises `CheckpointError` naming the first number that is not valid."""
     try:
         return model.model_validate(numbers)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or model.__name__
-        raise CheckpointError(f"{source}: {where}: {first['msg']}.") from error
+        raise CheckpointError(f"{where}: {first['msg']}.") from error
 
 
 def read_json(path: Path) -> dict[str, object]:
@@ -43,22 +43,22 @@ def section(tree: Mapping[str, object], key: str) -> dict[str, object]:
     return dict(value) if isinstance(value, dict) else {}
 
 
-def taken(tree: Mapping[str, object], names: Names) -> dict[str, object]:
-    """What `tree` says, under our names: {their name: our name}. Absent and null entries are left out."""
+def pick(tree: Mapping[str, object], names: Names) -> dict[str, object]:
+    """Entries of `tree` under our names. `names`: {their name: our name}. Absent and null entries are left out."""
     return {ours: tree[theirs] for theirs, ours in names.items() if tree.get(theirs) is not None}
 
 
-def demand(tree: Mapping[str, object], wanted: Mapping[str, object], *, source: str) -> None:
-    """Raise `CheckpointError` unless every entry of `wanted` that `tree` has is the same there.
+def require_equal(tree: Mapping[str, object], expected: Mapping[str, object]) -> None:
+    """Raise `CheckpointError` for an entry of `tree` that is not as expected. Absent entries count as expected.
 
-    Our networks implement the released architecture; a checkpoint with other switches would import and speak noise.
+    Our networks implement the released architecture. A checkpoint of another one would speak noise.
     """
-    for key, value in wanted.items():
+    for key, value in expected.items():
         if key in tree and tree[key] != value:
-            raise CheckpointError(f"{source}: {key} is {tree[key]!r}; only {value!r} is supported.")
+            raise CheckpointError(f"{key} is {tree[key]!r}; only {value!r} is supported.")
 
 
-def check_numbers(spec: Spec, *, source: str) -> None:
+def check_numbers(spec: Spec) -> None:
     """Raise `CheckpointError` unless tokens lie in their vocabularies and contexts in their networks."""
     semantic, coarse, fine, encodec = spec.semantic, spec.coarse, spec.fine, spec.encodec
     last_code = coarse.offset + coarse.codebooks * encodec.codebook_size - 1
@@ -85,6 +85,6 @@ def check_numbers(spec: Spec, *, source: str) -> None:
     ):
         if value > limit:
             raise CheckpointError(
-                f"{source}: {what} is {value}, the limit is {limit}.",
+                f"{what} is {value}, the limit is {limit}.",
                 remedy="The checkpoint's token numbers and sizes disagree; are its files from one model?",
             )

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from bark_serving.spec import EncodecSpec
-from build_engines.checkpoints.formats.config import made
+from build_engines.checkpoints.formats.config import validated
 from build_engines.checkpoints.formats.pickles import load_pickle
 from build_engines.checkpoints.formats.tensors import (
     Part,
@@ -21,6 +21,7 @@ from build_engines.checkpoints.formats.tensors import (
     shape_of,
     stack,
 )
+from build_engines.errors import naming
 
 TABLE: Table = (
     ("{side}.model.{i}.conv.conv.{w}", "{side}.layers.{i}.conv.{w}"),
@@ -35,27 +36,25 @@ TABLE: Table = (
 
 def read(path: Path, *, codebooks: int) -> Part[EncodecSpec]:
     """Encodec with its first `codebooks` codebooks. Raises `CheckpointError`."""
-    source = str(path)
-    tensors = rename(as_tensors(load_pickle(path), source=source), TABLE, source=source)
-    tensors = fold_weight_norm(tensors, source=source)
-    tensors = stack(tensors, "codebooks", into="quantizer.codebooks", count=codebooks, source=source)
-    spec = made(EncodecSpec, source=source, codebooks=codebooks, **_sizes(tensors, path))
-    return Part(spec, tensors, source, (path,))
+    with naming(path):
+        tensors = fold_weight_norm(rename(as_tensors(load_pickle(path)), TABLE))
+        tensors = stack(tensors, "codebooks", into="quantizer.codebooks", count=codebooks)
+        spec = validated(EncodecSpec, codebooks=codebooks, **_sizes(tensors, path.name))
+    return Part(spec, tensors, str(path), (path,))
 
 
-def _sizes(tensors: Tensors, path: Path) -> dict[str, object]:
-    source = str(path)
-    first = shape_of(tensors, "encoder.layers.0.conv.weight", dimensions=3, source=source)  # [filters, 1, kernel]
-    # the decoder's convolutions are its first, one transposed one a ratio (kernel twice the ratio), and its last
+def _sizes(tensors: Tensors, file_name: str) -> dict[str, object]:
+    first = shape_of(tensors, "encoder.layers.0.conv.weight", dimensions=3)  # [filters, 1, kernel]
+    # the decoder's convolutions: the first, a transposed one per ratio with a kernel of twice the ratio, the last
     layers = sorted(
         int(match[1]) for name in tensors if (match := re.fullmatch(r"decoder\.layers\.(\d+)\.conv\.weight", name))
     )
-    shapes = [shape_of(tensors, f"decoder.layers.{i}.conv.weight", dimensions=3, source=source) for i in layers]
-    block = shape_of(tensors, "encoder.layers.1.block.1.conv.weight", dimensions=3, source=source)
-    codes = shape_of(tensors, "quantizer.codebooks", dimensions=3, source=source)
+    shapes = [shape_of(tensors, f"decoder.layers.{i}.conv.weight", dimensions=3) for i in layers]
+    block = shape_of(tensors, "encoder.layers.1.block.1.conv.weight", dimensions=3)
+    codes = shape_of(tensors, "quantizer.codebooks", dimensions=3)
     residual = {name.split(".")[2] for name in tensors if re.match(r"encoder\.layers\.\d+\.block\.1\.", name)}
     ratios = tuple(shape[2] // 2 for shape in shapes[1:-1])
-    rate = re.search(r"(\d+)khz", path.name.lower())
+    rate = re.search(r"(\d+)khz", file_name.lower())
     return {
         **({"sample_rate": int(rate[1]) * 1000} if rate else {}),
         "filters": first[0],

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from bark_serving.spec import EncodecSpec
-from build_engines.checkpoints.formats.config import demand, made, taken
-from build_engines.checkpoints.formats.tensors import Part, Table, Tensors, fold_weight_norm, rename, stack
+from build_engines.checkpoints.formats.config import pick, require_equal, validated
+from build_engines.checkpoints.formats.tensors import Table, Tensors, fold_weight_norm, rename, stack
 
 TABLE: Table = (
     ("{side}.{rest}.parametrizations.weight.original0", "{side}.{rest}.weight_g"),
@@ -42,12 +41,13 @@ ARCHITECTURE = {
 }
 
 
-def read(
-    tensors: Tensors, config: Mapping[str, object], *, codebooks: int, source: str, files: tuple[Path, ...]
-) -> Part[EncodecSpec]:
-    """Encodec with its first `codebooks` codebooks, from a state dict and `EncodecConfig`. Raises `CheckpointError`."""
-    demand(config, ARCHITECTURE, source=f"{source}: codec_config")
-    spec = made(EncodecSpec, source=f"{source}: codec_config", codebooks=codebooks, **taken(config, NUMBERS))
-    ours = fold_weight_norm(rename(tensors, TABLE, source=source), source=source)
-    ours = stack(ours, "codebooks", into="quantizer.codebooks", count=codebooks, source=source)
-    return Part(spec, ours, source, files)
+def read_spec(config: Mapping[str, object], *, codebooks: int) -> EncodecSpec:
+    """Sizes and rates of Encodec's first `codebooks` codebooks, from `EncodecConfig`. Raises `CheckpointError`."""
+    require_equal(config, ARCHITECTURE)
+    return validated(EncodecSpec, codebooks=codebooks, **pick(config, NUMBERS))
+
+
+def read_tensors(tensors: Tensors, *, codebooks: int) -> Tensors:
+    """A state dict under our names, with the first `codebooks` codebooks. Raises `CheckpointError`."""
+    folded = fold_weight_norm(rename(tensors, TABLE))
+    return stack(folded, "codebooks", into="quantizer.codebooks", count=codebooks)

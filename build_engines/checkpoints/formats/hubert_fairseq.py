@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from bark_serving.spec import HubertSpec
-from build_engines.checkpoints.formats.config import made
+from build_engines.checkpoints.formats.config import validated
 from build_engines.checkpoints.formats.pickles import find, load_pickle
 from build_engines.checkpoints.formats.tensors import (
     Part,
@@ -21,7 +21,7 @@ from build_engines.checkpoints.formats.tensors import (
     rename,
     shape_of,
 )
-from build_engines.errors import CheckpointError
+from build_engines.errors import CheckpointError, naming
 
 TABLE: Table = (
     ("mask_emb", None),  # training only, as the next two
@@ -46,29 +46,28 @@ ARCHITECTURE = {"layer_norm_first": False, "extractor_mode": "default", "conv_bi
 
 def read(path: Path, *, feature_layer: int) -> Part[HubertSpec]:
     """HuBERT without its head. Raises `CheckpointError`."""
-    source = str(path)
-    checkpoint = load_pickle(path, inert=INERT)
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
-        raise CheckpointError(f"{path} has no model, expected a checkpoint of fairseq's.")
-    state = as_tensors(checkpoint["model"], source=source)
-    settings = {key: value for key, value in checkpoint.items() if key in ("cfg", "args")}
-    for key, wanted in ARCHITECTURE.items():
-        found = find(settings, key)
-        if found is not None and found != wanted:
-            raise CheckpointError(f"{path}: {key} is {found!r}; only {wanted!r}, HuBERT base, is supported.")
-    tensors = fold_weight_norm(rename(state, TABLE, source=source), source=source)
-    spec = made(HubertSpec, source=source, feature_layer=feature_layer, **_sizes(tensors, settings, source))
-    return Part(spec, tensors, source, (path,))
+    with naming(path):
+        checkpoint = load_pickle(path, inert=INERT)
+        if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
+            raise CheckpointError("there is no model, expected a checkpoint of fairseq's.")
+        state = as_tensors(checkpoint["model"])
+        settings = {key: value for key, value in checkpoint.items() if key in ("cfg", "args")}
+        for key, expected in ARCHITECTURE.items():
+            found = find(settings, key)
+            if found is not None and found != expected:
+                raise CheckpointError(f"{key} is {found!r}; only {expected!r}, HuBERT base, is supported.")
+        tensors = fold_weight_norm(rename(state, TABLE))
+        spec = validated(HubertSpec, feature_layer=feature_layer, **_sizes(tensors, settings))
+    return Part(spec, tensors, str(path), (path,))
 
 
-def _sizes(tensors: Tensors, settings: object, source: str) -> dict[str, object]:
+def _sizes(tensors: Tensors, settings: object) -> dict[str, object]:
     convolutions = _count(tensors, r"feature_extractor\.conv_layers\.(\d+)\.conv\.weight")
     shapes = [
-        shape_of(tensors, f"feature_extractor.conv_layers.{i}.conv.weight", dimensions=3, source=source)
-        for i in range(convolutions)
+        shape_of(tensors, f"feature_extractor.conv_layers.{i}.conv.weight", dimensions=3) for i in range(convolutions)
     ]
-    width, part, kernel = shape_of(tensors, "encoder.pos_conv_embed.conv.weight", dimensions=3, source=source)
-    inner = shape_of(tensors, "encoder.layers.0.feed_forward.intermediate_dense.weight", dimensions=2, source=source)
+    width, part, kernel = shape_of(tensors, "encoder.pos_conv_embed.conv.weight", dimensions=3)
+    inner = shape_of(tensors, "encoder.layers.0.feed_forward.intermediate_dense.weight", dimensions=2)
     numbers: dict[str, object] = {
         "layers": _count(tensors, r"encoder\.layers\.(\d+)\.final_layer_norm\.weight"),
         "width": width,
@@ -86,7 +85,7 @@ def _sizes(tensors: Tensors, settings: object, source: str) -> dict[str, object]
     if isinstance(rate, int):
         numbers["sample_rate"] = rate
     if isinstance(layout, str):
-        numbers["conv_stride"] = strides(layout, source=source)
+        numbers["conv_stride"] = strides(layout)
     return numbers
 
 
@@ -94,14 +93,12 @@ def _count(tensors: Tensors, pattern: str) -> int:
     return sum(bool(re.fullmatch(pattern, name)) for name in tensors)
 
 
-def strides(layout: str, *, source: str) -> tuple[int, ...]:
+def strides(layout: str) -> tuple[int, ...]:
     """Strides of fairseq's notation, `[(512,10,5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2`, without evaluating it."""
     found: list[int] = []
     for term in layout.replace(" ", "").split("+"):
         match = re.fullmatch(r"\[((?:\(\d+,\d+,\d+\),?)+)\](?:\*(\d+))?", term)
         if not match:
-            raise CheckpointError(
-                f"{source}: conv_feature_layers {layout!r} is not of the form [(width,kernel,stride)]."
-            )
+            raise CheckpointError(f"conv_feature_layers {layout!r} is not of the form [(width,kernel,stride)].")
         found += [int(stride) for stride in re.findall(r",(\d+)\)", match[1])] * int(match[2] or 1)
     return tuple(found)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from bark_serving.spec import HubertSpec
-from build_engines.checkpoints.formats.config import demand, made, taken
-from build_engines.checkpoints.formats.tensors import Part, Table, Tensors, fold_weight_norm, rename, strip_prefix
+from build_engines.checkpoints.formats.config import pick, require_equal, validated
+from build_engines.checkpoints.formats.tensors import Table, Tensors, fold_weight_norm, rename, strip_prefix
 
 TABLE: Table = (
     ("masked_spec_embed", None),  # training only
@@ -41,18 +40,13 @@ ARCHITECTURE = {
 }
 
 
-def read(
-    tensors: Tensors,
-    config: Mapping[str, object],
-    *,
-    feature_layer: int,
-    sample_rate: object = None,
-    source: str,
-    files: tuple[Path, ...],
-) -> Part[HubertSpec]:
-    """HuBERT without its head, from its state dict and `HubertConfig`. Raises `CheckpointError`."""
-    demand(config, ARCHITECTURE, source=f"{source}: config.json")
-    numbers = {**taken(config, NUMBERS), **taken({"rate": sample_rate}, {"rate": "sample_rate"})}
-    spec = made(HubertSpec, source=f"{source}: config.json", feature_layer=feature_layer, **numbers)
-    ours = rename(strip_prefix(tensors, "hubert."), TABLE, source=source)
-    return Part(spec, fold_weight_norm(ours, source=source), source, files)
+def read_spec(config: Mapping[str, object], *, feature_layer: int, sample_rate: object = None) -> HubertSpec:
+    """Sizes of HuBERT without its head, from `HubertConfig`. Raises `CheckpointError`."""
+    require_equal(config, ARCHITECTURE)
+    numbers = {**pick(config, NUMBERS), **pick({"rate": sample_rate}, {"rate": "sample_rate"})}
+    return validated(HubertSpec, feature_layer=feature_layer, **numbers)
+
+
+def read_tensors(tensors: Tensors) -> Tensors:
+    """A state dict under our names. Raises `CheckpointError`."""
+    return fold_weight_norm(rename(strip_prefix(tensors, "hubert."), TABLE))

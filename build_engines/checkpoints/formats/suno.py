@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from bark_serving.spec import CoarseSpec, FineSpec, GptSpec, SemanticSpec
-from build_engines.checkpoints.formats.config import made
+from build_engines.checkpoints.formats.config import validated
 from build_engines.checkpoints.formats.pickles import load_pickle
 from build_engines.checkpoints.formats.tensors import Part, Table, Tensors, as_tensors, rename, strip_prefix
-from build_engines.checkpoints.formats.tied_heads import tie
-from build_engines.errors import CheckpointError
+from build_engines.checkpoints.formats.tied_heads import merge_tied_heads
+from build_engines.errors import CheckpointError, naming
 
 Stage = Literal["semantic", "coarse", "fine"]
 
@@ -48,21 +48,21 @@ FINE: Table = (
 
 
 def choose(names: Iterable[str], *, small: bool = False) -> dict[Stage, str]:
-    """The file of each stage among `names`: the large one where both are there, the small one with `small`.
+    """The file of each stage among `names`. Where both sizes are there: the large one, or the small one if `small`.
 
     Raises `CheckpointError` when a stage has none.
     """
-    there = set(names)
+    found = set(names)
     chosen: dict[Stage, str] = {}
     for stage, (large_file, small_file) in FILES.items():
         preferred = (small_file, large_file) if small else (large_file, small_file)
-        found = [name for name in preferred if name in there]
-        if not found:
+        file = next((name for name in preferred if name in found), None)
+        if file is None:
             raise CheckpointError(
                 f"the {stage} network's file {' or '.join(preferred)} is missing.",
                 remedy="A checkpoint of Suno's has three: text, coarse and fine.",
             )
-        chosen[stage] = found[0]
+        chosen[stage] = file
     return chosen
 
 
@@ -80,49 +80,50 @@ def read_coarse(path: Path) -> Part[CoarseSpec]:
 
 def read_fine(path: Path) -> tuple[Part[FineSpec], int]:
     """The fine network, and the number of codebooks it knows. Raises `CheckpointError`."""
-    arguments, state = _open(path)
-    codebooks = _number(arguments, "n_codes_total", path)
-    given = _number(arguments, "n_codes_given", path)
-    spec = made(FineSpec, source=str(path), gpt=_gpt_spec(arguments, path), codebooks_given=given)
-    tensors = tie(rename(state, FINE, source=str(path)), codebooks=codebooks, given=given, source=str(path))
+    with naming(path):
+        arguments, state = _load(path)
+        codebooks = _number(arguments, "n_codes_total")
+        given = _number(arguments, "n_codes_given")
+        spec = validated(FineSpec, gpt=_gpt_spec(arguments), codebooks_given=given)
+        tensors = merge_tied_heads(rename(state, FINE), codebooks=codebooks, given=given)
     return Part(spec, tensors, str(path), (path,)), codebooks
 
 
 def _read_gpt(path: Path) -> tuple[GptSpec, Tensors]:
-    arguments, state = _open(path)
-    return _gpt_spec(arguments, path), rename(state, GPT, source=str(path))
+    with naming(path):
+        arguments, state = _load(path)
+        return _gpt_spec(arguments), rename(state, GPT)
 
 
-def _open(path: Path) -> tuple[dict[str, object], Tensors]:
+def _load(path: Path) -> tuple[dict[str, object], Tensors]:
     """`model_args` and the state dict. The loss beside them is a numpy scalar, hence `inert`."""
     checkpoint = load_pickle(path, inert=("numpy",))
     if not isinstance(checkpoint, dict):
-        raise CheckpointError(f"{path} holds {type(checkpoint).__name__}, expected model_args and model.")
+        raise CheckpointError(f"it holds {type(checkpoint).__name__}, expected model_args and model.")
     for key in ("model_args", "model"):
         if not isinstance(checkpoint.get(key), dict):
-            raise CheckpointError(f"{path} has no {key}.", remedy="Give the .pt file as Suno published it.")
-    state = as_tensors(checkpoint["model"], source=str(path))
-    return checkpoint["model_args"], strip_prefix(state, "_orig_mod.")
+            raise CheckpointError(f"there is no {key}.", remedy="Give the .pt file as Suno published it.")
+    return checkpoint["model_args"], strip_prefix(as_tensors(checkpoint["model"]), "_orig_mod.")
 
 
-def _gpt_spec(arguments: dict[str, object], path: Path) -> GptSpec:
+def _gpt_spec(arguments: dict[str, object]) -> GptSpec:
     shared = arguments.get("vocab_size")  # files of the first generation have one vocabulary for both ends
     arguments = {"input_vocab_size": shared, "output_vocab_size": shared, **arguments}
-    return made(
-        GptSpec,
-        source=f"{path}: model_args",
-        layers=_number(arguments, "n_layer", path),
-        heads=_number(arguments, "n_head", path),
-        width=_number(arguments, "n_embd", path),
-        block_size=_number(arguments, "block_size", path),
-        input_vocab=_number(arguments, "input_vocab_size", path),
-        output_vocab=_number(arguments, "output_vocab_size", path),
-        bias=bool(arguments.get("bias", True)),  # nanoGPT's default
-    )
+    with naming("model_args"):
+        return validated(
+            GptSpec,
+            layers=_number(arguments, "n_layer"),
+            heads=_number(arguments, "n_head"),
+            width=_number(arguments, "n_embd"),
+            block_size=_number(arguments, "block_size"),
+            input_vocab=_number(arguments, "input_vocab_size"),
+            output_vocab=_number(arguments, "output_vocab_size"),
+            bias=bool(arguments.get("bias", True)),  # nanoGPT's default
+        )
 
 
-def _number(arguments: dict[str, object], key: str, path: Path) -> int:
+def _number(arguments: dict[str, object], key: str) -> int:
     value = arguments.get(key)
     if not isinstance(value, int) or value <= 0:
-        raise CheckpointError(f"{path}: model_args.{key} is {value!r}, expected a positive whole number.")
+        raise CheckpointError(f"model_args.{key} is {value!r}, expected a positive whole number.")
     return value

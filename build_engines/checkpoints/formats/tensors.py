@@ -14,9 +14,9 @@ from build_engines.errors import CheckpointError
 
 Tensors = dict[str, torch.Tensor]
 
-#: Rows of (their name, our name); None: known and not needed. The first row that fits counts.
+#: Rows of (their name, our name). None: known and not needed. The first row that matches counts.
 Table = tuple[tuple[str, str | None], ...]
-#: What a placeholder in their name stands for; ours repeats it.
+#: What a placeholder in their name matches. Our name repeats it.
 _PLACEHOLDERS = {
     "i": r"\d+",  # a layer's index
     "j": r"\d+",
@@ -40,26 +40,24 @@ class Part(Generic[SpecPart]):
     files: tuple[Path, ...]
 
 
-def rename(tensors: Mapping[str, torch.Tensor], table: Table, *, source: str) -> Tensors:
+def rename(tensors: Mapping[str, torch.Tensor], table: Table) -> Tensors:
     """Tensors under our names. A tensor that no row of the table knows raises `CheckpointError`."""
     rows = [(re.compile(_pattern(theirs)), ours) for theirs, ours in table]
     renamed: Tensors = {}
     for name, tensor in tensors.items():
-        ours = _translate(name, rows, source=source, shape=list(tensor.shape))
+        ours = _translate(name, rows, shape=list(tensor.shape))
         if ours is not None:
             renamed[ours] = tensor
     return renamed
 
 
-def _translate(
-    name: str, rows: list[tuple[re.Pattern[str], str | None]], *, source: str, shape: list[int]
-) -> str | None:
+def _translate(name: str, rows: list[tuple[re.Pattern[str], str | None]], *, shape: list[int]) -> str | None:
     for pattern, ours in rows:
         match = pattern.fullmatch(name)
         if match:
             return ours if ours is None else ours.format(**match.groupdict())
     raise CheckpointError(
-        f"{source}: tensor {name} {shape} is not expected.",
+        f"tensor {name} {shape} is not expected.",
         remedy="The file is of another model or a newer format.",
     )
 
@@ -76,12 +74,12 @@ def strip_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> Tensors:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
-def under(tensors: Mapping[str, torch.Tensor], prefix: str) -> Tensors:
+def with_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> Tensors:
     """Only the tensors whose names start with `prefix`, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def fold_weight_norm(tensors: Tensors, *, source: str) -> Tensors:
+def fold_weight_norm(tensors: Tensors) -> Tensors:
     """Replace each pair `x.weight_g`, `x.weight_v` by the weight it stands for: v × g / ‖v‖.
 
     The norm is taken over all dimensions but the one along which g varies (Salimans and Kingma 2016, and
@@ -93,12 +91,12 @@ def fold_weight_norm(tensors: Tensors, *, source: str) -> Tensors:
         magnitude = folded.pop(name).float()
         direction = folded.pop(f"{base}_v", None)
         if direction is None:
-            raise CheckpointError(f"{source}: {name} has no {base}_v beside it.", remedy="Fetch the file again.")
-        folded[base] = _weight(magnitude, direction.float(), name=name, source=source)
+            raise CheckpointError(f"{name} has no {base}_v beside it.", remedy="Fetch the file again.")
+        folded[base] = _weight(magnitude, direction.float(), name=name)
     return folded
 
 
-def _weight(magnitude: torch.Tensor, direction: torch.Tensor, *, name: str, source: str) -> torch.Tensor:
+def _weight(magnitude: torch.Tensor, direction: torch.Tensor, *, name: str) -> torch.Tensor:
     dimensions = range(direction.dim())
     for kept in dimensions:
         if list(magnitude.shape) == [direction.shape[d] if d == kept else 1 for d in dimensions]:
@@ -106,44 +104,39 @@ def _weight(magnitude: torch.Tensor, direction: torch.Tensor, *, name: str, sour
             norm: torch.Tensor = torch.linalg.vector_norm(direction, dim=others, keepdim=True)
             return direction * (magnitude / norm)
     raise CheckpointError(
-        f"{source}: tensor {name} has shape {list(magnitude.shape)}, expected one dimension of "
-        f"{list(direction.shape)} and ones.",
+        f"tensor {name} has shape {list(magnitude.shape)}, expected one dimension of {list(direction.shape)} and ones.",
     )
 
 
-def stack(tensors: Tensors, name: str, *, into: str, count: int, source: str) -> Tensors:
+def stack(tensors: Tensors, name: str, *, into: str, count: int) -> Tensors:
     """Replace `name.0` … by one tensor `into` of the first `count` of them. Raises when one is missing."""
     pieces: list[torch.Tensor] = []
     for index in range(count):
         piece = tensors.get(f"{name}.{index}")
         if piece is None:
-            raise CheckpointError(f"{source}: {name} {index} of {count} is missing.", remedy="Fetch the file again.")
+            raise CheckpointError(f"{name} {index} of {count} is missing.", remedy="Fetch the file again.")
         if pieces and piece.shape != pieces[0].shape:
-            raise CheckpointError(
-                f"{source}: {name} {index} has shape {list(piece.shape)}, expected {list(pieces[0].shape)}."
-            )
+            raise CheckpointError(f"{name} {index} has shape {list(piece.shape)}, expected {list(pieces[0].shape)}.")
         pieces.append(piece)
     rest = {key: tensor for key, tensor in tensors.items() if not re.fullmatch(rf"{re.escape(name)}\.\d+", key)}
     return {**rest, into: torch.stack(pieces)}
 
 
-def shape_of(tensors: Tensors, name: str, *, dimensions: int, source: str) -> tuple[int, ...]:
+def shape_of(tensors: Tensors, name: str, *, dimensions: int) -> tuple[int, ...]:
     """Shape of a tensor that sizes are derived from. Raises `CheckpointError` when it is missing or of another rank."""
     tensor = tensors.get(name)
     if tensor is None:
-        raise CheckpointError(f"{source}: tensor {name} is missing.", remedy="Fetch the file again.")
+        raise CheckpointError(f"tensor {name} is missing.", remedy="Fetch the file again.")
     if tensor.dim() != dimensions:
-        raise CheckpointError(
-            f"{source}: tensor {name} has shape {list(tensor.shape)}, expected {dimensions} dimensions."
-        )
+        raise CheckpointError(f"tensor {name} has shape {list(tensor.shape)}, expected {dimensions} dimensions.")
     return tuple(tensor.shape)
 
 
-def as_tensors(tree: object, *, source: str) -> Tensors:
+def as_tensors(tree: object) -> Tensors:
     """`tree` if it is a dictionary of tensors by name, else `CheckpointError`."""
     if not isinstance(tree, dict) or not tree:
-        raise CheckpointError(f"{source} holds {type(tree).__name__}, expected tensors by name.")
+        raise CheckpointError(f"it holds {type(tree).__name__}, expected tensors by name.")
     for name, tensor in tree.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
-            raise CheckpointError(f"{source}: {name!s} is {type(tensor).__name__}, expected a tensor.")
+            raise CheckpointError(f"{name!s} is {type(tensor).__name__}, expected a tensor.")
     return dict(tree)

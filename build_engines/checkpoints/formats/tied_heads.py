@@ -10,7 +10,7 @@ from build_engines.checkpoints.formats.tensors import Tensors, stack
 from build_engines.errors import CheckpointError
 
 
-def tie(tensors: Tensors, *, codebooks: int, given: int, source: str) -> Tensors:
+def merge_tied_heads(tensors: Tensors, *, codebooks: int, given: int) -> Tensors:
     """From `embeddings.k` and `heads.i` make `token_embedding.weight` [codebooks, vocab, width].
 
     Head i is tied to embedding i + 1, in Suno's code as in transformers'. Files keep both, or either of them; where
@@ -22,15 +22,15 @@ def tie(tensors: Tensors, *, codebooks: int, given: int, source: str) -> Tensors
         if not match:
             continue
         if int(match[1]) >= codebooks - given:
-            raise CheckpointError(f"{source}: lm_heads.{match[1]} is one more than {codebooks} codebooks have.")
+            raise CheckpointError(f"lm_heads.{match[1]} is one more than {codebooks} codebooks have.")
         table = f"embeddings.{int(match[1]) + 1}"
         if not torch.equal(merged.setdefault(table, head), head):
             raise CheckpointError(
-                f"{source}: lm_heads.{match[1]} differs from the embedding of codebook {int(match[1]) + 1}, expected "
+                f"lm_heads.{match[1]} differs from the embedding of codebook {int(match[1]) + 1}, expected "
                 "the same weights.",
                 remedy="The file is not a Bark fine model, or was trained without tied weights.",
             )
     extra = [name for name in merged if re.fullmatch(r"embeddings\.\d+", name) and int(name[11:]) >= codebooks]
     if extra:
-        raise CheckpointError(f"{source}: {min(extra)} is one more than the {codebooks} codebooks expected.")
-    return stack(merged, "embeddings", into="token_embedding.weight", count=codebooks, source=source)
+        raise CheckpointError(f"{min(extra)} is one more than the {codebooks} codebooks expected.")
+    return stack(merged, "embeddings", into="token_embedding.weight", count=codebooks)

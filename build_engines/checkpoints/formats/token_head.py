@@ -13,10 +13,10 @@ import zipfile
 from pathlib import Path
 
 from bark_serving.spec import TokenHeadSpec
-from build_engines.checkpoints.formats.config import made
+from build_engines.checkpoints.formats.config import validated
 from build_engines.checkpoints.formats.pickles import load_pickle
 from build_engines.checkpoints.formats.tensors import Part, Table, Tensors, as_tensors, rename, shape_of
-from build_engines.errors import CheckpointError
+from build_engines.errors import CheckpointError, naming
 
 TABLE: Table = (
     ("lstm.{name}", "head.lstm.{name}"),
@@ -29,21 +29,21 @@ INFO = {"input_size": "input_width", "hidden_size": "hidden", "output_size": "ou
 
 def read(path: Path) -> Part[TokenHeadSpec]:
     """A token head. Raises `CheckpointError`."""
-    source = str(path)
-    tensors = rename(as_tensors(load_pickle(path), source=source), TABLE, source=source)
-    sizes = _sizes(tensors, source)
-    for key, ours in INFO.items():
-        said = _info(path).get(key, sizes[ours])
-        if said != sizes[ours]:
-            raise CheckpointError(
-                f"{path}: its .info says {key} {said}, its tensors say {sizes[ours]}.", remedy="Fetch the file again."
-            )
-    return Part(made(TokenHeadSpec, source=source, **sizes), tensors, source, (path,))
+    with naming(path):
+        tensors = rename(as_tensors(load_pickle(path)), TABLE)
+        sizes, info = _sizes(tensors), _info(path)
+        for key, ours in INFO.items():
+            if info.get(key, sizes[ours]) != sizes[ours]:
+                raise CheckpointError(
+                    f"its .info says {key} {info[key]}, its tensors say {sizes[ours]}.", remedy="Fetch the file again."
+                )
+        spec = validated(TokenHeadSpec, **sizes)
+    return Part(spec, tensors, str(path), (path,))
 
 
-def _sizes(tensors: Tensors, source: str) -> dict[str, object]:
-    gates, width = shape_of(tensors, "head.lstm.weight_ih_l0", dimensions=2, source=source)  # [4 × hidden, input]
-    vocab, last = shape_of(tensors, "head.out.weight", dimensions=2, source=source)
+def _sizes(tensors: Tensors) -> dict[str, object]:
+    gates, width = shape_of(tensors, "head.lstm.weight_ih_l0", dimensions=2)  # [4 × hidden, input]
+    vocab, last = shape_of(tensors, "head.out.weight", dimensions=2)
     wide = "head.intermediate.weight" in tensors
     return {
         "version": int(wide),
@@ -66,5 +66,5 @@ def _info(path: Path) -> dict[str, object]:
         try:
             info = json.loads(archive.read(records[0]))
         except ValueError as error:
-            raise CheckpointError(f"{path}: its record {records[0]} is not JSON ({error}).") from error
+            raise CheckpointError(f"its record {records[0]} is not JSON ({error}).") from error
     return info if isinstance(info, dict) else {}

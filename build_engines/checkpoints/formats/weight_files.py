@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from build_engines.checkpoints.formats.config import read_json, section
 from build_engines.checkpoints.formats.pickles import load_pickle
 from build_engines.checkpoints.formats.tensors import Tensors, as_tensors
-from build_engines.errors import CheckpointError
+from build_engines.errors import CheckpointError, naming
 
 #: In order of preference. An index names the shards that hold each tensor.
 SINGLE = ("model.safetensors", "pytorch_model.bin")
@@ -20,9 +20,9 @@ PREFERENCE = (SINGLE[0], INDEX[0], SINGLE[1], INDEX[1])
 
 
 def main_file(names: Iterable[str]) -> str | None:
-    """The weights file, or the index of its shards, that a folder with these names is to be read from."""
-    there = set(names)
-    return next((name for name in PREFERENCE if name in there), None)
+    """Of these files, the one to read weights from: a file of weights, or the index of its shards."""
+    found = set(names)
+    return next((name for name in PREFERENCE if name in found), None)
 
 
 def shards(index: Path) -> list[str]:
@@ -52,7 +52,8 @@ def read_weights(folder: Path, name: str) -> tuple[Tensors, tuple[Path, ...]]:
 
 def _read(path: Path) -> Tensors:
     if path.suffix != ".safetensors":
-        return as_tensors(load_pickle(path), source=str(path))
+        with naming(path):
+            return as_tensors(load_pickle(path))
     try:
         return load_file(path)
     except OSError as error:

@@ -147,7 +147,7 @@ def test_the_written_tensors_are_exactly_the_networks(folder: Path, bark_folder:
 
 def test_strides_of_fairseqs_notation_are_read_without_evaluating_it() -> None:
     base = "[(512,10,5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2"
-    assert strides(base, source="x") == (5, 2, 2, 2, 2, 2, 2)
-    assert strides("[(512, 10, 5), (512, 8, 4)]", source="x") == (5, 4)
+    assert strides(base) == (5, 2, 2, 2, 2, 2, 2)
+    assert strides("[(512, 10, 5), (512, 8, 4)]") == (5, 4)
     with pytest.raises(CheckpointError, match="conv_feature_layers"):
-        strides("__import__('os').system('true')", source="x")
+        strides("__import__('os').system('true')")

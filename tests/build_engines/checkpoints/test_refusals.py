@@ -177,7 +177,7 @@ def test_model_args_that_are_missing_or_senseless_are_named(suno: Path) -> None:
     for arguments, message in (
         ({**checkpoint["model_args"], "n_head": "two"}, r"text_2\.pt: model_args\.n_head is 'two'"),
         ({**checkpoint["model_args"], "n_head": 3}, r"text_2\.pt: model_args: .*32 is not a multiple of heads 3"),
-        (None, r"text_2\.pt has no model_args"),
+        (None, r"text_2\.pt: there is no model_args"),
     ):
         torch.save({**checkpoint, "model_args": arguments}, path)
         refused(suno, message)

@@ -14,6 +14,7 @@ from torch import nn
 from bark_serving.bundle import Bundle
 from bark_serving.networks import Encodec, load
 from bark_serving.spec import GptSpec, Spec
+from bark_serving.voices import VoiceLibrary
 from build_engines.checkpoints.importer import STEPS, Request, import_bundle
 from build_engines.errors import CheckpointError, SourceError
 from reference import suno as oracle
@@ -158,6 +159,21 @@ def test_voices_come_from_a_folder_of_npz_files(suno_folder: Path, vocabulary: P
     with np.load(bundle.voices / "v2" / "en_speaker_6.npz") as arrays:
         for name, values in formats.voice().items():
             np.testing.assert_array_equal(arrays[name], values)
+
+
+@pytest.mark.parametrize("length", [64, 65])
+def test_a_voice_is_imported_only_under_a_name_that_the_server_lists(
+    suno_folder: Path, vocabulary: Path, tmp_path: Path, length: int
+) -> None:
+    (tmp_path / "prompts").mkdir()
+    np.savez(tmp_path / "prompts" / f"{'a' * length}.npz", **formats.voice())
+    request = Request(str(suno_folder), tokenizer=str(vocabulary), voices=str(tmp_path / "prompts"))
+    if length > 64:
+        with pytest.raises(CheckpointError, match="a name that the server would not list"):
+            import_bundle(request, tmp_path / "bundle")
+        return
+    bundle = import_bundle(request, tmp_path / "bundle")
+    assert list(VoiceLibrary([bundle.voices], spec=bundle.spec).names()) == ["a" * length]
 
 
 def test_importing_twice_gives_the_same_bundle_and_tells_each_step(
