@@ -121,7 +121,7 @@ def test_closing_an_async_client_ends_its_streams(triton: FakeTriton) -> None:
     assert triton.cancelled.acquire(timeout=3)
 
 
-def test_closing_an_async_client_ends_its_calls_with_an_error_that_a_task_group_sees(triton: FakeTriton) -> None:
+def test_closing_an_async_client_ends_its_calls_with_an_error(triton: FakeTriton) -> None:
     """gRPC cancels them with asyncio's CancelledError, which a task group takes for a task that somebody cancelled."""
     triton.hang_unary.set()
 

@@ -242,7 +242,7 @@ def test_a_server_that_cancels_is_told_from_a_caller_that_does(client: Any, trit
         client.speak("Hello.")
 
 
-def test_the_list_of_voices_is_asked_for_again_when_the_server_was_unavailable(client: Any, triton: FakeTriton) -> None:
+def test_listing_voices_is_repeated_while_the_server_is_unavailable(client: Any, triton: FakeTriton) -> None:
     triton.unary_plan.extend([grpc.StatusCode.UNAVAILABLE] * 2)
     assert len(client.voices()) == 3
     triton.unary_plan.append(grpc.StatusCode.INTERNAL)

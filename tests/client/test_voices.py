@@ -197,7 +197,7 @@ def test_a_speech_lends_its_voice_to_the_lines_that_follow(client: Any, triton: 
     assert_same(ada, triton.voices.stored["ada"])
 
 
-def test_what_does_no_harm_twice_is_sent_again_when_the_server_was_unavailable(client: Any, triton: FakeTriton) -> None:
+def test_harmless_calls_are_repeated_while_the_server_is_unavailable(client: Any, triton: FakeTriton) -> None:
     for ask in (
         client.voices,
         lambda: client.get_voice("me"),
