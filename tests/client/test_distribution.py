@@ -65,16 +65,29 @@ def test_the_server_wheel_holds_all_that_a_server_needs(wheels: dict[str, Path])
     } <= names
 
 
-@pytest.mark.slow  # downloads the client's dependencies
-def test_the_client_works_in_an_empty_environment(tmp_path: Path, wheels: dict[str, Path]) -> None:
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """An environment that holds pip and nothing else; its folder of commands."""
     succeed(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}", "-m", "venv", tmp_path)
-    succeed(tmp_path / "bin/pip", "install", "--quiet", wheels["bark_triton_client"])
+    return tmp_path / "bin"
 
-    assert succeed(tmp_path / "bin/bark", "--version") == f"bark {bark_client.__version__}\n"
-    assert "--voice" in succeed(tmp_path / "bin/bark", "say", "--help")
-    installed = succeed(tmp_path / "bin/pip", "list", "--format=freeze").lower()
+
+@pytest.mark.slow  # downloads the client's dependencies
+def test_the_client_works_in_an_empty_environment(empty: Path, wheels: dict[str, Path]) -> None:
+    succeed(empty / "pip", "install", "--quiet", wheels["bark_triton_client"])
+    assert succeed(empty / "bark", "--version") == f"bark {bark_client.__version__}\n"
+    assert "--voice" in succeed(empty / "bark", "say", "--help")
+    installed = succeed(empty / "pip", "list", "--format=freeze").lower()
     for server_only in ("bark-triton=", "torch", "onnx", "tokenizers", "safetensors", "nvidia"):
         assert server_only not in installed
     speak = "from bark_client import BarkClient; BarkClient('localhost:1', connect_timeout=0.1).speak('Hello.')"
-    failed = subprocess.run([tmp_path / "bin/python", "-c", speak], capture_output=True, text=True, check=False)
+    failed = subprocess.run([empty / "python", "-c", speak], capture_output=True, text=True, check=False)
     assert "no server answers at localhost:1" in failed.stderr
+
+
+@pytest.mark.slow  # downloads the server's dependencies
+def test_a_checkout_installs_without_the_client_or_an_extra(empty: Path) -> None:
+    succeed(empty / "pip", "install", "--quiet", ROOT)
+    assert "bark-triton-client" not in succeed(empty / "pip", "list", "--format=freeze")
+    for command in ("bark-serve", "bark-build"):
+        assert "Usage" in succeed(empty / command, "--help")
