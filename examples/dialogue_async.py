@@ -19,7 +19,7 @@ lines = [
 async def main() -> None:
     async with AsyncBarkClient(url) as bark:
         # The server speaks the lines side by side, so this takes less time than one after the other.
-        parts = await asyncio.gather(*(bark.speak(line, voice=voice, seed=1) for voice, line in lines))
+        parts = await asyncio.gather(*(bark.speak(line, voice=voice, seed=2) for voice, line in lines))
 
     # gather keeps the order of the lines. `a + b` joins without a pause.
     dialogue = Speech.join(parts, pause=0.3)

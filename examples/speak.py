@@ -15,7 +15,7 @@ try:
         print("voices:", ", ".join(voice.name for voice in bark.voices()))
 
         # The same text, voice, seed and options give the same speech.
-        speech = bark.speak("Hello there. It is a lovely morning.", voice="joe", seed=1)
+        speech = bark.speak("Hello there. It is a lovely morning.", voice="joe", seed=2)
 except BarkError as error:  # every error of the client; its message says what to do
     sys.exit(f"error: {error}")
 

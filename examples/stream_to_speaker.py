@@ -10,12 +10,12 @@ import sounddevice
 from bark_client import BarkClient
 
 url = sys.argv[1] if len(sys.argv) > 1 else "localhost:8001"
-text = "The old man walked slowly to the river. He sat down under a tree. Then he opened his book."
+text = "Good morning! How are you today? I made a cup of tea for my sister."
 
 with (
     BarkClient(url) as bark,
     # `stream` sends the request when the block is entered. Leaving the block early cancels it on the server.
-    bark.stream(text, voice="jo", seed=1) as stream,
+    bark.stream(text, seed=5) as stream,
 ):
     speaker = None
     for chunk in stream:  # in order and without gaps; the first one comes long before the last

@@ -15,7 +15,7 @@ import soundfile
 
 from bark_client import Voice
 from tests.client.fake_sound_device import FakeSoundDevice
-from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, free_port, say_error
+from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, free_port, say_error, speak_in_pieces
 from tests.speech import CLIP
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -63,11 +63,12 @@ def test_speak_without_a_server_says_what_to_start(run: Run) -> None:
 def test_stream_to_speaker_plays_each_chunk(run: Run, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch) -> None:
     device = FakeSoundDevice()
     monkeypatch.setitem(sys.modules, "sounddevice", device)
+    triton.plan.append(speak_in_pieces)
     run("stream_to_speaker.py", triton.url)
     opened, *played = device.log
     assert opened == {"samplerate": SAMPLE_RATE, "channels": 1, "dtype": "float32"}
-    assert played == ["start", *3 * [(CHUNK, 1)], "stop", "close"]
-    assert seconds_of("stream.wav") == 3 * CHUNK / SAMPLE_RATE
+    assert played == ["start", *4 * [(CHUNK, 1)], "stop", "close"]
+    assert seconds_of("stream.wav") == 4 * CHUNK / SAMPLE_RATE
 
 
 def test_clone_voice_speaks_with_a_clone(run: Run, triton: FakeTriton) -> None:
