@@ -16,7 +16,7 @@ from bark_serving.runtimes.factory import open_network
 from bark_serving.spec import Spec
 from bark_serving.triton.parameters import Parameters
 from bark_serving.triton.tensors import failure, inputs_of, response
-from bark_serving.voices.clip_quality import MAX_SECONDS
+from bark_serving.voices.limits import MAX_CLIP_S
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +93,8 @@ def _check_range(name: str, array: Array, first: int, end: int) -> None:
 def _check_length(name: str, array: Array, rate: float) -> None:
     """Memory grows with the length. A second is left for padding."""
     seconds = array.shape[-1] / rate
-    if seconds > MAX_SECONDS + 1:
-        raise InvalidRequest(f"{name} is {seconds:.0f} s long; send {MAX_SECONDS:g} s at most.")
+    if seconds > MAX_CLIP_S + 1:
+        raise InvalidRequest(f"{name} is {seconds:.0f} s long; send {MAX_CLIP_S:g} s at most.")
 
 
 #: Stage → what refuses inputs that the network can't take, with `InvalidRequest`.

@@ -2,7 +2,7 @@
 
 from bark_serving.voices.library import Entry, VoiceLibrary
 from bark_serving.voices.store import VoiceStore
-from bark_serving.voices.voice import ARRAYS, Voice, check_name, content_hash, language_of, voice_from_arrays
+from bark_serving.voices.voice import ARRAYS, Voice, check_name, content_hash, is_name, language_of, voice_from_arrays
 
 __all__ = [
     "ARRAYS",
@@ -12,6 +12,7 @@ __all__ = [
     "VoiceStore",
     "check_name",
     "content_hash",
+    "is_name",
     "language_of",
     "voice_from_arrays",
 ]

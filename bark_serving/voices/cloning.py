@@ -1,8 +1,8 @@
-"""Cloning: a clip of speech → what HuBERT and the codec are given → the three arrays of a voice.
+"""Cloning: a clip of speech → the inputs of HuBERT and the codec → the three arrays of a voice.
 
-Bark's own code asks that semantic tokens and frames of a voice cover the same time. Both networks cut audio into slots
-of their own (the released ones 20 ms and 13⅓ ms), so a clip is padded to a whole number of *units*, the shortest time
-in which both make whole slots (40 ms): every ratio between the arrays is then exact, whatever the clip's length.
+Bark's own code requires that the semantic tokens and the frames of a voice cover the same time. Each network divides
+audio into slots (20 ms and 13⅓ ms for the released ones). A *unit* is the shortest time in which both make
+whole slots (40 ms). A clip is padded to whole units, so the ratio between the arrays is exact for every length.
 """
 
 from __future__ import annotations
@@ -18,25 +18,28 @@ from bark_serving.arrays import Array, Floats
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import HubertSpec, Spec
 from bark_serving.voices import ARRAYS, Voice, clip_quality, voice_from_arrays
-from bark_serving.voices.clip_quality import MAX_SECONDS, MIN_SECONDS
-
-MIN_RATE, MAX_RATE = 8_000, 192_000  #: Hz
-MAX_CHANNELS = 8
-MAX_PEAK = 8.0  #: beyond, samples are integers that somebody forgot to scale
+from bark_serving.voices.limits import (
+    MAX_CLIP_AMPLITUDE,
+    MAX_CLIP_CHANNELS,
+    MAX_CLIP_RATE_HZ,
+    MAX_CLIP_S,
+    MIN_CLIP_RATE_HZ,
+    MIN_CLIP_S,
+)
 
 
 @dataclass(frozen=True)
 class Units:
-    """One unit of time in which both networks make whole slots."""
+    """The unit of time in which both networks make whole slots."""
 
     hz: Fraction
-    tokens: int  #: semantic tokens of HuBERT a unit
-    frames: int  #: frames of the codec a unit
+    tokens: int  #: semantic tokens of HuBERT per unit
+    frames: int  #: frames of the codec per unit
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A clip as the two networks take it: mono, at their rates, loudness-normalised, padded with silence.
+    """A clip as the two networks take it: mono, at their rates, normalised, padded with silence.
 
     hubert: [samples] at HuBERT's rate; encodec: [samples] at the codec's. seconds: of the clip itself.
     """
@@ -95,7 +98,7 @@ def units_of(spec: Spec) -> Units:
 
 
 def hubert_samples(units: int, *, spec: Spec) -> int:
-    """Samples that give exactly the tokens of so many units: the last one needs its whole receptive field."""
+    """Samples that give exactly the tokens of ``units``. The last token needs its whole receptive field."""
     return (units * units_of(spec).tokens - 1) * _hop(hubert_of(spec)) + shortest_wave(spec)
 
 
@@ -108,7 +111,7 @@ def shortest_wave(spec: Spec) -> int:
 
 
 def encodec_samples(units: int, *, spec: Spec) -> int:
-    """Samples that give exactly the frames of so many units."""
+    """Samples that give exactly the frames of ``units``."""
     return units * units_of(spec).frames * spec.encodec.samples_per_frame
 
 
@@ -117,25 +120,25 @@ def _hop(hubert: HubertSpec) -> int:
 
 
 def _checked(audio: Array, *, sample_rate: int) -> Floats:
-    """The audio as float32 [channels, samples]. Raises `InvalidRequest` for what is no clip of speech."""
-    if audio.ndim != 2 or not 1 <= audio.shape[0] <= MAX_CHANNELS:
+    """The audio as float32 [channels, samples]. Raises `InvalidRequest` for what cannot be a clip of speech."""
+    if audio.ndim != 2 or not 1 <= audio.shape[0] <= MAX_CLIP_CHANNELS:
         raise InvalidRequest(
-            f"audio has shape {list(audio.shape)}; it must be [channels, samples] with 1 to {MAX_CHANNELS} channels."
+            f"audio has shape {list(audio.shape)}; it must be [channels, samples], 1 to {MAX_CLIP_CHANNELS} channels."
         )
-    if not MIN_RATE <= sample_rate <= MAX_RATE:
-        raise InvalidRequest(f"sample_rate {sample_rate} is out of range: {MIN_RATE} to {MAX_RATE} Hz.")
-    count, shortest, longest = audio.shape[1], math.ceil(MIN_SECONDS * sample_rate), int(MAX_SECONDS * sample_rate)
+    if not MIN_CLIP_RATE_HZ <= sample_rate <= MAX_CLIP_RATE_HZ:
+        raise InvalidRequest(f"sample_rate {sample_rate} is out of range: {MIN_CLIP_RATE_HZ} to {MAX_CLIP_RATE_HZ} Hz.")
+    count, shortest, longest = audio.shape[1], math.ceil(MIN_CLIP_S * sample_rate), int(MAX_CLIP_S * sample_rate)
     if not shortest <= count <= longest:
         remedy = "record a longer one" if count < shortest else "cut it"
         raise InvalidRequest(
-            f"the clip is {count / sample_rate:.2f} s long ({count} samples); it must be {MIN_SECONDS:g} to "
-            f"{MAX_SECONDS:g} s ({shortest} to {longest}): {remedy}."
+            f"the clip is {count / sample_rate:.2f} s long ({count} samples); it must be {MIN_CLIP_S:g} to "
+            f"{MAX_CLIP_S:g} s ({shortest} to {longest}): {remedy}."
         )
     samples = audio.astype(np.float32)
     if not np.isfinite(samples).all():
         raise InvalidRequest("audio holds samples that are not finite numbers; all must be in -1..1.")
     peak = float(np.abs(samples).max())
-    if peak > MAX_PEAK:
+    if peak > MAX_CLIP_AMPLITUDE:
         raise InvalidRequest(f"audio has a peak of {peak:g}; its samples must be in -1..1: divide integers by 32768.")
     return samples
 
@@ -145,5 +148,5 @@ def _resampled(mono: Floats, rate: int, target: int) -> Floats:
 
 
 def _padded(mono: Floats, samples: int) -> Floats:
-    """Exactly so many samples: silence is added at the end; a resampler's last sample too many goes."""
+    """Exactly ``samples`` of them: adds silence at the end, or cuts the resampler's last sample."""
     return np.pad(mono[:samples], (0, max(0, samples - len(mono))))

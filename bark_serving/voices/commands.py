@@ -1,4 +1,4 @@
-"""The commands that clients give about voices: list, get, check, put, delete, rename; arrays in, arrays out."""
+"""The commands of the model ``voices``: list, get, check, put, delete, rename. Arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _Answer = tuple[Iterable[Entry], Voice | None]
 
 
 def run_command(inputs: dict[str, Any], *, library: VoiceLibrary) -> dict[str, Array]:
-    """Run the command that the inputs of the ``voices`` model hold; its outputs by name. Raises `ServingError`."""
-    command = _needed(inputs, "command")
+    """Run the command in the inputs of the model ``voices``. Returns its outputs by name. Raises `ServingError`."""
+    command = _required(inputs, "command")
     if command not in _COMMANDS:
         raise InvalidRequest(f"{command[:80]!r} is no command of this model; it knows {', '.join(_COMMANDS)}.")
     entries, voice = _COMMANDS[command](library, inputs)
@@ -34,27 +34,27 @@ def _list(library: VoiceLibrary, inputs: _Inputs) -> _Answer:
 
 
 def _get(library: VoiceLibrary, inputs: _Inputs) -> _Answer:
-    name = _needed(inputs, "name")
+    name = _required(inputs, "name")
     return [library.entry(name)], library.get(name)
 
 
 def _check(library: VoiceLibrary, inputs: _Inputs) -> _Answer:
-    library.check(_needed(inputs, "name"), overwrite=_overwrite(inputs))
+    library.check(_required(inputs, "name"), overwrite=_overwrite(inputs))
     return [], None
 
 
 def _put(library: VoiceLibrary, inputs: _Inputs) -> _Answer:
-    name = _needed(inputs, "name")
+    name = _required(inputs, "name")
     voice = voice_from_arrays({array: inputs[array] for array in ARRAYS if array in inputs}, spec=library.spec)
     return [library.put(name, voice, overwrite=_overwrite(inputs))], None
 
 
 def _delete(library: VoiceLibrary, inputs: _Inputs) -> _Answer:
-    return [library.delete(_needed(inputs, "name"))], None
+    return [library.delete(_required(inputs, "name"))], None
 
 
 def _rename(library: VoiceLibrary, inputs: _Inputs) -> _Answer:
-    name, new_name = _needed(inputs, "name"), _needed(inputs, "new_name")
+    name, new_name = _required(inputs, "name"), _required(inputs, "new_name")
     return [library.rename(name, new_name, overwrite=_overwrite(inputs))], None
 
 
@@ -68,7 +68,7 @@ _COMMANDS: dict[str, Callable[[VoiceLibrary, _Inputs], _Answer]] = {
 }
 
 
-def _needed(inputs: _Inputs, name: str) -> str:
+def _required(inputs: _Inputs, name: str) -> str:
     if name not in inputs:
         raise InvalidRequest(f"the request lacks {name}.")
     return str(inputs[name])
@@ -79,6 +79,6 @@ def _overwrite(inputs: _Inputs) -> bool:
 
 
 def _no_arrays(spec: Spec) -> dict[str, Array]:
-    """Every declared output is always sent: a client waits for the ones it asked for."""
+    """Empty arrays. Every declared output is always sent, because a client waits for those that it asked for."""
     shapes = ((0,), (spec.coarse.codebooks, 0), (spec.encodec.codebooks, 0))
     return {name: np.empty(shape, np.int32) for name, shape in zip(ARRAYS, shapes, strict=True)}

@@ -1,7 +1,7 @@
-"""Voices as ``.npz`` files: read as if an enemy had written them, written so that a crash leaves the old or the new.
+"""Voices as ``.npz`` files. The input is untrusted: sizes are checked before anything is read.
 
-An ``.npz`` is a zip of ``.npy`` files. `numpy.load` would trust the sizes that both state; here each is compared with
-what a voice can be before anything of that size is read.
+An ``.npz`` is a zip of ``.npy`` files. Both state sizes, which `numpy.load` would trust; here each is first compared
+with the size of the largest voice.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from numpy.lib import format as npy
 from bark_serving.arrays import Array
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
-from bark_serving.voices.voice import ARRAYS, MAX_SECONDS, Voice, voice_from_arrays
+from bark_serving.voices.limits import MAX_VOICE_S
+from bark_serving.voices.voice import ARRAYS, Voice, voice_from_arrays
 
 SUFFIX = ".npz"
-TEMPORARY = ".writing"  #: suffix of a file that is not complete; no reader looks at those
+TEMPORARY = ".writing"  #: suffix of a file that is not complete; readers ignore it
 MAX_MEMBERS = 16  #: files in the zip; a voice has three
-HEADER_BYTES = 16_384  #: what a .npy may hold beside its data
+MAX_HEADER_BYTES = 16_384  #: of a .npy, beside its data
 
 
 def max_bytes(spec: Spec) -> int:
-    """Size of the largest voice: all arrays in int64, as Suno's own code may write them."""
-    frames = MAX_SECONDS * spec.encodec.frame_rate_hz * (spec.coarse.codebooks + spec.encodec.codebooks)
-    return int(8 * (frames + MAX_SECONDS * spec.semantic.rate_hz)) + MAX_MEMBERS * HEADER_BYTES
+    """Size of the largest voice in bytes: with all arrays in int64, as Suno's own code may write them."""
+    frames = MAX_VOICE_S * spec.encodec.frame_rate_hz * (spec.coarse.codebooks + spec.encodec.codebooks)
+    return int(8 * (frames + MAX_VOICE_S * spec.semantic.rate_hz)) + MAX_MEMBERS * MAX_HEADER_BYTES
 
 
 def read(file: IO[bytes], *, name: str, spec: Spec) -> Voice:
@@ -38,14 +39,14 @@ def read(file: IO[bytes], *, name: str, spec: Spec) -> Voice:
     try:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
-            raise InvalidRequest(f"it is {size} bytes large; a voice has {limit} at most")
+            raise InvalidRequest(f"it has {size} bytes; a voice has at most {limit}")
         with zipfile.ZipFile(file) as archive:
             arrays = _members(archive, limit=limit)
         return voice_from_arrays(arrays, spec=spec)
     except InvalidRequest as error:
         reason = error.args[0]
-    except Exception as error:  # noqa: BLE001 - zipfile and numpy raise a dozen kinds on hostile bytes; all mean this
-        reason = f"not a sound .npz ({type(error).__name__})"
+    except Exception as error:  # noqa: BLE001 - zipfile and numpy raise many kinds on broken files; all mean the same here
+        reason = f"not a valid .npz ({type(error).__name__})"
     raise InvalidRequest(f"the file of voice {name!r} cannot be read: {reason.removesuffix('.')}.")
 
 
@@ -59,14 +60,14 @@ def _members(archive: zipfile.ZipFile, *, limit: int) -> dict[str, Array]:
         if (member := by_name.get(f"{name}.npy")) is None:
             continue
         if member.file_size > limit:
-            raise InvalidRequest(f"{name} unpacks to {member.file_size} bytes; a voice has {limit} at most")
+            raise InvalidRequest(f"{name} unpacks to {member.file_size} bytes; a voice has at most {limit}")
         with archive.open(member) as stream:
             arrays[name] = _array(stream, name=name, limit=limit)
     return arrays
 
 
 def _array(stream: IO[bytes], *, name: str, limit: int) -> Array:
-    """An array of integers whose stated shape is one that can be true. Reads no more than `limit` bytes of data."""
+    """An array of integers. Checks the stated shape, and reads at most `limit` bytes of data."""
     version = npy.read_magic(stream)  # type: ignore[no-untyped-call]
     if version not in ((1, 0), (2, 0)):
         raise InvalidRequest(f"{name} is of .npy version {version}; versions 1 and 2 are read")
@@ -78,15 +79,15 @@ def _array(stream: IO[bytes], *, name: str, limit: int) -> Array:
     for length in shape:
         count *= length
     if not 1 <= len(shape) <= 2 or min(shape) < 0 or count * dtype.itemsize > limit:
-        raise InvalidRequest(f"{name} states the shape {list(shape)[:8]}; a voice has {limit} bytes at most")
+        raise InvalidRequest(f"{name} states the shape {list(shape)[:8]}; a voice has at most {limit} bytes")
     data = stream.read(count * dtype.itemsize + 1)
     if len(data) != count * dtype.itemsize:
-        raise InvalidRequest(f"{name} holds other data than its shape {list(shape)} says")
+        raise InvalidRequest(f"{name} has more or less data than its shape {list(shape)} says")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def write(path: Path, arrays: Mapping[str, Array]) -> int:
-    """Write a complete file and make sure that it is on the disk. Returns its size in bytes."""
+    """Write a new file and flush it to the disk. Returns its size in bytes."""
     with path.open("xb") as file:
         np.savez(file, **arrays)
         file.flush()
@@ -95,7 +96,7 @@ def write(path: Path, arrays: Mapping[str, Array]) -> int:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make sure that what was renamed or removed in a folder is so on the disk."""
+    """Flush the renamed and removed entries of a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

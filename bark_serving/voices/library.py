@@ -1,7 +1,7 @@
 """All voices of a server by name and by content hash: those that users keep, and read-only folders of ``.npz`` files.
 
-What is remembered of a file counts only while its *signature* (inode, size, times) stays: each look at a voice asks
-the file system again, so what one process puts, another one sees at once.
+What is remembered of a file holds only while its *signature* (inode, size, times) stays the same. Every look at a voice
+checks the signature, so a process sees at once what another process has put.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from bark_serving.voices.voice import Voice, check_name, content_hash, is_hash, 
 
 log = logging.getLogger(__name__)
 
-CACHED_BYTES = 64 * 2**20
-KNOWN_FILES = 10_000  #: files whose numbers are remembered
+MAX_CACHED_BYTES = 64 * 2**20  #: of the voices in memory
+MAX_KNOWN_FILES = 10_000  #: files whose numbers are remembered
 _Signature = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a list says about a voice. stored: it can be deleted and renamed; created: ISO time, of stored ones."""
+    """One row of a list of voices. stored: it can be deleted and renamed; created: ISO time, None if not stored."""
 
     name: str
     hash: str
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class _Known:
-    """What was learnt from a file when it had this signature: the voice's numbers, or why it cannot be read."""
+    """What a file held when it had this signature: the numbers of a voice, or why it cannot be read."""
 
     signature: _Signature
     hash: str = ""
@@ -56,19 +56,22 @@ class _Known:
 class VoiceLibrary:
     """Voices from a store and from folders, searched in that order; ``v2/en_speaker_6`` is ``v2/en_speaker_6.npz``.
 
-    The `cached` voices used last stay in memory, `CACHED_BYTES` of them at most. Safe to use from several threads.
+    The voices used last stay in memory, at most `MAX_CACHED_BYTES`. Safe to use from several threads.
     """
 
-    def __init__(
-        self, folders: Iterable[Path], *, spec: Spec, store: VoiceStore | None = None, cached: int = 64
-    ) -> None:
+    def __init__(self, folders: Iterable[Path], *, spec: Spec, store: VoiceStore | None = None) -> None:
         self.spec = spec
         self._store = store
         self._folders = [Path(folder) for folder in folders]
-        self._size = cached
-        self._hot: OrderedDict[Path, tuple[_Signature, Voice]] = OrderedDict()
+        self._recent: OrderedDict[Path, tuple[_Signature, Voice]] = OrderedDict()
         self._known: dict[Path, _Known] = {}
         self._lock = threading.RLock()
+
+    @property
+    def cached_bytes(self) -> int:
+        """Bytes of the voices that are in memory."""
+        with self._lock:
+            return sum(voice.nbytes for _, voice in self._recent.values())
 
     def names(self) -> list[str]:
         """All names, sorted."""
@@ -106,7 +109,7 @@ class VoiceLibrary:
         )
 
     def check(self, name: str, *, overwrite: bool = False) -> None:
-        """Raise `InvalidRequest` when no voice could be put under this name now: better known before it is made."""
+        """Raise `InvalidRequest` when no voice can be put under this name now. A client asks before it clones."""
         store = self._writable()
         self._check_free(name)
         store.check(name, overwrite=overwrite)
@@ -127,7 +130,7 @@ class VoiceLibrary:
         store, name = self._writable(), self._resolve_stored(name)
         try:
             entry = self.entry(name)
-        except InvalidRequest:  # broken: all the more reason to remove it
+        except InvalidRequest:  # a broken file can be removed, too
             entry = Entry(name, "", language_of(name), 0, 0, 0.0, stored=True, created=None)
         store.delete(name)
         return entry
@@ -169,14 +172,14 @@ class VoiceLibrary:
         return found
 
     def _resolve_stored(self, name: str) -> str:
-        """The name of a voice of the store. Which of several equal ones a hash means would be a guess."""
+        """The name of a voice in the store. Raises `InvalidRequest` for a hash that several names share."""
         if is_hash(name):
             found = [candidate for candidate in self._with_hash(name) if self._is_stored(self._path(candidate))]
             if len(found) > 1:
                 raise InvalidRequest(f"{name} is the voice of several names: {', '.join(found)}; give one of them.")
             name = found[0] if found else self.resolve(name)
         if not self._is_stored(self._path(name)):
-            raise InvalidRequest(f"the voice {name!r} comes with the server; only voices that were put there change.")
+            raise InvalidRequest(f"the voice {name!r} comes with the server; only voices in the store can be changed.")
         return name
 
     def _writable(self) -> VoiceStore:
@@ -185,7 +188,7 @@ class VoiceLibrary:
         return self._store
 
     def _check_free(self, name: str) -> None:
-        """Raise `InvalidRequest` when a read-only voice has this name: two voices of one name would confuse."""
+        """Raise `InvalidRequest` when a read-only voice has this name."""
         check_name(name)
         if any((folder / f"{name}{files.SUFFIX}").is_file() for folder in self._folders):
             raise InvalidRequest(f"the voice {name!r} comes with the server; choose another name.")
@@ -193,7 +196,7 @@ class VoiceLibrary:
     def _holds(self, name: str, voice: Voice) -> bool:
         try:
             return self.entry(name).hash == content_hash(voice)
-        except InvalidRequest:  # broken: to be overwritten, or to be reported by the put
+        except InvalidRequest:  # broken: the put replaces or reports it
             return False
 
     def _is_stored(self, path: Path) -> bool:
@@ -207,7 +210,7 @@ class VoiceLibrary:
         raise InvalidRequest(f"there is no voice {name!r}; `bark voice list` shows those that this server has.")
 
     def _learn(self, path: Path, name: str) -> _Known:
-        """What is known about a file, read again only if it changed."""
+        """The numbers of a file. Reads it again only if it changed."""
         known = self._known.get(path)
         try:
             if known is None or known.signature != _signature(path.stat()):
@@ -226,10 +229,10 @@ class VoiceLibrary:
             raise InvalidRequest(f"the file of voice {name!r} cannot be read: {error.strerror}.") from error
         with file:
             signature = _signature(os.fstat(file.fileno()))
-            hot = self._hot.get(path)
-            if hot and hot[0] == signature:
-                self._hot.move_to_end(path)
-                return hot[1]
+            recent = self._recent.get(path)
+            if recent and recent[0] == signature:
+                self._recent.move_to_end(path)
+                return recent[1]
             try:
                 voice = files.read(file, name=name, spec=self.spec)
             except InvalidRequest as error:
@@ -237,21 +240,19 @@ class VoiceLibrary:
                 raise
         numbers = (content_hash(voice), len(voice.semantic), int(voice.fine.shape[1]))
         self._remember(path, _Known(signature, *numbers))
-        self._keep_hot(path, signature, voice)
+        self._cache(path, signature, voice)
         return voice
 
     def _remember(self, path: Path, known: _Known) -> None:
         self._known[path] = known
-        while len(self._known) > KNOWN_FILES:
+        while len(self._known) > MAX_KNOWN_FILES:
             del self._known[next(iter(self._known))]
 
-    def _keep_hot(self, path: Path, signature: _Signature, voice: Voice) -> None:
-        self._hot[path] = (signature, voice)
-        self._hot.move_to_end(path)
-        while len(self._hot) > self._size or (
-            len(self._hot) > 1 and sum(kept.nbytes for _, kept in self._hot.values()) > CACHED_BYTES
-        ):
-            self._hot.popitem(last=False)
+    def _cache(self, path: Path, signature: _Signature, voice: Voice) -> None:
+        self._recent[path] = (signature, voice)
+        self._recent.move_to_end(path)
+        while len(self._recent) > 1 and self.cached_bytes > MAX_CACHED_BYTES:
+            self._recent.popitem(last=False)
 
 
 def _names_in(folder: Path) -> Iterator[str]:

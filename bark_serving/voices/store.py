@@ -1,9 +1,9 @@
 """The voices that users keep on the server: a folder of ``.npz`` files that several processes share.
 
-``<folder>/<name>.npz`` is a voice, so the folder can be read, filled and copied with ordinary tools. Writers of all
-processes take turns (a file lock, which ends with its process) and never change a file: they write a new one beside it,
-make sure that it is on the disk, and rename it. So a reader needs no lock, and a writer killed at any moment leaves the
-old voice or the new one, and at worst a temporary file that the next writer removes.
+``<folder>/<name>.npz`` is a voice, so ordinary tools can read, fill and copy the folder. Writers of all processes take
+turns by a file lock, which ends with its process. Writes are atomic: a writer makes a new file beside the old one,
+flushes it to the disk, and renames it. So a reader needs no lock. A writer that is killed leaves the old voice or the
+new one, and at worst a temporary file, which the next writer removes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOCK = ".lock"
 class VoiceStore:
     """Puts, removes and renames voices in one folder, which the first put makes.
 
-    max_voices, max_bytes: what the folder holds at most; a put beyond that is refused, nothing is ever dropped.
+    max_voices, max_bytes: the most that the folder may hold. A put beyond that is refused; no voice is ever dropped.
     """
 
     def __init__(self, folder: Path, *, max_voices: int = MAX_VOICES, max_bytes: int = MAX_BYTES) -> None:
@@ -36,7 +36,7 @@ class VoiceStore:
         self._max_bytes = max_bytes
 
     def path(self, name: str) -> Path:
-        """Where the voice of that name is, if it is there. Raises `InvalidRequest` for what is no name."""
+        """The file of the voice of that name, whether it exists or not. Raises `InvalidRequest` for what is no name."""
         return self.folder / f"{check_name(name)}{files.SUFFIX}"
 
     def check(self, name: str, *, overwrite: bool = False) -> None:
@@ -65,7 +65,7 @@ class VoiceStore:
         """Remove a voice. Raises `InvalidRequest` when there is none of that name."""
         target = self.path(name)
         with self._writing():
-            self._check_there(target, name)
+            self._check_exists(target, name)
             target.unlink()
             self._sync(target)
             self._remove_empty(target)
@@ -74,7 +74,7 @@ class VoiceStore:
         """Give a voice another name. Raises `InvalidRequest`: no such voice, or the new name is taken."""
         source, target = self.path(name), self.path(new_name)
         with self._writing():
-            self._check_there(source, name)
+            self._check_exists(source, name)
             self._check_free(target, new_name, overwrite=overwrite)
             target.parent.mkdir(exist_ok=True)
             source.replace(target)
@@ -84,7 +84,7 @@ class VoiceStore:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Hold the folder's lock. What other writers left unfinished is removed; an error of the disk is worded."""
+        """Hold the folder's lock and remove what killed writers left. Raises `StageFailed` for a disk's error."""
         try:
             with exclusive(self.folder / _LOCK):
                 self._remove_leftovers()
@@ -96,7 +96,7 @@ class VoiceStore:
             ) from error
 
     def _remove_leftovers(self) -> None:
-        """Remove temporary files. Whoever wrote them is dead: writers hold the lock."""
+        """Remove temporary files. Their writers are dead, because a living one would hold the lock."""
         for pattern in (f".*{files.TEMPORARY}", f"*/.*{files.TEMPORARY}"):
             for path in self.folder.glob(pattern):
                 path.unlink(missing_ok=True)
@@ -108,17 +108,17 @@ class VoiceStore:
     def _check_room(self, target: Path, size: int) -> None:
         others = [path for path in self._voices() if path != target]
         if len(others) + 1 > self._max_voices:
-            raise InvalidRequest(f"the server keeps {self._max_voices} voices at most; delete one first.")
+            raise InvalidRequest(f"the server keeps at most {self._max_voices} voices; delete one first.")
         if sum(path.stat().st_size for path in others) + size > self._max_bytes:
             raise InvalidRequest(
-                f"the server keeps {self._max_bytes / 2**20:g} MiB of voices at most, and this one has "
+                f"the server keeps at most {self._max_bytes / 2**20:g} MiB of voices, and this one has "
                 f"{size / 2**20:.2g} MiB; delete some first."
             )
 
     def _voices(self) -> list[Path]:
         return [path for pattern in (f"*{files.SUFFIX}", f"*/*{files.SUFFIX}") for path in self.folder.glob(pattern)]
 
-    def _check_there(self, path: Path, name: str) -> None:
+    def _check_exists(self, path: Path, name: str) -> None:
         if not path.is_file():
             raise InvalidRequest(f"there is no voice {name!r} in the store.")
 
@@ -128,6 +128,6 @@ class VoiceStore:
             files.sync_folder(self.folder)
 
     def _remove_empty(self, path: Path) -> None:
-        """Remove the folder of a voice that was the last one in it."""
+        """Remove the folder of a voice if no other voice is in it."""
         if path.parent != self.folder and not any(os.scandir(path.parent)):
             path.parent.rmdir()

@@ -1,4 +1,4 @@
-"""What a voice is: its three arrays, what Bark asks of them, their hash, and what a name may look like."""
+"""A voice: its three arrays and the rules for them, its hash, and the rule for its name."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from bark_serving.arrays import Array, Ids
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
+from bark_serving.voices.limits import MAX_VOICE_S
 
 ARRAYS = ("semantic_prompt", "coarse_prompt", "fine_prompt")
-MAX_SECONDS = 1_800  #: the longest voice; a generation of the longest text a request may hold is shorter
 HASH_PREFIX = "sha256:"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?")
 _HASH = re.compile(r"sha256:[0-9a-f]{12,64}")
@@ -45,7 +45,7 @@ class Voice:
 
 
 def content_hash(voice: Voice) -> str:
-    """``sha256:`` and 64 hex digits: of each array in turn its shape, then its data, all as int32 little-endian."""
+    """``sha256:`` and 64 hex digits. Hashed is each array in turn: its shape, then its data, as little-endian int32."""
     digest = hashlib.sha256()
     for array in voice.arrays.values():
         digest.update(np.array(array.shape, "<i4").tobytes())
@@ -54,27 +54,27 @@ def content_hash(voice: Voice) -> str:
 
 
 def is_hash(name: str) -> bool:
-    """Whether this names a voice by (the beginning of) its content hash."""
+    """Whether this is a content hash, or the beginning of one, instead of a name."""
     return _HASH.fullmatch(name) is not None
 
 
 def is_name(name: str) -> bool:
-    """Whether a voice can have this name: letters, digits, ``_`` and ``-``, and one ``/`` at most, inside."""
+    """Whether a voice can have this name: one part, or two parts joined by ``/``; see `check_name`."""
     return _NAME.fullmatch(name) is not None
 
 
 def check_name(name: str) -> str:
-    """The name itself. Raises `InvalidRequest` for one that no voice can have."""
+    """Returns the name. Raises `InvalidRequest` for one that no voice can have."""
     if not is_name(name):
         raise InvalidRequest(
             f"{name[:80]!r} is no voice name; names look like v2/en_speaker_6: letters, digits, _ and -, "
-            "one slash at most, 64 characters on either side of it."
+            "at most one slash, at most 64 characters on either side of it."
         )
     return name
 
 
 def language_of(name: str) -> str | None:
-    """ISO 639-1 code that a name like ``v2/de_speaker_3`` states."""
+    """The language in a name like ``v2/de_speaker_3``, as an ISO 639-1 code."""
     named = re.search(r"(?:^|/)([a-z]{2})_speaker_\d+$", name)
     return named[1] if named else None
 
@@ -96,8 +96,8 @@ def voice_from_arrays(arrays: Mapping[str, Array], *, spec: Spec) -> Voice:
             f"both must cover the same time, a ratio of {expected:.1f}."
         )
     seconds = max(coarse.shape[1], fine.shape[1]) / spec.encodec.frame_rate_hz
-    if seconds > MAX_SECONDS:
-        raise InvalidRequest(f"the voice is {seconds:.0f} s long; the limit is {MAX_SECONDS} s.")
+    if seconds > MAX_VOICE_S:
+        raise InvalidRequest(f"the voice is {seconds:.0f} s long; the limit is {MAX_VOICE_S} s.")
     return Voice(semantic=semantic, coarse=coarse, fine=fine)
 
 

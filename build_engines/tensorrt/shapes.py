@@ -10,15 +10,15 @@ import math
 
 from bark_serving.profiles import Stage
 from bark_serving.spec import Spec
-from bark_serving.voices.clip_quality import MAX_SECONDS
 from bark_serving.voices.cloning import hubert_samples, shortest_wave, units_of
+from bark_serving.voices.limits import MAX_CLIP_S
 from build_engines.export.graphs import Axes
 
 Range = tuple[int, int, int]  #: least, best, greatest
 Shapes = dict[str, Range]  #: by axis label
 Extents = dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]  #: whole shapes, by input
 
-CLIP_SECONDS = int(MAX_SECONDS)  #: longest recording that a voice is made from
+CLIP_SECONDS = int(MAX_CLIP_S)  #: longest recording that a voice is made from
 USUAL_SECONDS = 10  #: what a plan is tuned for
 #: Requests batch only when of equal length: windows of the fine stage always are, sentences and recordings seldom.
 FINE_BATCH: Range = (1, 4, 8)

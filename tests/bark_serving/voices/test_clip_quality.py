@@ -31,7 +31,7 @@ def test_speech_is_brought_to_one_level_whatever_its_gain(gain: float) -> None:
     mono = speech(rate=RATE)[0] * np.float32(gain)
     normal = clip_quality.normalise(mono, sample_rate=RATE)
     level = clip_quality.speech_level(normal, sample_rate=RATE)
-    assert level == pytest.approx(clip_quality.TARGET_LEVEL, abs=0.01)
+    assert level == pytest.approx(clip_quality.TARGET_LEVEL_DBFS, abs=0.01)
     assert normal.dtype == np.float32
 
 
@@ -46,7 +46,9 @@ def test_pauses_do_not_count_towards_the_level() -> None:
 def test_normalising_never_clips() -> None:
     mono = speech(rate=RATE)[0] * np.float32(0.1)
     mono[1000] = 0.9
-    assert np.abs(clip_quality.normalise(mono, sample_rate=RATE)).max() <= 10 ** (clip_quality.MAX_PEAK / 20) + 1e-6
+    assert (
+        np.abs(clip_quality.normalise(mono, sample_rate=RATE)).max() <= 10 ** (clip_quality.MAX_PEAK_DBFS / 20) + 1e-6
+    )
 
 
 def test_silence_stays_silent() -> None:

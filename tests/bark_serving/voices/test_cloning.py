@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import EncodecSpec, HubertSpec, Spec
-from bark_serving.voices import clip_quality as clip
-from bark_serving.voices import cloning, voice_from_arrays
+from bark_serving.voices import cloning, limits, voice_from_arrays
 from tests.speech import speech
 
 SPEC = Spec(name="released")
@@ -26,9 +25,9 @@ def tokens_made(samples: int, hubert: HubertSpec) -> int:
     return samples
 
 
-@given(rate=st.integers(cloning.MIN_RATE, cloning.MAX_RATE), share=st.floats(0, 1))
+@given(rate=st.integers(limits.MIN_CLIP_RATE_HZ, limits.MAX_CLIP_RATE_HZ), share=st.floats(0, 1))
 def test_tokens_and_frames_of_any_clip_cover_the_same_time(rate: int, share: float) -> None:
-    shortest, longest = (int(seconds * rate) for seconds in (clip.MIN_SECONDS, clip.MAX_SECONDS))
+    shortest, longest = (int(seconds * rate) for seconds in (limits.MIN_CLIP_S, limits.MAX_CLIP_S))
     samples = round(shortest + share * (longest - shortest))
     units = -(-samples * 25 // rate)
     tokens = tokens_made(cloning.hubert_samples(units, spec=SPEC), HubertSpec())

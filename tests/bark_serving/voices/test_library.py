@@ -14,7 +14,7 @@ import pytest
 from bark_serving.errors import InvalidRequest
 from bark_serving.voices import VoiceLibrary, VoiceStore, content_hash
 from bark_serving.voices.commands import run_command
-from bark_serving.voices.library import CACHED_BYTES
+from bark_serving.voices.library import MAX_CACHED_BYTES
 from tests.bark_serving.voices_data import SPEC, arrays, voice
 
 
@@ -137,15 +137,15 @@ def test_a_broken_file_is_left_out_of_the_list_named_when_asked_for_and_can_be_r
     assert "bad" not in library.names()
 
 
-def test_hot_voices_stay_in_memory_within_bounds(library: VoiceLibrary) -> None:
+def test_recent_voices_stay_in_memory_within_bounds(library: VoiceLibrary) -> None:
     for number in range(6):
         library.put(f"long{number}", voice(number, tokens=80_000))
     kept = [library.get(f"long{number}") for number in range(6)]
-    assert 2 * kept[0].nbytes < CACHED_BYTES < 20 * kept[0].nbytes
+    assert 2 * kept[0].nbytes < MAX_CACHED_BYTES < 20 * kept[0].nbytes
     assert library.get("long5") is kept[5]
     for number in range(6, 20):
         library.put(f"long{number}", voice(number, tokens=80_000))
-    assert sum(found.nbytes for _, found in library._hot.values()) <= CACHED_BYTES
+    assert library.cached_bytes <= MAX_CACHED_BYTES
 
 
 def test_commands_answer_with_what_a_client_shows(library: VoiceLibrary) -> None:

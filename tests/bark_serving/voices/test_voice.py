@@ -76,10 +76,11 @@ def test_a_pickled_or_truncated_file_is_refused(tmp_path: Path) -> None:
             library.get(name)
 
 
-def test_only_the_latest_voices_stay_in_memory(tmp_path: Path) -> None:
+def test_only_the_latest_voices_stay_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(4):
         np.savez(tmp_path / f"v{number}.npz", **arrays())
-    library = VoiceLibrary([tmp_path], spec=SPEC, cached=2)
+    library = VoiceLibrary([tmp_path], spec=SPEC)
+    monkeypatch.setattr("bark_serving.voices.library.MAX_CACHED_BYTES", 2 * library.get("v0").nbytes)
     kept = [library.get(f"v{number}") for number in range(4)]
     assert library.get("v3") is kept[3] and library.get("v0") is not kept[0]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bark_serving.arrays import Floats
-from bark_serving.voices.clip_quality import TARGET_LEVEL, speech_level
+from bark_serving.voices.clip_quality import TARGET_LEVEL_DBFS, speech_level
 from build_engines.miniature import recordings as recording
 from build_engines.miniature.recordings import Recordings, tidy
 from build_engines.miniature.teacher import GAP, WHISPER_SECONDS
@@ -42,7 +42,7 @@ def test_a_clip_sounds_as_it_was_spoken_without_its_silences(recorded: Recording
     np.testing.assert_allclose(kept[: len(spoken)], spoken, atol=1e-4)
     assert not kept[len(spoken) :].any()
     assert len(spoken) / RATE == pytest.approx(0.06 * len(clip.text) + 2 * recording.MARGIN, abs=0.01)
-    assert speech_level(spoken, sample_rate=RATE) == pytest.approx(TARGET_LEVEL, abs=0.5)
+    assert speech_level(spoken, sample_rate=RATE) == pytest.approx(TARGET_LEVEL_DBFS, abs=0.5)
 
 
 def test_what_lasts_too_long_is_left_out(tmp_path: Path) -> None:
