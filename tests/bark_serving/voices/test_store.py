@@ -98,7 +98,7 @@ def test_the_store_is_bounded_in_voices_and_in_bytes(tmp_path: Path) -> None:
     small = VoiceStore(tmp_path / "small", max_bytes=2 * size)
     small.put("a", voice(1))
     small.put("b", voice(2))
-    with pytest.raises(InvalidRequest, match="keeps at most .* MiB of voices"):
+    with pytest.raises(InvalidRequest, match=r"keeps at most .* MiB of voices"):
         small.put("c", voice(3))
     small.put("b", voice(3), overwrite=True)
     small.delete("a")
