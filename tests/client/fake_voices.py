@@ -33,9 +33,7 @@ class FakeVoices:
 
     def answer(self, model: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
         self.requests.append((model, inputs))
-        return {"voices": self._command, "clone_voice": self._clone, "encodec_decode": self._decode}[model](
-            **inputs
-        )
+        return {"voices": self._command, "clone_voice": self._clone, "encodec_decode": self._decode}[model](**inputs)
 
     def commands(self) -> list[str]:
         """What was asked for: commands of `voices`, names of the other models."""
