@@ -19,7 +19,7 @@ with BarkClient(url) as bark:
         print("warning:", warning)
 
     # From now on, every client of this server can use the name.
-    bark.speak("I made a cup of tea for my sister.", voice="my-voice", seed=1).save("cloned.wav")
+    bark.speak("Thank you very much.", voice="my-voice", seed=1).save("cloned.wav")
 
     # The file holds the voice in Suno's own format. Any client can speak with it: voice="my-voice.npz".
     voice.save("my-voice.npz")

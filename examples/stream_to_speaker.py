@@ -15,7 +15,7 @@ text = "Good morning! How are you today? I made a cup of tea for my sister."
 with (
     BarkClient(url) as bark,
     # `stream` sends the request when the block is entered. Leaving the block early cancels it on the server.
-    bark.stream(text, seed=5) as stream,
+    bark.stream(text, seed=7) as stream,
 ):
     speaker = None
     for chunk in stream:  # in order and without gaps; the first one comes long before the last
