@@ -14,7 +14,8 @@ import torch
 from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import TABLE
-from bark_serving.runtimes.factory import RuntimeSettings, open_gpts
+from bark_serving.runtimes.factory import open_gpts
+from bark_serving.runtimes.settings import RuntimeSettings
 from bark_serving.spec import GptSpec
 from benchmarks import roofline, rwkv4
 from benchmarks.errors import BenchmarkError

@@ -22,7 +22,8 @@ from bark_serving.layouts import fine as fine_layout
 from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.layouts.coarse import Schedule
 from bark_serving.profiles import TABLE
-from bark_serving.runtimes.factory import RuntimeSettings, open_gpts
+from bark_serving.runtimes.factory import open_gpts
+from bark_serving.runtimes.settings import RuntimeSettings
 from bark_serving.spec import GptStage
 from bark_serving.triton.in_process import InProcess
 from bark_serving.voices import Voice

@@ -6,16 +6,16 @@ Each profile's libraries are imported only when it is asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from bark_serving.arrays import Array
-from bark_serving.bundle import Bundle, mapped
+from bark_serving.bundle import mapped
 from bark_serving.decoding.rules import rule_of
 from bark_serving.decoding.sampler import Runtime
-from bark_serving.profiles import Precision, Profile, Stage
+from bark_serving.profiles import Profile, Stage
+from bark_serving.runtimes.settings import RuntimeSettings
 from bark_serving.spec import GptSpec, GptStage
 
 #: Stages that only cloning a voice needs: they may take longer, and should cost nothing meanwhile.
@@ -27,18 +27,6 @@ class Network(Protocol):
 
     def __call__(self, inputs: dict[str, Array], outputs: list[str], /) -> dict[str, Any]:
         """Named arrays in, the named outputs out."""
-
-
-@dataclass(frozen=True)
-class RuntimeSettings:
-    """What a stage's model is told in its config.pbtxt; see ``model_repository/runtime.pbtxt.j2``."""
-
-    profile: Profile
-    precision: Precision
-    bundle: Bundle
-    engine: Path | None  #: folder; none where the profile runs the bundle's own weights
-    devices: Sequence[str]  #: ``cpu``, or one ``cuda:<number>`` a GPU
-    threads: int
 
 
 def open_gpts(stage: GptStage, settings: RuntimeSettings, *, rows: int) -> Sequence[Runtime]:

@@ -1,4 +1,4 @@
-"""The ``parameters`` of a model's config.pbtxt."""
+"""The ``parameters`` of a model's config.pbtxt, and what is opened from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import cast
 
 from bark_serving.bundle import Bundle
 from bark_serving.profiles import Precision, Profile
-from bark_serving.runtimes.factory import RuntimeSettings
+from bark_serving.runtimes.settings import RuntimeSettings
 from bark_serving.voices import VoiceLibrary, VoiceStore
 
 
@@ -34,14 +34,14 @@ class Parameters:
         return Path(self._values[name])
 
     def paths(self, name: str) -> list[Path]:
-        """A list of folders, separated as in PATH; empty text is no folder."""
+        """A list of folders, separated as in PATH; empty for an empty text."""
         return [Path(part) for part in self._values[name].split(os.pathsep) if part]
 
     def bundle(self) -> Bundle:
         return Bundle(self.path("bundle"))
 
     def runtime(self) -> RuntimeSettings:
-        """What a stage's model is told about what it runs."""
+        """The settings of the runtime of a stage."""
         return RuntimeSettings(
             profile=cast(Profile, self.text("profile")),
             precision=cast(Precision, self.text("precision")),
@@ -53,7 +53,7 @@ class Parameters:
 
 
 def open_library(parameters: Parameters) -> VoiceLibrary:
-    """The voices that users keep, the bundle's, and those of the folders in ``voices``."""
+    """The voices of the store, of the bundle, and of the folders in ``voices``."""
     bundle = parameters.bundle()
     store = VoiceStore(
         parameters.path("voice_store"),
