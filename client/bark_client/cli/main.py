@@ -42,7 +42,9 @@ def _options(
 
 @app.command()
 def health(
-    deep: Annotated[bool, typer.Option("--deep", help="Really speak a word: the only honest answer.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also speak a word: only this shows that every model works.")
+    ] = False,
     url: opt.Url = DEFAULT_URL,
 ) -> None:
     """Say whether the server can speak; exit with 1 when it can't."""
@@ -52,5 +54,5 @@ def health(
         if not found.ok:
             fail(found.problem, code=1)
         spoken = f", spoke a word in {found.canary_seconds:.1f} s" if found.canary_seconds is not None else ""
-        busy = ", busy: a word's turn did not come in time, but others are being spoken for" if found.busy else ""
+        busy = ", busy: the word was not spoken in time, but the server is speaking for others" if found.busy else ""
         typer.echo(f"{url}: ready ({found.server}){spoken}{busy}")

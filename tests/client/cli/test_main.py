@@ -255,7 +255,7 @@ def test_health_is_told_by_words_and_exit_code(bark: Any, triton: FakeTriton, mo
     monkeypatch.setattr("bark_client.client.CANARY_TIMEOUT_S", 0.3)
     triton.plan.append(hang())
     triton.speaks_for_others = 1
-    assert "others are being spoken for" in bark("health", "--deep").stdout
+    assert "the server is speaking for others" in bark("health", "--deep").stdout
     triton.ready = False
     result = bark("health")
     assert result.exit_code == 1
