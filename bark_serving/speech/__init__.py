@@ -1,1 +1,1 @@
-"""From a request to audio: its checks, its sentences, their stages."""
+"""From a request to audio: the request is checked, its text split, each sentence taken through the stages."""

@@ -1,4 +1,4 @@
-"""Text to sentences that fit a prompt."""
+"""Text to sentences that fit into a prompt."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import sentencex
 from bark_serving.arrays import Tokenise
 from bark_serving.voices import language_of
 
-#: Words of the scripts that tell a language of Bark's by themselves, and of Latin, which tells none. Where no blanks
-#: part words, each character counts as one.
+#: What counts as a word, by language. Each of these scripts except Latin stands for one of Bark's languages. In scripts
+#: without blanks between words, each character counts as a word.
 _WORDS = {
     "ja": re.compile("[぀-ヿ]"),
     "zh": re.compile("[一-鿿]"),
@@ -24,7 +24,7 @@ _WORDS = {
 _BLANKS = re.compile(r"[^\S\r\n]")
 _CLAUSE_ENDS = re.compile(r"(?<=[,;:、，；：–—])\s*")
 
-#: How to cut what is too long, coarsest first, and what joins the parts again.
+#: How to cut a sentence that is too long, coarsest cut first, and the string that joins the parts again.
 _Cut = tuple[Callable[[str], Sequence[str]], str]
 _CUTS: tuple[_Cut, ...] = ((_CLAUSE_ENDS.split, " "), (str.split, " "), (list, ""))
 
@@ -35,7 +35,7 @@ def normalise(text: str) -> str:
 
 
 def guess_language(text: str, *, voice: str | None = None) -> str:
-    """ISO 639-1 code: from the voice's name (``v2/de_speaker_3``), else the script of most words, else English."""
+    """ISO 639-1 code: of the voice's name (``v2/de_speaker_3``), else of the most frequent script, else English."""
     if named := language_of(voice or ""):
         return named
     words = {code: len(pattern.findall(text)) for code, pattern in _WORDS.items()}
@@ -47,12 +47,12 @@ def guess_language(text: str, *, voice: str | None = None) -> str:
 def split(text: str, *, language: str, tokenise: Tokenise, limit: int) -> list[str]:
     """Sentences of ``text``, each of at most ``limit`` tokens.
 
-    Rules are sentencex's for the language, and a lone capital with a full stop (an initial, the French "M.") ends
-    nothing. A sentence over the limit is cut at its clauses, then between words, then
-    between characters: wherever the largest piece that fits ends. What has no token is left out.
+    sentencex finds the sentences by the rules of the language. A single capital with a full stop (an initial, the
+    French "M.") does not end a sentence. A sentence over the limit is cut into the largest pieces that fit: between
+    clauses, if that is not enough between words, and then between characters. Pieces without a token are left out.
     """
     sentences: list[str] = []
-    # sentencex 1.0.32 panics at some blanks beyond ASCII, as in "C\u00a0."
+    # sentencex 1.0.32 panics at some blanks that are not ASCII.
     for segment in sentencex.segment(language, _BLANKS.sub(" ", text)):
         clean = normalise(segment)
         if sentences and _ends_in_initial(sentences[-1]):
@@ -77,7 +77,7 @@ def _fit(sentence: str, *, tokenise: Tokenise, limit: int, cuts: Sequence[_Cut] 
 
 
 def _pack(parts: Sequence[str], *, glue: str, tokenise: Tokenise, limit: int) -> list[str]:
-    """Join neighbouring parts while they fit: as many as doubling, then bisecting finds."""
+    """Join neighbouring parts while they fit. Doubling, then bisecting, finds how many fit with few calls."""
     packed: list[str] = []
     start = 0
     while start < len(parts):

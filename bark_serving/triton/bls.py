@@ -16,14 +16,14 @@ from bark_serving.errors import StageFailed, from_wire
 from bark_serving.host.processes import is_running, running_stubs
 from bark_serving.triton.tensors import tensor
 
-WATCH_INTERVAL = 1.0  #: seconds between looks at whether the process that a call waits for is still there
+WATCH_INTERVAL_S = 1.0  #: between two checks whether the process that a call waits for still runs
 
 
 class BlsCaller:
-    """Blocking BLS calls, a thread each: measured faster than ``async_exec``, and not capped by cores.
+    """Blocking BLS calls, one thread per call: measured faster than ``async_exec``, and not limited by the cores.
 
-    When a process dies whose model answers later than it returns, as the GPT stages do, Triton (24.10) never ends the
-    calls to it. They fail here, and their threads are given up.
+    The models of the GPT stages answer after ``execute`` has returned. When the process of such a model dies, Triton
+    (24.10) never ends the calls to it. Such calls fail here, and their threads are abandoned.
     """
 
     def __init__(self) -> None:
@@ -35,19 +35,19 @@ class BlsCaller:
         stubs = self._stubs.of(model)
         answer = asyncio.wrap_future(_start(model, inputs, outputs, request_id))
         try:
-            while not (await asyncio.wait({answer}, timeout=WATCH_INTERVAL))[0]:
+            while not (await asyncio.wait({answer}, timeout=WATCH_INTERVAL_S))[0]:
                 if stubs and not any(map(is_running, stubs)):
                     raise StageFailed(f"the process of {model} died.")
             return answer.result()
         finally:
-            answer.cancel()  # nobody waits for it any more
+            answer.cancel()  # no longer awaited
 
     def post(self, model: str, inputs: dict[str, Array], outputs: list[str], *, request_id: str) -> None:
         _start(model, inputs, outputs, request_id)
 
 
 class _Stubs:
-    """The processes of the models beside this one; none where something else than Python runs a model."""
+    """The processes of the Python models of this server. A model in another backend has none."""
 
     def __init__(self) -> None:
         self._triton = psutil.Process().parent()
@@ -55,9 +55,9 @@ class _Stubs:
         self._looked = float("-inf")
 
     def of(self, model: str) -> Sequence[psutil.Process]:
-        """Those of `model` that run. Looks around anew when none is known, but not all the time."""
+        """The running processes of `model`. Searches again when none is known, at most once per `WATCH_INTERVAL_S`."""
         known = [process for process, name in self._known.items() if name == model and is_running(process)]
-        recent = time.monotonic() - self._looked < WATCH_INTERVAL
+        recent = time.monotonic() - self._looked < WATCH_INTERVAL_S
         if self._triton is None or recent or known:
             return known
         self._known, self._looked = running_stubs(self._triton), time.monotonic()
@@ -65,14 +65,14 @@ class _Stubs:
 
 
 def _start(model: str, inputs: dict[str, Array], outputs: list[str], request_id: str) -> Future[dict[str, Array]]:
-    """Call on a thread of its own: a daemon, since one that waits for ever must not keep this process from ending."""
+    """Call on its own thread. A daemon, because a call that never ends must not keep this process alive."""
     answer: Future[dict[str, Array]] = Future()
     answer.set_running_or_notify_cancel()
 
     def work() -> None:
         try:
             answer.set_result(_exec(model, inputs, outputs, request_id))
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+        except Exception as error:  # noqa: BLE001 - raised where the answer is awaited
             answer.set_exception(error)
 
     threading.Thread(target=work, name="bls", daemon=True).start()
@@ -85,7 +85,7 @@ def _exec(model: str, inputs: dict[str, Array], outputs: list[str], request_id: 
         requested_output_names=outputs,
         inputs=[tensor(name, array) for name, array in inputs.items()],
         request_id=request_id,
-        # a TensorRT plan would else leave its answer on the GPU
+        # without it, a TensorRT plan leaves its answer on the GPU
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
     )
     answer = request.exec()

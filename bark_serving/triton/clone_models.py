@@ -1,9 +1,8 @@
-"""The Triton models around HuBERT and the codec in the ensemble ``clone_voice``: what comes before and after them."""
+"""The Triton models before and after HuBERT and the codec in the ensemble ``clone_voice``."""
 
 from __future__ import annotations
 
 import json
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -11,34 +10,24 @@ from typing import Any
 import numpy as np
 
 from bark_serving.arrays import Array
-from bark_serving.errors import InvalidRequest, ServingError
+from bark_serving.errors import InvalidRequest
 from bark_serving.triton.parameters import Parameters
-from bark_serving.triton.tensors import failure, inputs_of, response
+from bark_serving.triton.tensors import answered
 from bark_serving.voices import cloning
-
-log = logging.getLogger(__name__)
 
 
 class _CloneModel(ABC):
-    """Answers each request by itself."""
+    """Answers each request separately."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
         self._spec = Parameters(args).bundle().spec
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return [self._answer(request) for request in requests]
+        return [answered(self.outputs, request) for request in requests]
 
     @abstractmethod
     def outputs(self, inputs: dict[str, Array]) -> dict[str, Array]:
         """The outputs of one request. Raises `ServingError`."""
-
-    def _answer(self, request: Any) -> Any:
-        try:
-            return response(self.outputs(inputs_of(request)))
-        except Exception as error:
-            if not isinstance(error, ServingError):
-                log.exception("a request failed")
-            return failure(error)
 
 
 class PrepareModel(_CloneModel):
@@ -66,7 +55,7 @@ class AssembleModel(_CloneModel):
 
 
 class NoCloningModel(_CloneModel):
-    """``clone_voice`` where the checkpoint has no HuBERT: says so."""
+    """``clone_voice`` where the checkpoint has no HuBERT: refuses every request with the reason."""
 
     def outputs(self, inputs: dict[str, Array]) -> dict[str, Array]:
         cloning.hubert_of(self._spec)

@@ -1,8 +1,9 @@
-"""Tensors, parameters and errors of Triton's Python backend."""
+"""Tensors, answers and errors of Triton's Python backend."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import triton_python_backend_utils as pb_utils
 from bark_serving.arrays import BFLOAT16, Array
 from bark_serving.errors import InvalidRequest, ServingError
 
-#: Names of Triton's own codes where they differ from ours. Looked up when used: the stub fills `pb_utils` only after
-#: it has imported the model.
+log = logging.getLogger(__name__)
+
+#: Triton's names of codes where they differ from ours. Names, not values: the stub fills `pb_utils` only after it has
+#: imported the model.
 _TRITON_CODES = {"INVALID_ARGUMENT": "INVALID_ARG"}
 
 
@@ -57,7 +60,7 @@ def response(outputs: Mapping[str, Array]) -> Any:
 
 
 def failure(error: BaseException) -> Any:
-    """An answer that says what went wrong, without a traceback or a path of the server."""
+    """An answer with an error message; it has no traceback and no path of the server."""
     known = (
         error
         if isinstance(error, ServingError)
@@ -67,8 +70,18 @@ def failure(error: BaseException) -> Any:
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(known), code))
 
 
+def answered(outputs: Callable[[dict[str, Array]], Mapping[str, Array]], request: Any) -> Any:
+    """The answer to a request: what `outputs` makes of its inputs, or the error that it raises."""
+    try:
+        return response(outputs(inputs_of(request)))
+    except Exception as error:
+        if not isinstance(error, ServingError):
+            log.exception("a request failed")
+        return failure(error)
+
+
 def finish(sender: Any, answer: Any = None) -> None:
-    """Send the last answer of a request; every request must end with exactly one of these."""
+    """End the answers to a request, with a last `answer` if there is one. Every request needs exactly one such end."""
     final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
     if answer is None:
         sender.send(flags=final)

@@ -1,17 +1,14 @@
-"""The Triton model ``voices``: list, get, check, put, delete and rename what a server can speak with."""
+"""The Triton model ``voices``: list, get, check, put, delete and rename the voices of a server."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
-from bark_serving.errors import ServingError
+from bark_serving.arrays import Array
 from bark_serving.triton.parameters import Parameters, open_library
-from bark_serving.triton.tensors import failure, inputs_of, read_inputs, response
+from bark_serving.triton.tensors import answered, read_inputs
 from bark_serving.voices.commands import run_command
-
-log = logging.getLogger(__name__)
 
 
 class VoicesModel:
@@ -21,12 +18,7 @@ class VoicesModel:
         self._library = open_library(Parameters(args))
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        return [self._answer(request) for request in requests]
+        return [answered(self._outputs, request) for request in requests]
 
-    def _answer(self, request: Any) -> Any:
-        try:
-            return response(run_command(read_inputs(inputs_of(request)), library=self._library))
-        except Exception as error:
-            if not isinstance(error, ServingError):
-                log.exception("a request failed")
-            return failure(error)
+    def _outputs(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        return run_command(read_inputs(inputs), library=self._library)

@@ -113,7 +113,7 @@ def test_codes_are_those_of_transformers_alone_and_batched(
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 24_000, 44_100, 48_000])
-def test_a_cloned_voice_is_that_of_transformers_and_passes_every_assertion_of_sunos_code(
+def test_a_cloned_voice_is_that_of_transformers_and_fit_for_sunos_code(
     server: Server, triton: RealServer, reference: CloningOracle, rate: int, channels: int
 ) -> None:
     audio = speech(rate=rate, channels=channels)

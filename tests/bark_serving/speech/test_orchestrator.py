@@ -25,7 +25,7 @@ EMBEDDINGS = np.zeros((129_600, 2), np.float32)
 
 
 class Stages:
-    """Deterministic stages: semantic speaks as many tokens as it is told, tokens follow the seed, audio the codes."""
+    """Deterministic stages: tokens depend on the seed, audio on the codes; semantic makes at most 30 tokens."""
 
     def __init__(self, lengths: dict[int, int] | None = None) -> None:
         self.lengths = lengths or {}
@@ -249,7 +249,7 @@ def test_a_sentence_without_speech_is_silent_and_warned_of(tmp_path: Path) -> No
     assert len(answer.audio) == 0 and "has no audio" in summary_of([answer]).warnings[0]
 
 
-def test_a_failing_stage_fails_the_request_with_its_reason_and_stops_the_rest(tmp_path: Path) -> None:
+def test_a_failing_stage_fails_its_request_with_the_reason(tmp_path: Path) -> None:
     stages = Stages()
 
     def break_second(model: str, inputs: dict[str, np.ndarray]) -> Any:
@@ -322,7 +322,7 @@ def test_no_more_sentences_run_at_once_than_allowed(tmp_path: Path) -> None:
 
 
 class Server(Stages):
-    """Takes so many calls at once, and keeps its one row of the coarse stage for a sentence from window to window."""
+    """Takes ``calls`` at once. Its one row of the coarse stage stays with a sentence from window to window."""
 
     def __init__(self, calls: int) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ def test_tables_keep_their_shape_and_become_the_declared_type() -> None:
 
 
 @pytest.mark.parametrize("profile", ["cpu", "torch"])
-def test_profiles_that_run_the_stages_here_take_every_number_with_the_request(profile: str) -> None:
+def test_stages_of_our_own_take_every_number_with_the_request(profile: str) -> None:
     stages = TABLE[profile].stages  # type: ignore[index]
     assert capabilities_of(stages, precision="fp32", constants={}) == StageCapabilities()
 

@@ -62,7 +62,7 @@ def test_a_call_ends_when_the_process_dies_that_should_answer(
         stub.kill()
         begun = time.monotonic()
         ended = await asyncio.gather(*calls, return_exceptions=True)
-        assert time.monotonic() - begun < 5 * bls.WATCH_INTERVAL
+        assert time.monotonic() - begun < 5 * bls.WATCH_INTERVAL_S
         return ended
 
     backend.answer = answer
@@ -81,6 +81,6 @@ def test_a_model_without_a_process_of_its_own_is_waited_for(backend: Backend, mo
         return {"y": x}
 
     backend.answer = answer
-    monkeypatch.setattr(bls, "WATCH_INTERVAL", 0.01)
+    monkeypatch.setattr(bls, "WATCH_INTERVAL_S", 0.01)
     monkeypatch.setattr(bls, "running_stubs", lambda _triton: {})
     assert asyncio.run(bls.BlsCaller().call("semantic", {"x": ONE}, ["y"]))["y"] == 1

@@ -119,7 +119,7 @@ def test_without_a_store_nothing_is_kept_and_the_option_is_named(tmp_path: Path)
         library.put("me", voice())
 
 
-def test_a_broken_file_is_left_out_of_the_list_named_when_asked_for_and_can_be_replaced_or_deleted(
+def test_a_broken_file_is_not_listed_and_can_be_replaced_or_deleted(
     library: VoiceLibrary, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     library.put("me", voice(1))

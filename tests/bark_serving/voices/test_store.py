@@ -168,7 +168,7 @@ MOMENTS = {
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("name", ["me", "new", "folder/new"])
-def test_a_writer_killed_in_the_middle_of_a_put_leaves_the_old_voice_or_the_new(
+def test_a_writer_killed_during_a_put_leaves_the_old_voice_or_the_new(
     store: VoiceStore, moment: str, name: str
 ) -> None:
     store.put("me", voice(1))
