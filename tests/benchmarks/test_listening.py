@@ -12,11 +12,13 @@ import soundfile
 from bark_client import Speech, Timings
 from bark_serving.arrays import Floats
 from bark_serving.bundle import Bundle
-from benchmarks import recordings, tables, understanding
-from benchmarks.errors import BenchmarkError
-from benchmarks.listening import Heard, Listener, edits, error_rate, pitch, words
-from benchmarks.recordings import Clip
-from benchmarks.results import Measurement
+from bark_serving.errors import UserError
+from benchmarks.listen import measure as understanding
+from benchmarks.listen import table as table_of
+from benchmarks.results import SPEED, Measurement
+from reference import recordings
+from reference.listener import Heard, Listener, edits, error_rate, pitch, words
+from reference.recordings import Clip
 from tests.benchmarks.made import result
 from tests.speech import speech
 
@@ -28,7 +30,7 @@ TEACHER_ERRORS = 0.15  #: of the words of the teacher's recordings, at most
 def listener() -> Listener:
     try:
         return Listener()
-    except BenchmarkError as error:
+    except UserError as error:
         pytest.skip(f"NOBODY LISTENED: {error}")
 
 
@@ -134,16 +136,16 @@ def test_recordings_are_found_with_what_they_say(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_recordings_says_so(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match="has no recordings of these sentences"):
+    with pytest.raises(UserError, match="has no recordings of these sentences"):
         recordings.by_teacher(["One."], folder=recorded(tmp_path, "low/05.ogg"))
     (tmp_path / "low/00.ogg").write_text("no sound")
-    with pytest.raises(BenchmarkError, match=r"00\.ogg cannot be read"):
+    with pytest.raises(UserError, match=r"00\.ogg cannot be read"):
         recordings.by_teacher(["One."], folder=tmp_path)
 
 
 def test_no_more_sentences_can_be_asked_for_than_there_are() -> None:
     assert len(set(recordings.sentences(120))) == 120
-    with pytest.raises(BenchmarkError, match=r"unseen\.txt has 120 sentences; 121"):
+    with pytest.raises(UserError, match=r"unseen\.txt has 120 sentences; 121"):
         recordings.sentences(121)
 
 
@@ -198,7 +200,7 @@ def test_a_table_has_a_row_for_everyone_who_spoke() -> None:
     def measured(subject: str, case: str, metric: str, value: float) -> Measurement:
         return Measurement(case=case, subject=subject, metric=metric, samples=(value,))
 
-    table = tables.table_of(
+    table = table_of(
         result(
             "listen",
             measured(understanding.TEACHER, "all", understanding.ERRORS, 0.03),
@@ -206,7 +208,7 @@ def test_a_table_has_a_row_for_everyone_who_spoke() -> None:
             measured(understanding.TEACHER, "jo", understanding.PITCH, 115.7),
             measured("cpu int8", "all", understanding.ERRORS, 0.125),
             measured("cpu int8", "all", understanding.ENDED, 0.99),
-            measured("cpu int8", "all", tables.SPEED, 2.5),
+            measured("cpu int8", "all", SPEED, 2.5),
             sentences=20,
             endings=100,
         )

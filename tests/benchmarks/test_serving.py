@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from benchmarks import perf_analyzer, serving, tables
 from benchmarks.errors import BenchmarkError
-from benchmarks.perf_analyzer import Build, Load, Spoken, Tool
+from benchmarks.results import SPEED, Measurement
+from benchmarks.serve import measure as serving
+from benchmarks.serve import perf_analyzer
+from benchmarks.serve import table as table_of
+from benchmarks.serve.perf_analyzer import Build, Load, Spoken, Tool
+from benchmarks.servers import Target
 from tests.benchmarks.made import result
 
 EXPORT = Path(__file__).parent / "data/perf_analyzer_export.json"
@@ -74,7 +79,7 @@ def test_a_point_is_summarised_in_audio(recorded: list[Spoken]) -> None:
         Spoken(texts[1], 1.0, 2.5, 4.0, {"audio_seconds": 6.0, "stages": {"coarse": {"seconds": 0.7}}}),
     ]
     found = {m.metric: m for m in serving.summarise(spoken, load=Load(concurrency=2), subject="streamed")}
-    assert found[tables.SPEED].samples == (2.0,)
+    assert found[SPEED].samples == (2.0,)
     assert found["latency"].samples == (2.0, 3.0) and found["first audio"].samples == (1.0, 1.5)
     assert found["real-time factor"].samples == (1.0, 0.5) and found["coarse stage"].samples == (0.5, 0.7)
     assert found["first audio, medium text"].samples == (1.5,)
@@ -138,7 +143,7 @@ def test_a_percentile_of_too_few_requests_is_left_blank() -> None:
     measured = serving.summarise(
         closed_loop(12, in_flight=4, latency=3.0), load=Load(concurrency=4), subject="streamed"
     )
-    table = tables.table_of(result("serve", *measured))
+    table = table_of(result("serve", *measured))
     assert table.above is not None
     cells = dict(zip(table.above.header[-4:], table.above.rows[0][-4:], strict=True))
     assert cells == {"latency p50": "3.00 s", "p90": "3.00 s", "p95": "", "p99": ""}
@@ -178,14 +183,19 @@ def sweep(tmp_path: Path, script: str, **options: object) -> serving.Sweep:
     binary.chmod(0o755)
     return serving.Sweep(
         tool=Tool(binary, tmp_path, "test"),
-        url="127.0.0.1:1",
-        data=tmp_path / "data.json",
-        concurrencies=[1, 2, 4],
+        most=4,
         requests_each=2,
         least_requests=3,
         timeout=20,
         **{"rates": False, **options},  # type: ignore[arg-type]
     )
+
+
+def run(
+    sweep: serving.Sweep, *, on_step: Callable[[str], None] = lambda label: None
+) -> tuple[list[Measurement], list[str]]:
+    nowhere = Target("127.0.0.1:1", None)
+    return serving.run(sweep, "streamed", nowhere, Path("data.json"), on_step=on_step)
 
 
 #: Reads what the binary is asked for into $load and $export.
@@ -200,8 +210,8 @@ def test_a_point_that_fails_leaves_a_note_and_the_sweep_goes_on(tmp_path: Path) 
     unstable = 'if [ "$load" = 2:2:1 ]; then echo "Failed to obtain stable measurement." >&2; exit 99; fi'
     script = f"{READ} {unstable}; {GIVE_RECORDED}"
     steps: list[str] = []
-    measured, notes = serving.run(sweep(tmp_path, script), "streamed", on_step=steps.append)
-    assert [m.case for m in measured if m.metric == tables.SPEED] == ["concurrency 1", "concurrency 4"]
+    measured, notes = run(sweep(tmp_path, script), on_step=steps.append)
+    assert [m.case for m in measured if m.metric == SPEED] == ["concurrency 1", "concurrency 4"]
     assert len(notes) == 1 and "concurrency 2" in notes[0] and "stable measurement" in notes[0]
     assert len(steps) == 3
 
@@ -209,14 +219,14 @@ def test_a_point_that_fails_leaves_a_note_and_the_sweep_goes_on(tmp_path: Path) 
 def test_an_export_that_was_cut_off_is_measured_again(tmp_path: Path) -> None:
     first = tmp_path / "first"
     cut = f'if [ ! -e {first} ]; then touch {first}; head -c 3000 {EXPORT} > "$export"; exit 139; fi'
-    measured, notes = serving.run(sweep(tmp_path, f"{READ} {cut}; {GIVE_RECORDED}"), "streamed", on_step=lambda _: None)
-    assert len([m for m in measured if m.metric == tables.SPEED]) == 3
+    measured, notes = run(sweep(tmp_path, f"{READ} {cut}; {GIVE_RECORDED}"))
+    assert len([m for m in measured if m.metric == SPEED]) == 3
     assert not any("could not be measured" in note for note in notes)
 
 
 def test_exports_that_are_always_cut_off_leave_a_note(tmp_path: Path) -> None:
     cut = f'{READ} head -c 3000 {EXPORT} > "$export"; exit 139'
-    measured, notes = serving.run(sweep(tmp_path, cut), "streamed", on_step=lambda _: None)
+    measured, notes = run(sweep(tmp_path, cut))
     assert not measured and len(notes) == 3 and all("exit status 139" in note for note in notes)
 
 
@@ -229,8 +239,8 @@ def test_a_point_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
 
 
 def test_rates_follow_from_the_best_that_concurrency_gave(tmp_path: Path) -> None:
-    measured, _ = serving.run(sweep(tmp_path, GIVE_RECORDED, rates=True), "streamed", on_step=lambda label: None)
-    rates = [m.case for m in measured if m.metric == tables.SPEED and m.case.startswith("rate ")]
+    measured, _ = run(sweep(tmp_path, GIVE_RECORDED, rates=True))
+    rates = [m.case for m in measured if m.metric == SPEED and m.case.startswith("rate ")]
     assert len(rates) == len(serving.RATE_SHARES)
 
 
@@ -253,7 +263,7 @@ def test_input_data_has_every_length_and_floats_with_a_point(tmp_path: Path) -> 
 
 def test_a_served_table_has_percentiles_of_every_load(recorded: list[Spoken]) -> None:
     measured = serving.summarise(recorded, load=Load(concurrency=1), subject="streamed")
-    table = tables.table_of(result("serve", *measured, knee_concurrency=1))
+    table = table_of(result("serve", *measured, knee_concurrency=1))
     assert table.above is not None
     for part in (table, table.above):
         [row] = part.rows

@@ -13,13 +13,13 @@ import pytest
 
 from bark_client import BarkClient, Speech
 from bark_serving.bundle import MINIATURE, Bundle, BundleError
+from bark_serving.errors import UserError
 from bark_serving.host.cores import usable_cores
 from bark_serving.profiles import TABLE
-from benchmarks import recordings
-from benchmarks.errors import BenchmarkError
-from benchmarks.listening import Heard, Listener, error_rate, pitch
-from benchmarks.recordings import Clip
-from benchmarks.understanding import clip_of, ended, pitches, speak_all, write_down
+from benchmarks.listen.measure import clip_of, ended, pitches, speak_all, write_down
+from reference import recordings
+from reference.listener import Heard, Listener, error_rate, pitch
+from reference.recordings import Clip
 from tests.system.conftest import RealServer, real_server
 
 MOST_ERRORS = 0.20  #: of the words of 20 sentences, the recogniser's own mistakes among them
@@ -57,7 +57,7 @@ def bark(server: RealServer) -> Iterator[BarkClient]:
 def listener() -> Listener:
     try:
         return Listener()
-    except BenchmarkError as error:
+    except UserError as error:
         pytest.skip(f"NOBODY LISTENED whether the miniature is understood: {error}")
 
 

@@ -1,1 +1,0 @@
-"""The commands: options in, a measurement made, JSON and PNG out."""

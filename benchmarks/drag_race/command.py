@@ -1,0 +1,87 @@
+"""``drag-race``."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bark_serving.console import steps
+from benchmarks import machine, results, variants
+from benchmarks import options as opt
+from benchmarks.drag_race import measure as drag_race
+from benchmarks.drag_race.report import plot, table
+from benchmarks.peers import suno
+from benchmarks.running import errors_shown, finish, prepare, require
+
+
+def command(
+    size: opt.Size = "tiny",
+    bundle: opt.Bundle = None,
+    variant: opt.Variants = None,
+    rwkv: Annotated[bool, typer.Option("--rwkv/--no-rwkv", help="The rwkv package on a dummy RWKV-4 as large.")] = True,
+    tensorrt_llm: Annotated[
+        Path | None, typer.Option(help="Folder of a TensorRT-LLM engine, where that library is installed.")
+    ] = None,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option("--batch", min=1, help="Rows that our runtimes decode together; may be repeated. Default: 1."),
+    ] = None,
+    peer_device: opt.PeerDevice = "cpu",
+    threads: opt.Threads = None,
+    repeats: opt.Repeats = 3,
+    tokens_scale: opt.Scale = 1.0,
+    engines: opt.Engines = opt.ENGINES,
+    output: opt.Output = None,
+) -> None:
+    """The article's second table: one GPT, 1 000 tokens, and how long each runtime takes.
+
+    The network is the coarse one (large: 328 M parameters, 24 layers, 1 024 wide, 12 096 tokens). Plain torch with a KV
+    cache, the `rwkv` package on a dummy RWKV-4 of the same layers, width and vocabulary, and our runtimes.
+
+    Try it: `python -m benchmarks drag-race --size tiny --tokens-scale 0.1`
+
+    To keep: `python -m benchmarks drag-race --size large -o benchmarks/results/drag-race-large.json`
+    """
+    with errors_shown(), tempfile.TemporaryDirectory() as folder:
+        require("matplotlib", *(["rwkv"] if rwkv else []))
+        suno.check()
+        idle, count = machine.describe(), opt.threads_of(threads)
+        chosen = variants.changing(variant, (), of="a drag race")
+        opened, store = prepare(size, bundle, variants=chosen, engines=engines)
+        here = machine.with_speed(idle, threads=count)
+        race = drag_race.Race(
+            bundle=opened,
+            variants=chosen,
+            store=store,
+            threads=count,
+            repeats=repeats,
+            tokens=max(2, round(drag_race.TOKENS * tokens_scale)),
+            folder=Path(folder),
+            rwkv=rwkv,
+            tensorrt_llm=tensorrt_llm,
+            bandwidth=here.bandwidth_gb_s,
+            gpu_bandwidth=here.gpu_bandwidth_gb_s,
+            device=peer_device,
+            batches=batch or [1],
+        )
+        runners = 1 + rwkv + len(race.variants) * len(race.batches) + (tensorrt_llm is not None)
+        with steps(runners * (repeats + 1)) as step:
+            measured = drag_race.measure(race, on_step=step)
+        result = results.make(
+            "drag-race",
+            measured,
+            on=here,
+            settings={
+                "bundle": race.bundle.spec.name,
+                "model": f"a GPT of {race.gpt.layers} layers, {race.gpt.width} wide, {race.gpt.output_vocab} tokens",
+                "threads": count,
+                "repeats": repeats,
+                "tokens": race.tokens,
+                "peer_device": peer_device,
+                "scale": tokens_scale,
+            },
+        )
+        finish(result, opt.output_of(output, "drag-race", what=race.bundle.spec.name), table=table, plot=plot)

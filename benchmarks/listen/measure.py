@@ -1,0 +1,199 @@
+"""Is what a bundle says still understood: sentences through a server, written down by a recogniser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import cycle, groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bark_client import BarkClient, Speech
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import EngineStore
+from bark_serving.voices import VoiceLibrary
+from benchmarks.results import SPEED, Measurement
+from benchmarks.servers import own_server
+from benchmarks.variants import Variant
+from reference import recordings
+from reference.listener import Heard, Listener, error_rate, pitch, words
+from reference.recordings import Clip
+
+TEACHER, CODED = "teacher's recordings", "recordings through the codec"
+ALL, NO_VOICE = "all", "no voice"
+ERRORS, PITCH, ENDED = "word errors", "pitch", "ended by themselves"
+IN_FLIGHT = 4  #: sentences spoken together where their time is not measured
+
+Said = Mapping[str, Sequence[Clip]]  #: by whom: a voice, `NO_VOICE`, a speaker of the recordings
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Who speaks, and what."""
+
+    bundle: Bundle
+    variants: Sequence[Variant]
+    store: EngineStore
+    threads: int
+    spoken: Sequence[str]  #: sentences that each voice speaks, to be written down
+    ended: Sequence[str]  #: sentences that the voices speak in turns, to see whether they end
+    recordings: Path | None  #: the teacher's
+    voices: Sequence[str | None] = field(default=(None,))  #: None: none is named
+
+
+def voices_of(bundle: Bundle) -> list[str | None]:
+    """The bundle's voices, and None for speech without one."""
+    return [*VoiceLibrary([bundle.voices], spec=bundle.spec).names(), None]
+
+
+def step_count(trial: Trial) -> int:
+    variants = len({variant.server for variant in trial.variants}) + len(trial.variants) * (len(trial.voices) + 2)
+    return variants + (3 if trial.recordings else 0)
+
+
+def measure(trial: Trial, *, listener: Listener, on_step: Callable[[str], None]) -> list[Measurement]:
+    """Word errors, pitch, ends and speed of every variant; word errors and pitch of the recordings."""
+    found: list[Measurement] = []
+    if trial.recordings:
+        on_step(TEACHER)
+        clips = recordings.by_teacher(trial.spoken, folder=trial.recordings)
+        found += judge(clips, TEACHER, listener)
+        on_step(CODED)
+        coded = recordings.through_codec(clips, trial.bundle)
+        on_step(f"{CODED}: listening")
+        found += judge(coded, CODED, listener)
+    by_server = sorted(trial.variants, key=lambda variant: variant.server)
+    for _, variants in groupby(by_server, key=lambda variant: variant.server):
+        found += _one_server(trial, list(variants), listener, on_step)
+    order = [TEACHER, CODED, *(variant.name for variant in trial.variants)]
+    return sorted(found, key=lambda measurement: order.index(measurement.subject))
+
+
+def doubts(trial: Trial, measurements: Sequence[Measurement]) -> list[str]:
+    """What a reader must know of the recordings beside which the variants stand."""
+    if not trial.recordings:
+        return ["There are no recordings by a teacher to hold them against."]
+    by_teacher = [m for m in measurements if (m.subject, m.metric) == (TEACHER, ERRORS) and m.case != ALL]
+    fewest = min(int(str(m.facts["sentences"])) for m in by_teacher)
+    if fewest < len(trial.spoken):
+        return [f"The recordings are of {fewest} of the {len(trial.spoken)} sentences."]
+    return []
+
+
+def _one_server(
+    trial: Trial, variants: Sequence[Variant], listener: Listener, on_step: Callable[[str], None]
+) -> list[Measurement]:
+    """Variants that differ in options only."""
+    profile, precision = variants[0].server
+    on_step(f"{profile} {precision}: starting")
+    found: list[Measurement] = []
+    server = own_server(trial.bundle, variants[0], store=trial.store, threads=trial.threads)
+    with server as target, BarkClient(target.url) as client:
+        for variant in variants:
+            found += _one_variant(trial, variant, client, listener, on_step)
+    return found
+
+
+def _one_variant(
+    trial: Trial, variant: Variant, client: BarkClient, listener: Listener, on_step: Callable[[str], None]
+) -> list[Measurement]:
+    options = variant.options(trial.bundle.spec)
+    said: dict[str, list[Clip]] = {}
+    speeds: list[float] = []
+    for voice in trial.voices:
+        on_step(f"{variant.name}: {voice or NO_VOICE}")
+        clips = said.setdefault(voice or NO_VOICE, [])
+        for seed, text in enumerate(trial.spoken):
+            started = time.perf_counter()
+            speech = client.speak(text, voice=voice, seed=seed, language="en", **options)
+            speeds.append(speech.seconds / (time.perf_counter() - started))
+            clips.append(clip_of(speech))
+    on_step(f"{variant.name}: do sentences end")
+    ends = [ended(speech) for speech in speak_all(client, trial.ended, voices=trial.voices, **options)]
+    on_step(f"{variant.name}: listening")
+    found = judge(said, variant.name, listener)
+    found.append(_speed(variant.name, speeds))
+    if ends:
+        found.append(_share_ended(variant.name, ends))
+    return found
+
+
+def speak_all(
+    client: BarkClient, texts: Sequence[str], *, voices: Sequence[str | None], seed: int = 0, **options: Any
+) -> list[Speech]:
+    """Each sentence by the next of the voices, several at once, with seeds that follow each other."""
+
+    def speak(number: int, text: str, voice: str | None) -> Speech:
+        return client.speak(text, voice=voice, seed=seed + number, language="en", **options)
+
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        return list(pool.map(speak, range(len(texts)), texts, cycle(voices)))
+
+
+def clip_of(speech: Speech) -> Clip:
+    return Clip(speech.text, speech.samples, speech.sample_rate)
+
+
+def ended(speech: Speech) -> bool:
+    """Whether speech began, and ended before the limit of a sentence's length."""
+    return bool(speech.samples.size) and not any(" was cut at " in warning for warning in speech.warnings)
+
+
+def write_down(clips: Sequence[Clip], listener: Listener) -> list[Heard]:
+    """What was to be said and what was understood of it."""
+    return [
+        Heard(clip.text, listener.write_down(clip.samples, rate=clip.rate) if clip.samples.size else "")
+        for clip in clips
+    ]
+
+
+def pitches(clips: Sequence[Clip]) -> list[float]:
+    """The median pitch, in Hz, of each clip that has any."""
+    found = [pitch(clip.samples, rate=clip.rate) for clip in clips]
+    return [hertz for hertz in found if np.isfinite(hertz)]
+
+
+def judge(said: Said, subject: str, listener: Listener) -> list[Measurement]:
+    """Word errors of everybody and of all together, and the pitch of those who have a voice."""
+    heard = {name: write_down(clips, listener) for name, clips in said.items()}
+    found = [_errors(ALL, subject, [one for some in heard.values() for one in some])]
+    for name, clips in said.items():
+        found.append(_errors(name, subject, heard[name]))
+        hertz = pitches(clips) if name != NO_VOICE else []
+        if hertz:
+            found.append(
+                Measurement(case=name, subject=subject, metric=PITCH, unit="Hz", better="neither", samples=tuple(hertz))
+            )
+    return found
+
+
+def _errors(case: str, subject: str, heard: Sequence[Heard]) -> Measurement:
+    return Measurement(
+        case=case,
+        subject=subject,
+        metric=ERRORS,
+        unit="share",
+        samples=(error_rate(heard),),
+        facts={"sentences": len(heard), "words": sum(len(words(one.said)) for one in heard)},
+    )
+
+
+def _share_ended(subject: str, ends: Sequence[bool]) -> Measurement:
+    return Measurement(
+        case=ALL,
+        subject=subject,
+        metric=ENDED,
+        unit="share",
+        better="higher",
+        samples=(sum(ends) / len(ends),),
+        facts={"sentences": len(ends)},
+    )
+
+
+def _speed(subject: str, speeds: Sequence[float]) -> Measurement:
+    """Seconds of audio a second, one sentence at a time."""
+    return Measurement(case=ALL, subject=subject, metric=SPEED, unit="×", better="higher", samples=tuple(speeds))

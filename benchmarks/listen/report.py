@@ -1,0 +1,43 @@
+"""Table and picture of `listen`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.plots import bar_groups, colours_of, legend_above, tidy
+from benchmarks.results import SPEED, Result
+from benchmarks.tables import Table, caption, number
+
+
+def table(result: Result) -> Table:
+    """A row whoever speaks; word errors of all voices together and of each, its pitch, ends, speed."""
+    columns: list[tuple[str, str, str, Callable[[float], str]]]
+    columns = [(f"word errors: {case}", case, "word errors", _percent) for case in result.cases("word errors")]
+    columns += [(f"pitch: {case}", case, "pitch", _hertz) for case in result.cases("pitch")]
+    columns += [("end by themselves", "all", "ended by themselves", _percent), ("audio s/s", "all", SPEED, number)]
+    rows = []
+    for subject in dict.fromkeys(m.subject for m in result.measurements):
+        found = [result.find(case=case, subject=subject, metric=metric) for _, case, metric, _ in columns]
+        cells = [shown(m.median) if m else "" for m, (_, _, _, shown) in zip(found, columns, strict=True)]
+        rows.append([subject, *cells])
+    settings = result.settings
+    more = [f"{settings['sentences']} sentences a voice, {settings['endings']} to see whether they end"]
+    return Table(["", *(name for name, *_ in columns)], rows, caption(result, more=more))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _hertz(value: float) -> str:
+    return f"{value:.0f} Hz"
+
+
+def plot(result: Result, figure: Any) -> None:
+    """Word errors: a group a voice, a bar whoever speaks; recordings first."""
+    axes = figure.add_subplot()
+    colours = colours_of(result.subjects("word errors"))
+    bar_groups(axes, result, colours, "word errors", lambda m: 100 * m.median)
+    tidy(axes, f"Words that a recogniser has wrong, %: {result.settings.get('bundle', '')}")
+    legend_above(figure, axes)

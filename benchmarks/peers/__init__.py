@@ -1,0 +1,1 @@
+"""Implementations of Bark by others, which our variants are compared with."""

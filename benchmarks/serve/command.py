@@ -1,0 +1,108 @@
+"""``serve``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bark_client import BarkClient
+from bark_serving.console import console, steps
+from benchmarks import machine, results, servers, variants
+from benchmarks import options as opt
+from benchmarks.running import errors_shown, finish, prepare, require
+from benchmarks.serve import growth, perf_analyzer
+from benchmarks.serve import measure as load
+from benchmarks.serve.report import plot, table
+from benchmarks.servers import Target
+
+_GROWTH = "With --growth"
+
+
+def command(
+    url: opt.Url = None,
+    size: opt.Size = "tiny",
+    bundle: opt.Bundle = None,
+    variant: opt.OneVariant = "cpu int8",
+    most: Annotated[int, typer.Option("--most", min=1, max=1024, help="Concurrency doubles from 1 up to this.")] = 64,
+    requests_each: Annotated[int, typer.Option(min=3, help="Requests per point and per request in flight.")] = 3,
+    least_requests: Annotated[
+        int, typer.Option(min=3, help="At least so many requests per point. A 95th percentile needs 20, a 99th 100.")
+    ] = 20,
+    rates: Annotated[
+        bool, typer.Option("--rates/--no-rates", help="Also arrivals at random, at 50, 80 and 100 % of the best rate.")
+    ] = True,
+    whole: Annotated[bool, typer.Option("--whole/--no-whole", help="Also with one answer instead of a stream.")] = True,
+    fixed: Annotated[
+        bool, typer.Option("--fixed/--natural", help="2, 5 and 10 s of speech for the three texts, or as it comes.")
+    ] = True,
+    all_points: Annotated[bool, typer.Option("--all-points", help="Go on where more load gives no more.")] = False,
+    point_timeout: Annotated[float, typer.Option(min=1, help="At most so many seconds per point.")] = 1_800,
+    max_batch: Annotated[int, typer.Option(min=1, help="Sequences that a server of our own runs together.")] = 8,
+    grow: Annotated[
+        bool, typer.Option("--growth", help="Instead: one request at a time, over the length of its text.")
+    ] = False,
+    longest: Annotated[
+        float, typer.Option(min=5, help="Seconds of speech of the longest text.", rich_help_panel=_GROWTH)
+    ] = 120.0,
+    one_by_one: Annotated[
+        bool, typer.Option("--one-by-one", help="No sentences decode together.", rich_help_panel=_GROWTH)
+    ] = False,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each length, in turns.", rich_help_panel=_GROWTH)] = 3,
+    threads: opt.Threads = None,
+    engines: opt.Engines = opt.ENGINES,
+    output: opt.Output = None,
+) -> None:
+    """A server under load, by Triton's perf_analyzer: latency, time to first audio, throughput, the knee.
+
+    The binary is fetched for this machine into build/tools. Texts of three lengths are mixed. Each load is a run of its
+    own: one that fails leaves a note, and the others go on. The sweep ends where twice the load gives no more.
+
+    `--growth` measures cost over length: wall time of texts of 5 s to 120 s of speech, and how straight the line is. A
+    sentence has 5 s. The sentences of a long text decode together, so the line bends where the batch fills.
+
+    Try it: `python -m benchmarks serve --size tiny --most 4 --no-rates`, or `… serve --growth --longest 20 --repeats 1`
+
+    To keep: `python -m benchmarks serve --size small -o benchmarks/results/serve-small.json`, and
+    `python -m benchmarks serve --growth --size small -o benchmarks/results/growth-small.json`
+    """
+    with errors_shown():
+        require("matplotlib")
+        here, count, chosen = machine.describe(), opt.threads_of(threads), variants.find(variant)
+        tool = None if grow else perf_analyzer.ensure()
+        prepared = None if url else prepare(size, bundle, variants=[chosen], engines=engines)
+        what = url.replace(":", "-") if url else (bundle.name if bundle else size)
+        about = servers.described(url, chosen, bundle=what, threads=count)
+        inputs = servers.options_of(prepared, chosen)
+        with servers.target(url, prepared, variant=chosen, threads=count, max_batch=max_batch) as server:
+            if tool is None:
+                lengths = growth.Lengths(longest, repeats, one_by_one)
+                _grow(server, lengths, inputs, here, about, opt.output_of(output, "growth", what=what))
+                return
+            sweep = load.Sweep(
+                tool, most, requests_each, least_requests, point_timeout, rates, whole, fixed, all_points
+            )
+            console.print(f"perf_analyzer {tool.version}")
+            with steps(sweep.point_count()) as step:
+                measured, notes = load.run_all(sweep, server, options=inputs, on_step=step)
+        if url is None:
+            about["max_batch"] = max_batch
+        result = results.make("serve", measured, on=here, notes=notes, settings={**about, **sweep.settings(measured)})
+        finish(result, opt.output_of(output, "serve", what=what), table=table, plot=plot)
+
+
+def _grow(
+    server: Target,
+    lengths: growth.Lengths,
+    inputs: Mapping[str, Any],
+    here: machine.Machine,
+    about: Mapping[str, Any],
+    output: Path,
+) -> None:
+    with BarkClient(server.url) as client, steps(lengths.step_count()) as step:
+        measured = growth.measure(client, lengths, subject=str(about["server"]), options=inputs, on_step=step)
+    settings = {**about, "repeats": lengths.repeats, "one_by_one": lengths.one_by_one}
+    result = results.make("growth", measured, on=here, settings=settings)
+    finish(result, output, table=growth.table, plot=growth.plot)

@@ -1,0 +1,248 @@
+"""Stage by stage and end to end: Suno's package, transformers and our variants on one utterance, in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bark_serving.bundle import Bundle
+from bark_serving.engines.store import EngineStore
+from bark_serving.layouts import coarse as coarse_layout
+from bark_serving.profiles import Stage, stage_precision
+from bark_serving.spec import Network, Spec
+from bark_serving.triton.in_process import InProcess
+from benchmarks import roofline
+from benchmarks.bundles import repository_of
+from benchmarks.errors import BenchmarkError
+from benchmarks.grpc_caller import GrpcCaller
+from benchmarks.peers import suno
+from benchmarks.peers import transformers as transformers_bark
+from benchmarks.results import UTTERANCE, Fact, Measurement
+from benchmarks.servers import Target, own_server
+from benchmarks.stages.utterance import Utterances, server_name, through_triton
+from benchmarks.turns import SECONDS, Subject, in_turns
+from benchmarks.variants import Variant, reference
+from benchmarks.work import Speaker, Work, make_work
+
+STAGES: tuple[Stage, ...] = ("hubert", "semantic", "coarse", "fine", "encodec_decode")
+CASES = (*STAGES, UTTERANCE)
+PEERS = (suno.NAME, transformers_bark.NAME)
+_WARM_TOKENS = 8
+_NETWORKS: Mapping[str, Network] = {
+    "hubert": "hubert",
+    "semantic": "semantic",
+    "coarse": "coarse",
+    "fine": "fine",
+    "encodec_decode": "encodec",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What to measure."""
+
+    bundle: Bundle
+    peers: Sequence[str]
+    variants: Sequence[Variant]
+    store: EngineStore
+    threads: int
+    repeats: int
+    scale: float
+    folder: Path  #: for repositories
+    cases: Sequence[str] = CASES
+    triton: bool = True  #: stages through a server, too; `utterance` through a server instead of in this process
+    in_flight: Sequence[int] = (4,)  #: utterances at once in each throughput case; 1: no such case
+    bandwidth: float | None = None  #: GB/s, for the roofline of what runs on the CPU
+    gpu_bandwidth: float | None = None
+    device: str = "cpu"  #: of the peers
+
+    @property
+    def max_batch(self) -> int:
+        return max(8, *self.in_flight)
+
+    def open_local(self, variant: Variant) -> InProcess:
+        """The stages of a variant in this process."""
+        folder = self.folder / variant.name.replace(" ", "-").replace(",", "")
+        repository = repository_of(
+            self.bundle, variant, store=self.store, folder=folder, threads=self.threads, max_batch=self.max_batch
+        )
+        return InProcess(repository)
+
+
+def measure(plan: Plan, *, on_step: Callable[[str], None] = lambda label: None) -> list[Measurement]:
+    """All cases of the plan."""
+    import torch
+
+    torch.set_num_threads(plan.threads)
+    work, warm = make_work(plan.bundle.spec, scale=plan.scale), _warm_work(plan)
+    measurements: list[Measurement] = []
+    with ExitStack() as stack:
+        servers = _start_servers(plan, stack, on_step) if plan.triton else {}
+        for stage in [stage for stage in STAGES if stage in plan.cases]:
+            if stage == "hubert" and plan.bundle.spec.hubert is None:
+                continue
+            measurements += _measure_stage(plan, stage, work, warm, servers, on_step)
+        if UTTERANCE in plan.cases:
+            whole = Utterances(
+                plan.bundle,
+                peers=plan.peers,
+                variants=plan.variants,
+                in_flight=plan.in_flight,
+                servers=servers,
+                open_local=plan.open_local,
+                device=plan.device,
+            )
+            measurements += whole.measure(work, warm, repeats=plan.repeats, on_step=on_step)
+        measurements += [_start_time(name, target) for name, target in servers.items() if target.start_seconds]
+    if not measurements:
+        raise BenchmarkError("These options leave nothing to measure.", remedy="Name another --case.")
+    return measurements
+
+
+def _warm_work(plan: Plan) -> Work:
+    return make_work(plan.bundle.spec, semantic_tokens=_WARM_TOKENS)
+
+
+def _start_servers(plan: Plan, stack: ExitStack, on_step: Callable[[str], None]) -> dict[str, Target]:
+    """A server for each profile and precision among the variants, all up at once and idle unless it is their turn."""
+    servers: dict[str, Target] = {}
+    for variant in plan.variants:
+        if server_name(variant) not in servers:
+            on_step(f"server: {server_name(variant)}")
+            server = own_server(plan.bundle, variant, store=plan.store, threads=plan.threads, max_batch=plan.max_batch)
+            servers[server_name(variant)] = stack.enter_context(server)
+    return servers
+
+
+def _start_time(name: str, target: Target) -> Measurement:
+    assert target.start_seconds is not None
+    return Measurement(case="start to first answer", subject=f"{name}, Triton", samples=(target.start_seconds,))
+
+
+# One stage
+
+
+def _measure_stage(
+    plan: Plan, stage: Stage, work: Work, warm: Work, servers: Mapping[str, Target], on_step: Callable[[str], None]
+) -> list[Measurement]:
+    with _stage_subjects(plan, stage, work, warm, servers) as subjects:
+        samples = in_turns(subjects, repeats=plan.repeats, on_run=lambda label: on_step(f"{stage}: {label}"))
+    ours = {name: variant for variant in plan.variants for name in (variant.name, through_triton(variant))}
+    return [
+        Measurement(
+            case=stage,
+            subject=name,
+            samples=tuple(metrics[SECONDS]),
+            facts=_facts(plan, stage, work, variant=ours.get(name), seconds=metrics[SECONDS]),
+        )
+        for name, metrics in samples.items()
+    ]
+
+
+@contextmanager
+def _stage_subjects(
+    plan: Plan, stage: Stage, work: Work, warm: Work, servers: Mapping[str, Target]
+) -> Iterator[list[Subject]]:
+    """Every column that has the stage, its networks in memory for the length of the block."""
+    with ExitStack() as stack:
+        subjects: list[Subject] = []
+        if suno.NAME in plan.peers and stage in suno.STAGES:
+            run_suno = stack.enter_context(suno.opened(plan.bundle, (stage,), device=plan.device))
+            subjects.append(_subject(suno.NAME, lambda given: run_suno(stage, given), work, warm))
+        if transformers_bark.NAME in plan.peers:
+            run_theirs = transformers_bark.opened(plan.bundle, stage, device=plan.device)
+            subjects.append(_subject(transformers_bark.NAME, run_theirs, work, warm))
+        for variant in _variants_of(plan, stage):
+            speaker = Speaker(plan.bundle, options=variant.options(plan.bundle.spec))
+            local = stack.enter_context(plan.open_local(variant))
+            subjects.append(_stage_subject(variant.name, speaker, local, stage, work, warm))
+            if server_name(variant) in servers:
+                remote = stack.enter_context(GrpcCaller(servers[server_name(variant)].url))
+                subjects.append(_stage_subject(through_triton(variant), speaker, remote, stage, work, warm))
+        yield subjects
+
+
+def _variants_of(plan: Plan, stage: Stage) -> list[Variant]:
+    """Those that differ at this stage: options change some stages only, a precision may share another's engine."""
+    spec = plan.bundle.spec
+    seen: dict[tuple[str, str, str], Variant] = {}
+    for variant in plan.variants:
+        if stage in variant.changes or not variant.approximation:
+            precision = stage_precision(stage, variant.precision, variant.profile)
+            options = {name: value for name, value in variant.options(spec).items() if name.startswith(f"{stage}_")}
+            seen.setdefault((variant.profile, precision, repr(options)), variant)
+    return list(seen.values())
+
+
+def _subject(name: str, run: Callable[[Work], Any], work: Work, warm: Work) -> Subject:
+    def timed() -> None:
+        run(work)
+
+    return Subject(name, timed, warm=lambda: run(warm))
+
+
+def _stage_subject(name: str, speaker: Speaker, caller: Any, stage: Stage, work: Work, warm: Work) -> Subject:
+    return Subject(
+        name, lambda: {SECONDS: speaker.stage(caller, stage, work)}, warm=lambda: speaker.stage(caller, stage, warm)
+    )
+
+
+def _facts(
+    plan: Plan, stage: Stage, work: Work, *, variant: Variant | None, seconds: Sequence[float]
+) -> dict[str, Fact]:
+    """What explains a time: sizes, and what memory allows. No variant is a peer, in fp32."""
+    facts: dict[str, Fact] = {"parameters": roofline.parameters(plan.bundle, _NETWORKS[stage])}
+    amounts = {
+        "hubert": (round(len(work.clip) / _rate(plan.bundle), 3), "seconds"),
+        "semantic": (len(work.semantic), "tokens"),
+        "coarse": (work.coarse_tokens, "tokens"),
+        "fine": (work.frames, "frames"),
+        "encodec_decode": (work.frames, "frames"),
+    }
+    facts["amount"], facts["unit"] = amounts[stage]
+    if stage in ("semantic", "coarse"):
+        gpt = plan.bundle.spec.semantic.gpt if stage == "semantic" else plan.bundle.spec.coarse.gpt
+        tokens = len(work.semantic) if stage == "semantic" else work.coarse_tokens
+        precision = variant.precision if variant else "fp32"
+        size = roofline.bytes_a_token(
+            gpt,
+            precision=precision,
+            context=mean_context(plan.bundle.spec, stage, work, variant=variant or reference()),
+            head_rows=roofline.cut_head(stage, plan.bundle.spec) if variant and variant.profile == "cpu" else None,
+        )
+        facts["milliseconds_a_token"] = round(1000 * float(np.median(seconds)) / tokens, 4)
+        facts["bytes_a_token"] = round(size)
+        on_gpu = (variant.profile != "cpu" if variant else plan.device != "cpu") and plan.gpu_bandwidth is not None
+        bandwidth = plan.gpu_bandwidth if on_gpu else plan.bandwidth
+        if bandwidth:
+            facts["roofline_seconds"] = round(tokens * size / (bandwidth * 1e9), 5)
+    return facts
+
+
+def _rate(bundle: Bundle) -> int:
+    return bundle.spec.hubert.sample_rate if bundle.spec.hubert else 1
+
+
+def mean_context(spec: Spec, stage: Stage, work: Work, *, variant: Variant) -> int:
+    """Positions in the cache at a decode step, on average."""
+    if stage == "semantic":
+        return spec.semantic.prefill + len(work.semantic) // 2
+    plan = variant.schedule(work.semantic, spec=spec)
+    made = coarse_layout.flatten(work.coarse, spec=spec)
+    lengths = [len(plan.prompt(start, made)) + plan.length(start) / 2 for start in plan.starts]
+    return int(np.average(lengths, weights=[plan.length(start) for start in plan.starts]))
+
+
+def step_count(plan: Plan) -> int:
+    """About how many steps `measure` reports: for a progress bar."""
+    columns = len(plan.peers) + len(plan.variants) * (2 if plan.triton else 1)
+    stages = sum(case in STAGES for case in plan.cases)
+    total = stages * columns * (plan.repeats + 1)
+    if UTTERANCE in plan.cases:
+        total += (1 + (1 + len(plan.in_flight)) * len(plan.variants)) * (plan.repeats + 1)
+    return total

