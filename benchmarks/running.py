@@ -23,7 +23,7 @@ from benchmarks.results import Result
 from benchmarks.tables import Table
 from benchmarks.variants import Variant
 
-INSTALL_BENCH = "In the checkout, run `pip install -e '.[bench]'`."
+INSTALL_BENCH = "In the checkout, run `pip install -e ./client -e '.[bench]'`."
 
 
 def errors_shown() -> AbstractContextManager[None]:
@@ -42,7 +42,9 @@ def prepare(
     size: Size, bundle: Path | None, *, variants: Iterable[Variant], engines: Path
 ) -> tuple[Bundle, EngineStore]:
     """The given bundle, or the random one of a size, and a store with every engine that the variants need."""
-    require("torch", "onnx", "onnxscript", "onnxruntime")
+    variants = list(variants)
+    engines_needed = any(variant.profile == "cpu" for variant in variants)
+    require("torch", *(["onnx", "onnxscript", "onnxruntime"] if engines_needed else []))
     store = EngineStore(engines)
     with console.status("preparing") as status:
         opened = bundles.bundle_of(size, given=bundle, on_step=lambda step: status.update(f"making the {step}"))

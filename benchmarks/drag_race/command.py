@@ -21,6 +21,7 @@ def command(
     size: opt.Size = "tiny",
     bundle: opt.Bundle = None,
     variant: opt.Variants = None,
+    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Plain torch, and RWKV unless --no-rwkv.")] = True,
     rwkv: Annotated[bool, typer.Option("--rwkv/--no-rwkv", help="The rwkv package on a dummy RWKV-4 as large.")] = True,
     tensorrt_llm: Annotated[
         Path | None, typer.Option(help="Folder of a TensorRT-LLM engine, where that library is installed.")
@@ -46,8 +47,10 @@ def command(
     To keep: `python -m benchmarks drag-race --size large -o benchmarks/results/drag-race-large.json`
     """
     with errors_shown(), tempfile.TemporaryDirectory() as folder:
+        rwkv = rwkv and peers
         require("matplotlib", *(["rwkv"] if rwkv else []))
-        suno.check()
+        if peers:
+            suno.check()
         idle, count = machine.describe(), opt.threads_of(threads)
         chosen = variants.changing(variant, (), of="a drag race")
         opened, store = prepare(size, bundle, variants=chosen, engines=engines)
@@ -60,6 +63,7 @@ def command(
             repeats=repeats,
             tokens=max(2, round(drag_race.TOKENS * tokens_scale)),
             folder=Path(folder),
+            plain_torch=peers,
             rwkv=rwkv,
             tensorrt_llm=tensorrt_llm,
             bandwidth=here.bandwidth_gb_s,
@@ -67,7 +71,7 @@ def command(
             device=peer_device,
             batches=batch or [1],
         )
-        runners = 1 + rwkv + len(race.variants) * len(race.batches) + (tensorrt_llm is not None)
+        runners = peers + rwkv + len(race.variants) * len(race.batches) + (tensorrt_llm is not None)
         with steps(runners * (repeats + 1)) as step:
             measured = drag_race.measure(race, on_step=step)
         result = results.make(

@@ -15,7 +15,10 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from bark_serving.bundle import Bundle
+from bark_serving.bundle import Bundle, mapped
+from bark_serving.decoding.loop import DecodeLoop, Generation
+from bark_serving.decoding.rules import rule_of
+from bark_serving.decoding.sampling import Sampling
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import TABLE
 from bark_serving.runtimes.factory import open_gpts
@@ -47,6 +50,7 @@ class Race:
     repeats: int
     tokens: int
     folder: Path
+    plain_torch: bool = True
     rwkv: bool = True
     tensorrt_llm: Path | None = None  #: folder of a built engine
     batches: Sequence[int] = (1,)  #: rows that our runtimes decode together
@@ -87,8 +91,11 @@ def _timed(run: Callable[[int], Any], tokens: int) -> Callable[[], None]:
 
 def _competitors(race: Race) -> tuple[dict[str, Callable[[int], Any]], dict[str, dict[str, Fact]]]:
     on_gpu = race.device != "cpu"
-    runs: dict[str, Callable[[int], Any]] = {TORCH: _plain_torch(race.bundle, race.device)}
-    facts = {TORCH: _facts(race, precision="fp32", on_gpu=on_gpu)}
+    runs: dict[str, Callable[[int], Any]] = {}
+    facts: dict[str, dict[str, Fact]] = {}
+    if race.plain_torch:
+        runs[TORCH] = _plain_torch(race.bundle, race.device)
+        facts[TORCH] = _facts(race, precision="fp32", on_gpu=on_gpu)
     if race.rwkv:
         checkpoint = rwkv4.weights(layers=race.gpt.layers, width=race.gpt.width, vocab=race.gpt.output_vocab)
         size = sum(tensor.numel() for tensor in checkpoint.values())
@@ -145,8 +152,8 @@ def _plain_torch(bundle: Bundle, device: str) -> Callable[[int], int]:
     return generate
 
 
-def _ours(race: Race, variant: Variant, batch: int) -> Callable[[int], int]:
-    """The runtime that serves the coarse stage; each row takes its most likely token."""
+def _ours(race: Race, variant: Variant, batch: int) -> Callable[[int], None]:
+    """The decode loop that serves the coarse stage, with greedy rows."""
     ensure_engines(race.bundle, variant, store=race.store)
     profile, precision = variant.server
     row = TABLE[profile].stages["coarse"]
@@ -161,14 +168,17 @@ def _ours(race: Race, variant: Variant, batch: int) -> Callable[[int], int]:
         threads=race.threads,
     )
     [runtime] = open_gpts("coarse", settings, rows=batch)
+    rule, ids = rule_of("coarse", race.bundle.spec), np.array([_FIRST], np.int32)
+    prompt = mapped(race.bundle.weights("coarse"), "token_embedding.weight")[ids]
 
-    def generate(count: int) -> int:
-        for row in range(batch):
-            logits = runtime.prefill(row, runtime.embed(np.array([_FIRST])))
-        tokens = np.full(batch, int(logits.argmax()))
-        for length in range(1, count):
-            tokens = runtime.decode(runtime.embed(tokens), np.full(batch, length, np.int32)).argmax(axis=1)
-        return int(tokens[0])
+    def generate(count: int) -> None:
+        loop = DecodeLoop(runtime, rule)
+        answers = [loop.submit(Generation(prompt, ids, count, Sampling(temperature=0.0))) for _ in range(batch)]
+        try:
+            for answer in answers:
+                answer.result()
+        finally:
+            loop.close()
 
     return generate
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bark_serving.bundle import Bundle
 from bark_serving.spec import Network
-from benchmarks.running import require
+from benchmarks.running import INSTALL_BENCH, require
 from benchmarks.work import Work, check_amount
 from reference import suno as oracle
 
@@ -22,7 +22,7 @@ _NETWORKS: dict[str, Network] = {
     "encodec_decode": "encodec",
 }
 STAGES = tuple(_NETWORKS)
-REMEDY = f"In the checkout, run `pip install -e '.[bench]'`, then `{oracle.INSTALL}`."
+REMEDY = f"{INSTALL_BENCH} Then run `{oracle.INSTALL}`."
 
 
 def check() -> None:

@@ -1,0 +1,15 @@
+"""The GPU that these tests need. Without one they are skipped, and say so."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """``cuda:0``, or what ``--gpu-device`` names: ``cpu`` tries these tests out, and proves nothing about a GPU."""
+    name: str = request.config.getoption("gpu_device")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        pytest.skip("NO GPU: torch finds none here, so the torch profile was not compared with the CPU")
+    return name
