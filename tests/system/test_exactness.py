@@ -1,4 +1,4 @@
-"""What a server of known weights must say: the oracle's tokens, one seed one speech in any company, every voice."""
+"""A server of known weights: the oracle's tokens, the same speech for the same seed in any batch, every voice."""
 
 from __future__ import annotations
 

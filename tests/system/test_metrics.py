@@ -1,4 +1,4 @@
-"""What a scraper of the server's metrics learns about speech."""
+"""The metrics of speech as a scraper reads them."""
 
 from __future__ import annotations
 

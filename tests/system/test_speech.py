@@ -1,7 +1,7 @@
-"""What every server must do, whatever runs its stages and whatever its weights: all that a client can see.
+"""What a client sees of every server, with any profile and any weights.
 
 `make test` runs it against a server of its own on the CPU, ``make test-server URL=host:port`` against a running one.
-What a GPU does not promise (the same bits in other company) and what needs the weights is in `test_exactness`.
+What needs known weights, or the same bits in every batch (which a GPU does not promise), is in `test_exactness`.
 """
 
 from __future__ import annotations
@@ -144,14 +144,14 @@ def test_bad_text_is_refused_by_the_server_itself(server_url: str, text: bytes, 
 
 
 def test_clients_that_hang_up_on_an_error_do_not_bring_the_server_down(bark: BarkClient, server_url: str) -> None:
-    """Triton 24.10 crashed within a hundred, when they did so as it closed their streams."""
+    """Triton 24.10 crashes when a client closes a stream at the moment that the server ends it."""
     for _ in range(300):
         stream_error(server_url, {"text": np.array([b" "], np.object_)})
     assert bark.speak("Still there.", seed=1, max_duration=0.5).seconds > 0.2
 
 
 def stream_error(server_url: str, inputs: dict[str, np.ndarray]) -> str:
-    """What the server itself says to a request that our client would not send."""
+    """The server's own answer to a request that our client refuses to send."""
     answers: queue.Queue[str] = queue.Queue()
     with grpcclient.InferenceServerClient(server_url) as client:
         client.start_stream(lambda result, error: answers.put(error.message() if error else f"answered: {result}"))
@@ -175,7 +175,7 @@ def busy(server_url: str) -> tuple[int, ...]:
 
 
 def settle(server_url: str) -> tuple[int, ...]:
-    """Poll what only the server's statistics tell, until no stage has finished anything for half a second."""
+    """Wait until the server's statistics show no finished request of any stage for half a second."""
     before = busy(server_url)
     for _ in range(40):
         time.sleep(0.5)

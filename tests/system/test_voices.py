@@ -1,4 +1,4 @@
-"""Voices through the real Triton: cloned as transformers would, fit for Suno's code, kept, shared and spoken with."""
+"""Voices through a real Triton: cloned as transformers does, fit for Suno's code, stored, shared and spoken with."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_each_piece_is_the_largest_that_fits(many: list[str], limit: int) -> Non
 
 @pytest.mark.parametrize("tail", ["字", "\u200b", "\u0301"])
 def test_cutting_reads_a_long_text_a_few_times_only(tail: str) -> None:
-    """It once read all that came before again for each character."""
+    """The time must not grow with the square of the length."""
     read = 0
 
     def ideographs(text: str) -> list[str]:
