@@ -1,30 +1,33 @@
-"""``bark-serve``: render a model repository, run a Triton server on it."""
+"""``bark-serve``: render a model repository, run a Triton server on it, show and stop the servers that run."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bark_serving import __version__
 from bark_serving.bundle import MINIATURE
 from bark_serving.console import console, errors_shown, steps
+from bark_serving.errors import UserError
 from bark_serving.host.gpus import parse_gpus
 from bark_serving.profiles import TABLE, Precision, Profile
 from bark_serving.server import Server, ServerSettings, detach, serve, state
-from bark_serving.server.binary import check_backends
-from bark_serving.server.binary import find as find_triton
-from bark_serving.server.build import build_missing
 from bark_serving.server.process import StopRequest
-from bark_serving.server.repository import check_installed, render, usable_gpus, uses_gpu
-from bark_serving.server.settings import default_folder
-from bark_serving.server.status import describe
+from bark_serving.server.render_settings import RenderSettings
+from bark_serving.server.repository import render
+from bark_serving.server.settings import state_folder
+from bark_serving.server.start import prepare
+from bark_serving.server.status import COLUMNS, Status, describe, describe_all
 from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
 
 app = typer.Typer(
@@ -40,125 +43,127 @@ _ABOUT_THE_MINIATURE = (
     "`bark-build import suno/bark-small build/bundles/bark-small`, then `--bundle build/bundles/bark-small`."
 )
 
-Bundle_ = Annotated[
-    Path,
-    typer.Option("--bundle", help="The bundle to serve (`bark-build import`). miniature: the one that comes along."),
-]
-Engines = Annotated[Path, typer.Option(envvar="BARK_ENGINES", help="Where `bark-build` keeps engines.")]
-ProfileOption = Annotated[
-    Profile,
-    typer.Option(
-        "--profile", help="What runs the stages. " + " ".join(f"{name}: {row.runs}." for name, row in TABLE.items())
-    ),
-]
-PrecisionOption = Annotated[
-    Precision | None,
-    typer.Option(
-        "--precision",
-        help="Of the three transformers, the fast default first. "
-        + " ".join(f"{name}: {', '.join(row.precisions)}." for name, row in TABLE.items())
-        + " fp32 is the reference.",
-    ),
-]
-Gpus = Annotated[
-    str, typer.Option(help="GPUs to use, as in 0,1; auto: all that are there; none: the CPU, where the profile can.")
-]
-Architecture = Annotated[
-    str | None,
-    typer.Option("--gpu-architecture", help="Of the GPUs that will serve, as in sm90. Default: of those here."),
-]
-Voices = Annotated[list[Path] | None, typer.Option(help="A folder of .npz voices beside the bundle's own; repeatable.")]
-VoiceStoreOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--voice-store",
-        help="The folder that keeps the voices which clients clone or put. Default: build/voices/CODEC.",
-    ),
-]
-MaxVoices = Annotated[int, typer.Option(min=0, help="Voices that the store keeps at most.")]
-MaxVoiceMegabytes = Annotated[int, typer.Option("--max-voice-mb", min=1, help="MiB of voices that it keeps at most.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one stage call. Default: all cores.")]
-MaxBatch = Annotated[int, typer.Option(min=1, help="Sequences that a stage runs together at most.")]
-Name = Annotated[str, typer.Option(help="The server's name; servers of several names can run side by side.")]
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"bark-serve {__version__}")
+        raise typer.Exit
 
 
-def _check_precision(profile: Profile, precision: Precision | None) -> None:
-    choices = TABLE[profile].precisions
-    if precision is not None and precision not in choices:
-        raise typer.BadParameter(
-            f"the {profile} profile has {', '.join(choices)}, not {precision}.", param_hint="--precision"
-        )
+@app.callback()
+def _bark_serve(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The options of `bark-serve` itself."""
 
 
-def _gpu_numbers(text: str) -> Sequence[int] | None:
+def _gpu_numbers(text: str) -> tuple[int, ...] | None:
     try:
         return parse_gpus(text)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.", param_hint="--gpus") from None
 
 
-@app.command("render")
-def render_command(
-    bundle: Bundle_ = MINIATURE,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.")] = Path("build/repository/bark"),
-    engines: Engines = Path("build/engines"),
-    profile: ProfileOption = "cpu",
-    precision: PrecisionOption = None,
-    gpus: Gpus = "auto",
-    architecture: Architecture = None,
-    voices: Voices = None,
-    voice_store: VoiceStoreOption = None,
-    max_voices: MaxVoices = MAX_VOICES,
-    max_voice_mb: MaxVoiceMegabytes = MAX_BYTES // 2**20,
-    threads: Threads = None,
-    max_batch: MaxBatch = 8,
-) -> None:
-    """Write the model repository that Triton loads: one folder a model.
+def _render_settings(
+    bundle: Annotated[
+        Path, typer.Option(help="The bundle to serve (`bark-build import`). miniature: the one that is installed here.")
+    ] = MINIATURE,
+    engines: Annotated[Path, typer.Option(envvar="BARK_ENGINES", help="Where `bark-build` keeps engines.")] = Path(
+        "build/engines"
+    ),
+    profile: Annotated[
+        Profile,
+        typer.Option(help="What runs the stages. " + " ".join(f"{name}: {row.runs}." for name, row in TABLE.items())),
+    ] = "cpu",
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            help="Of the three transformers. The first is the default. "
+            + " ".join(f"{name}: {', '.join(row.precisions)}." for name, row in TABLE.items())
+            + " fp32 is the reference."
+        ),
+    ] = None,
+    gpus: Annotated[
+        str,
+        typer.Option(help="The GPUs to use, as in 0,1. auto: all of them; none: the CPU, if the profile can."),
+    ] = "auto",
+    gpu_architecture: Annotated[
+        str | None, typer.Option(help="Of the GPUs that will serve, as in sm90. Default: that of this machine's.")
+    ] = None,
+    voices: Annotated[
+        list[Path] | None, typer.Option(help="A folder of .npz voices beside the bundle's own; repeatable.")
+    ] = None,
+    voice_store: Annotated[
+        Path | None,
+        typer.Option(help="The folder that keeps the voices of clients. Default: build/voices/CODEC."),
+    ] = None,
+    max_voices: Annotated[int, typer.Option(min=0, help="The store keeps at most so many voices.")] = MAX_VOICES,
+    max_voice_mb: Annotated[int, typer.Option(min=1, help="The store keeps at most so many MiB.")] = MAX_BYTES // 2**20,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of one stage call. Default: all cores.")] = None,
+    max_batch: Annotated[int, typer.Option(min=1, help="A stage runs at most so many sequences together.")] = 8,
+) -> RenderSettings:
+    """What a repository is rendered from; the parameters are options of every command that renders one."""
+    return RenderSettings(
+        bundle=bundle,
+        engines=engines,
+        profile=profile,
+        precision=precision,
+        gpus=_gpu_numbers(gpus),
+        architecture=gpu_architecture,
+        voices=tuple(voices or ()),
+        voice_store=voice_store,
+        max_voices=max_voices,
+        max_voice_bytes=max_voice_mb * 2**20,
+        threads=threads,
+        max_batch=max_batch,
+    )
 
-    `bark-serve up` does this by itself; use it to look at the result, or to run tritonserver some other way.
+
+def _rendering(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `_render_settings`; it gets what that returns as its first argument.
+
+    typer reads a command's options from its signature, so the two signatures are joined.
+    """
+    shared = inspect.signature(_render_settings, eval_str=True).parameters
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+    @functools.wraps(command)
+    def joined(**given: Any) -> None:
+        with errors_shown():
+            command(_render_settings(**{name: given.pop(name) for name in shared}), **given)
+
+    parameters = [*shared.values(), *own]
+    joined.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    joined.__annotations__ = {one.name: one.annotation for one in parameters}
+    return joined
+
+
+@app.command("render")
+@_rendering
+def render_command(
+    settings: RenderSettings,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.")] = Path("build/repository/bark"),
+) -> None:
+    """Write the model repository that Triton loads: one folder per model.
+
+    `bark-serve up` does this by itself. Use this command to look at the result, or to run tritonserver some other way.
 
     Example: `bark-serve render --bundle build/bundles/bark-small --precision fp32 -o build/repository/exact`
     """
-    _check_precision(profile, precision)
-    numbers = _gpu_numbers(gpus)
-    with errors_shown():
-        path = render(
-            bundle=bundle,
-            engines=engines,
-            output=output,
-            profile=profile,
-            precision=precision,
-            gpus=numbers,
-            architecture=architecture,
-            voices=voices,
-            voice_store=voice_store,
-            max_voices=max_voices,
-            max_voice_bytes=max_voice_mb * 2**20,
-            threads=threads,
-            max_batch=max_batch,
-        )
-    print(path)
+    print(render(settings, output=output))
 
 
 @app.command()
+@_rendering
 def up(
-    bundle: Bundle_ = MINIATURE,
+    settings: RenderSettings,
     repository: Annotated[
         Path | None, typer.Option(help="Serve this rendered repository instead of rendering one from a bundle.")
     ] = None,
-    engines: Engines = Path("build/engines"),
-    profile: ProfileOption = "cpu",
-    precision: PrecisionOption = None,
-    gpus: Gpus = "auto",
-    architecture: Architecture = None,
-    voices: Voices = None,
-    voice_store: VoiceStoreOption = None,
-    max_voices: MaxVoices = MAX_VOICES,
-    max_voice_mb: MaxVoiceMegabytes = MAX_BYTES // 2**20,
-    threads: Threads = None,
-    max_batch: MaxBatch = 8,
     build: Annotated[bool, typer.Option("--build", help="Build the engines that are missing first.")] = False,
-    name: Name = "bark",
+    name: Annotated[str, typer.Option(help="The server's name. Servers with other names can run beside it.")] = "bark",
     address: Annotated[
         str, typer.Option(help="Where to listen. Keep it on loopback unless a gateway guards it.")
     ] = "127.0.0.1",
@@ -166,9 +171,9 @@ def up(
     grpc_port: Annotated[int, typer.Option(help="gRPC port; clients of `bark` use this one.")] = 8001,
     metrics_port: Annotated[int, typer.Option(help="Port of the Prometheus metrics.")] = 8002,
     triton: Annotated[
-        Path | None, typer.Option(help="The tritonserver binary. Default: the wheel's, else PATH.")
+        Path | None, typer.Option(help="The tritonserver binary. Default: the wheel's, else the one on PATH.")
     ] = None,
-    log: Annotated[Path | None, typer.Option(help="Log file. Default: build/server/NAME.log.")] = None,
+    log: Annotated[Path | None, typer.Option(help="Log file. Default: NAME.log in the folder of server state.")] = None,
     start_timeout: Annotated[float, typer.Option(help="Seconds until the first answer.")] = 300.0,
     stop_timeout: Annotated[float, typer.Option(help="Seconds that stopping may take before it is forced.")] = 15.0,
     detached: Annotated[
@@ -177,61 +182,32 @@ def up(
 ) -> None:
     """Start a server and wait until it really answers; Ctrl-C stops it.
 
-    Renders the repository, starts Triton, and has it speak a word before it counts as up. While it runs, models whose
-    process dies are reloaded.
+    Renders the repository, starts Triton, and has it speak a word before it counts as up. While it runs, models are
+    reloaded if their process dies. The state and the log are kept in $BARK_STATE, else in ~/.local/state/bark-triton.
 
     Example: `bark-serve up --bundle build/bundles/bark-small --build --detach`
     """
-    _check_precision(profile, precision)
-    asked = _gpu_numbers(gpus)
-    with errors_shown():
-        used = usable_gpus(profile, asked, architecture=architecture)
-        if repository is None:
-            check_installed(profile)
-        settings = ServerSettings(
-            name=name,
-            repository=repository or Path("build/repository") / name,
-            address=address,
-            http_port=http_port,
-            grpc_port=grpc_port,
-            metrics_port=metrics_port,
-            triton=triton,
-            gpu=bool(used) if repository is None else uses_gpu(repository),
-            log=log,
-            start_timeout=start_timeout,
-            stop_timeout=stop_timeout,
-        )
-        state.check_free(settings)  # before its repository is rendered anew
-        if repository is None:
-            if bundle == MINIATURE:
-                console.print(_ABOUT_THE_MINIATURE, soft_wrap=True)
-            if build:
-                check_backends(find_triton(settings), {row.backend for row in TABLE[profile].stages.values()})
-                build_missing(
-                    bundle=bundle, engines=engines, profile=profile, precision=precision, architecture=architecture
-                )
-                state.check_free(settings)  # that took its time
-            render(
-                bundle=bundle,
-                engines=engines,
-                output=settings.repository,
-                profile=profile,
-                precision=precision,
-                gpus=used,
-                architecture=architecture,
-                voices=voices,
-                voice_store=voice_store,
-                max_voices=max_voices,
-                max_voice_bytes=max_voice_mb * 2**20,
-                threads=threads,
-                max_batch=max_batch,
-            )
-        if detached:
-            with steps() as report:
-                seconds = detach.start(settings, report=report)
-            _announce(settings, seconds, end=f"bark-serve down --name {name}")
-        else:
-            _foreground(settings)
+    server = ServerSettings(
+        name=name,
+        repository=repository or Path("build/repository") / name,
+        address=address,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        triton=triton,
+        log=log,
+        start_timeout=start_timeout,
+        stop_timeout=stop_timeout,
+    )
+    if repository is None and settings.bundle == MINIATURE:
+        console.print(_ABOUT_THE_MINIATURE, soft_wrap=True)
+    server = prepare(server, None if repository else settings, build=build)
+    if detached:
+        with steps() as report:
+            seconds = detach.start(server, report=report)
+        _announce(server, seconds, end=f"bark-serve down {name}")
+    else:
+        _foreground(server)
 
 
 def _foreground(settings: ServerSettings) -> None:
@@ -257,29 +233,72 @@ def _announce(settings: ServerSettings, canary_seconds: float, *, end: str) -> N
     )
 
 
+NameArgument = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The server's name.")]
+NameOption = Annotated[str | None, typer.Option("--name", help="The same as NAME.")]
+
+
 @app.command()
-def down(name: Name = "bark") -> None:
-    """Stop a server that runs in the background (or in another terminal). Does nothing if it isn't running."""
+def down(
+    name: NameArgument = None,
+    name_option: NameOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Stop every server that runs.")] = False,
+) -> None:
+    """Stop a server that runs in the background or in another terminal. Without NAME: the only one that runs.
+
+    Does nothing if the server does not run.
+    """
+    folder, name = state_folder(), name or name_option
     with errors_shown(), steps() as report:
-        report(f"Stopping {name}")
-        ended = detach.end(default_folder().absolute(), name=name)
-    console.print("Stopped." if ended else f"No server named {escape(repr(name))} is running.")
+        for one in [name] if name and not every else _names_to_stop(folder, every=every):
+            report(f"Stopping {one}")
+            ended = detach.end(folder, name=one)
+            console.print(f"Stopped {one}." if ended else f"No server named {escape(repr(one))} is running.")
+
+
+def _names_to_stop(folder: Path, *, every: bool) -> list[str]:
+    """The names of all servers that run. Raises `UserError` if there are several and not `every` one is meant."""
+    names = [found.settings.name for found in state.running_servers(folder)]
+    if not names:
+        console.print("No server is running.")
+    if len(names) > 1 and not every:
+        raise UserError(
+            f"Several servers are running: {', '.join(names)}.",
+            remedy=f"Name one, as in `bark-serve down {names[0]}`, or stop all with --all.",
+        )
+    return names
 
 
 @app.command()
 def status(
-    name: Name = "bark", as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False
+    name: NameArgument = None,
+    name_option: NameOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON: one object with NAME, else a list.")] = False,
 ) -> None:
-    """Show whether a server runs: process, ports, uptime, models, log. Exits with 1 if it does not."""
-    found = describe(default_folder().absolute(), name=name)
+    """List the servers that run, or show the one called NAME in full. The exit status is 1 if there is none."""
+    folder, name = state_folder(), name or name_option
+    one = describe(folder, name=name) if name else None
+    servers = ([one] if one else []) if name else describe_all(folder)
     if as_json:
-        print(json.dumps(found.model_dump(mode="json") if found else None))
-    elif found is None:
-        console.print(f"No server named {escape(repr(name))} is running. Start one with `bark-serve up`.")
+        listed = [server.model_dump(mode="json") for server in servers]
+        print(json.dumps(listed if not name else listed[0] if listed else None))
+    elif servers:
+        Console(highlight=False).print(_in_full(servers[0]) if name else _list(servers))
     else:
-        table = Table(show_header=False, box=None)
-        for label, value in found.rows():
-            table.add_row(label, escape(value))
-        Console(highlight=False).print(table)
-    if found is None:
+        which = f"No server named {escape(repr(name))}" if name else "No server"
+        console.print(f"{which} is running. Start one with `bark-serve up`.", soft_wrap=True)
+    if not servers:
         raise typer.Exit(1)
+
+
+def _in_full(server: Status) -> Table:
+    table = Table(show_header=False, box=None)
+    for label, value in server.rows():
+        table.add_row(label, escape(value))
+    return table
+
+
+def _list(servers: Sequence[Status]) -> Table:
+    table = Table(*COLUMNS, box=None, pad_edge=False)
+    for server in servers:
+        table.add_row(*map(escape, server.cells()))
+    return table

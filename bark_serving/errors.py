@@ -18,6 +18,14 @@ class UserError(Exception):
         self.remedy = remedy
 
 
+INSTALL_AGAIN = "Install bark-triton again (`pip install .` in the checkout)."
+
+
+def install_remedy(extra: str | None) -> str:
+    """The remedy for a missing library. It names the checkout, because bark-triton is on no package index."""
+    return f"Run `pip install -e '.[{extra}]'` in the checkout of bark-triton."
+
+
 class ServingError(Exception):
     """Something the server could not do; the base class of the errors that answer a request."""
 

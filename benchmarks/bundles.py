@@ -9,6 +9,7 @@ from typing import Literal
 from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import STAGES, TABLE, Stage, stage_precision
+from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render
 from bark_serving.spec import NETWORKS
 from benchmarks.errors import BenchmarkError
@@ -82,13 +83,13 @@ def repository_of(
 ) -> Path:
     """A rendered model repository of a variant, its engines built before if need be."""
     ensure_engines(bundle, variant, store=store)
-    return render(
+    rendering = RenderSettings(
         bundle=bundle.folder,
         engines=store.root,
-        output=folder / "repository",
         profile=variant.profile,
         precision=variant.precision,
         voice_store=folder / "voices",
         threads=threads,
         max_batch=max_batch,
     )
+    return render(rendering, output=folder / "repository")

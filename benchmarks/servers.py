@@ -18,11 +18,10 @@ from bark_client.connection import DEFAULT_URL
 from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
 from bark_serving.host.processes import is_running
-from bark_serving.server import Server, ServerSettings, running
+from bark_serving.server import Server, ServerSettings, running, state
 from bark_serving.server.log import relevant_lines
 from bark_serving.server.process import find
-from bark_serving.server.settings import default_folder
-from bark_serving.server.state import ServerState
+from bark_serving.server.settings import state_folder
 from bark_serving.spec import Spec
 from benchmarks.bundles import repository_of
 from benchmarks.errors import BenchmarkError
@@ -133,14 +132,10 @@ def server_at(url: str) -> Iterator[Target]:
 
 def _known_at(url: str) -> Target | None:
     port = int(url.rsplit(":", 1)[1]) if url.rsplit(":", 1)[-1].isdigit() else None
-    for path in default_folder().glob("*.json"):
-        try:
-            state = ServerState.model_validate_json(path.read_bytes())
-        except (OSError, ValueError):
-            continue
-        process = find(state.triton_pid, born=state.triton_born)
-        if state.settings.grpc_port == port and process is not None:
-            return Target(url, process, log=state.settings.log_path, metrics=state.settings.metrics_url)
+    for found in state.running_servers(state_folder()):
+        process = find(found.triton_pid, born=found.triton_born)
+        if found.settings.grpc_port == port and process is not None:
+            return Target(url, process, log=found.settings.log_path, metrics=found.settings.metrics_url)
     return None
 
 

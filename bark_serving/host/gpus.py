@@ -44,8 +44,8 @@ def _compute_capability(number: int) -> tuple[int, int] | None:
     return None if failed else (major.value, minor.value)
 
 
-def parse_gpus(text: str) -> Sequence[int] | None:
-    """What ``--gpus`` means: "auto" → None (whatever is there), "none" → (), "0,1" → (0, 1). Raises `ValueError`."""
+def parse_gpus(text: str) -> tuple[int, ...] | None:
+    """What ``--gpus`` means: "auto" → None (all GPUs), "none" → (), "0,1" → (0, 1). Raises `ValueError`."""
     if text == "auto":
         return None
     if text == "none":

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bark_serving.errors import install_remedy
 from bark_serving.server.errors import TritonMissing
 from bark_serving.server.settings import ServerSettings
 
@@ -56,7 +57,7 @@ def find(settings: ServerSettings) -> Triton:
             return _describe(binary)
     raise TritonMissing(
         "No tritonserver was found.",
-        remedy="Install it with `pip install 'bark-triton[serve]'`, or give --triton the path of the binary.",
+        remedy=f"{install_remedy('serve')} Or give --triton the path of the binary.",
     )
 
 

@@ -1,6 +1,6 @@
-"""Building what a server lacks, before it starts: `bark-build engines` as a process of its own.
+"""Builds a server's missing engines before it starts, by running `bark-build engines`.
 
-The serving side does not import the building side, which needs torch and may not be installed at all.
+It is a process of its own, because the building side needs torch and may not be installed.
 """
 
 from __future__ import annotations
@@ -13,52 +13,52 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from bark_serving.profiles import TABLE, Precision, Profile
+from bark_serving.errors import install_remedy
+from bark_serving.profiles import TABLE
 from bark_serving.server.errors import RepositoryError
+from bark_serving.server.render_settings import RenderSettings
 
 _BUILDER = "build_engines"
-_EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  #: what it imports
+_EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  #: libraries that it imports
 
 
-def arguments(
-    *, bundle: Path, engines: Path, profile: Profile, precision: Precision | None, architecture: str | None
-) -> Sequence[str]:
-    """Of `bark-build`, to build every engine the profile needs; those that are there stay."""
-    options = ["--profile", profile, "--bundle", str(bundle), "--engines", str(engines)]
-    if precision:
-        options += ["--precision", precision]
-    if architecture:
-        options += ["--gpu", architecture]
+def arguments(settings: RenderSettings) -> Sequence[str]:
+    """The arguments of `bark-build` that build every engine the settings need and that is not there yet."""
+    options = ["--profile", settings.profile, "--bundle", str(settings.bundle), "--engines", str(settings.engines)]
+    if settings.precision:
+        options += ["--precision", settings.precision]
+    if settings.architecture:
+        options += ["--gpu", settings.architecture]
     return ["engines", *options]
 
 
 def program() -> Sequence[str]:
-    """`bark-build` by this interpreter, or by one of its own, as in the image for GPUs. Raises `RepositoryError`."""
+    """The command `bark-build`: of this interpreter, or of another one on PATH, as in the image for GPUs.
+
+    Raises `RepositoryError` when neither has what building needs.
+    """
     if all(importlib.util.find_spec(module) for module in (_BUILDER, *_EXPORTERS)):
         return [sys.executable, "-c", f"from {_BUILDER}.cli import app; app(prog_name='bark-build')"]
     found = shutil.which("bark-build")
-    # this interpreter's own is there without the exporters, too
+    # this interpreter's own bark-build exists even if the exporters are missing
     if found and Path(found).resolve().parent != Path(sysconfig.get_path("scripts")).resolve():
         return [found]
     raise RepositoryError(
         "Nothing can be built here: bark-build is not installed, or lacks what it needs.",
-        remedy="Run `pip install 'bark-triton[build]'`, or build where it is and share the folder of engines.",
+        remedy=f"{install_remedy('build')} Or build on a machine that has it, and copy the folder of engines here.",
     )
 
 
-def build_missing(
-    *, bundle: Path, engines: Path, profile: Profile, precision: Precision | None, architecture: str | None = None
-) -> None:
-    """Run that command with its plan and progress on this terminal. Nothing to do for a profile without engines.
+def build_missing(settings: RenderSettings) -> None:
+    """Run that command with its plan and progress on this terminal. Does nothing for a profile without engines.
 
     Raises `RepositoryError` when the builder is not installed, or could not build everything.
     """
-    if TABLE[profile].build is None:
+    if TABLE[settings.profile].build is None:
         return
-    line = arguments(bundle=bundle, engines=engines, profile=profile, precision=precision, architecture=architecture)
-    status = subprocess.run([*program(), *line], check=False).returncode
+    status = subprocess.run([*program(), *arguments(settings)], check=False).returncode
     if status:
         raise RepositoryError(
             f"Not every engine could be built (status {status}).",
-            remedy="What it said stands above. What was built is kept.",
+            remedy="Its messages are above. The engines that were built are kept.",
         )

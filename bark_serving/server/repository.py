@@ -1,19 +1,19 @@
 """A Triton model repository from templates: one bundle, its engines, one profile → a folder that Triton can load.
 
-The templates are ``model_repository/<model>/config.pbtxt.j2``, or ``config.<profile>.pbtxt.j2`` beside it for a profile
-that runs the model in another backend (then ``model.py`` stays behind). They are given: `profile`, `precision` (the
-stage's), `bundle` and `engine` (absolute folders; no engine where the profile runs the bundle's own weights), `spec`,
-`voices` (folders, separated as in PATH), `voice_store` (a folder) with `max_voices` and `max_voice_bytes`, `max_batch`,
-`threads`, `queue_delay` (µs that a batch waits to fill), `gpus` (numbers;
-none: the CPU), `devices` (the same for torch, e.g. ``cuda:0``), `instance_group` (instances on every GPU) and
-`single_instance_group` (one instance, for a model that shares out its requests itself), `manifest` (a stage's engine's)
-`request_inputs` (of the model ``bark``) and `capabilities` (what the
-stages can do).
+The templates are ``model_repository/<model>/config.pbtxt.j2``. A profile that runs the model in another backend has its
+own ``config.<profile>.pbtxt.j2`` beside it, and then ``model.py`` is not copied. Each template is given:
+
+- `profile`, `precision` (the stage's), `max_batch`, `threads`, `spec`, and `bundle` (an absolute folder);
+- `engine` (an absolute folder, or None where the profile runs the bundle's own weights) and its `manifest`;
+- `voices` (folders, separated as in PATH), `voice_store` (a folder), `max_voices` and `max_voice_bytes`;
+- `queue_delay` (µs that a batch waits for more requests);
+- `gpus` (numbers; empty: the CPU), `devices` (the same for torch, e.g. ``cuda:0``), `instance_group` (one instance per
+  GPU) and `single_instance_group` (one instance, for a model that distributes its requests itself);
+- `request_inputs` (of the model ``bark``) and `capabilities` (what the stages can do).
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -23,24 +23,27 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bark_serving.bundle import Bundle
 from bark_serving.engines.compatibility import Host, this_host
 from bark_serving.engines.store import EngineError, EngineMissing, EngineStore
+from bark_serving.errors import INSTALL_AGAIN
 from bark_serving.files import atomic_folder
 from bark_serving.host.cores import usable_cores
-from bark_serving.host.gpus import architectures, gpu_count
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError
+from bark_serving.server.render_settings import RenderSettings
 from bark_serving.speech.request_inputs import request_inputs
 from bark_serving.speech.stage_capabilities import StageCapabilities, capabilities_of
-from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
 
 TEMPLATE = "config.pbtxt.j2"
 MODEL = "model.py"
 VERSION = "1"
 CONFIG = "config.pbtxt"
-#: Serve only to make voices, which needs a bundle with HuBERT. Without one, `clone_voice` itself stays to say so.
+RENDERED_FILE = "rendered.json"
+QUEUE_DELAY_US = 2_000
+#: Models that only cloning a voice needs. A bundle without HuBERT has only `clone_voice`, which says what is missing.
 CLONING = frozenset({"clone_assemble", "clone_prepare", "encodec_encode", "hubert"})
 
 
@@ -50,7 +53,7 @@ class _Model:
 
     name: str
     template: str
-    values: dict[str, Any]
+    values: dict[str, Any]  #: that the template is given
     links: dict[str, Path] = field(default_factory=dict)  #: by name in the version folder
 
     @property
@@ -61,7 +64,8 @@ class _Model:
 def voice_store_of(bundle: Bundle) -> Path:
     """Where the voices of a bundle's clients are kept by default: in ``$BARK_VOICES``, else ``build/voices``.
 
-    A folder a codec, for to another one the same tokens are other sounds; Bark's checkpoints share theirs.
+    One folder per codec, because the same tokens decode to different audio with another codec. Bark's checkpoints all
+    have the same codec.
     """
     codec = bundle.spec.files.get("encodec.safetensors", "none")
     return Path(os.environ.get("BARK_VOICES") or "build/voices") / f"codec-{codec[:8]}"
@@ -69,116 +73,114 @@ def voice_store_of(bundle: Bundle) -> Path:
 
 def templates_folder() -> Path:
     """``model_repository``: beside the packages in a checkout, inside this one in a wheel."""
-    here = Path(__file__).resolve().parents[1]
-    for folder in (here / "model_repository", here.parent / "model_repository"):
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "model_repository", package.parent / "model_repository"):
         if folder.is_dir():
             return folder
-    raise RepositoryError("The model_repository templates are not installed.", remedy="Install bark-triton again.")
+    raise RepositoryError("The model_repository templates are not installed.", remedy=INSTALL_AGAIN)
 
 
-def render(
-    *,
-    bundle: Path,
-    engines: Path,
-    output: Path,
-    profile: Profile = "cpu",
-    precision: Precision | None = None,
-    voices: Sequence[Path] | Path | None = None,
-    voice_store: Path | None = None,
-    max_voices: int = MAX_VOICES,
-    max_voice_bytes: int = MAX_BYTES,
-    gpus: Sequence[int] | None = None,
-    architecture: str | None = None,
-    instances: int = 1,
-    max_batch: int = 8,
-    threads: int | None = None,
-    queue_delay: int = 2_000,
-    templates: Path | None = None,
-) -> Path:
+class Rendered(BaseModel):
+    """What a repository was rendered from, kept in it as `RENDERED_FILE`. Triton reads folders only."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bundle: str  #: the bundle's name
+    profile: Profile
+    precision: Precision
+
+
+def read_rendered(repository: Path) -> Rendered | None:
+    """What a repository was rendered from; None if another program made it."""
+    try:
+        return Rendered.model_validate_json((repository / RENDERED_FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def render(settings: RenderSettings, *, output: Path) -> Path:
     """Render the repository to `output`, replacing one that is there, and return its absolute path.
 
-    `precision`: of the three transformers; default the profile's. `gpus`: numbers of those to use; default all that
-    the machine has, an empty sequence for the CPU. `architecture`: of the GPUs that will serve, as in ``sm90``; default
-    that of this machine's. `threads`: per stage call, default all cores. `max_batch`: sequences or requests a stage
-    runs together. `voices`: folders of voices beside the bundle's own. `voice_store`: where the voices are kept that
-    clients put, `max_voices` and `max_voice_bytes` of them at most; default `voice_store_of` the bundle. A
-    repository appears whole or not at all.
-    Raises `BundleError`, `EngineMissing` or `EngineMismatch` with the command that makes the engine, `RepositoryError`.
+    A repository appears whole or not at all.
+    Raises `BundleError`, `RepositoryError`, or an `EngineError` with the command that builds the engine.
     """
-    source = (templates or templates_folder()).absolute()
-    opened = Bundle(bundle)
-    row = TABLE[profile]
-    precision = precision or row.precision
-    if precision not in row.precisions:
-        raise RepositoryError(
-            f"The {profile} profile has no precision {precision}.",
-            remedy=f"Give --precision {' or '.join(row.precisions)}.",
-        )
-    store = EngineStore(engines)
-    folders = [voices] if isinstance(voices, Path) else list(voices or ())
-    used = usable_gpus(profile, gpus, architecture=architecture)
-    host = Host(architectures=[architecture]) if architecture else this_host(used)
-    values: dict[str, Any] = {
-        "profile": profile,
-        "bundle": opened.folder.absolute(),
-        "spec": opened.spec,
-        "voices": os.pathsep.join(str(_existing(folder)) for folder in folders),
-        "voice_store": (voice_store or voice_store_of(opened)).absolute(),
-        "max_voices": max_voices,
-        "max_voice_bytes": max_voice_bytes,
-        "max_batch": max_batch,
-        "request_inputs": request_inputs(),
-        "threads": threads or usable_cores(),
-        "queue_delay": queue_delay,
-        "gpus": list(used),
-        "devices": ",".join(f"cuda:{gpu}" for gpu in used) or "cpu",
-        "instance_group": _instance_group(used, count=instances),
-        "single_instance_group": _instance_group(used[:1], count=1),
-    }
+    return render_from(templates_folder(), settings, output=output)
+
+
+def render_from(templates: Path, settings: RenderSettings, *, output: Path) -> Path:
+    """`render` from another folder of templates."""
+    bundle = Bundle(settings.bundle)
+    values = _values(settings, bundle)
+    architecture = settings.architecture
+    host = Host(architectures=[architecture]) if architecture else this_host(settings.used_gpus)
     models: list[_Model] = []
     missing: list[EngineError] = []
-    for name in sorted({path.parent.name for path in source.glob("*/config.*pbtxt.j2")}):
-        if name in CLONING and opened.spec.hubert is None:
+    for name in sorted({path.parent.name for path in templates.glob("*/config.*pbtxt.j2")}):
+        if name in CLONING and bundle.spec.hubert is None:
             continue
-        own = f"config.{profile}.pbtxt.j2"
-        model = _Model(name, own if (source / name / own).exists() else TEMPLATE, dict(values))
+        own = f"config.{settings.profile}.pbtxt.j2"
+        model = _Model(name, own if (templates / name / own).exists() else TEMPLATE, dict(values))
         models.append(model)
         if name not in STAGES:
             continue
         try:
-            _choose(model, stage=name, store=store, bundle=opened, profile=profile, precision=precision, host=host)
+            _choose(model, stage=name, bundle=bundle, settings=settings, host=host)
         except EngineError as error:
             missing.append(error)
+    _raise_missing(missing, settings)
+    stages = TABLE[settings.profile].stages
+    capabilities = next((_capabilities(model, stages) for model in models if model.name == "semantic"), None)
+    for model in models:
+        model.values["capabilities"] = capabilities or StageCapabilities()
+    rendered = Rendered(bundle=bundle.spec.name, profile=settings.profile, precision=settings.chosen_precision)
+    return _write(models, rendered, source=templates.absolute(), output=output.absolute())
+
+
+def _values(settings: RenderSettings, bundle: Bundle) -> dict[str, Any]:
+    """What every template is given."""
+    used = settings.used_gpus
+    return {
+        "profile": settings.profile,
+        "bundle": bundle.folder.absolute(),
+        "spec": bundle.spec,
+        "request_inputs": request_inputs(),
+        "voices": os.pathsep.join(str(_existing(folder)) for folder in settings.voices),
+        "voice_store": (settings.voice_store or voice_store_of(bundle)).absolute(),
+        "max_voices": settings.max_voices,
+        "max_voice_bytes": settings.max_voice_bytes,
+        "max_batch": settings.max_batch,
+        "threads": settings.threads or usable_cores(),
+        "queue_delay": QUEUE_DELAY_US,
+        "gpus": list(used),
+        "devices": ",".join(f"cuda:{gpu}" for gpu in used) or "cpu",
+        "instance_group": _instance_group(used),
+        "single_instance_group": _instance_group(used[:1]),
+    }
+
+
+def _raise_missing(missing: Sequence[EngineError], settings: RenderSettings) -> None:
+    """Raise the one error, or one `EngineMissing` for several, with the command that builds all the engines."""
     if len(missing) == 1:
         raise missing[0]
     if missing:
+        gpu = f" --gpu {settings.architecture}" if settings.architecture else ""
         raise EngineMissing(
             f"{len(missing)} engines are missing or do not fit. {missing[0].problem}",
-            remedy=f"Run `{row.build} --bundle {bundle} --precision {precision} --engines {engines}"
-            + (f" --gpu {architecture}`." if architecture else "`."),
+            remedy=f"Run `{TABLE[settings.profile].build} --bundle {settings.bundle} "
+            f"--precision {settings.chosen_precision} --engines {settings.engines}{gpu}`.",
         )
-    capabilities = next((_capabilities(model, row.stages) for model in models if model.name == "semantic"), None)
-    for model in models:
-        model.values["capabilities"] = capabilities or StageCapabilities()
-    return _write(models, source=source, output=output.absolute())
 
 
-def _choose(
-    model: _Model,
-    *,
-    stage: Stage,
-    store: EngineStore,
-    bundle: Bundle,
-    profile: Profile,
-    precision: Precision,
-    host: Host,
-) -> None:
+def _choose(model: _Model, *, stage: Stage, bundle: Bundle, settings: RenderSettings, host: Host) -> None:
     """Give a stage's model its precision and, where the profile runs engines, its engine. Raises `EngineError`."""
+    profile = settings.profile
     row = TABLE[profile].stages[stage]
-    chosen = stage_precision(stage, precision, profile)
-    model.values |= {"precision": chosen, "engine": None}
+    precision = stage_precision(stage, settings.chosen_precision, profile)
+    model.values |= {"precision": precision, "engine": None}
     if row.engine:
-        engine = store.find(bundle, stage=stage, profile=profile, precision=chosen, host=host)
+        engine = EngineStore(settings.engines).find(
+            bundle, stage=stage, profile=profile, precision=precision, host=host
+        )
         model.values |= {"engine": engine.folder.absolute(), "manifest": engine.manifest}
         if row.plan:
             model.links[row.plan] = engine.folder.absolute() / row.plan
@@ -190,52 +192,16 @@ def _capabilities(semantic: _Model, stages: Mapping[Stage, StageRow]) -> StageCa
     return capabilities_of(stages, precision=semantic.values["precision"], constants=constants)
 
 
-def usable_gpus(profile: Profile, asked: Sequence[int] | None, *, architecture: str | None = None) -> Sequence[int]:
-    """The GPUs that a server of the profile uses, here or, if an `architecture` is given, on another machine.
-
-    Raises `RepositoryError` for one that it cannot have.
-    """
-    need = TABLE[profile].gpu
-    if need == "never":
-        if asked:
-            raise RepositoryError(
-                f"The {profile} profile runs on the CPU.", remedy="Leave --gpus out, or give --profile torch."
-            )
-        return ()
-    if asked is None:
-        # a repository may be rendered on a machine without a GPU for one that has it
-        asked = tuple(range(gpu_count())) or ((0,) if need == "always" else ())
-    if need == "always":
-        if not asked:
-            raise RepositoryError(f"The {profile} profile needs a GPU.", remedy="Give --gpus 0, or --profile cpu.")
-        if architecture is None and len(kinds := architectures(asked)) > 1:  # an engine runs on one
-            raise RepositoryError(
-                f"These GPUs are of several kinds: {', '.join(kinds)}.",
-                remedy="Name those of one kind, as in --gpus 0.",
-            )
-    return asked
-
-
 def uses_gpu(repository: Path) -> bool:
     """Whether a model of a rendered repository has instances on a GPU."""
     return any("KIND_GPU" in path.read_text(encoding="utf-8") for path in repository.glob(f"*/{CONFIG}"))
 
 
-def check_installed(profile: Profile) -> None:
-    """Raise `RepositoryError` when the library that the profile's models import is not there."""
-    row = TABLE[profile]
-    if row.module and importlib.util.find_spec(row.module) is None:
-        raise RepositoryError(
-            f"The {profile} profile needs {row.module}, which is not installed.",
-            remedy=f"Run `pip install 'bark-triton[{row.extra}]'`.",
-        )
-
-
-def _instance_group(gpus: Sequence[int], *, count: int) -> str:
-    """What stands in ``instance_group [ … ]``; `count` instances on each GPU."""
+def _instance_group(gpus: Sequence[int]) -> str:
+    """What stands in ``instance_group [ … ]``: one instance per GPU, or one on the CPU."""
     if not gpus:
-        return f"{{ kind: KIND_CPU, count: {count} }}"
-    return f"{{ kind: KIND_GPU, count: {count}, gpus: [ {', '.join(map(str, gpus))} ] }}"
+        return "{ kind: KIND_CPU, count: 1 }"
+    return f"{{ kind: KIND_GPU, count: 1, gpus: [ {', '.join(map(str, gpus))} ] }}"
 
 
 def _existing(folder: Path) -> Path:
@@ -244,7 +210,7 @@ def _existing(folder: Path) -> Path:
     return folder.absolute()
 
 
-def _write(models: Sequence[_Model], *, source: Path, output: Path) -> Path:
+def _write(models: Sequence[_Model], rendered: Rendered, *, source: Path, output: Path) -> Path:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(source),
         undefined=jinja2.StrictUndefined,
@@ -254,6 +220,7 @@ def _write(models: Sequence[_Model], *, source: Path, output: Path) -> Path:
     environment.filters["tojson"] = _quote  # jinja's own escapes for HTML, which protobuf's text format is not
     _check_replaceable(output)
     with atomic_folder(output, replace=True) as temporary:
+        (temporary / RENDERED_FILE).write_text(rendered.model_dump_json() + "\n", encoding="utf-8")
         for model in models:
             left_out = ["*.j2", "__pycache__", "*.pyc", *([] if model.is_python else [MODEL])]
             folder = temporary / model.name
@@ -266,7 +233,7 @@ def _write(models: Sequence[_Model], *, source: Path, output: Path) -> Path:
             except jinja2.TemplateError as error:
                 raise RepositoryError(
                     f"{source / model.name / model.template}: {error}.",
-                    remedy="Correct the template, or install bark-triton again.",
+                    remedy=f"Correct the template. {INSTALL_AGAIN}",
                 ) from error
             (folder / CONFIG).write_text(text, encoding="utf-8")
     return output
@@ -276,9 +243,13 @@ def _quote(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _is_rendered(path: Path) -> bool:
+    return path.name == RENDERED_FILE or (path / CONFIG).is_file()
+
+
 def _check_replaceable(output: Path) -> None:
     """Raise `RepositoryError` for a place that holds anything but models."""
-    if output.exists() and not (output.is_dir() and all((path / CONFIG).is_file() for path in output.iterdir())):
+    if output.exists() and not (output.is_dir() and all(map(_is_rendered, output.iterdir()))):
         raise RepositoryError(
             f"{output} is there, and is no model repository: it would be replaced.",
             remedy="Give a folder that is new, empty, or was rendered before.",

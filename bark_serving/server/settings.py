@@ -8,12 +8,17 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-STATE_FOLDER_VARIABLE = "BARK_SERVER"
+STATE_FOLDER_VARIABLE = "BARK_STATE"
 
 
-def default_folder() -> Path:
-    """Where servers keep their state, logs and links: ``$BARK_SERVER``, else ``build/server``."""
-    return Path(os.environ.get(STATE_FOLDER_VARIABLE, "build/server"))
+def state_folder() -> Path:
+    """Where servers keep their state, locks and logs, whatever the working folder is.
+
+    It is ``$BARK_STATE``, else ``$XDG_STATE_HOME/bark-triton``, else ``~/.local/state/bark-triton``: one per user.
+    """
+    if named := os.environ.get(STATE_FOLDER_VARIABLE):
+        return Path(named).absolute()
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "bark-triton"
 
 
 class ServerSettings(BaseModel):
@@ -23,7 +28,7 @@ class ServerSettings(BaseModel):
 
     name: str = Field(default="bark", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
     repository: Path  #: a rendered model repository
-    folder: Path = Field(default_factory=default_folder)  #: state file, lock, log, backend links
+    folder: Path = Field(default_factory=state_folder)  #: state file, lock, log, backend links
     address: str = "127.0.0.1"
     http_port: int = Field(default=8000, ge=1, le=65_535)
     grpc_port: int = Field(default=8001, ge=1, le=65_535)
@@ -41,7 +46,7 @@ class ServerSettings(BaseModel):
             if path is not None:
                 object.__setattr__(self, field, Path(path).absolute())
         if self.log is not None and self.log.exists() and not self.log.is_file():
-            raise ValueError(f"{self.log} is no ordinary file, as a log that is read again must be: leave --log out")
+            raise ValueError(f"{self.log} is not an ordinary file. The server reads its log again: leave --log out")
         if len({self.http_port, self.grpc_port, self.metrics_port}) < 3:
             raise ValueError("the HTTP, gRPC and metrics ports must be three different ones")
         return self

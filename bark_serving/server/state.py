@@ -63,6 +63,12 @@ def read(folder: Path, *, name: str) -> ServerState | None:
         return None
 
 
+def running_servers(folder: Path) -> list[ServerState]:
+    """All servers that run, by name."""
+    names = sorted(file.stem for file in folder.glob("*.json"))
+    return [state for name in names if (state := read(folder, name=name)) is not None and state.running]
+
+
 def clear(folder: Path, *, name: str) -> None:
     """Remove what a server leaves: its state file and, if it was killed, what it could not clean up itself."""
     state = read(folder, name=name)
@@ -107,5 +113,5 @@ def _already_running(settings: ServerSettings, state: ServerState | None) -> Alr
     where = f" (pid {state.pid}, gRPC port {state.settings.grpc_port})" if state else ""
     return AlreadyRunning(
         f"A server named {settings.name!r} is already running{where}.",
-        remedy=f"Stop it with `bark-serve down --name {settings.name}`, or start this one under another --name.",
+        remedy=f"Stop it with `bark-serve down {settings.name}`, or start this one under another --name.",
     )

@@ -1,4 +1,4 @@
-"""What a running server looks like from outside."""
+"""What `bark-serve status` shows of the servers that run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict
 from tritonclient.utils import InferenceServerException
 
 from bark_serving.server import state
+from bark_serving.server.repository import read_rendered
 from bark_serving.server.settings import ServerSettings
 
-_CALL = 2.0  # seconds that a health call may take
+_MAX_CALL_S = 2.0  # of a health call
 
 
 class Status(BaseModel):
@@ -24,6 +25,9 @@ class Status(BaseModel):
     pid: int
     triton_pid: int
     state: str  #: "starting" or "ready"
+    bundle: str | None  #: name of the bundle; None, as the next two: another program made the repository
+    profile: str | None
+    precision: str | None
     uptime: float  #: seconds since launch
     address: str
     ports: dict[str, int]
@@ -33,29 +37,59 @@ class Status(BaseModel):
 
     def rows(self) -> list[tuple[str, str]]:
         """Label and text, line by line."""
-        ports = ", ".join(f"{name.removesuffix('-port')} {port}" for name, port in self.ports.items())
         return [
             ("server", f"{self.name}, {self.state}"),
             ("pid", f"{self.pid} (Triton {self.triton_pid})"),
-            ("uptime", str(timedelta(seconds=int(self.uptime)))),
-            ("listens on", f"{self.address}: {ports}"),
+            ("serves", self._serves),
+            ("uptime", self._uptime),
+            ("listens on", f"{self.address}: {self._ports}"),
             ("models", ", ".join(name if ready else f"{name} (not ready)" for name, ready in self.models.items())),
             ("repository", str(self.repository)),
             ("log", str(self.log)),
         ]
 
+    def cells(self) -> tuple[str, ...]:
+        """One line of the table of all servers, in the order of `COLUMNS`."""
+        return (self.name, self.state, self._serves, self._ports, self._uptime, str(self.log))
+
+    @property
+    def _serves(self) -> str:
+        return ", ".join(part for part in (self.bundle, self.profile, self.precision) if part) or "unknown"
+
+    @property
+    def _ports(self) -> str:
+        return ", ".join(f"{name.removesuffix('-port')} {port}" for name, port in self.ports.items())
+
+    @property
+    def _uptime(self) -> str:
+        return str(timedelta(seconds=int(self.uptime)))
+
+
+COLUMNS = ("name", "state", "bundle, profile, precision", "ports", "uptime", "log")
+
+
+def describe_all(folder: Path) -> list[Status]:
+    """All servers that run, by name."""
+    return [_describe(found) for found in state.running_servers(folder)]
+
 
 def describe(folder: Path, *, name: str) -> Status | None:
     """The server of this name, or None if it does not run."""
     found = state.read(folder, name=name)
-    if found is None or not found.running:
-        return None
+    return None if found is None or not found.running else _describe(found)
+
+
+def _describe(found: state.ServerState) -> Status:
     settings = found.settings
+    rendered = read_rendered(settings.repository)
     return Status(
         name=settings.name,
         pid=found.pid,
         triton_pid=found.triton_pid,
         state="ready" if found.ready else "starting",
+        bundle=rendered.bundle if rendered else None,
+        profile=rendered.profile if rendered else None,
+        precision=rendered.precision if rendered else None,
         uptime=found.uptime,
         address=settings.address,
         ports=settings.ports,
@@ -68,7 +102,7 @@ def describe(folder: Path, *, name: str) -> Status | None:
 def _ready(settings: ServerSettings) -> dict[str, bool]:
     client = grpc.InferenceServerClient(f"{settings.host}:{settings.grpc_port}")
     try:
-        return {model: client.is_model_ready(model, client_timeout=_CALL) for model in settings.models}
+        return {model: client.is_model_ready(model, client_timeout=_MAX_CALL_S) for model in settings.models}
     except InferenceServerException:  # it does not listen yet
         return dict.fromkeys(settings.models, False)
     finally:

@@ -47,10 +47,6 @@ class Server:
         return f"{self.settings.host}:{self.settings.grpc_port}"
 
     @property
-    def http_url(self) -> str:
-        return f"http://{self.settings.host}:{self.settings.http_port}"
-
-    @property
     def metrics_url(self) -> str:
         return self.settings.metrics_url
 

@@ -47,5 +47,5 @@ ip link set lo up
 
 exec chroot "$root" setpriv --reuid=1000 --regid=1000 --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs \
     env --ignore-environment PATH="$environment/bin:/usr/bin:/bin" HOME=/tmp PYTHONUNBUFFERED=1 OMP_NUM_THREADS=2 \
-    ORT_DISABLE_TELEMETRY=1 BARK_ENGINES=/data/engines BARK_SERVER=/run/bark/server BARK_VOICES=/data/voices \
+    ORT_DISABLE_TELEMETRY=1 BARK_ENGINES=/data/engines BARK_STATE=/run/bark/server BARK_VOICES=/data/voices \
     bash -c "cd /run/bark && $command"

@@ -17,6 +17,7 @@ from bark_serving.host.processes import is_running
 from bark_serving.profiles import STAGES, Precision, Profile, stage_precision
 from bark_serving.server import Server, ServerSettings, running, state
 from bark_serving.server.process import SHARED_MEMORY
+from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render
 from reference import suno as oracle
 from tests.system.toy import free_ports
@@ -37,10 +38,6 @@ class RealServer:
     def url(self) -> str:
         """``host:port`` of gRPC."""
         return self.server.url
-
-    @property
-    def http_url(self) -> str:
-        return self.server.http_url
 
     @property
     def metrics_url(self) -> str:
@@ -83,17 +80,17 @@ def real_server(
     """
     if profile == "cpu":
         build_engines_of(bundle, precision=precision)
-    repository = render(
+    rendering = RenderSettings(
         bundle=bundle.folder,
         engines=ENGINES,
-        output=folder / "repository",
         profile=profile,
         precision=precision,
         gpus=(),
-        voices=oracle.prompts() if suno_voices else None,
+        voices=(oracle.prompts(),) if suno_voices else (),
         voice_store=folder / "voices",
         **{"threads": 1, **options},  # type: ignore[arg-type]
     )
+    repository = render(rendering, output=folder / "repository")
     settings = ServerSettings(name="test", repository=repository, folder=folder / "server", **free_ports())  # type: ignore[arg-type]
     with running(settings) as server:
         yield RealServer(server, bundle, precision)

@@ -25,6 +25,7 @@ from bark_serving.server import ServerError, ServerSettings, canary, detach, run
 from bark_serving.server.binary import check_interpreter
 from bark_serving.server.binary import find as find_triton
 from bark_serving.server.process import SHARED_MEMORY, StopRequest, find, launch
+from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import CLONING, render
 from bark_serving.server.status import describe
 from bark_serving.server.watchdog import StubWatch
@@ -47,7 +48,7 @@ class Cli:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "BARK_SERVER": str(self.settings.folder), "COLUMNS": "400"},
+            env={**os.environ, "BARK_STATE": str(self.settings.folder), "COLUMNS": "400"},
         )
         self._started.append(child)
         return child
@@ -224,7 +225,7 @@ def test_detached_status_second_up_and_down(cli: Cli) -> None:
     description = cli.state()
     processes = processes_of(description)
 
-    found = json.loads(cli.run("status", "--name", "toy", "--json"))
+    found = json.loads(cli.run("status", "toy", "--json"))
     assert found["models"] == {"bark": True, "echo": True}
     assert found["state"] == "ready"
     assert found["pid"] == description.pid
@@ -237,10 +238,16 @@ def test_detached_status_second_up_and_down(cli: Cli) -> None:
     assert "--http-port" in other_name
     assert canary.speak(cli.settings, timeout=30) > 0  # the first one took no harm
 
-    assert "Stopped" in cli.run("down", "--name", "toy")
+    [listed] = json.loads(cli.run("status", "--json"))
+    assert {**listed, "uptime": 0} == {**found, "uptime": 0}
+    assert all(text in cli.run("status") for text in ("toy", "ready", str(cli.settings.log_path)))
+
+    assert "Stopped toy" in cli.run("down")
     assert_no_trace(description, processes)
     assert "No server" in cli.run("status", "--name", "toy", expect=1)
     assert "No server" in cli.run("down", "--name", "toy")
+    assert "No server" in cli.run("status", expect=1)
+    assert "No server" in cli.run("down")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -320,7 +327,8 @@ def test_speech_under_way_when_a_stage_dies_fails_at_once_and_later_speech_is_ma
 ) -> None:
     """Triton itself leaves the calls that wait for such a stage waiting for ever."""
     build_engines_of(tiny_bundle, precision="int8")
-    repository = render(bundle=tiny_bundle.folder, engines=ENGINES, output=tmp_path / "repository", threads=1)
+    rendering = RenderSettings(bundle=tiny_bundle.folder, engines=ENGINES, threads=1)
+    repository = render(rendering, output=tmp_path / "repository")
     settings = ServerSettings(
         name="test", repository=repository, folder=tmp_path / "server", stop_timeout=2.0, **toy.free_ports()
     )

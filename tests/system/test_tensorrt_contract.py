@@ -20,6 +20,7 @@ from bark_serving.bundle import Bundle, load_tokenise, mapped
 from bark_serving.layouts.semantic import prompt_ids, prompt_table, virtual_ids
 from bark_serving.profiles import Precision
 from bark_serving.server import ServerSettings, running
+from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render
 from tests.build_engines.trtllm.rendering import render_repository
 from tests.system.conftest import ENGINES, assert_gone, build_engines_of
@@ -79,14 +80,10 @@ def server(
     precision: Precision = request.param
     folder = tmp_path_factory.mktemp(f"tensorrt-{precision}")
     build_engines_of(tiny_bundle, precision="fp32")
-    repository = render(
-        bundle=tiny_bundle.folder,
-        engines=ENGINES,
-        output=folder / "repository",
-        precision="fp32",
-        threads=1,
-        voice_store=folder / "voices",
+    rendering = RenderSettings(
+        bundle=tiny_bundle.folder, engines=ENGINES, precision="fp32", threads=1, voice_store=folder / "voices"
     )
+    repository = render(rendering, output=folder / "repository")
     end, offset, size = (
         tiny_bundle.spec.semantic.end_token,
         tiny_bundle.spec.coarse.offset,

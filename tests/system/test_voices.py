@@ -18,7 +18,8 @@ from bark_client import BarkClient
 from bark_serving.arrays import Array, Floats
 from bark_serving.bundle import Bundle
 from bark_serving.server import running
-from bark_serving.server.repository import render, templates_folder
+from bark_serving.server.render_settings import RenderSettings
+from bark_serving.server.repository import render_from, templates_folder
 from bark_serving.voices import ARRAYS, cloning, content_hash, voice_from_arrays
 from reference import suno as oracle
 from reference.transformers import CloningOracle
@@ -278,8 +279,9 @@ def test_a_server_without_hubert_says_that_it_cannot_clone_and_what_to_do(tmp_pa
     templates = tmp_path / "templates"
     for model in ("clone_voice", "clone_prepare", "clone_assemble"):
         shutil.copytree(templates_folder() / model, templates / model)
-    rendered = render(bundle=plain, engines=tmp_path, output=tmp_path / "rendered", templates=templates)
-    assert [path.name for path in rendered.iterdir()] == ["clone_voice"]
+    rendering = RenderSettings(bundle=plain, engines=tmp_path)
+    rendered = render_from(templates, rendering, output=tmp_path / "rendered")
+    assert [path.name for path in rendered.iterdir() if path.is_dir()] == ["clone_voice"]
     settings = toy.settings(tmp_path / "toy")
     shutil.copytree(rendered / "clone_voice", settings.repository / "clone_voice")
     with running(settings) as started:

@@ -6,24 +6,26 @@ import importlib.util
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from bark_serving import cli
-from bark_serving.bundle import Bundle
+from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import STAGES, stage_precision
-from bark_serving.server import ServerError, build
+from bark_serving.server import ServerError, ServerSettings, build, start, state
 from bark_serving.server.build import arguments, build_missing, program
+from bark_serving.server.render_settings import RenderSettings
 from tests.bundles import random_bundle, small_spec
 
 
 def test_the_command_builds_for_the_profile_precision_and_gpu() -> None:
-    line = arguments(bundle=Path("b"), engines=Path("e"), profile="tensorrt", precision="fp16", architecture="sm90")
-    assert line == [
+    settings = RenderSettings(
+        bundle=Path("b"), engines=Path("e"), profile="tensorrt", precision="fp16", architecture="sm90"
+    )
+    assert arguments(settings) == [
         *("engines", "--profile", "tensorrt", "--bundle", "b", "--engines", "e"),
         *("--precision", "fp16", "--gpu", "sm90"),
     ]
@@ -31,8 +33,7 @@ def test_the_command_builds_for_the_profile_precision_and_gpu() -> None:
 
 def test_what_is_missing_is_built_by_another_process(tmp_path: Path) -> None:
     bundle = random_bundle(tmp_path / "bundle", small_spec())
-    asked: dict[str, Any] = {"bundle": bundle.folder, "engines": tmp_path / "engines", "profile": "cpu"}
-    build_missing(**asked, precision="fp32")
+    build_missing(RenderSettings(bundle=bundle.folder, engines=tmp_path / "engines", precision="fp32"))
     store = EngineStore(tmp_path / "engines")
     assert {engine.manifest.stage for engine in store.list()} == set(STAGES)
     assert {engine.manifest.precision for engine in store.list()} == {"fp32"}
@@ -40,7 +41,7 @@ def test_what_is_missing_is_built_by_another_process(tmp_path: Path) -> None:
 
 def test_a_build_that_fails_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ServerError, match=r"Not every engine could be built \(status 1\)"):
-        build_missing(bundle=tmp_path, engines=tmp_path / "engines", profile="cpu", precision=None)
+        build_missing(RenderSettings(bundle=tmp_path, engines=tmp_path / "engines"))
     assert "is not a bundle" in capfd.readouterr().err
 
 
@@ -64,30 +65,35 @@ def test_what_this_interpreter_lacks_a_builder_of_its_own_has(
 def test_without_the_builder_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(ServerError, match=r"pip install 'bark-triton\[build\]'"):
-        build_missing(bundle=tmp_path, engines=tmp_path, profile="cpu", precision=None)
+    with pytest.raises(ServerError, match=r"pip install -e '\.\[build\]'` in the checkout"):
+        build_missing(RenderSettings(bundle=tmp_path, engines=tmp_path))
 
 
 def test_a_profile_without_engines_has_nothing_to_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(build.subprocess, "run", lambda *_, **__: pytest.fail("something was built"))
-    build_missing(bundle=tmp_path, engines=tmp_path, profile="torch", precision=None)
+    build_missing(RenderSettings(bundle=tmp_path, engines=tmp_path, profile="torch"))
 
 
 @pytest.mark.parametrize("option", [True, False])
-def test_up_builds_before_it_renders_when_asked_to(
+def test_missing_engines_are_built_before_rendering_if_asked_for(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: bool
 ) -> None:
     done: list[str] = []
-    monkeypatch.setattr(cli, "check_backends", lambda _, named: done.append(f"check {' '.join(sorted(named))}"))
-    monkeypatch.setattr(cli, "build_missing", lambda **_: done.append("build"))
-    monkeypatch.setattr(cli, "render", lambda **_: done.append("render"))
-    monkeypatch.setattr(cli.state, "check_free", lambda _: None)
-    monkeypatch.setattr(cli, "_foreground", lambda _: done.append("serve"))
-    result = CliRunner().invoke(
-        cli.app, ["up", "--bundle", str(tmp_path), "--profile", "tensorrt", *(["--build"] if option else [])]
-    )
-    assert result.exit_code == 0, result.output
-    assert done == [*(["check tensorrt tensorrtllm", "build"] if option else []), "render", "serve"]
+    monkeypatch.setattr(start, "find", lambda _: None)
+    monkeypatch.setattr(start, "check_backends", lambda _, named: done.append(f"check {' '.join(sorted(named))}"))
+    monkeypatch.setattr(start, "build_missing", lambda _: done.append("build"))
+    monkeypatch.setattr(start, "render", lambda _, output: done.append(f"render {output.name}"))
+    server = ServerSettings(repository=tmp_path / "repository", folder=tmp_path / "server")
+    rendering = RenderSettings(bundle=tmp_path, profile="tensorrt", gpus=(0,))
+    assert start.prepare(server, rendering, build=option).gpu
+    assert done == [*(["check tensorrt tensorrtllm", "build"] if option else []), "render repository"]
+
+
+def test_nothing_is_written_while_a_server_of_that_name_runs(tmp_path: Path) -> None:
+    server = ServerSettings(repository=tmp_path / "repository", folder=tmp_path / "server")
+    with state.exclusive(server), pytest.raises(ServerError, match="already running"):
+        start.prepare(server, RenderSettings(bundle=MINIATURE))
+    assert not server.repository.exists()
 
 
 def test_up_prints_the_command_that_rebuilds_an_engine_of_another_gpu(tmp_path: Path) -> None:

@@ -56,5 +56,5 @@ def test_a_server_whose_state_cannot_be_read_is_not_taken_for_none(tmp_path: Pat
 
 @pytest.mark.parametrize("log", ["/dev/null", "/tmp"])
 def test_a_log_must_be_an_ordinary_file(tmp_path: Path, log: str) -> None:
-    with pytest.raises(ValidationError, match="no ordinary file"):
+    with pytest.raises(ValidationError, match="not an ordinary file"):
         ServerSettings(repository=tmp_path, log=Path(log))

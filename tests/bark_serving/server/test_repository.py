@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from pydantic import ValidationError
 
 from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import Engine, EngineError, EngineStore
 from bark_serving.server import ServerError
-from bark_serving.server.repository import check_installed, render, usable_gpus, uses_gpu, voice_store_of
+from bark_serving.server.render_settings import RenderSettings, check_installed, usable_gpus
+from bark_serving.server.repository import Rendered, read_rendered, render_from, uses_gpu, voice_store_of
 from bark_serving.spec import Spec
 
 
@@ -51,89 +53,93 @@ def engine_in(root: Path, bundle: Bundle, *, stage: str, precision: str) -> Path
     return EngineStore(root).publish(manifest, lambda folder: (folder / "model.onnx").touch()).folder
 
 
+def rendered(tmp_path: Path, templates: Path, *, output: Path | None = None, **settings: Any) -> Path:
+    """A repository of these templates, of a bundle and a store of engines under `tmp_path`."""
+    if "bundle" not in settings and not (tmp_path / "bundle").exists():
+        bundle_in(tmp_path / "bundle")
+    where = {"bundle": tmp_path / "bundle", "engines": tmp_path / "engines"}
+    return render_from(templates, RenderSettings(**{**where, **settings}), output=output or tmp_path / "out")
+
+
+def models_in(repository: Path) -> list[str]:
+    return sorted(path.name for path in repository.iterdir() if path.is_dir())
+
+
 def test_a_template_gets_the_stage_s_own_engine_and_precision(tmp_path: Path) -> None:
     bundle = bundle_in(tmp_path / "bundle")
     text = "{{ precision }} {{ engine }} {{ bundle }} {{ spec.encodec.codebooks }} {{ threads }} {{ max_batch }}"
     templates = templates_in(tmp_path / "templates", coarse=text, encodec_decode=text)
     coarse = engine_in(tmp_path / "engines", bundle, stage="coarse", precision="int8")
     decode = engine_in(tmp_path / "engines", bundle, stage="encodec_decode", precision="fp32")
-    output = render(
-        bundle=bundle.folder,
-        engines=tmp_path / "engines",
-        output=tmp_path / "out",
-        templates=templates,
-        threads=3,
-        max_batch=5,
-    )
+    output = rendered(tmp_path, templates, threads=3, max_batch=5)
     assert (output / "coarse/config.pbtxt").read_text() == f"int8 {coarse} {bundle.folder} 8 3 5"
     assert (output / "encodec_decode/config.pbtxt").read_text() == f"fp32 {decode} {bundle.folder} 8 3 5"
     assert (output / "coarse/1/model.py").read_text() == "# coarse\n"
-    assert sorted(path.name for path in output.rglob("*") if path.is_file()) == ["config.pbtxt"] * 2 + ["model.py"] * 2
+    files = sorted(path.name for path in output.rglob("*") if path.is_file())
+    assert files == ["config.pbtxt"] * 2 + ["model.py"] * 2 + ["rendered.json"]
 
 
 def test_models_that_only_make_voices_are_left_out_when_the_bundle_has_no_hubert(tmp_path: Path) -> None:
-    bundle = bundle_in(tmp_path / "bundle", hubert=False)
+    bundle_in(tmp_path / "bundle", hubert=False)
     templates = templates_in(tmp_path / "templates", bark="b", hubert="h", encodec_encode="e")
-    output = render(bundle=bundle.folder, engines=tmp_path / "engines", output=tmp_path / "out", templates=templates)
-    assert [path.name for path in output.iterdir()] == ["bark"]
+    assert models_in(rendered(tmp_path, templates)) == ["bark"]
 
 
 def test_paths_are_quoted_for_protobuf_not_for_html(tmp_path: Path) -> None:
     bundle = bundle_in(tmp_path / 'it\'s <"odd"> & été')
     templates = templates_in(tmp_path / "templates", bark="{{ bundle | string | tojson }}")
-    output = render(bundle=bundle.folder, engines=tmp_path / "engines", output=tmp_path / "out", templates=templates)
+    output = rendered(tmp_path, templates, bundle=bundle.folder)
     text = (output / "bark/config.pbtxt").read_text()
     assert json.loads(text) == str(bundle.folder)
     assert "\\u" not in text
 
 
 def test_folders_of_voices_are_joined_and_must_exist(tmp_path: Path) -> None:
-    bundle = bundle_in(tmp_path / "bundle")
     templates = templates_in(tmp_path / "templates", voices="{{ voices }}")
-    arguments = {"bundle": bundle.folder, "engines": tmp_path, "output": tmp_path / "out", "templates": templates}
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    output = render(voices=[tmp_path / "a", tmp_path / "b"], **arguments)  # type: ignore[arg-type]
+    output = rendered(tmp_path, templates, voices=(tmp_path / "a", tmp_path / "b"))
     assert (output / "voices/config.pbtxt").read_text() == f"{tmp_path / 'a'}:{tmp_path / 'b'}"
     with pytest.raises(ServerError, match="c is not a folder of voices"):
-        render(voices=tmp_path / "c", **arguments)  # type: ignore[arg-type]
+        rendered(tmp_path, templates, voices=(tmp_path / "c",))
 
 
 def test_one_missing_engine_names_its_command_and_several_one_command_for_all(tmp_path: Path) -> None:
     bundle = bundle_in(tmp_path / "bundle")
     templates = templates_in(tmp_path / "templates", fine="f", coarse="c")
-    arguments = {"bundle": bundle.folder, "engines": tmp_path / "engines", "templates": templates}
     with pytest.raises(
         EngineError, match=r"2 engines.*bark-build engines --profile cpu --bundle [^ ]+ --precision int8"
     ):
-        render(output=tmp_path / "out", **arguments)  # type: ignore[arg-type]
+        rendered(tmp_path, templates)
     engine_in(tmp_path / "engines", bundle, stage="fine", precision="int8")
     with pytest.raises(EngineError, match=r"bark-build engines --profile cpu .*--stage coarse"):
-        render(output=tmp_path / "out", **arguments)  # type: ignore[arg-type]
+        rendered(tmp_path, templates)
 
 
 def test_rendering_that_fails_leaves_the_old_repository_and_nothing_else(tmp_path: Path) -> None:
-    bundle = bundle_in(tmp_path / "bundle")
     place = tmp_path / "place"
-    arguments = {"bundle": bundle.folder, "engines": tmp_path / "engines", "output": place / "out"}
-    render(templates=templates_in(tmp_path / "good", bark="old"), **arguments)  # type: ignore[arg-type]
+    output = rendered(tmp_path, templates_in(tmp_path / "good", bark="old"), output=place / "out")
     with pytest.raises(ServerError, match="'nonsense' is undefined"):
-        render(templates=templates_in(tmp_path / "bad", bark="{{ nonsense }}"), **arguments)  # type: ignore[arg-type]
-    assert (place / "out/bark/config.pbtxt").read_text() == "old"
+        rendered(tmp_path, templates_in(tmp_path / "bad", bark="{{ nonsense }}"), output=place / "out")
+    assert (output / "bark/config.pbtxt").read_text() == "old"
     assert [path.name for path in place.iterdir()] == ["out"]
-    render(templates=templates_in(tmp_path / "new", echo="new"), **arguments)  # type: ignore[arg-type]
-    assert [path.name for path in (place / "out").iterdir()] == ["echo"]
+    rendered(tmp_path, templates_in(tmp_path / "new", echo="new"), output=place / "out")
+    assert models_in(output) == ["echo"]
     assert [path.name for path in place.iterdir()] == ["out"]
 
 
-def rendered(tmp_path: Path, **arguments: object) -> Path:
-    bundle = bundle_in(tmp_path / "bundle") if not (tmp_path / "bundle").exists() else Bundle(tmp_path / "bundle")
-    where = {"bundle": bundle.folder, "engines": tmp_path / "engines", "output": tmp_path / "out"}
-    return render(**{**where, **arguments})  # type: ignore[arg-type]
+def test_a_repository_says_what_it_was_rendered_from(tmp_path: Path) -> None:
+    output = rendered(tmp_path, templates_in(tmp_path / "templates", bark="b"), profile="torch", gpus=())
+    assert read_rendered(output) == Rendered(bundle="test", profile="torch", precision="bf16")
+    (output / "rendered.json").write_text('{"of": "another version"}')
+    assert read_rendered(output) is None
+    assert read_rendered(tmp_path) is None
 
 
-def test_the_voices_of_clients_are_kept_in_a_folder_a_codec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To another codec the same tokens are other sounds."""
+def test_the_voices_of_clients_are_kept_in_one_folder_per_codec(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same tokens decode to different audio with another codec."""
     monkeypatch.setenv("BARK_VOICES", str(tmp_path / "voices"))
     stores = {
         voice_store_of(bundle_in(tmp_path / name, codec=codec))
@@ -142,23 +148,23 @@ def test_the_voices_of_clients_are_kept_in_a_folder_a_codec(tmp_path: Path, monk
     assert stores == {tmp_path / "voices/codec-01234567", tmp_path / "voices/codec-abcdefab"}
     templates = templates_in(tmp_path / "templates", voices="{{ voice_store }}")
     for store, expected in ((None, "voices/codec-none"), (tmp_path / "mine", "mine")):
-        output = rendered(tmp_path, templates=templates, voice_store=store)
+        output = rendered(tmp_path, templates, voice_store=store)
         assert (output / "voices/config.pbtxt").read_text().strip() == str(tmp_path / expected)
 
 
 def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path) -> None:
-    bundle = bundle_in(tmp_path / "bundle")
     templates = templates_in(tmp_path / "templates", bark="{{ bundle }}")
+    bundle_in(tmp_path / "bundle")
     for output in (tmp_path / "build", tmp_path / "file"):
         (tmp_path / "build/voices").mkdir(parents=True, exist_ok=True)
         (tmp_path / "file").write_text("mine")
         with pytest.raises(ServerError, match=f"{output} is there, and is no model repository") as raised:
-            render(bundle=bundle.folder, engines=tmp_path / "engines", output=output, templates=templates)
+            rendered(tmp_path, templates, output=output)
         assert "new, empty, or was rendered before" in raised.value.remedy
     assert (tmp_path / "build/voices").is_dir() and (tmp_path / "file").read_text() == "mine"
     (tmp_path / "empty").mkdir()
     for _ in range(2):
-        render(bundle=bundle.folder, engines=tmp_path / "engines", output=tmp_path / "empty", templates=templates)
+        rendered(tmp_path, templates, output=tmp_path / "empty")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["build", "bundle", "empty", "file", "templates"]
 
 
@@ -166,23 +172,23 @@ def test_the_torch_profile_needs_no_engines_and_has_precisions_of_its_own(tmp_pa
     templates = templates_in(
         tmp_path / "templates", coarse="{{ precision }} {{ engine }}", encodec_decode="{{ precision }} {{ devices }}"
     )
-    output = rendered(tmp_path, profile="torch", templates=templates, gpus=())
+    output = rendered(tmp_path, templates, profile="torch", gpus=())
     assert (output / "coarse/config.pbtxt").read_text() == "bf16 None"
     assert (output / "encodec_decode/config.pbtxt").read_text() == "fp16 cpu"
-    with pytest.raises(ServerError, match=r"no precision int8.*bf16 or fp16 or fp32"):
-        rendered(tmp_path, profile="torch", precision="int8", templates=templates)
+    with pytest.raises(ValidationError, match="the torch profile has bf16, fp16, fp32, not int8"):
+        rendered(tmp_path, templates, profile="torch", precision="int8")
 
 
 def test_instances_are_on_every_gpu_or_on_the_cpu(tmp_path: Path) -> None:
     text = "{{ devices }}|{{ instance_group }}|{{ single_instance_group }}|{{ gpus }}"
     templates = templates_in(tmp_path / "templates", fine=text)
     cases = {
-        (): "cpu|{ kind: KIND_CPU, count: 2 }|{ kind: KIND_CPU, count: 1 }|[]",
-        (0, 3): "cuda:0,cuda:3|{ kind: KIND_GPU, count: 2, gpus: [ 0, 3 ] }|"
+        (): "cpu|{ kind: KIND_CPU, count: 1 }|{ kind: KIND_CPU, count: 1 }|[]",
+        (0, 3): "cuda:0,cuda:3|{ kind: KIND_GPU, count: 1, gpus: [ 0, 3 ] }|"
         "{ kind: KIND_GPU, count: 1, gpus: [ 0 ] }|[0, 3]",
     }
     for gpus, expected in cases.items():
-        output = rendered(tmp_path, profile="torch", templates=templates, gpus=gpus, instances=2)
+        output = rendered(tmp_path, templates, profile="torch", gpus=gpus)
         assert (output / "fine/config.pbtxt").read_text() == expected
         assert uses_gpu(output) == bool(gpus)
 
@@ -191,16 +197,16 @@ def test_a_profile_whose_library_is_missing_says_what_installs_it(monkeypatch: p
     check_installed("torch")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     check_installed("tensorrt")
-    with pytest.raises(ServerError, match=r"needs torch.*pip install 'bark-triton\[torch\]'"):
+    with pytest.raises(ServerError, match=r"needs torch.*pip install -e '\.\[torch\]'` in the checkout"):
         check_installed("torch")
 
 
 def test_gpus_that_exist_are_used_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     templates = templates_in(tmp_path / "templates", fine="{{ gpus }}")
-    monkeypatch.setattr("bark_serving.server.repository.gpu_count", lambda: 2)
-    assert (rendered(tmp_path, profile="torch", templates=templates) / "fine/config.pbtxt").read_text() == "[0, 1]"
+    monkeypatch.setattr("bark_serving.server.render_settings.gpu_count", lambda: 2)
+    assert (rendered(tmp_path, templates, profile="torch") / "fine/config.pbtxt").read_text() == "[0, 1]"
     assert usable_gpus("cpu", None) == ()
-    monkeypatch.setattr("bark_serving.server.repository.gpu_count", lambda: 0)
+    monkeypatch.setattr("bark_serving.server.render_settings.gpu_count", lambda: 0)
     assert usable_gpus("torch", None) == ()
     assert usable_gpus("tensorrt", None) == (0,)  # rendered for another machine
     with pytest.raises(ServerError, match="runs on the CPU"):
@@ -212,9 +218,9 @@ def test_gpus_that_exist_are_used_unless_told_otherwise(tmp_path: Path, monkeypa
 def test_engines_of_one_gpu_architecture_refuse_gpus_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
     """Building again would not help: no engine runs on both."""
     kinds = ["sm80", "sm90", "sm90"]
-    monkeypatch.setattr("bark_serving.server.repository.gpu_count", lambda: len(kinds))
+    monkeypatch.setattr("bark_serving.server.render_settings.gpu_count", lambda: len(kinds))
     monkeypatch.setattr(
-        "bark_serving.server.repository.architectures", lambda wanted: sorted({kinds[number] for number in wanted})
+        "bark_serving.server.render_settings.architectures", lambda wanted: sorted({kinds[number] for number in wanted})
     )
     for asked in (None, (0, 1)):
         with pytest.raises(ServerError, match=r"several kinds: sm80, sm90\. Name those of one kind, as in --gpus 0\."):
@@ -233,11 +239,11 @@ def test_a_profile_s_own_template_is_chosen_and_leaves_model_py_behind(
     (tmp_path / "engine/model.plan").write_text("plan")
     engine = Engine(tmp_path / "engine", cast(Manifest, None))
     monkeypatch.setattr(EngineStore, "find", lambda self, bundle, **which: engine)
-    output = rendered(tmp_path, profile="tensorrt", templates=templates)
+    output = rendered(tmp_path, templates, profile="tensorrt")
     assert (output / "fine/config.pbtxt").read_text() == f'platform: "tensorrt_plan" {tmp_path / "engine"}'
     assert [path.name for path in (output / "fine/1").iterdir()] == ["model.plan"]
     assert (output / "fine/1/model.plan").read_text() == "plan"
     assert (output / "bark/1/model.py").exists()
-    output = rendered(tmp_path, profile="torch", gpus=(), templates=templates)
+    output = rendered(tmp_path, templates, profile="torch", gpus=())
     assert (output / "fine/config.pbtxt").read_text() == "python"
     assert [path.name for path in (output / "fine/1").iterdir()] == ["model.py"]

@@ -13,6 +13,7 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import Stage, stage_precision
 from bark_serving.server import repository
+from bark_serving.server.render_settings import RenderSettings
 from build_engines.tensorrt import build
 from build_engines.tensorrt.build import PLAN_STAGES
 from build_engines.tensorrt.library import Library
@@ -38,15 +39,14 @@ def rendered(bundle: Bundle, folder: Path, **options: Any) -> Path:
         precision = stage_precision(stage, "fp16", "tensorrt")
         manifest = build.manifest(bundle, stage=stage, precision=precision, architecture="sm90", library=TENSORRT)
         store.publish(manifest, lambda folder: (folder / "model.plan").touch())
-    return repository.render(
+    settings = RenderSettings(
         bundle=bundle.folder,
         engines=store.root,
-        output=folder / "repository",
         profile="tensorrt",
         architecture="sm90",
-        templates=templates,
         **{"gpus": (0,), **options},
     )
+    return repository.render_from(templates, settings, output=folder / "repository")
 
 
 def config(folder: Path, stage: str) -> Any:
@@ -80,14 +80,8 @@ def test_inputs_and_outputs_are_the_plans(bundle: Bundle, tmp_path: Path, stage:
 def test_the_same_requests_are_taken_as_where_python_runs_the_stages(bundle: Bundle, tmp_path: Path) -> None:
     """But for windows of the fine stage that are shorter than the plan's: `bark` refuses requests for such."""
     output = rendered(bundle, tmp_path)
-    python = repository.render(
-        bundle=bundle.folder,
-        engines=tmp_path,
-        output=tmp_path / "python",
-        profile="torch",
-        gpus=(),
-        templates=tmp_path / "templates",
-    )
+    settings = RenderSettings(bundle=bundle.folder, engines=tmp_path, profile="torch", gpus=())
+    python = repository.render_from(tmp_path / "templates", settings, output=tmp_path / "python")
     for stage in PLAN_STAGES:
         ours, theirs = config(output, stage), config(python, stage)
         assert theirs.backend == "python"

@@ -11,6 +11,7 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import Precision
 from bark_serving.server import repository
+from bark_serving.server.render_settings import RenderSettings
 from bark_serving.spec import GptStage
 from build_engines.trtllm import build
 from build_engines.trtllm.versions import DEFAULT, Release
@@ -35,12 +36,11 @@ def render_repository(
         if path.is_file() or path.name in MODELS:
             (templates / path.name).symlink_to(path)
     with mock.patch.object(EngineStore, "find", find):
-        return repository.render(
+        settings = RenderSettings(
             bundle=bundle.folder,
             engines=folder,
-            output=folder / "tensorrt",
             profile="tensorrt",
             precision=precision,
-            templates=templates,
             **{"gpus": (0,), "max_batch": 8, **options},
         )
+        return repository.render_from(templates, settings, output=folder / "tensorrt")

@@ -1,0 +1,106 @@
+"""Where servers keep their state, and what is said of those that run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bark_serving.cli import app
+from bark_serving.server import ServerSettings, detach, state
+from bark_serving.server.process import birth
+from bark_serving.server.repository import Rendered
+from bark_serving.server.settings import state_folder
+from bark_serving.server.status import describe, describe_all
+
+
+def started(folder: Path, name: str, *, pid: int | None = None) -> state.ServerState:
+    """The state of a server that this process supervises, or a process that has ended."""
+    own = os.getpid()
+    repository = folder / f"{name}-repository"
+    repository.mkdir(parents=True)
+    record = Rendered(bundle=f"bundle-of-{name}", profile="cpu", precision="int8")
+    (repository / "rendered.json").write_text(record.model_dump_json())
+    settings = ServerSettings(name=name, repository=repository, folder=folder)
+    found = state.ServerState(
+        settings=settings,
+        pid=pid or own,
+        born=birth(own),
+        triton_pid=own,
+        triton_born="of another boot",
+        started=0.0,
+        shm_prefix="bark-test-status-",
+        control_key="key",
+    )
+    state.write(found)
+    return found
+
+
+def test_state_is_kept_in_one_folder_per_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in ("BARK_STATE", "XDG_STATE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert state_folder() == tmp_path / ".local/state/bark-triton"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    assert state_folder() == tmp_path / "xdg/bark-triton"
+    monkeypatch.setenv("BARK_STATE", "relative")
+    monkeypatch.chdir(tmp_path)
+    assert state_folder() == tmp_path / "relative"
+    assert ServerSettings(repository=tmp_path).log_path == tmp_path / "relative/bark.log"
+
+
+def test_all_servers_that_run_are_listed_by_name(tmp_path: Path) -> None:
+    assert describe_all(tmp_path / "none") == []
+    for name in ("two", "one"):
+        started(tmp_path, name)
+    started(tmp_path, "ended", pid=1)
+    (tmp_path / "other.json").write_text('{"of": "another version"}')
+    found = describe_all(tmp_path)
+    assert [server.name for server in found] == ["one", "two"]
+    assert found[0].bundle == "bundle-of-one" and found[0].profile == "cpu" and found[0].precision == "int8"
+    assert describe(tmp_path, name="ended") is None
+
+
+def test_a_repository_of_another_program_is_shown_without_its_bundle(tmp_path: Path) -> None:
+    started(tmp_path, "one").settings.repository.joinpath("rendered.json").unlink()
+    [found] = describe_all(tmp_path)
+    assert found.bundle is None and ("serves", "unknown") in found.rows()
+
+
+def test_status_lists_all_servers_from_any_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BARK_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "300")
+    for name in ("one", "two"):
+        started(tmp_path / "state", name)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    lines = CliRunner().invoke(app, ["status"]).output.splitlines()
+    assert [line.split()[0] for line in lines] == ["name", "one", "two"]
+    assert "bundle-of-one, cpu, int8" in lines[1] and "grpc 8001" in lines[1] and "one.log" in lines[1]
+
+
+def test_down_without_a_name_stops_the_only_server_or_asks_which(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BARK_STATE", str(tmp_path))
+    stopped: list[str] = []
+
+    def end(folder: Path, *, name: str) -> bool:
+        stopped.append(name)
+        state.path(folder, name=name).unlink()
+        return True
+
+    monkeypatch.setattr(detach, "end", end)
+    started(tmp_path, "one")
+    assert "Stopped one." in CliRunner().invoke(app, ["down"]).output
+    for name in ("two", "three"):
+        started(tmp_path, name)
+    which = CliRunner().invoke(app, ["down"])
+    assert which.exit_code == 1 and "three, two" in which.output and "bark-serve down three" in which.output
+    assert CliRunner().invoke(app, ["down", "two"]).exit_code == 0
+    started(tmp_path, "four")
+    assert CliRunner().invoke(app, ["down", "--all"]).exit_code == 0
+    assert stopped == ["one", "two", "four", "three"]
+    assert "No server is running." in CliRunner().invoke(app, ["down"]).output
