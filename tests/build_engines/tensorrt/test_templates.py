@@ -100,13 +100,13 @@ def test_a_batch_is_no_larger_than_the_plan_nor_than_what_was_asked_for(bundle: 
 
 
 def test_requests_batch_dynamically_on_every_gpu(bundle: Bundle, tmp_path: Path) -> None:
-    output = rendered(bundle, tmp_path, gpus=(0, 2), instances=2, queue_delay=500)
+    output = rendered(bundle, tmp_path, gpus=(0, 2))
     for stage in PLAN_STAGES:
         parsed = config(output, stage)
-        assert parsed.dynamic_batching.max_queue_delay_microseconds == 500
+        assert parsed.dynamic_batching.max_queue_delay_microseconds == repository.QUEUE_DELAY_US
         [group] = parsed.instance_group
         assert group.kind == model_config_pb2.ModelInstanceGroup.KIND_GPU
-        assert (list(group.gpus), group.count) == ([0, 2], 2)
+        assert (list(group.gpus), group.count) == ([0, 2], 1)
 
 
 def test_the_plan_is_linked_into_the_version_folder_and_no_python_is_copied(bundle: Bundle, tmp_path: Path) -> None:
