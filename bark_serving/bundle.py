@@ -23,8 +23,8 @@ SPEC_FILE = "spec.json"
 TOKENIZER_FILE = "tokenizer.json"
 VOICES_FOLDER = "voices"
 
-#: The bundle that comes with this package, a miniature that speaks English for demonstration and tests: wherever a
-#: bundle's folder is asked for, this name means it, unless there is such a folder.
+#: The name of the bundle that comes with this package: a miniature that speaks English, for demonstration and tests. It
+#: can be given in place of a bundle's folder, unless a folder of this name exists.
 MINIATURE = Path("miniature")
 
 _IMPORT_AGAIN = "Import the checkpoint again."
@@ -93,12 +93,11 @@ class Bundle:
 
 
 def mapped(path: Path, name: str) -> Floats:
-    """The tensor ``name`` of a safetensors file as float32.
+    """The tensor ``name`` of a safetensors file as float32. Raises `BundleError` if there is none.
 
-    Memory-mapped read-only, so that only pages that are read cost memory; a float16 one (a miniature's) is converted.
-
-    safetensors' own reader hands out copies or contiguous slices; rows picked by index want the map itself. The
-    layout is the format's: 8 bytes of header length, a JSON header, the data.
+    It is memory-mapped read-only, so only the pages that are read need memory. A float16 tensor (of the miniature) is
+    converted, hence copied. safetensors' own reader returns copies or contiguous slices, but rows are picked by index
+    here. The format is: 8 bytes with the header's length, a JSON header, the data.
     """
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")

@@ -44,8 +44,8 @@ _ABOUT_THE_MINIATURE = (
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"bark-serve {__version__}")
         raise typer.Exit
 

@@ -1,4 +1,4 @@
-"""Where the installed commands begin. Only the standard library is imported before a missing library can be reported."""
+"""Where the installed commands begin. It imports only the standard library, so that it can name a missing one."""
 
 from __future__ import annotations
 

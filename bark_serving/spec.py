@@ -2,8 +2,8 @@
 
 A *bundle* is a folder with one safetensors file per network, ``tokenizer.json``, optional ``voices/*.npz`` and
 ``spec.json``. Everything downstream (exporters, servers, tests) reads numbers from here, never from code, so that
-Bark large, Bark small and a miniature one run through the same lines. The defaults of this module are the numbers
-of Suno's released checkpoints.
+Bark large, Bark small and a miniature run through the same code. The defaults in this module are the numbers of
+Suno's released checkpoints.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class SemanticSpec(_Frozen):
     text_offset: int = 10_048  #: added to a tokenizer id to make an input id
     text_pad: int = 129_595
     infer_token: int = 129_599
-    text_context: int = 256  #: text tokens and history tokens a prompt holds, each
-    max_steps: int = 768  #: tokens generated at most
+    text_context: int = 256  #: how many text tokens, and how many history tokens, a prompt holds
+    max_steps: int = 768  #: at most so many tokens are generated
     rate_hz: float = 49.9
 
     @property
@@ -74,8 +74,8 @@ class CoarseSpec(_Frozen):
     semantic_pad: int = 12_048
     infer_token: int = 12_050
     semantic_context: int = 256
-    max_history: int = 630  #: coarse tokens of history a window sees at most
-    window: int = 60  #: coarse tokens generated a window
+    max_history: int = 630  #: a window sees at most so many coarse tokens of history
+    window: int = 60  #: coarse tokens generated per window
 
 
 class FineSpec(_Frozen):
@@ -84,9 +84,9 @@ class FineSpec(_Frozen):
     gpt: GptSpec = GptSpec(input_vocab=1_056, output_vocab=1_056)
     codebooks_given: int = 1  #: codebook k is predicted by head k - codebooks_given
     pad_token: int = 1_024
-    window: int = 1_024  #: frames a pass sees
+    window: int = 1_024  #: frames per pass
     hop: int = 512  #: frames between windows
-    max_history: int = 512  #: frames of a voice a window sees at most
+    max_history: int = 512  #: a window sees at most so many frames of a voice
 
 
 class EncodecSpec(_Frozen):
@@ -147,7 +147,7 @@ class HubertSpec(_Frozen):
 
 
 class SamplingSpec(_Frozen):
-    """What Bark's own API uses when a request says nothing."""
+    """The defaults of Bark's own API."""
 
     semantic_temperature: float = 0.7
     coarse_temperature: float = 0.7
@@ -156,7 +156,7 @@ class SamplingSpec(_Frozen):
 
 
 class Source(_Frozen):
-    """One file the bundle was made from."""
+    """One of the files that the bundle was made from."""
 
     file: str
     sha256: str

@@ -1,4 +1,4 @@
-"""What an engine was made from and for: the schema of its ``manifest.json``, and the key that follows from it."""
+"""What an engine was made from and for: the schema of ``manifest.json``, and the key computed from it."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class Manifest(_Frozen):
     precision: Precision
     bundle: str  #: hash of the bundle
     bundle_name: str
-    shapes: dict[str, tuple[int, int, int]] = {}  #: min, best, max of each axis label; none: any size
-    constants: dict[str, float] = {}  #: numbers built into the engine that others send with each request
-    architecture: str = "any"  #: instruction set or GPU that the engine is bound to
-    versions: dict[str, str]  #: of the libraries that made the engine or must run it
+    shapes: dict[str, tuple[int, int, int]] = {}  #: (min, best, max) of each axis label; an absent label: any size
+    constants: dict[str, float] = {}  #: numbers that are built into the engine instead of sent with each request
+    architecture: str = "any"  #: the GPU architecture or instruction set that the engine needs
+    versions: dict[str, str]  #: of the libraries that made the engine or run it
     builder: str  #: hash of the exporter's own source
     inputs: dict[str, TensorInfo]
     outputs: dict[str, TensorInfo]
     files: dict[str, str] = {}  #: sha256 by name
     created: datetime | None = None
-    seconds: float | None = None  #: time it took to build
-    memory: int | None = None  #: bytes of GPU memory that each instance takes beside the weights
+    seconds: float | None = None  #: of the build
+    memory: int | None = None  #: bytes of GPU memory per instance, without the weights
 
 
 def key(manifest: Manifest) -> str:
-    """Cache key: a hash of everything that decides the engine's content, and of nothing else."""
+    """The engine's key: a hash of exactly what decides its content."""
     deciding = manifest.model_dump(
         mode="json", exclude={"bundle_name", "inputs", "outputs", "files", "created", "seconds", "memory"}
     )

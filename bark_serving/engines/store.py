@@ -31,12 +31,12 @@ from bark_serving.profiles import Profile as Profile
 from bark_serving.profiles import Stage as Stage
 from bark_serving.profiles import stage_precision as stage_precision
 
-#: Precisions that a stage's engine can be built in, for the cpu profile.
+#: The precisions in which the cpu profile's engines can be built, by stage.
 PRECISIONS: dict[Stage, tuple[Precision, ...]] = {stage: TABLE["cpu"].stages[stage].precisions for stage in STAGES}
 
 MODEL_FILE = "model.onnx"
 _LOCKS = ".locks"
-_KEY = re.compile(r"[0-9a-f]{32}")  #: a folder of any other name is not ours
+_KEY = re.compile(r"[0-9a-f]{32}")  # other folders do not belong to the store
 
 
 class EngineError(UserError):
@@ -48,7 +48,7 @@ class EngineMissing(EngineError):
 
 
 class EngineMismatch(EngineError):
-    """The store has engines for the stage, but for another bundle, precision or runtime version."""
+    """The store's engines of this stage are for another bundle, precision, GPU or library version."""
 
 
 class EngineBroken(EngineError):
@@ -64,7 +64,7 @@ class Engine:
 
     @property
     def model(self) -> Path:
-        """Path of the graph or plan."""
+        """Path of the ONNX graph or TensorRT plan."""
         return self.folder / (TABLE[self.manifest.profile].stages[self.manifest.stage].plan or MODEL_FILE)
 
     @property
@@ -97,7 +97,7 @@ class EngineStore:
         return sorted(engines, key=lambda engine: STAGES.index(engine.manifest.stage))
 
     def get(self, manifest: Manifest) -> Engine | None:
-        """The engine that `publish` would not build again."""
+        """The engine of this manifest, if it is built."""
         return _read(self.root / key(manifest))
 
     def find(
@@ -157,7 +157,7 @@ class EngineStore:
         with exclusive(self._lock(final.name)):
             if engine := _read(final):
                 return engine
-            if final.exists():  # its manifest is unreadable: not an engine that anyone can use
+            if final.exists():  # its manifest cannot be read, so nobody can use it
                 shutil.rmtree(final)
             for leftover in self.root.glob(f"{BUILDING_PREFIX}{final.name}-*"):  # of a builder that was killed
                 shutil.rmtree(leftover)

@@ -1,4 +1,4 @@
-"""How many cores this process may use: fewer than the machine has in a container with a limit, or under ``taskset``."""
+"""How many cores this process may use: fewer than the machine has in a limited container or under ``taskset``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def usable_cores(*, cgroups: Path = CGROUPS) -> int:
-    """Whole cores, at least 1: those this process may be scheduled on, or its CPU quota's worth if that is less.
+    """Whole cores, at least 1: those that this process may run on, or its CPU quota if that is less.
 
-    Threads beyond a quota are worse than idle: they use it up early, and the kernel then stops them all for the rest of
-    each period.
+    More threads than the quota make a process slower: they use up the quota early, and then the kernel stops all of
+    them for the rest of each period.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(cgroups)
@@ -20,7 +20,7 @@ def usable_cores(*, cgroups: Path = CGROUPS) -> int:
 
 
 def _quota(cgroups: Path) -> float | None:
-    """Cores a period that the control group allows, None if it sets no limit. Reads version 2 of cgroups, else 1."""
+    """How many cores the control group allows; None if it sets no limit. Reads version 2 of cgroups, else version 1."""
     try:
         limit, period = (cgroups / "cpu.max").read_text(encoding="ascii").split()
     except FileNotFoundError:

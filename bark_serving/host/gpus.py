@@ -1,4 +1,4 @@
-"""Which NVIDIA GPUs this machine has, asked of the driver itself: no torch, no nvidia-smi."""
+"""Which NVIDIA GPUs this machine has. It asks the driver, without torch or nvidia-smi."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, …_MIN
 
 
 def gpu_count() -> int:
-    """GPUs that the driver shows this process (``CUDA_VISIBLE_DEVICES`` counts); 0 without a driver."""
+    """How many GPUs the driver shows this process (``CUDA_VISIBLE_DEVICES`` applies); 0 without a driver."""
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:
@@ -22,14 +22,14 @@ def gpu_count() -> int:
     return count.value
 
 
-def architectures(wanted: Sequence[int] | None = None) -> Sequence[str]:
-    """What the GPUs of the numbers `wanted` (default: all) are, each kind once, as in ``["sm80", "sm90"]``.
+def architectures(numbers: Sequence[int] | None = None) -> Sequence[str]:
+    """The architectures of the GPUs with these numbers (default: all), each once, as in ``["sm80", "sm90"]``.
 
-    A number that no GPU has counts for nothing: whoever is to run something on it will say so.
+    A number that no GPU has is ignored; whatever runs on it will raise an error.
     """
     count = gpu_count()
-    numbers = range(count) if wanted is None else [number for number in wanted if number < count]
-    capabilities = {found for number in numbers if (found := _compute_capability(number))}
+    existing = range(count) if numbers is None else [number for number in numbers if number < count]
+    capabilities = {found for number in existing if (found := _compute_capability(number))}
     return [f"sm{major}{minor}" for major, minor in sorted(capabilities)]
 
 

@@ -1,4 +1,4 @@
-"""Which processes run, and which of them are a server's Python models."""
+"""Whether a process runs, and which processes are a server's Python models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STUB = "triton_python_backend_stub"
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Whether a process exists and is more than a zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -19,7 +19,7 @@ def is_running(process: psutil.Process) -> bool:
 
 
 def running_stubs(triton: psutil.Process) -> dict[psutil.Process, str]:
-    """Model by process, of every stub that runs. A stub's first argument is ``<repository>/<model>/1/model.py``."""
+    """The model of every stub that runs, by process. A stub's first argument is ``<repository>/<model>/1/model.py``."""
     stubs: dict[psutil.Process, str] = {}
     for child in triton.children(recursive=True):
         try:

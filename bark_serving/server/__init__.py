@@ -1,4 +1,4 @@
-"""Running a real Triton: find it, start it, know that it answers, keep it answering, stop it without a trace."""
+"""Runs a real Triton: finds it, starts it, checks that it answers, reloads its models, and stops it completely."""
 
 from bark_serving.server.errors import ServerError
 from bark_serving.server.settings import ServerSettings

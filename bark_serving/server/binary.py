@@ -1,9 +1,9 @@
 """The tritonserver binary: where it is, what it needs around it, and its command line.
 
-On a laptop the binary comes from the ``nvidia-pytriton`` wheel, of which nothing is imported; in NVIDIA's containers it
-is on PATH. Facts of the wheel's server (2.51) that this module lives with: its Python backend looks for the stub of the
-right Python version beside itself, finds its libraries by the stub's real path (so link, never copy), and takes the
-first ``python3`` on PATH as the models' interpreter, which it runs isolated: PYTHONPATH is ignored.
+On a laptop the binary comes from the ``nvidia-pytriton`` wheel; nothing of the wheel is imported. In NVIDIA's
+containers it is on PATH. This module depends on three facts about the wheel's server (2.51). Its Python backend looks
+beside itself for the stub of the right Python version. It finds its libraries by the stub's real path, so the stub must
+be linked, not copied. It runs the models with the first ``python3`` on PATH, isolated, so PYTHONPATH is ignored.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Triton:
     """A tritonserver found on this machine."""
 
     binary: Path
-    wheel: bool  #: from the nvidia-pytriton wheel: its backend folder must be assembled first
+    wheel: bool  #: whether it is the nvidia-pytriton wheel's, whose backend folder must be assembled first
 
     @property
     def root(self) -> Path:
@@ -44,7 +44,7 @@ class Triton:
 def find(settings: ServerSettings) -> Triton:
     """The server that the settings name, else the wheel's, else the one on PATH or of NVIDIA's container.
 
-    With a GPU the order is reversed, since the wheel's server has the Python backend only.
+    With a GPU the order is reversed, because the wheel's server has only the Python backend.
     Raises `TritonMissing`.
     """
     if settings.triton is not None:
@@ -83,10 +83,10 @@ def _on_path() -> Path | None:
 
 
 def check_interpreter(triton: Triton, *, numpy: str | None = None) -> None:
-    """Refuse an interpreter whose models the wheel's stub would run wrongly or not at all.
+    """Raise `TritonMissing` if the wheel's stub cannot run models correctly with this interpreter.
 
-    Under NumPy 2 this stub corrupts tensors in silence: FP32 ``[1, 2, 3, 4]`` arrives as ``[1, 1, 1, 1]``.
-    `numpy` overrides the installed version. Raises `TritonMissing`.
+    Under NumPy 2 this stub corrupts tensors without an error: FP32 ``[1, 2, 3, 4]`` arrives as ``[1, 1, 1, 1]``.
+    `numpy` overrides the installed version.
     """
     if not triton.wheel:
         return
@@ -100,7 +100,7 @@ def check_interpreter(triton: Triton, *, numpy: str | None = None) -> None:
         have = ", ".join(sorted(path.name for path in (triton.root / "python_backend_stubs").iterdir()))
         raise TritonMissing(
             f"Triton has no stub for Python {_python()}, only for {have}.",
-            remedy="Use one of those Pythons, e.g. 3.11.",
+            remedy="Use one of those Python versions, for example 3.11.",
         )
     library = sysconfig.get_config_var("INSTSONAME") or ""
     shared = ".so" in library and (Path(sysconfig.get_config_var("LIBDIR") or "/") / library).exists()
@@ -118,15 +118,15 @@ def backends_of(repository: Path) -> set[str]:
 
 
 def check_backends(triton: Triton, named: Iterable[str]) -> None:
-    """Refuse a server that lacks one of these backends, where its folder of them can be found.
+    """Raise `TritonMissing` if the server lacks one of these backends. If it has no folder of backends, pass.
 
-    NVIDIA's containers of TensorRT-LLM come without the one for TensorRT's plans. Raises `TritonMissing`.
+    NVIDIA's containers of TensorRT-LLM have no backend for TensorRT's plans.
     """
     folder = triton.root / "backends"
-    lacking = sorted(name for name in named if not (folder / name).is_dir())
-    if folder.is_dir() and lacking:
+    missing = sorted(name for name in named if not (folder / name).is_dir())
+    if folder.is_dir() and missing:
         raise TritonMissing(
-            f"{triton.binary} has no {' and no '.join(lacking)} backend (in {folder}), which a stage needs.",
+            f"{triton.binary} has no {' and no '.join(missing)} backend (in {folder}), which a stage needs.",
             remedy="Serve in the image that docker/Dockerfile.gpu makes, or give --triton a tritonserver that has it.",
         )
 
@@ -140,10 +140,10 @@ def _stub(triton: Triton) -> Path:
 
 
 def backends(triton: Triton, *, folder: Path) -> Path:
-    """The folder for ``--backend-directory``; for the wheel's server, links assembled under `folder`.
+    """The folder for ``--backend-directory``. For the wheel's server it is `folder`, filled with links.
 
-    The Python backend's folder is on the models' path, so a link there lets them import this very package, installed or
-    not. (NVIDIA's containers must have it installed.)
+    The Python backend's folder is on the models' import path. A link there lets them import this package even if it is
+    not installed. (In NVIDIA's containers it must be installed.)
     """
     if not triton.wheel:
         return triton.root / "backends"
@@ -157,7 +157,7 @@ def backends(triton: Triton, *, folder: Path) -> Path:
     return folder
 
 
-#: Of the tensorrtllm backend: one server holds instances on several GPUs, each in a process of its own.
+#: Environment variable of the tensorrtllm backend: run each instance, on its own GPU, in its own process.
 ORCHESTRATOR = "TRTLLM_ORCHESTRATOR"
 
 
@@ -170,15 +170,16 @@ def has_engines_on_several_gpus(repository: Path) -> bool:
 def environment(
     triton: Triton, base: Mapping[str, str] | None = None, *, repository: Path | None = None
 ) -> dict[str, str]:
-    """The server's environment: this interpreter first on PATH, and the wheel's server finds its libpython.
+    """The server's environment: this interpreter is first on PATH, and the wheel's server finds its libpython.
 
-    A container's search path is in order, and that order matters: CUDA's compatibility libraries hide the driver's.
+    The library path of a container stays as it is, because its order matters: CUDA's compatibility libraries must come
+    before the driver's.
     """
     environment = dict(os.environ if base is None else base)
     _prepend(environment, "PATH", str(Path(sys.executable).parent))
     if triton.wheel:
         _prepend(environment, "LD_LIBRARY_PATH", str(sysconfig.get_config_var("LIBDIR") or ""))
-    environment.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would keep a device id on disk
+    environment.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime would store a device id on disk
     if repository and has_engines_on_several_gpus(repository):
         environment.setdefault(ORCHESTRATOR, "1")
     return environment
@@ -191,11 +192,12 @@ def _prepend(environment: dict[str, str], variable: str, value: str) -> None:
 def command(
     triton: Triton, settings: ServerSettings, *, backends: Path, shm_prefix: str, control_key: str
 ) -> list[str]:
-    """The command line.
+    """The command line of the server.
 
-    Models are loaded in explicit control mode so that the supervisor can reload one; that API could also upload
-    code, and the shared-memory one map the stubs' own regions, hence both answer only to requests that carry
-    `control_key`. Other users of the machine can read it here, unless ``/proc`` hides processes (``hidepid``).
+    Models are loaded in explicit control mode, so that the supervisor can reload one. The API for this can also upload
+    code, and the API for shared memory can map the stubs' own regions. So both accept only requests with
+    `control_key`. Other users of the machine can read the key on the command line, unless ``/proc`` hides processes
+    (``hidepid``).
     """
     guarded = f"{CONTROL_HEADER}={control_key}"
     arguments = {
@@ -210,7 +212,7 @@ def command(
         "grpc-restricted-protocol": f"model-repository,shared-memory:{guarded}",
         "http-restricted-api": f"model-repository,shared-memory:{guarded}",
         "backend-config": f"python,shm-region-prefix-name={shm_prefix}",
-        # Triton counts whole seconds down, then still has to unload: leave it the rest of our own deadline.
+        # Triton waits so many whole seconds, then unloads its models, which must fit into the rest of our deadline.
         "exit-timeout-secs": max(1, int(settings.stop_timeout / 2)),
         "log-format": "ISO8601",
     }

@@ -1,6 +1,6 @@
-"""Is the server really there? Ports open, models ready, and a short sentence spoken: the only check that cannot lie.
+"""Checks that a server really answers: its ports are open, its models are ready, and it speaks a short sentence.
 
-Triton's readiness stays true when a Python stub has died; an answer does not.
+Only the sentence is proof: Triton still calls a model ready after the model's Python stub has died.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from bark_serving.server.settings import ServerSettings
 
 MODEL = "bark"
 TEXT = "Hello."
-MAX_DURATION = 0.2  #: seconds of speech the canary asks for
-_POLL = 0.1  # seconds; Triton has no event for "ready"
-_CALL = 2.0  # seconds that a health call may take
+MAX_DURATION_S = 0.2  #: of the speech that the canary asks for
+_POLL_S = 0.1  # Triton has no event for "ready"
+_MAX_CALL_S = 2.0  # of a health call
 
 
 def wait_until_answering(
@@ -33,9 +33,9 @@ def wait_until_answering(
     stop: StopRequest,
     report: Callable[[str], None],
 ) -> float:
-    """Wait for open ports, for every model, and for the answer to a canary; return the seconds that answer took.
+    """Wait until the ports are open, every model is ready and the canary is answered. Returns the answer's seconds.
 
-    `ended` tells whether the process is gone; `report` is told what is waited for, at each change.
+    `ended` says whether the process has ended. `report` gets a text whenever the wait is for something else.
     Raises `StartFailed` with the lines of the log that explain it, or `Stopped`.
     """
     deadline = time.monotonic() + settings.start_timeout
@@ -76,7 +76,7 @@ def speak(
     ended: Callable[[], bool] = lambda: False,
     stop: StopRequest | None = None,
 ) -> float:
-    """Have `bark` say a word over a gRPC stream; return the seconds until its last answer.
+    """Let `bark` say a word over a gRPC stream. Returns the seconds until its last answer.
 
     Raises `CanaryFailed`, or `Stopped`.
     """
@@ -85,11 +85,11 @@ def speak(
     client = grpc.InferenceServerClient(f"{settings.host}:{settings.grpc_port}")
     samples = 0
     try:
-        # The timeout bounds the call on the wire, so that a dead stub cannot hold us.
+        # The timeout limits the call itself, so that a dead stub cannot block us.
         client.start_stream(lambda result, error: answers.put((result, error)), stream_timeout=timeout)
         client.async_stream_infer(MODEL, _request(), enable_empty_final_response=True)
         while True:
-            result, error = _next(answers, started + timeout + _CALL, ended=ended, stop=stop)
+            result, error = _next(answers, started + timeout + _MAX_CALL_S, ended=ended, stop=stop)
             if error is not None or result is None:
                 raise CanaryFailed(str(error).strip())
             audio = result.as_numpy("audio")
@@ -107,7 +107,7 @@ def speak(
 def _request() -> list[grpc.InferInput]:
     values = {
         "text": (np.array([TEXT.encode()], dtype=np.object_), "BYTES"),
-        "max_duration": (np.array([MAX_DURATION], dtype=np.float32), "FP32"),
+        "max_duration": (np.array([MAX_DURATION_S], dtype=np.float32), "FP32"),
         "seed": (np.array([0], dtype=np.uint64), "UINT64"),
         "stream": (np.array([True]), "BOOL"),
     }
@@ -128,18 +128,18 @@ def _next(
 ) -> tuple[grpc.InferResult | None, Exception | None]:
     while True:
         try:
-            return answers.get(timeout=_POLL)
+            return answers.get(timeout=_POLL_S)
         except queue.Empty:
             if stop is not None and stop.wait(0):
                 raise _stopped() from None
             if ended():
                 raise CanaryFailed("the server ended.") from None
             if time.monotonic() > deadline:
-                raise CanaryFailed("no answer in time.") from None
+                raise CanaryFailed("no answer came in time.") from None
 
 
 class _Wait:
-    """Polls conditions until they hold, under one deadline, telling what it waits for."""
+    """Polls conditions until they hold, with one deadline for all, and reports what it waits for."""
 
     def __init__(
         self,
@@ -163,15 +163,15 @@ class _Wait:
                 raise _start_failed(self._settings, f"The server was not ready within {limit:g} s. {now}.")
             if now != told:
                 self._report(told := now)
-            if self._stop.wait(_POLL):
+            if self._stop.wait(_POLL_S):
                 raise _stopped()
 
 
 def _accepts(settings: ServerSettings) -> bool:
-    """Whether both ports accept connections. Plain sockets: a gRPC channel would back off for seconds."""
+    """Whether both ports accept connections. Plain sockets, because a gRPC channel waits seconds before it retries."""
     for port in (settings.http_port, settings.grpc_port):
         try:
-            socket.create_connection((settings.host, port), timeout=_CALL).close()
+            socket.create_connection((settings.host, port), timeout=_MAX_CALL_S).close()
         except OSError:
             return False
     return True
@@ -179,7 +179,7 @@ def _accepts(settings: ServerSettings) -> bool:
 
 def _not_ready(client: grpc.InferenceServerClient, models: set[str]) -> set[str]:
     try:
-        return {model for model in models if not client.is_model_ready(model, client_timeout=_CALL)}
+        return {model for model in models if not client.is_model_ready(model, client_timeout=_MAX_CALL_S)}
     except InferenceServerException:
         return models
 

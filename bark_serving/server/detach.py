@@ -1,4 +1,4 @@
-"""Starting a supervisor in the background, and ending one."""
+"""Starts a supervisor in the background, and stops one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from bark_serving.server.settings import ServerSettings
 
 
 def start(settings: ServerSettings, *, report: Callable[[str], None]) -> float:
-    """Start a supervisor in a session of its own and wait until its server answers.
+    """Start a supervisor in its own session and wait until its server answers.
 
-    Returns the canary's seconds. Raises `ServerError` as the supervisor reports it. An interrupt ends the supervisor.
+    Returns the seconds of the canary's answer. Raises the `ServerError` that the supervisor reports. An interrupt ends
+    the supervisor.
     """
     settings.folder.mkdir(parents=True, exist_ok=True)
     reader, writer = os.pipe()
-    crash = settings.folder / f"{settings.name}.supervisor.log"  # what a supervisor that cannot report says
+    crash = settings.folder / f"{settings.name}.supervisor.log"  # of a supervisor that fails before it can report
     with crash.open("wb") as output:
         supervisor = subprocess.Popen(
             [
@@ -50,8 +51,9 @@ def start(settings: ServerSettings, *, report: Callable[[str], None]) -> float:
         supervisor.terminate()
         supervisor.wait()
         raise
+    said = crash.read_text(errors="replace")
     raise StartFailed(
-        f"The supervisor ended without a word (exit status {supervisor.wait()}):\n{crash.read_text(errors='replace')}",
+        f"The supervisor ended without a report (exit status {supervisor.wait()}):\n{said}",
         remedy="Run `bark-serve up` without --detach to see more.",
     )
 
@@ -62,13 +64,13 @@ def _python_path() -> str:
 
 
 def end(folder: Path, *, name: str) -> bool:
-    """Stop the server of this name, by force once its deadline has passed; False if none runs."""
+    """Stop the server of this name, by force after its deadline. Returns False if none runs."""
     description = state.read(folder, name=name)
     supervisor = process.find(description.pid, born=description.born) if description else None
     if description is None or supervisor is None:
         if state.is_held(folder, name=name):
             raise ServerError(
-                f"A server named {name!r} is just starting, or is of a version whose state cannot be read here.",
+                f"A server named {name!r} is just starting, or another version started it.",
                 remedy="Wait until it is up, or stop it with the version that started it.",
             )
         state.clear(folder, name=name)

@@ -10,19 +10,19 @@ class ServerError(UserError):
 
 
 class TritonMissing(ServerError):
-    """No tritonserver, or one that this interpreter cannot work with."""
+    """There is no tritonserver, or none that works with this interpreter."""
 
 
 class PortInUse(ServerError):
-    """Somebody else listens where the server should."""
+    """Another process listens on a port of the server."""
 
 
 class AlreadyRunning(ServerError):
-    """A server of this name runs already."""
+    """A server of this name is already running."""
 
 
 class StartFailed(ServerError):
-    """Triton ended, or did not answer the canary, before it was ready."""
+    """Triton ended before it was ready, or did not answer the canary."""
 
 
 class Stopped(ServerError):
@@ -30,7 +30,7 @@ class Stopped(ServerError):
 
 
 class ServerDied(ServerError):
-    """Triton ended without having been asked to."""
+    """Triton ended without a request to stop."""
 
 
 class RepositoryError(ServerError):

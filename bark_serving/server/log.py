@@ -1,4 +1,4 @@
-"""Reading Triton's log: which models are loaded, and what of it explains a failure."""
+"""Reads Triton's log: which models are loaded, and which lines explain a failure."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ import re
 import time
 from pathlib import Path
 
-#: An entry of --log-format=ISO8601, or of a stub, which knows the older format only.
+#: An entry in --log-format=ISO8601, or one of a stub, which knows only the older format.
 _ENTRY = re.compile(r"^(?:\S+Z (?P<level>[IWEF]) \d+|(?P<stub>[IWEF])\d{4} \S+ \d+) \S+?:\d+\] *(?P<text>.*)$")
 _LOADED = re.compile(r"successfully loaded '([^']+)'")
 _NOISE = re.compile(r"^[+|]|CudaDriverHelper|^\s*$")
 
 
 def rotate(log: Path) -> None:
-    """Begin a new log; the one before it stays as ``*.previous.log``."""
+    """Begin a new log. The previous one is kept as ``*.previous.log``."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists():
-        file = log.resolve()  # a link stays one
+        file = log.resolve()  # if it is a link, it stays one
         file.replace(file.with_suffix(".previous.log"))
     log.touch()
 
 
 def note(log: Path, message: str) -> None:
-    """Append a line of the supervisor's own. A full disk costs the line, not the server."""
+    """Append a line of the supervisor. If the disk is full, the line is lost and the server goes on."""
     with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
         file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} bark-serve: {message}\n")
 
 
 def loaded_models(log: Path) -> set[str]:
-    """Models that Triton says it has loaded. It opens no port before the last, so only its log tells."""
+    """The models that are loaded. Triton opens its ports after the last one, so until then only its log says so."""
     return set(_LOADED.findall(log.read_text(encoding="utf-8", errors="replace")))
 
 
 def drained(log: Path) -> bool:
-    """Whether Triton, being asked to end, has finished its last inference."""
+    """Whether Triton has finished its last inference after it was told to stop."""
     return "All models are stopped, unloading" in log.read_text(encoding="utf-8", errors="replace")
 
 
 def relevant_lines(log: Path, *, limit: int = 20) -> list[str]:
-    """The last lines that explain a failure: errors, and what was printed outside Triton's own format.
+    """The last `limit` lines that may explain a failure: errors, and output that is not in Triton's format.
 
-    Informational entries and tables are left out, repetitions too. Triton writes newlines inside a message as ``\\n``.
+    Informational entries, tables and repeated lines are left out. Triton writes a newline in a message as ``\\n``.
     """
     lines: list[str] = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""A server's process: started so that it cannot outlive its supervisor, stopped so that nothing is left of it."""
+"""A server's process: it ends when its supervisor ends, and nothing is left of it after a stop."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from bark_serving.server.errors import PortInUse
 from bark_serving.server.settings import ServerSettings
 
 SHARED_MEMORY = Path("/dev/shm")
-UNLOAD_GRACE = 5.0  #: seconds that models get to finalize; about 1.3 s each, in parallel
-CONNECTION_GRACE = 1.0  #: seconds that clients get to hang up once every model is unloaded
+UNLOAD_GRACE_S = 5.0  #: that models get to finalize; each takes about 1.3 s, in parallel
+CONNECTION_GRACE_S = 1.0  #: that clients get to close their connections once every model is unloaded
 _PR_SET_PDEATHSIG = 1
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_START_TIME = 22 - 3  # its place in /proc/PID/stat (proc(5)), of the fields that follow the name
+_START_TIME_FIELD = 22 - 3  # of /proc/PID/stat (proc(5)), counted from the field after the name
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class StopRequest:
-    """Set by a signal handler, waited for by the supervisor.
+    """A request to stop: a signal handler sets it, the supervisor waits for it.
 
-    A `threading.Event` would not do: its lock may be held by the very thread that the handler interrupts.
+    A `threading.Event` could deadlock, because the thread that the handler interrupts may hold the event's lock.
     """
 
     def __init__(self) -> None:
@@ -40,13 +40,13 @@ class StopRequest:
         self.count = 0
 
     def set(self, *_: object) -> None:
-        """Ask for a stop; also fits as a signal handler. The second time means: at once."""
+        """Ask for a stop. It can be a signal handler. The second call asks for an immediate stop."""
         self.count += 1
         if self.count == 1:
             os.write(self._writer, b"\0")
 
     def wait(self, timeout: float) -> bool:
-        """Whether a stop was asked for, after at most `timeout` seconds."""
+        """Wait at most `timeout` seconds. Returns whether a stop was asked for."""
         return bool(select.select([self._reader], [], [], timeout)[0])
 
     def listen(self, *signals: signal.Signals) -> None:
@@ -55,7 +55,7 @@ class StopRequest:
 
 
 def check_ports(settings: ServerSettings) -> None:
-    """Raise `PortInUse`, naming the option and the process if we may know it, when a port is taken."""
+    """Raise `PortInUse` if a port is taken. It names the option and, if this user may see it, the process."""
     for option, port in settings.ports.items():
         with socket.socket(socket.AF_INET6 if ":" in settings.address else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
@@ -64,7 +64,7 @@ def check_ports(settings: ServerSettings) -> None:
             except OSError as error:
                 raise PortInUse(
                     f"Port {port} on {settings.address} cannot be used ({error.strerror}{_listener(port)}).",
-                    remedy=f"Give another with --{option}, or stop what listens there.",
+                    remedy=f"Give another port with --{option}, or stop the process that listens there.",
                 ) from error
 
 
@@ -80,10 +80,10 @@ def _listener(port: int) -> str:
 
 
 def launch(command: Sequence[str], *, environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start `command` in a process group of its own, output appended to `log`.
+    """Start `command` in its own process group. Its output is appended to `log`.
 
-    The kernel kills it when this process dies, however that happens (``PR_SET_PDEATHSIG``). Since that watches the
-    *thread* that forked, only the main thread may launch.
+    The kernel kills it when this process dies for any reason (``PR_SET_PDEATHSIG``). That setting follows the *thread*
+    that forked, so only the main thread may launch.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("launch() must run in the main thread: the server dies with the thread that starts it")
@@ -91,7 +91,7 @@ def launch(command: Sequence[str], *, environment: Mapping[str, str], log: Path)
 
     def die_with_parent() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before we asked to be told
+        if os.getppid() != parent:  # it died before the call of prctl
             os._exit(1)
 
     with log.open("ab") as output:
@@ -107,15 +107,15 @@ def launch(command: Sequence[str], *, environment: Mapping[str, str], log: Path)
 
 
 def birth(pid: int) -> str:
-    """What tells a running process from all others that had or will have its pid: the boot, and its ticks since then.
+    """What distinguishes a process from all others with the same pid: the boot, and its start in ticks since then.
 
-    Not a time of day, which moves when the clock is set. Raises `psutil.NoSuchProcess`.
+    A time of day would change when the clock is set. Raises `psutil.NoSuchProcess`.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError) as error:
         raise psutil.NoSuchProcess(pid) from error
-    return f"{_BOOT.read_text().strip()}/{fields[_START_TIME]}"
+    return f"{_BOOT.read_text().strip()}/{fields[_START_TIME_FIELD]}"
 
 
 def find(pid: int, *, born: str) -> psutil.Process | None:
@@ -135,11 +135,11 @@ def stop(
     drained: Callable[[], bool] = lambda: False,
     hurry: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """End a server and its whole process group: SIGTERM, up to `timeout` seconds, then SIGKILL to what is left.
+    """End a server and its whole process group: SIGTERM, at most `timeout` seconds, then SIGKILL to what is left.
 
-    Triton neither exits nor unloads a model while a client holds a stream to it open, idle or not. So once it has
-    `drained`, that is once no inference is in flight, it gets `UNLOAD_GRACE` seconds more and no longer; and
-    `CONNECTION_GRACE` once its last stub has gone. `hurry` ends the wait. Returns whether no inference was cut off.
+    Triton neither exits nor unloads a model while a client keeps a stream open, even an idle one. So once it has
+    `drained` (no inference is running), it gets `UNLOAD_GRACE_S` seconds more and no longer; and
+    `CONNECTION_GRACE_S` once its last stub has gone. `hurry` ends the wait. Returns whether no inference was cut off.
     """
     stubs = _group(process)
     if is_running(process):
@@ -148,9 +148,9 @@ def stop(
     idle = unloaded = False
     while is_running(process) and time.monotonic() < deadline and not hurry():
         if not idle and drained():
-            idle, deadline = True, min(deadline, time.monotonic() + UNLOAD_GRACE)
+            idle, deadline = True, min(deadline, time.monotonic() + UNLOAD_GRACE_S)
         if not unloaded and not any(map(is_running, stubs)):
-            unloaded, deadline = True, min(deadline, time.monotonic() + CONNECTION_GRACE)
+            unloaded, deadline = True, min(deadline, time.monotonic() + CONNECTION_GRACE_S)
         wait_for([process], timeout=0.1)
     clean = idle or unloaded or not is_running(process)
     kill([process, *stubs, *_group(process)])

@@ -1,4 +1,4 @@
-"""How one server runs: its name, its repository, where it listens, how long it may take."""
+"""Settings of one server: its name, its repository, where it listens, how long starting and stopping may take."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def state_folder() -> Path:
 
 
 class ServerSettings(BaseModel):
-    """Settings of one server. Paths are made absolute, so that a detached supervisor sees the same files."""
+    """Settings of one server. Paths become absolute, so that a detached supervisor finds the same files."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,10 +33,10 @@ class ServerSettings(BaseModel):
     http_port: int = Field(default=8000, ge=1, le=65_535)
     grpc_port: int = Field(default=8001, ge=1, le=65_535)
     metrics_port: int = Field(default=8002, ge=1, le=65_535)
-    triton: Path | None = None  #: the tritonserver binary; None finds one
-    gpu: bool = False  #: leave Triton its GPU memory pools and metrics
+    triton: Path | None = None  #: the tritonserver binary; None: search for one
+    gpu: bool = False  #: whether models run on a GPU: Triton then gets its memory pools and metrics of GPUs
     log: Path | None = None
-    start_timeout: float = Field(default=300.0, gt=0)  #: seconds from launch to the canary's answer
+    start_timeout: float = Field(default=300.0, gt=0)  #: seconds from the launch to the canary's answer
     stop_timeout: float = Field(default=15.0, gt=0)  #: seconds from SIGTERM to SIGKILL
 
     @model_validator(mode="after")
@@ -53,7 +53,7 @@ class ServerSettings(BaseModel):
 
     @property
     def ports(self) -> dict[str, int]:
-        """Port by option name, in the order that messages list them."""
+        """Port by name of its option, in the order of messages."""
         return {"http-port": self.http_port, "grpc-port": self.grpc_port, "metrics-port": self.metrics_port}
 
     @property

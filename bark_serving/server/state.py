@@ -1,4 +1,4 @@
-"""What is known about a server from outside: ``<folder>/<name>.json``, and a lock that only one supervisor holds."""
+"""The state of each server in ``<folder>/<name>.json``, and a lock that its supervisor holds."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class ServerState(BaseModel):
     started: float
     ready: bool = False
     shm_prefix: str
-    control_key: str  #: opens Triton's model control API; the file is readable by its owner only
+    control_key: str  #: for Triton's model control API; only the owner may read the file
 
     @property
     def running(self) -> bool:
-        """Whether the supervisor lives. Triton cannot live without it."""
+        """Whether the supervisor runs. Triton cannot run without it."""
         return process.find(self.pid, born=self.born) is not None
 
     @property
@@ -46,7 +46,7 @@ def path(folder: Path, *, name: str) -> Path:
 
 
 def write(state: ServerState) -> None:
-    """Replace the state file; readers see the old one or the new one. Mode 0600, since it holds the control key."""
+    """Replace the state file. Readers see the old one or the new one. Its mode is 0600: it holds the control key."""
     target = path(state.settings.folder, name=state.settings.name)
     temporary = target.with_suffix(".json.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -56,7 +56,7 @@ def write(state: ServerState) -> None:
 
 
 def read(folder: Path, *, name: str) -> ServerState | None:
-    """The state file, whether its server still runs or not; None if there is none, or one of another version."""
+    """The state in the file, whether its server still runs or not. None if there is none or of another version."""
     try:
         return ServerState.model_validate_json(path(folder, name=name).read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -70,7 +70,7 @@ def running_servers(folder: Path) -> list[ServerState]:
 
 
 def clear(folder: Path, *, name: str) -> None:
-    """Remove what a server leaves: its state file and, if it was killed, what it could not clean up itself."""
+    """Remove what a server leaves: its state file and, if its supervisor was killed, Triton and its shared memory."""
     state = read(folder, name=name)
     if state is not None:
         triton = process.find(state.triton_pid, born=state.triton_born)
@@ -101,7 +101,7 @@ def exclusive(settings: ServerSettings) -> Iterator[None]:
 
 
 def is_held(folder: Path, *, name: str) -> bool:
-    """Whether a supervisor holds this name, of whatever version it is."""
+    """Whether a supervisor of any version holds this name."""
     return files.is_held(_lock(folder, name=name))
 
 

@@ -1,6 +1,6 @@
-"""One server from launch to the last trace removed, and the loop that watches it in between.
+"""Runs one server: launches it, watches it, and removes everything that it leaves.
 
-``python -m bark_serving.server.supervisor`` is what ``bark-serve up --detach`` starts in a session of its own.
+``python -m bark_serving.server.supervisor`` is what ``bark-serve up --detach`` starts in its own session.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from bark_serving.server.process import StopRequest
 from bark_serving.server.settings import ServerSettings
 from bark_serving.server.watchdog import StubWatch
 
-WATCH_INTERVAL = 1.0  #: seconds between looks at the server's processes
+WATCH_INTERVAL_S = 1.0  #: between two checks of the server's processes
 Report = Callable[[str], None]
 
 
 def _silent(message: str) -> None:
-    """Report to nobody."""
+    """Drop a report."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Server:
 
 @contextmanager
 def running(settings: ServerSettings, *, report: Report = _silent, stop: StopRequest | None = None) -> Iterator[Server]:
-    """A server for the length of a block: entered once its canary was answered, nothing left of it afterwards.
+    """Run a server while the block runs. The block begins when the canary is answered; nothing is left after it.
 
-    `report` hears what is waited for; `stop` ends the wait. Only in a main thread (see `process.launch`).
-    Raises `ServerError`, all checks that can be made before starting being made first.
+    `report` gets a text whenever the wait is for something else. `stop` ends the wait. Call it in the main thread only
+    (see `process.launch`). Raises `ServerError`; all checks that need no server are made before the start.
     """
     stop = stop or StopRequest()
     check_repository(settings)
@@ -101,7 +101,7 @@ def running(settings: ServerSettings, *, report: Report = _silent, stop: StopReq
 
 
 def check_repository(settings: ServerSettings) -> None:
-    """Raise `RepositoryError` unless the repository holds at least the model that the canary asks."""
+    """Raise `RepositoryError` unless the repository has the model that the canary asks."""
     if canary.MODEL not in settings.models:
         raise RepositoryError(
             f"{settings.repository} holds no model {canary.MODEL!r} (no {canary.MODEL}/config.pbtxt).",
@@ -128,21 +128,21 @@ def _describe(
 def serve(
     settings: ServerSettings, *, stop: StopRequest, report: Report = _silent, ready: Callable[[Server], None]
 ) -> None:
-    """Run a server until `stop`; `ready` is called once it answers. Raises `ServerError`, `ServerDied` among them."""
+    """Run a server until `stop`. Calls `ready` once it answers. Raises `ServerError`, `ServerDied` too."""
     with running(settings, report=report, stop=stop) as server:
         ready(server)
         watch(server, stop=stop, report=report)
 
 
 def watch(server: Server, *, stop: StopRequest, report: Report = _silent) -> None:
-    """Look after a server until `stop`: reload models whose process died. Raises `ServerDied` if Triton ends."""
+    """Watch a server until `stop`, and reload models whose process died. Raises `ServerDied` if Triton ends."""
 
     def tell(message: str) -> None:
         log.note(server.settings.log_path, message)
         report(message)
 
     stubs = StubWatch(server.process, settings=server.settings, control_key=server.control_key)
-    while not stop.wait(WATCH_INTERVAL):
+    while not stop.wait(WATCH_INTERVAL_S):
         if not is_running(server.process):
             raise _died(server)
         try:
@@ -160,7 +160,7 @@ def _died(server: Server) -> ServerDied:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Supervise a detached server. Tells its parent how the start goes, as JSON lines on a pipe."""
+    """Supervise a detached server. Reports the start to the parent process, as JSON lines on a pipe."""
     parser = argparse.ArgumentParser(prog="python -m bark_serving.server.supervisor", description=main.__doc__)
     parser.add_argument("settings", type=ServerSettings.model_validate_json, help="server settings as JSON")
     parser.add_argument("--report-descriptor", type=int, required=True, help="write end of a pipe")
@@ -174,7 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
     def tell(**event: object) -> None:
         try:
             print(json.dumps(event), file=pipe, flush=True)
-        except (BrokenPipeError, ValueError):  # the parent has seen enough, or we closed it ourselves
+        except (BrokenPipeError, ValueError):  # the parent has closed it, or we have
             return
 
     def ready(server: Server) -> None:
@@ -184,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         serve(settings, stop=stop, report=lambda message: tell(waiting=message), ready=ready)
     except OSError as error:
-        tell(error=str(error), remedy=f"See that {settings.folder} can be written, and that the disk has room.")
+        tell(error=str(error), remedy=f"Make sure that {settings.folder} can be written and that the disk has room.")
         return 1
     except ServerError as error:
         if settings.log_path.exists():

@@ -112,7 +112,7 @@ def assert_no_trace(description: state.ServerState, processes: list[psutil.Proce
     assert not state.path(description.settings.folder, name=description.settings.name).exists()
 
 
-def test_a_server_answers_within_its_block_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_server_answers_in_its_block_and_leaves_nothing(tmp_path: Path) -> None:
     settings = toy.settings(tmp_path)
     told: list[str] = []
     with running(settings, report=told.append) as server:
@@ -129,7 +129,7 @@ def test_a_server_answers_within_its_block_and_leaves_nothing_behind(tmp_path: P
     assert "Waiting for bark to speak" in told
 
 
-def test_the_state_file_is_for_its_owner_only_since_it_opens_the_control_api(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_state_file_with_the_control_key(tmp_path: Path) -> None:
     settings = toy.settings(tmp_path)
     with running(settings) as server:
         mode = state.path(settings.folder, name=settings.name).stat().st_mode
@@ -148,7 +148,7 @@ def test_the_state_file_is_for_its_owner_only_since_it_opens_the_control_api(tmp
         ({"unloadable": "no engine for this machine"}, "ended before it was ready.*no engine for this machine"),
     ],
 )
-def test_a_server_that_cannot_speak_fails_with_the_reason_and_the_log(
+def test_a_server_that_cannot_speak_fails_with_the_reason_and_log(
     tmp_path: Path, fault: dict[str, object], message: str
 ) -> None:
     settings = toy.settings(tmp_path, **fault)
@@ -175,7 +175,7 @@ def test_regions_of_other_servers_stay(tmp_path: Path) -> None:
         foreign.unlink()
 
 
-def test_a_client_that_keeps_its_stream_open_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+def test_a_client_with_an_open_stream_does_not_delay_the_stop(tmp_path: Path) -> None:
     settings = toy.settings(tmp_path)
     with running(settings) as server:
         client = grpc.InferenceServerClient(server.url)
@@ -205,7 +205,7 @@ def test_a_repository_without_bark_is_refused_before_the_start(tmp_path: Path) -
         pytest.fail("it counted as running")
 
 
-def test_a_server_may_not_be_launched_from_a_thread_that_could_end_before_it(tmp_path: Path) -> None:
+def test_a_server_may_only_be_launched_by_the_main_thread(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="main thread"):
@@ -251,7 +251,7 @@ def test_detached_status_second_up_and_down(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_a_server_in_the_foreground_within_its_deadline(cli: Cli, number: signal.Signals) -> None:
+def test_a_signal_stops_a_foreground_server_before_its_deadline(cli: Cli, number: signal.Signals) -> None:
     child = cli.start(*cli.up())
     assert child.stdout is not None
     lines = iter(child.stdout.readline, "")
@@ -265,7 +265,7 @@ def test_a_signal_stops_a_server_in_the_foreground_within_its_deadline(cli: Cli,
     assert_no_trace(description, processes)
 
 
-def test_a_start_that_fails_in_the_background_is_reported_in_the_foreground(tmp_path: Path) -> None:
+def test_a_failed_start_in_the_background_is_reported(tmp_path: Path) -> None:
     commands = Cli(tmp_path)
     commands.settings = toy.settings(tmp_path / "broken", error="[INTERNAL] the toy is broken")
     try:
@@ -277,7 +277,7 @@ def test_a_start_that_fails_in_the_background_is_reported_in_the_foreground(tmp_
     assert "Traceback" not in output
 
 
-def test_a_killed_supervisor_takes_its_server_along_and_the_next_one_cleans_up(cli: Cli) -> None:
+def test_a_server_ends_with_its_supervisor_and_the_next_one_cleans_up(cli: Cli) -> None:
     cli.run(*cli.up("--detach"))
     description = cli.state()
     processes = processes_of(description)
@@ -322,9 +322,7 @@ def test_the_server_forgets_requests_that_have_ended(triton: RealServer) -> None
         assert size() - before < 150 * 4_000
 
 
-def test_speech_under_way_when_a_stage_dies_fails_at_once_and_later_speech_is_made(
-    tiny_bundle: Bundle, tmp_path: Path
-) -> None:
+def test_when_a_stage_dies_running_speech_fails_and_later_speech_works(tiny_bundle: Bundle, tmp_path: Path) -> None:
     """Triton itself leaves the calls that wait for such a stage waiting for ever."""
     build_engines_of(tiny_bundle, precision="int8")
     rendering = RenderSettings(bundle=tiny_bundle.folder, engines=ENGINES, threads=1)

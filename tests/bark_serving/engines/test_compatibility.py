@@ -88,7 +88,7 @@ def test_of_several_architectures_the_machines_own_is_found(tmp_path: Path, bund
     assert find(store, bundle, A100) == own
 
 
-def test_an_engine_of_another_gpu_or_version_is_refused_with_the_command(tmp_path: Path, bundle: Bundle) -> None:
+def test_an_engine_of_another_gpu_is_refused_with_the_command(tmp_path: Path, bundle: Bundle) -> None:
     store = EngineStore(tmp_path / "engines")
     published(store, bundle, architecture="sm90")
     command = f"bark-build engines --profile tensorrt --gpu sm80 --bundle {bundle.folder} --stage fine --precision fp16"
@@ -100,7 +100,7 @@ def test_an_engine_of_another_gpu_or_version_is_refused_with_the_command(tmp_pat
         find(store, bundle, A100)
 
 
-def test_without_a_gpu_the_only_architecture_is_taken_and_of_several_none(tmp_path: Path, bundle: Bundle) -> None:
+def test_without_a_gpu_only_an_unambiguous_architecture_is_taken(tmp_path: Path, bundle: Bundle) -> None:
     store = EngineStore(tmp_path / "engines")
     own = published(store, bundle, architecture="sm90")
     assert find(store, bundle, Host()) == own

@@ -75,7 +75,7 @@ def test_a_server_without_a_backend_of_the_repository_is_refused(container: Path
     binary.check_backends(found, binary.backends_of(repository))
 
 
-def test_a_server_whose_backends_cannot_be_found_is_believed(container: Path, tmp_path: Path) -> None:
+def test_a_server_without_a_folder_of_backends_is_not_checked(container: Path, tmp_path: Path) -> None:
     (container / "backends").rename(container / "elsewhere")
     model(tmp_path / "repository", "fine", "tensorrt")
     binary.check_backends(binary.find(settings(tmp_path)), binary.backends_of(tmp_path / "repository"))

@@ -96,7 +96,7 @@ def test_nothing_is_written_while_a_server_of_that_name_runs(tmp_path: Path) -> 
     assert not server.repository.exists()
 
 
-def test_up_prints_the_command_that_rebuilds_an_engine_of_another_gpu(tmp_path: Path) -> None:
+def test_the_command_that_rebuilds_an_engine_of_another_gpu_is_printed(tmp_path: Path) -> None:
     """The whole way: the plans are there, but for other GPUs than the one that is to serve."""
     bundle = random_bundle(tmp_path / "bundle", small_spec(), networks=[])
     store = EngineStore(tmp_path / "engines")

@@ -28,7 +28,7 @@ def write(folder: Path, text: str = LOG) -> Path:
     return log
 
 
-def test_the_lines_that_explain_a_failure_are_errors_and_prints_each_once(tmp_path: Path) -> None:
+def test_a_failure_is_explained_by_errors_and_prints_once_each(tmp_path: Path) -> None:
     assert relevant_lines(write(tmp_path)) == [
         "a line that a model printed",
         "ERROR: wrong engine",

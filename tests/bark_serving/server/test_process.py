@@ -16,7 +16,7 @@ from bark_serving.server.process import birth, find
 from bark_serving.server.settings import ServerSettings
 
 
-def test_a_process_is_told_from_another_of_its_pid_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_is_identified_even_if_the_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     born = birth(os.getpid())
     monkeypatch.setattr(psutil, "boot_time", lambda: 0.0)
     monkeypatch.setattr(psutil.Process, "create_time", lambda self: 0.0)
@@ -35,7 +35,7 @@ def test_a_process_that_has_ended_is_not_found() -> None:
         birth(process.pid)
 
 
-def test_a_name_is_free_once_its_supervisor_has_let_go(tmp_path: Path) -> None:
+def test_a_name_is_free_once_its_supervisor_has_ended(tmp_path: Path) -> None:
     settings = ServerSettings(repository=tmp_path, folder=tmp_path / "server")
     state.check_free(settings)
     with state.exclusive(settings), pytest.raises(AlreadyRunning, match="already running"):
@@ -43,7 +43,7 @@ def test_a_name_is_free_once_its_supervisor_has_let_go(tmp_path: Path) -> None:
     state.check_free(settings)
 
 
-def test_a_server_whose_state_cannot_be_read_is_not_taken_for_none(tmp_path: Path) -> None:
+def test_a_server_with_an_unreadable_state_still_counts_as_running(tmp_path: Path) -> None:
     settings = ServerSettings(repository=tmp_path, folder=tmp_path / "server")
     assert detach.end(settings.folder, name=settings.name) is False
     with state.exclusive(settings):

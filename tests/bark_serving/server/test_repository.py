@@ -79,7 +79,7 @@ def test_a_template_gets_the_stage_s_own_engine_and_precision(tmp_path: Path) ->
     assert files == ["config.pbtxt"] * 2 + ["model.py"] * 2 + ["rendered.json"]
 
 
-def test_models_that_only_make_voices_are_left_out_when_the_bundle_has_no_hubert(tmp_path: Path) -> None:
+def test_without_hubert_models_that_only_clone_are_left_out(tmp_path: Path) -> None:
     bundle_in(tmp_path / "bundle", hubert=False)
     templates = templates_in(tmp_path / "templates", bark="b", hubert="h", encodec_encode="e")
     assert models_in(rendered(tmp_path, templates)) == ["bark"]
@@ -104,7 +104,7 @@ def test_folders_of_voices_are_joined_and_must_exist(tmp_path: Path) -> None:
         rendered(tmp_path, templates, voices=(tmp_path / "c",))
 
 
-def test_one_missing_engine_names_its_command_and_several_one_command_for_all(tmp_path: Path) -> None:
+def test_one_command_builds_the_missing_engines_however_many(tmp_path: Path) -> None:
     bundle = bundle_in(tmp_path / "bundle")
     templates = templates_in(tmp_path / "templates", fine="f", coarse="c")
     with pytest.raises(
@@ -116,7 +116,7 @@ def test_one_missing_engine_names_its_command_and_several_one_command_for_all(tm
         rendered(tmp_path, templates)
 
 
-def test_rendering_that_fails_leaves_the_old_repository_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failed_rendering_leaves_only_the_old_repository(tmp_path: Path) -> None:
     place = tmp_path / "place"
     output = rendered(tmp_path, templates_in(tmp_path / "good", bark="old"), output=place / "out")
     with pytest.raises(ServerError, match="'nonsense' is undefined"):
@@ -168,7 +168,7 @@ def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["build", "bundle", "empty", "file", "templates"]
 
 
-def test_the_torch_profile_needs_no_engines_and_has_precisions_of_its_own(tmp_path: Path) -> None:
+def test_the_torch_profile_needs_no_engines_and_has_own_precisions(tmp_path: Path) -> None:
     templates = templates_in(
         tmp_path / "templates", coarse="{{ precision }} {{ engine }}", encodec_decode="{{ precision }} {{ devices }}"
     )
@@ -230,9 +230,7 @@ def test_engines_of_one_gpu_architecture_refuse_gpus_of_several(monkeypatch: pyt
     assert usable_gpus("torch", None) == (0, 1, 2)
 
 
-def test_a_profile_s_own_template_is_chosen_and_leaves_model_py_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_profile_s_own_template_is_chosen_without_model_py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     templates = templates_in(tmp_path / "templates", fine="python", bark="bark")
     (templates / "fine/config.tensorrt.pbtxt.j2").write_text('platform: "tensorrt_plan" {{ engine }}')
     (tmp_path / "engine").mkdir()

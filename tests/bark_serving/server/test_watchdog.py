@@ -24,7 +24,7 @@ def alive(monkeypatch: pytest.MonkeyPatch) -> dict[Process, str]:
     return running
 
 
-def test_a_process_that_dies_while_another_model_is_loaded_again_is_loaded_again_too(
+def test_a_model_that_dies_during_another_reload_is_reloaded_too(
     alive: dict[Process, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reloaded: list[str] = []
