@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import re
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from bark_serving.server import Server, ServerSettings, detach, serve, state
 from bark_serving.server.process import StopRequest
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render
-from bark_serving.server.settings import state_folder
+from bark_serving.server.settings import NAME_PATTERN, state_folder
 from bark_serving.server.start import prepare
 from bark_serving.server.status import COLUMNS, Status, describe, describe_all
 from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
@@ -233,8 +234,14 @@ def _announce(settings: ServerSettings, canary_seconds: float, *, end: str) -> N
     )
 
 
-NameArgument = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The server's name.")]
-NameOption = Annotated[str | None, typer.Option("--name", help="The same as NAME.")]
+def _check_name(name: str | None) -> str | None:
+    if name is not None and not re.match(NAME_PATTERN, name):
+        raise typer.BadParameter(f"{name!r} is not a server's name.")
+    return name
+
+
+NameArgument = Annotated[str | None, typer.Argument(metavar="[NAME]", callback=_check_name, help="The server's name.")]
+NameOption = Annotated[str | None, typer.Option("--name", callback=_check_name, help="The same as NAME.")]
 
 
 @app.command()
@@ -282,7 +289,7 @@ def status(
         listed = [server.model_dump(mode="json") for server in servers]
         print(json.dumps(listed if not name else listed[0] if listed else None))
     elif servers:
-        Console(highlight=False).print(_in_full(servers[0]) if name else _list(servers))
+        Console(highlight=False).print(_table(servers, in_full=bool(name)))
     else:
         which = f"No server named {escape(repr(name))}" if name else "No server"
         console.print(f"{which} is running. Start one with `bark-serve up`.", soft_wrap=True)
@@ -290,15 +297,10 @@ def status(
         raise typer.Exit(1)
 
 
-def _in_full(server: Status) -> Table:
-    table = Table(show_header=False, box=None)
-    for label, value in server.rows():
-        table.add_row(label, escape(value))
-    return table
-
-
-def _list(servers: Sequence[Status]) -> Table:
-    table = Table(*COLUMNS, box=None, pad_edge=False)
-    for server in servers:
-        table.add_row(*map(escape, server.cells()))
+def _table(servers: Sequence[Status], *, in_full: bool) -> Table:
+    """One line per server, or one per fact of the first."""
+    lines = servers[0].rows() if in_full else [server.cells() for server in servers]
+    table = Table(*(() if in_full else COLUMNS), show_header=not in_full, box=None, pad_edge=False)
+    for line in lines:
+        table.add_row(*map(escape, line))
     return table

@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 STATE_FOLDER_VARIABLE = "BARK_STATE"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"  #: of servers
 
 
 def state_folder() -> Path:
@@ -26,7 +27,7 @@ class ServerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(default="bark", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    name: str = Field(default="bark", pattern=NAME_PATTERN)
     repository: Path  #: a rendered model repository
     folder: Path = Field(default_factory=state_folder)  #: state file, lock, log, backend links
     address: str = "127.0.0.1"

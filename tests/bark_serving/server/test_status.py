@@ -104,3 +104,12 @@ def test_down_without_a_name_stops_the_only_server_or_asks_which(
     assert CliRunner().invoke(app, ["down", "--all"]).exit_code == 0
     assert stopped == ["one", "two", "four", "three"]
     assert "No server is running." in CliRunner().invoke(app, ["down"]).output
+
+
+def test_what_is_not_a_name_reaches_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BARK_STATE", str(tmp_path / "state"))
+    (tmp_path / "other.json").touch()
+    for command in ("down", "status"):
+        refused = CliRunner().invoke(app, [command, "../other"])
+        assert refused.exit_code == 2 and "not a server's name" in refused.output
+    assert (tmp_path / "other.json").exists()
