@@ -24,12 +24,7 @@ from bark_serving.engines.compatibility import Host, incompatibility, loader_ver
 from bark_serving.engines.manifest import MANIFEST_FILE, Manifest, key
 from bark_serving.errors import UserError
 from bark_serving.files import BUILDING_PREFIX, atomic_folder, exclusive, is_held, sha256
-from bark_serving.profiles import STAGES as STAGES
-from bark_serving.profiles import TABLE
-from bark_serving.profiles import Precision as Precision
-from bark_serving.profiles import Profile as Profile
-from bark_serving.profiles import Stage as Stage
-from bark_serving.profiles import stage_precision as stage_precision
+from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage
 
 #: The precisions in which the cpu profile's engines can be built, by stage.
 PRECISIONS: dict[Stage, tuple[Precision, ...]] = {stage: TABLE["cpu"].stages[stage].precisions for stage in STAGES}
