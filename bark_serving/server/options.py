@@ -1,0 +1,99 @@
+"""The options of every command that renders a model repository, declared once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bark_serving.bundle import MINIATURE
+from bark_serving.console import errors_shown
+from bark_serving.host.gpus import parse_gpus
+from bark_serving.profiles import TABLE, Precision, Profile
+from bark_serving.server.render_settings import RenderSettings
+from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
+
+
+def _gpu_numbers(text: str) -> tuple[int, ...] | None:
+    try:
+        return parse_gpus(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.", param_hint="--gpus") from None
+
+
+def _render_settings(
+    bundle: Annotated[
+        Path, typer.Option(help="The bundle to serve (`bark-build import`). miniature: the one that is installed here.")
+    ] = MINIATURE,
+    engines: Annotated[Path, typer.Option(envvar="BARK_ENGINES", help="Where `bark-build` keeps engines.")] = Path(
+        "build/engines"
+    ),
+    profile: Annotated[
+        Profile,
+        typer.Option(help="What runs the stages. " + " ".join(f"{name}: {row.runs}." for name, row in TABLE.items())),
+    ] = "cpu",
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            help="Of the three transformers. The first is the default. "
+            + " ".join(f"{name}: {', '.join(row.precisions)}." for name, row in TABLE.items())
+            + " fp32 is the reference."
+        ),
+    ] = None,
+    gpus: Annotated[
+        str,
+        typer.Option(help="The GPUs to use, as in 0,1. auto: all of them; none: the CPU, if the profile can."),
+    ] = "auto",
+    gpu_architecture: Annotated[
+        str | None, typer.Option(help="Of the GPUs that will serve, as in sm90. Default: that of this machine's.")
+    ] = None,
+    voices: Annotated[
+        list[Path] | None, typer.Option(help="A folder of .npz voices beside the bundle's own; repeatable.")
+    ] = None,
+    voice_store: Annotated[
+        Path | None,
+        typer.Option(help="The folder that keeps the voices of clients. Default: build/voices/CODEC."),
+    ] = None,
+    max_voices: Annotated[int, typer.Option(min=0, help="The store keeps at most so many voices.")] = MAX_VOICES,
+    max_voice_mb: Annotated[int, typer.Option(min=1, help="The store keeps at most so many MiB.")] = MAX_BYTES // 2**20,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of one stage call. Default: all cores.")] = None,
+    max_batch: Annotated[int, typer.Option(min=1, help="A stage runs at most so many sequences together.")] = 8,
+) -> RenderSettings:
+    """What a repository is rendered from; the parameters are options of every command that renders one."""
+    return RenderSettings(
+        bundle=bundle,
+        engines=engines,
+        profile=profile,
+        precision=precision,
+        gpus=_gpu_numbers(gpus),
+        architecture=gpu_architecture,
+        voices=tuple(voices or ()),
+        voice_store=voice_store,
+        max_voices=max_voices,
+        max_voice_bytes=max_voice_mb * 2**20,
+        threads=threads,
+        max_batch=max_batch,
+    )
+
+
+def with_render_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `_render_settings`; it gets what that returns as its first argument.
+
+    typer reads a command's options from its signature, so the two signatures are joined.
+    """
+    shared = inspect.signature(_render_settings, eval_str=True).parameters
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+
+    @functools.wraps(command)
+    def joined(**given: Any) -> None:
+        with errors_shown():
+            command(_render_settings(**{name: given.pop(name) for name in shared}), **given)
+
+    parameters = [*shared.values(), *own]
+    joined.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    joined.__annotations__ = {one.name: one.annotation for one in parameters}
+    return joined
