@@ -1,6 +1,6 @@
 """How the clips in ``teacher/`` were made: the miniature's teacher speaks the first sentences of ``unseen.txt``.
 
-python tests/data/miniature/record.py     (needs `pip install 'bark-triton[train]'`)
+python tests/data/miniature/record.py     (needs `pip install -e '.[train]'`)
 """
 
 from __future__ import annotations
