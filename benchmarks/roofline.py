@@ -7,7 +7,7 @@ operations a weight, far too few to be bound by arithmetic.
 from __future__ import annotations
 
 from bark_serving.bundle import Bundle
-from bark_serving.decoding.rules import rule_of, span
+from bark_serving.decoding.rules import head_rows, rule_of
 from bark_serving.profiles import Precision
 from bark_serving.spec import GptSpec, GptStage, Network, Spec
 from benchmarks.errors import BenchmarkError
@@ -35,8 +35,8 @@ def read_weights(gpt: GptSpec, *, head_rows: int | None = None) -> int:
 
 def cut_head(stage: GptStage, spec: Spec) -> int:
     """Rows of the head that engines for the CPU keep: what can be drawn."""
-    drawable = span(rule_of(stage, spec))
-    return int(drawable.stop - drawable.start)
+    rows = head_rows(rule_of(stage, spec))
+    return int(rows.stop - rows.start)
 
 
 def bytes_a_token(gpt: GptSpec, *, precision: Precision | str, context: int, head_rows: int | None = None) -> float:

@@ -198,7 +198,7 @@ class DecodeLoop:
 
     def _wish(self, sequence: _Sequence) -> Wish:
         """How a sequence's next token is drawn."""
-        turn = self._rule.turn(sequence.last_token)
+        turn = self._rule.next_set(sequence.last_token)
         return Wish(turn, sequence.generation.sampling, float(sequence.uniforms[len(sequence.tokens)]))
 
     def _advance(self, sequence: _Sequence, token: int, last_chance: float) -> None:

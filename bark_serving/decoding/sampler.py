@@ -80,7 +80,7 @@ class HostDrawing:
 
     def __init__(self, runtime: Runtime, rule: Rule) -> None:
         self._runtime = runtime
-        self._sets = rule.sets
+        self._sets = rule.id_sets
         self.rows = runtime.rows
         self.capacity = runtime.capacity
         self.move = runtime.move

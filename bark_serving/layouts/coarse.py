@@ -1,4 +1,4 @@
-"""The coarse stage's schedule: which tokens each window sees, how many it makes."""
+"""The coarse stage's schedule: which tokens each window sees, and how many it generates."""
 
 from __future__ import annotations
 
@@ -24,38 +24,39 @@ def unflatten(ids: Ints, *, spec: Spec) -> Ids:
 
 
 def step_count(semantic_length: int, *, spec: Spec) -> int:
-    """Coarse tokens that so many semantic tokens ask for; a whole number of frames."""
+    """Number of coarse tokens for ``semantic_length`` semantic tokens; a whole number of frames."""
     count = spec.coarse.codebooks
     return int(np.floor(semantic_length * spec.semantic_to_coarse / count)) * count
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Everything that is known about a sentence's coarse windows before the first one runs."""
+    """The coarse windows of a sentence, all of it known before the first one runs."""
 
     spec: Spec
     semantic: Ids  #: [history + new] semantic tokens
-    base: int  #: how many of them are history
+    semantic_history: int  #: how many of them are history
     history: Ids  #: [m] coarse ids of the voice
-    steps: int  #: coarse tokens to make
-    window: int  #: tokens a window makes
-    max_history: int  #: coarse tokens of history a window sees at most
+    steps: int  #: coarse tokens to generate
+    window: int  #: tokens that each window generates
+    max_history: int  #: a window sees at most this many coarse tokens of history
 
     @property
     def starts(self) -> range:
+        """The first step of each window."""
         return range(0, self.steps, self.window)
 
     def length(self, start: int) -> int:
-        """Tokens that the window at ``start`` makes."""
+        """Number of tokens that the window at ``start`` generates."""
         return min(self.window, self.steps - start)
 
     def prompt(self, start: int, generated: Ints) -> Ids:
-        """The ids that the window at ``start`` sees, given the ``start`` coarse ids made so far.
+        """The ids that the window at ``start`` sees, given the ``start`` coarse ids generated before it.
 
-        [semantic_context + 1 + ≤ max_history]: semantic tokens padded on the right, infer token, coarse history.
+        [semantic_context + 1 + at most max_history]: semantic tokens padded on the right, infer token, coarse history.
         """
         numbers, ratio = self.spec.coarse, self.spec.semantic_to_coarse
-        first = self.base + round(start / ratio) - int(np.floor(self.max_history / ratio))
+        first = self.semantic_history + round(start / ratio) - int(np.floor(self.max_history / ratio))
         semantic = np.full(numbers.semantic_context, numbers.semantic_pad, np.int32)
         seen = self.semantic[max(0, first) :][: numbers.semantic_context]
         semantic[: len(seen)] = seen
@@ -74,8 +75,8 @@ def schedule(
 ) -> Schedule:
     """Plan the windows for ``semantic`` [n], after a voice's semantic [m] and coarse [codebooks, frames] history.
 
-    Histories are trimmed so that both cover the same time, and the coarse one ends one frame early: the reference
-    does so "for time alignment". ``max_history`` and ``window`` default to the spec's.
+    Both histories are cut to the same time. The coarse one ends one frame earlier; Suno's code does this "for time
+    alignment". ``max_history`` and ``window`` default to the spec's.
     """
     max_history = spec.coarse.max_history if max_history is None else max_history
     window = spec.coarse.window if window is None else window
@@ -93,7 +94,7 @@ def schedule(
     return Schedule(
         spec=spec,
         semantic=np.concatenate([past_semantic, np.asarray(semantic, np.int32)]),
-        base=len(past_semantic),
+        semantic_history=len(past_semantic),
         history=past_coarse,
         steps=step_count(len(semantic), spec=spec),
         window=window,

@@ -1,7 +1,7 @@
 """The fine stage's schedule: overlapping windows over [history | coarse frames | padding].
 
-Suno's code fills every window up, and what stands there is attended to. Without padding, a sentence shorter than a
-window is read in a window of its own length: other logits than Suno's, at its share of the time.
+Suno's code pads a short sentence to a full window, and the network attends to the padding. Without padding, the window
+is as long as the sentence. The logits then differ from Suno's, and a pass takes less time.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from bark_serving.spec import Spec
 
 @dataclass(frozen=True)
 class FineWindow:
-    """Rows from ``start`` on, a window of them or all there are; those from ``fill`` on (relative) are predicted."""
+    """One window: it begins at row ``start`` of the buffer, and its rows from ``fill`` on are predicted."""
 
-    start: int
-    fill: int
-    needs: int  #: coarse frames that must be there before this window can run
+    start: int  #: row of the buffer
+    fill: int  #: row of the window
+    needs: int  #: coarse frames that must have been received before this window can run
     final: int  #: frames of speech that no later window changes
 
 
 def buffer(frames: int, *, spec: Spec, history: Ints | None = None, padding: bool = True) -> tuple[Ids, int]:
-    """An empty buffer for ``frames`` of speech: ([codebooks, rows] codes, number of history frames in front).
+    """An empty buffer for ``frames`` of speech: ([codebooks, rows] codes, number of history frames at its beginning).
 
-    Everything but the history holds the padding id; the caller writes coarse codes from the history's end on.
+    All codes after the history are the padding id. The caller writes the coarse codes there.
     """
     pad = spec.fine.pad_token
     past = np.empty((spec.encodec.codebooks, 0), np.int32)

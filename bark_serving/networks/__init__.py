@@ -1,7 +1,7 @@
 """Bark's five networks as torch modules of our own, built from a `Spec`.
 
-Their parameter names *are* the tensor names of a bundle, so a bundle loads without renaming, and
-``build(...).state_dict()`` under ``torch.device("meta")`` is the list of tensors that a bundle must hold.
+Their parameter names are the tensor names of a bundle. So a bundle loads without renaming, and
+``build(...).state_dict()`` under ``torch.device("meta")`` lists the tensors that a bundle must hold.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ __all__ = ["Encodec", "Fine", "Gpt", "Hubert", "build", "load"]
 
 
 def build(network: Network, spec: Spec) -> nn.Module:
-    """One network of `spec`: fp32, eval, no gradients, on the current default device.
+    """One network of `spec`: fp32, in eval mode, without gradients, on the current default device.
 
-    Raises `BundleError` when the spec has no such network (``hubert`` is optional).
+    Raises `BundleError` when the spec lacks the network (only ``hubert`` is optional).
     """
     module: nn.Module
     if network == "semantic":

@@ -1,7 +1,7 @@
 """Encodec 24 kHz: SEANet encoder, residual quantizer, SEANet decoder, causal throughout.
 
-Parameter names are those of transformers' ``EncodecModel`` with weight norm folded into ``conv.weight``, except for the
-quantizer, which is one tensor. Source: Défossez et al., "High Fidelity Neural Audio Compression", 2022.
+Parameter names are those of transformers' ``EncodecModel`` with weight norm folded into ``conv.weight``. The quantizer
+alone differs: it is one tensor. Source: Défossez et al., "High Fidelity Neural Audio Compression", 2022.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from bark_serving.spec import EncodecSpec
 
-PIECES = 4  #: of a latent that is decoded in pieces
-_TO_LSTM = 2  #: layers of the decoder, the LSTM the last of them
+PIECES = 4  #: `decode_in_pieces` cuts a latent into this many
+_LAYERS_TO_LSTM = 2  #: the decoder's first layers, up to the LSTM
 
 
 class Conv(nn.Module):
     """Causal convolution: the past beyond the start is the reflection of the first samples.
 
-    The input's length must be a multiple of `stride` (the codec pads whole frames), so nothing is padded on the right.
+    The input's length must be a multiple of `stride` (the codec pads to whole frames). So the right needs no padding.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, dilation: int = 1) -> None:
@@ -31,8 +31,8 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.left:
-            # Reflection by index instead of `F.pad(mode="reflect")`: inputs shorter than the padding count as
-            # followed by zeros, as in Encodec, and no length gets baked into an exported graph.
+            # Reflection by index instead of `F.pad(mode="reflect")`. As in Encodec, zeros follow an input that is
+            # shorter than the padding. An exported graph then takes inputs of any length.
             mirror = torch.arange(self.left, 0, -1, device=x.device)
             x = torch.cat((F.pad(x, (0, self.left)).index_select(-1, mirror), x), dim=-1)
         out: Tensor = self.conv(x)
@@ -40,7 +40,7 @@ class Conv(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Transposed convolution of twice the stride; what it writes beyond the last frame is cut off."""
+    """Transposed convolution with a kernel of twice the stride. Samples beyond the last frame are cut off."""
 
     def __init__(self, inputs: int, outputs: int, ratio: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Lstm(nn.Module):
 
 
 class Residual(nn.Module):
-    """Dilated convolution, then one of kernel 1, beside a learned shortcut."""
+    """A dilated convolution and one of kernel 1, plus a learned shortcut."""
 
     def __init__(self, width: int, spec: EncodecSpec, *, dilation: int) -> None:
         super().__init__()
@@ -82,23 +82,25 @@ class Residual(nn.Module):
 
 
 class Seanet(nn.Module):
-    """A list of layers run in turn; `encoder` and `decoder` make the two lists of the paper."""
+    """A list of layers, run one after the other. `encoder` and `decoder` make the two lists of the paper."""
 
     def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        return in_turn(self.layers, x)
+        return run_layers(self.layers, x)
 
 
-def in_turn(layers: Iterable[nn.Module], x: Tensor) -> Tensor:
+def run_layers(layers: Iterable[nn.Module], x: Tensor) -> Tensor:
+    """Each layer takes the output of the one before it."""
     for layer in layers:
         x = layer(x)
     return x
 
 
 def residuals(width: int, spec: EncodecSpec) -> list[nn.Module]:
+    """The residual blocks after one change of the sample rate; each has a wider dilation than the one before."""
     return [Residual(width, spec, dilation=spec.dilation_growth**i) for i in range(spec.residual_layers)]
 
 
@@ -127,18 +129,18 @@ def decoder(spec: EncodecSpec) -> Seanet:
 
 
 class Quantizer(nn.Module):
-    """Residual vector quantization: each codebook quantizes what the ones before it left."""
+    """Residual vector quantization: each codebook quantizes the error that the codebooks before it leave."""
 
     def __init__(self, spec: EncodecSpec) -> None:
         super().__init__()
         self.codebooks = nn.Parameter(torch.empty(spec.codebooks, spec.codebook_size, spec.dimension).normal_())
 
     def encode(self, latent: Tensor) -> Tensor:
-        """[B, dimension, T] → i32 [B, codebooks, T]. Nearest by squared distance; ties go to the lower code."""
+        """[B, dimension, T] → i32 [B, codebooks, T]. The nearest row by squared distance; the lower code in a tie."""
         residual = latent.transpose(1, 2)  # [B, T, dimension]
         codes: list[Tensor] = []
         for codebook in self.codebooks.unbind(0):
-            # the oracle's expression, term by term: another order of rounding would move codes near a tie
+            # Encodec's terms in Encodec's order: another order rounds differently and changes codes near a tie
             norm = residual.pow(2).sum(-1, keepdim=True)
             distance = norm - 2 * residual @ codebook.t() + codebook.pow(2).sum(-1)
             nearest = (-distance).argmax(-1)
@@ -154,42 +156,42 @@ class Quantizer(nn.Module):
         return latent.transpose(1, 2)
 
 
-def whole(decoder: Seanet, latent: Tensor, spec: EncodecSpec) -> Tensor:
-    """The decoder as it is: [B, dimension, T] → [B, 1, T × samples_per_frame]."""
+def decode_whole(decoder: Seanet, latent: Tensor, spec: EncodecSpec) -> Tensor:
+    """Decode all frames at once: [B, dimension, T] → [B, 1, T × samples_per_frame]."""
     audio: Tensor = decoder(latent)
     return audio
 
 
-def in_pieces(decoder: Seanet, latent: Tensor, spec: EncodecSpec) -> Tensor:
-    """`whole`, from a sixth of the memory (measured at 10 s): the same samples, one quarter after the other.
+def decode_in_pieces(decoder: Seanet, latent: Tensor, spec: EncodecSpec) -> Tensor:
+    """The same samples as `decode_whole`, `PIECES` pieces one after the other, in a sixth of the memory (at 10 s).
 
-    What comes after the LSTM hears no more than `frames_heard` back, so each piece but the first begins so much
-    earlier, and that much of its audio is dropped.
+    The layers after the LSTM depend on at most `context_frames` earlier frames. So each piece but the first begins
+    that many frames earlier, and that much of its audio is dropped.
     """
-    latent = in_turn(decoder.layers[:_TO_LSTM], latent)
-    context = frames_heard(spec)
+    latent = run_layers(decoder.layers[:_LAYERS_TO_LSTM], latent)
+    context = context_frames(spec)
     rest = latent.shape[2] - context
     pieces: list[Tensor] = []
     for piece in range(PIECES):
         x = latent[:, :, rest * piece // PIECES : rest * (piece + 1) // PIECES + context]
-        x = in_turn(decoder.layers[_TO_LSTM:], x)
+        x = run_layers(decoder.layers[_LAYERS_TO_LSTM:], x)
         pieces.append(x[:, :, context * spec.samples_per_frame :] if piece else x)
     return torch.cat(pieces, dim=2)
 
 
-def frames_heard(spec: EncodecSpec) -> int:
-    """Frames before its own that a sample depends on, beyond what the LSTM remembers."""
+def context_frames(spec: EncodecSpec) -> int:
+    """How many earlier frames a sample depends on in the layers after the LSTM."""
     back = spec.last_kernel - 1
     for ratio in reversed(spec.ratios):
         back += sum((spec.residual_kernel - 1) * spec.dilation_growth**i for i in range(spec.residual_layers))
-        back = -(-back // ratio) + 1  # a transposed convolution hears one step back
+        back = -(-back // ratio) + 1  # a transposed convolution looks one step back
     return back
 
 
 class Encodec(nn.Module):
     """The codec. `encode` and `decode` are each other's inverse, up to quantization.
 
-    `run`, how its decoder is run, is the one operation that an exporter replaces.
+    An exporter replaces `run_decoder`.
     """
 
     def __init__(self, spec: EncodecSpec) -> None:
@@ -198,7 +200,7 @@ class Encodec(nn.Module):
         self.encoder = encoder(spec)
         self.decoder = decoder(spec)
         self.quantizer = Quantizer(spec)
-        self.run: Callable[[Seanet, Tensor, EncodecSpec], Tensor] = whole
+        self.run_decoder: Callable[[Seanet, Tensor, EncodecSpec], Tensor] = decode_whole
 
     def encode(self, audio: Tensor) -> Tensor:
         """f32 [B, N], N a multiple of samples_per_frame → codes i32 [B, codebooks, N / samples_per_frame]."""
@@ -206,4 +208,4 @@ class Encodec(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes i32 [B, codebooks, T] → audio f32 [B, T × samples_per_frame]."""
-        return self.run(self.decoder, self.quantizer.decode(codes), self.spec)[:, 0]
+        return self.run_decoder(self.decoder, self.quantizer.decode(codes), self.spec)[:, 0]

@@ -1,6 +1,6 @@
-"""The fine transformer: all frames of a window at once, one codebook a pass; not causal.
+"""The fine transformer: all frames of a window at once, one codebook per pass, not causal.
 
-One graph serves every codebook: the codebook is an input that masks the embedding sum and picks the (tied) head, so
+One graph serves every codebook. The codebook is an input: it masks the embedding sum and picks the (tied) head. So the
 rows of a batch may be at different codebooks.
 """
 
@@ -26,7 +26,7 @@ def full_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Ten
 
 
 class Attention(nn.Module):
-    """Self-attention without a mask. `attend` is the one operation an exporter replaces with its runtime's own."""
+    """Self-attention without a mask. An exporter replaces `attend` with its runtime's own operator."""
 
     def __init__(self, spec: GptSpec) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Attention(nn.Module):
 
 
 class Layer(nn.Module):
-    """Pre-norm transformer block. The norms have biases whatever `spec.bias` says, as in Suno's fine model."""
+    """Pre-norm transformer block. As in Suno's fine model, the norms always have biases, whatever `spec.bias` is."""
 
     def __init__(self, spec: GptSpec) -> None:
         super().__init__()
@@ -58,19 +58,19 @@ class Layer(nn.Module):
 
 
 class Tables(nn.Module):
-    """One embedding table a codebook, stacked: [codebooks, vocabulary, width]."""
+    """One embedding table per codebook, stacked: [codebooks, vocabulary, width]."""
 
     def __init__(self, codebooks: int, vocab: int, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(codebooks, vocab, width).normal_())
 
     def rows(self, ids: Tensor) -> Tensor:
-        """Rows of the stack taken as one tall table (codebook × vocabulary + code): [...] → [..., width]."""
+        """Look up ids of the stacked tables (id = codebook × vocabulary + code): [...] → [..., width]."""
         return F.embedding(ids, self.weight.flatten(0, 1))
 
 
 class Fine(nn.Module):
-    """Codes of a window and the codebook to predict → logits of that codebook, or a draw from them."""
+    """Codes of a window and the codebook to predict → logits of that codebook, or codes sampled from them."""
 
     def __init__(self, spec: FineSpec, *, codebooks: int, codebook_size: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Fine(nn.Module):
         """Codes i32 [B, codebooks, T] and codebook i32 [B, 1] → logits f32 [B, T, codebook_size]."""
         vocab = self.spec.gpt.input_vocab
         x = self.position_embedding(torch.arange(codes.shape[2], device=codes.device))[None]
-        for k in range(self.codebooks):  # one table at a time: all eight at once would be 8 × [B, T, width]
+        for k in range(self.codebooks):  # one table at a time: all at once would need [B, codebooks, T, width]
             visible = (codebook >= k).to(x.dtype)[:, :, None]  # [B, 1, 1]
             x = x + visible * self.token_embedding.rows(codes[:, k].long() + k * vocab)
         for layer in self.layers:
@@ -97,24 +97,24 @@ class Fine(nn.Module):
         return torch.bmm(self.norm(x), self.token_embedding.rows(ids).transpose(1, 2))
 
     def forward(self, codes: Tensor, codebook: Tensor, temperature: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw the codes of one codebook.
+        """Sample the codes of one codebook.
 
         codes i32 [B, codebooks, T]; codebook i32 [B, 1]; temperature f32 [B, 1], ≤ 0 for argmax; uniforms f32 [B, T] in
         [0, 1). Returns predictions i32 [B, T] and logits f32 [B, T, codebook_size].
         """
         logits = self.logits(codes, codebook)
-        return draw(logits, temperature, uniforms), logits
+        return sample(logits, temperature, uniforms), logits
 
 
-def draw(logits: Tensor, temperature: Tensor, uniforms: Tensor) -> Tensor:
-    """One code a frame from softmax(logits / temperature), by inverting its cumulative sum; argmax if temperature ≤ 0.
+def sample(logits: Tensor, temperature: Tensor, uniforms: Tensor) -> Tensor:
+    """One code per frame from softmax(logits / temperature), by inverting its cumulative sum; argmax if it is ≤ 0.
 
     logits [B, T, size], temperature [B, 1], uniforms [B, T] → i32 [B, T].
     """
     greedy = temperature <= 0  # [B, 1]
     divisor = torch.where(greedy, torch.ones_like(temperature), temperature)[:, :, None]
     cumulative = torch.softmax(logits / divisor, dim=-1).cumsum(-1)
-    # the threshold is scaled by the sum that rounding really gave, so a uniform near 1 still finds a code
+    # the uniform is scaled by the rounded sum, which may be below 1: a uniform near 1 still finds a code
     below = (cumulative <= uniforms[:, :, None] * cumulative[:, :, -1:]).sum(-1)
-    drawn = below.clamp(max=logits.shape[-1] - 1)
-    return torch.where(greedy, logits.argmax(-1), drawn).to(torch.int32)
+    sampled = below.clamp(max=logits.shape[-1] - 1)
+    return torch.where(greedy, logits.argmax(-1), sampled).to(torch.int32)

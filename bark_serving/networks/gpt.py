@@ -1,13 +1,14 @@
-"""The causal transformer of the semantic and coarse stages: nanoGPT's block over a KV cache.
+"""The causal transformer of the semantic and coarse stages: nanoGPT's block.
 
-Token embeddings are looked up and summed by the caller (the semantic prompt merges text and history that way), so the
-network starts at ``embeddings`` and ends at the logits of the last position. One forward covers prefill and decode:
-rows of a batch share the number of new positions but may each have their own past.
+The caller looks up and sums the token embeddings, since the semantic prompt adds text and history. So the network
+starts at ``embeddings``. Every user of the network brings its own attention operation: `Gpt.forward` attends over a
+KV cache, `bark_serving.runtimes.torch_gpt` over a cache of fixed size, training over the sequence itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +17,12 @@ from torch import Tensor, nn
 from bark_serving.spec import GptSpec
 
 ALL, LAST = slice(None), slice(-1, None)
-NORM_EPSILON = 1e-5  # of nanoGPT; no checkpoint says otherwise
+NORM_EPSILON = 1e-5  # nanoGPT's; no checkpoint overrides it
 
+#: Attention of one layer: [..., S, 3 × width] query, key and value side by side → [..., S, width].
+Attend = Callable[[Tensor], Tensor]
+#: The same with the layer's number first.
+AttendLayer = Callable[[int, Tensor], Tensor]
 #: (query ‖ key ‖ value, past_key, past_value, seqlens, total_length, heads) → (attended, present_key, present_value)
 CachedAttention = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor, Tensor]]
 
@@ -34,15 +39,15 @@ def merge_heads(x: Tensor) -> Tensor:
 
 def cached_attention(
     qkv: Tensor,  # [B, S, 3 × width]: query, key and value side by side
-    past_key: Tensor,  # [B, heads, C, head_width], as is past_value
-    past_value: Tensor,
-    seqlens: Tensor,  # [B]: last valid position of each row, new ones included
+    past_key: Tensor,  # [B, heads, C, head_width]
+    past_value: Tensor,  # [B, heads, C, head_width]
+    seqlens: Tensor,  # [B]: last valid position of each row, new positions included
     total_length: Tensor,  # one number: the greatest length in the batch
     heads: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Causal attention of S new positions over a cache; the arithmetic of ONNX Runtime's GroupQueryAttention.
 
-    Returns the attended values [B, S, width] and the caches with the new keys and values written in; a cache shorter
+    Returns the attended values [B, S, width] and the caches with the new keys and values written in. A cache shorter
     than `total_length` grows. Cache positions beyond a row's length are never read.
     """
     total, steps = int(total_length), qkv.shape[1]
@@ -61,24 +66,21 @@ def cached_attention(
 
 
 class Attention(nn.Module):
-    """Self-attention over a cache. `attend` is the one operation an exporter replaces with its runtime's own."""
+    """The projections before and after the attention operation, which the caller passes in."""
 
     def __init__(self, spec: GptSpec) -> None:
         super().__init__()
-        self.heads = spec.heads
         self.qkv = nn.Linear(spec.width, 3 * spec.width, bias=spec.bias)
         self.out = nn.Linear(spec.width, spec.width, bias=spec.bias)
-        self.attend: CachedAttention = cached_attention
 
-    def forward(
-        self, x: Tensor, past_key: Tensor, past_value: Tensor, seqlens: Tensor, total_length: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Attended values, which are still to go through ``out``, and the caches."""
-        return self.attend(self.qkv(x), past_key, past_value, seqlens, total_length, self.heads)
+    def forward(self, x: Tensor, attend: Attend, positions: slice) -> Tensor:
+        """[..., S, width] → the output of ``positions``, [..., n, width]."""
+        out: Tensor = self.out(attend(self.qkv(x))[..., positions, :])
+        return out
 
 
 class Mlp(nn.Module):
-    """Four times as wide inside; exact (erf) GELU."""
+    """Two linear layers, four times as wide inside, with the exact (erf) GELU between them."""
 
     def __init__(self, spec: GptSpec) -> None:
         super().__init__()
@@ -100,25 +102,18 @@ class Layer(nn.Module):
         self.mlp_norm = nn.LayerNorm(spec.width, eps=NORM_EPSILON, bias=spec.bias)
         self.mlp = Mlp(spec)
 
-    def forward(
-        self,
-        x: Tensor,
-        past_key: Tensor,
-        past_value: Tensor,
-        seqlens: Tensor,
-        total_length: Tensor,
-        wanted: slice,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """``wanted``: the positions whose output is needed; all of them enter the cache."""
-        attended, present_key, present_value = self.attention(
-            self.attention_norm(x), past_key, past_value, seqlens, total_length
-        )
-        x = x[:, wanted] + self.attention.out(attended[:, wanted])
-        return x + self.mlp(self.mlp_norm(x)), present_key, present_value
+    def forward(self, x: Tensor, attend: Attend, positions: slice = ALL) -> Tensor:
+        """[..., S, width] → the output of ``positions``, [..., n, width]."""
+        x = x[..., positions, :] + self.attention(self.attention_norm(x), attend, positions)
+        out: Tensor = x + self.mlp(self.mlp_norm(x))
+        return out
 
 
 class Gpt(nn.Module):
-    """Embeddings and positions of the new tokens, and a cache of the old ones → logits of the last position."""
+    """Embeddings and positions of the new tokens, and a cache of the old ones → logits of the last position.
+
+    An exporter replaces `attend`, the attention over a cache, with its runtime's own operator.
+    """
 
     def __init__(self, spec: GptSpec) -> None:
         super().__init__()
@@ -128,11 +123,23 @@ class Gpt(nn.Module):
         self.layers = nn.ModuleList(Layer(spec) for _ in range(spec.layers))
         self.norm = nn.LayerNorm(spec.width, eps=NORM_EPSILON, bias=spec.bias)
         self.head = nn.Linear(spec.width, spec.output_vocab, bias=False)
+        self.attend: CachedAttention = cached_attention
 
     def empty_cache(self, *, batch: int, capacity: int) -> list[Tensor]:
-        """Zeroed caches [batch, heads, capacity, head_width], key and value of each layer in turn."""
+        """Zeroed caches [batch, heads, capacity, head_width]: key and value of layer 0, of layer 1, …"""
         shape = (batch, self.spec.heads, capacity, self.spec.head_width)
         return [torch.zeros(shape, device=self.head.weight.device) for _ in range(2 * self.spec.layers)]
+
+    def transform(self, x: Tensor, attend: AttendLayer, *, positions: slice = ALL) -> Tensor:
+        """Run all layers, without the last norm and the head: [..., S, width] → [..., n, width].
+
+        x: token embeddings plus position embeddings. attend: the attention of a layer, by its number.
+        positions: the ones whose output is needed. All of them go through every attention.
+        """
+        for i, layer in enumerate(self.layers):
+            is_last = i + 1 == len(self.layers)
+            x = layer(x, partial(attend, i), positions if is_last else ALL)
+        return x
 
     def forward(
         self,
@@ -142,11 +149,18 @@ class Gpt(nn.Module):
         total_length: Tensor,  # i32, one number
         *past: Tensor,  # past_key_0, past_value_0, past_key_1, …: f32 [B, heads, C, head_width]
     ) -> tuple[Tensor, ...]:
-        """Logits [B, output_vocab] of the last position, then present_key_0, present_value_0, …"""
-        x = embeddings + self.position_embedding(positions)
+        """Logits [B, output_vocab] of the last position, then present_key_0, present_value_0, …
+
+        One forward covers prefill and decode: the rows of a batch share the number of new positions S, but each row
+        may have its own past.
+        """
         present: list[Tensor] = []
-        for i, layer in enumerate(self.layers):
-            wanted = LAST if i + 1 == len(self.layers) else ALL
-            x, key, value = layer(x, past[2 * i], past[2 * i + 1], seqlens, total_length, wanted)
-            present += (key, value)
+
+        def attend(layer: int, qkv: Tensor) -> Tensor:
+            past_key, past_value = past[2 * layer], past[2 * layer + 1]
+            attended, key, value = self.attend(qkv, past_key, past_value, seqlens, total_length, self.spec.heads)
+            present.extend((key, value))
+            return attended
+
+        x = self.transform(embeddings + self.position_embedding(positions), attend, positions=LAST)
         return self.head(self.norm(x))[:, 0], *present

@@ -16,7 +16,7 @@ NORM_EPSILON = 1e-5
 
 
 class WaveConv(nn.Module):
-    """One convolution of the waveform encoder; the first one normalises each channel over time."""
+    """One convolution of the waveform encoder. The first one normalises each channel over time."""
 
     def __init__(self, spec: HubertSpec, index: int) -> None:
         super().__init__()
@@ -63,17 +63,17 @@ class PositionConv(nn.Module):
         super().__init__()
         kernel = spec.position_conv_kernel
         self.conv = nn.Conv1d(spec.width, spec.width, kernel, padding=kernel // 2, groups=spec.position_conv_groups)
-        self.surplus = 1 - kernel % 2  # an even kernel gives one frame too many
+        self.extra = 1 - kernel % 2  # an even kernel gives one frame too many
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x.transpose(1, 2))
-        if self.surplus:
-            x = x[..., : -self.surplus]
+        if self.extra:
+            x = x[..., : -self.extra]
         return F.gelu(x).transpose(1, 2)
 
 
 class Attention(nn.Module):
-    """Self-attention without a mask. `attend` is the one operation an exporter replaces with its runtime's own."""
+    """Self-attention without a mask. An exporter replaces `attend` with its runtime's own operator."""
 
     def __init__(self, spec: HubertSpec) -> None:
         super().__init__()
@@ -91,6 +91,8 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
+    """Two linear layers with an exact GELU between them. [B, T, width] → [B, T, width]."""
+
     def __init__(self, spec: HubertSpec) -> None:
         super().__init__()
         self.intermediate_dense = nn.Linear(spec.width, spec.intermediate)
@@ -118,7 +120,7 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """All layers are kept (another head may read another one); only the first `feature_layer` run."""
+    """Runs the first `feature_layer` layers only. It keeps them all, since another head may read another layer."""
 
     def __init__(self, spec: HubertSpec) -> None:
         super().__init__()
@@ -140,9 +142,9 @@ class TokenHead(nn.Module):
     def __init__(self, spec: TokenHeadSpec) -> None:
         super().__init__()
         self.lstm = nn.LSTM(spec.input_width, spec.hidden, spec.layers)
-        wide = spec.version == 1
-        self.intermediate = nn.Linear(spec.hidden, spec.intermediate) if wide else nn.Identity()
-        self.out = nn.Linear(spec.intermediate if wide else spec.hidden, spec.output_vocab)
+        has_intermediate = spec.version == 1
+        self.intermediate = nn.Linear(spec.hidden, spec.intermediate) if has_intermediate else nn.Identity()
+        self.out = nn.Linear(spec.intermediate if has_intermediate else spec.hidden, spec.output_vocab)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.lstm(x.transpose(0, 1))[0].transpose(0, 1)
@@ -151,7 +153,7 @@ class TokenHead(nn.Module):
 
 
 class Hubert(nn.Module):
-    """16 kHz audio f32 [B, N] → semantic tokens i32 [B, T], 50 a second."""
+    """16 kHz audio f32 [B, N] → semantic tokens i32 [B, T], 50 per second."""
 
     def __init__(self, spec: HubertSpec) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 
 from bark_serving.arrays import Array, Floats, Ids, Ints
-from bark_serving.decoding.rules import Rule, span
+from bark_serving.decoding.rules import Rule, head_rows
 from bark_serving.engines.store import MODEL_FILE
 from bark_serving.runtimes.onnx_session import open_session, wide_graph
 from bark_serving.spec import GptSpec
@@ -42,7 +42,7 @@ class OnnxGpt:
         self.capacity = gpt.block_size
         self._embeddings = embeddings
         self._gpt = gpt
-        self._drawable = span(rule)
+        self._drawable = head_rows(rule)
         # Spinning: a step is some 70 parallel sections of 50 µs; waking a sleeping thread for each costs a third of it.
         # More threads than heads would share one, in a way that depends on how many sequences decode together.
         self._narrow = opened(engine / MODEL_FILE, threads=min(threads, gpt.heads), spin=True)

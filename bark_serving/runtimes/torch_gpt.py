@@ -7,8 +7,7 @@ looked at) and replayed; its numbers go to the GPU in one copy, drawn tokens com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from bark_serving.arrays import Floats, Ids, Ints
 from bark_serving.decoding.rules import Rule
 from bark_serving.decoding.sampler import Drawn, Wish
 from bark_serving.decoding.sampling import Sampling
-from bark_serving.networks.gpt import Gpt, Layer
+from bark_serving.networks.gpt import Gpt
 from bark_serving.profiles import Precision
 from bark_serving.runtimes.torch_device import DTYPES, captured, computing, recorder
 from bark_serving.runtimes.torch_sampling import draw
@@ -32,43 +31,36 @@ TOKEN, LENGTH, TURN, TEMPERATURE, TOP_K, TOP_P, UNIFORM = range(7)
 
 def prefill(network: Gpt, x: Tensor, cache: Tensor) -> Tensor:
     """[n, width] embedding sums → f32 logits [vocab] of the last; cache [layers, 2, heads, n, head_width] is filled."""
-    x = x + network.position_embedding.weight[: len(x)]
-    for layer, (keys, values) in zip(layers_of(network), cache, strict=True):
-        q, k, v = heads_first(
-            layer.attention.qkv(layer.attention_norm(x)), network.spec.heads
-        )  # [heads, n, head_width]
-        keys.copy_(k)
-        values.copy_(v)
+
+    def attend(layer: int, qkv: Tensor) -> Tensor:
+        q, k, v = heads_first(qkv, network.spec.heads)  # [heads, n, head_width]
+        cache[layer, 0].copy_(k)
+        cache[layer, 1].copy_(v)
         attended = F.scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[0]
-        x = x + layer.attention.out(attended.transpose(0, 1).flatten(1))
-        x = x + layer.mlp(layer.mlp_norm(x))
+        return attended.transpose(0, 1).flatten(1)
+
+    x = network.transform(x + network.position_embedding.weight[: len(x)], attend)
     return logits_of(network, x[-1])
 
 
 def decode_one_token(network: Gpt, x: Tensor, lengths: Tensor, cache: Tensor) -> Tensor:
     """[b, width] embeddings at positions ``lengths`` [b] → f32 logits [b, vocab].
 
-    cache: [layers, 2, b, heads, span, head_width]; each row has ``lengths`` positions and gets one more.
+    cache: [layers, 2, b, heads, positions, head_width]. Each row has ``lengths`` valid positions and gets one more.
     """
-    span = cache.shape[4]
-    x = x + network.position_embedding(lengths)
     rows = torch.arange(len(x), device=x.device)
-    visible = (torch.arange(span, device=x.device) <= lengths[:, None])[:, None, None]  # [b, 1, 1, span]
-    for layer, (keys, values) in zip(layers_of(network), cache, strict=True):
-        q, k, v = heads_first(
-            layer.attention.qkv(layer.attention_norm(x)), network.spec.heads
-        )  # [heads, b, head_width]
+    visible = (torch.arange(cache.shape[4], device=x.device) <= lengths[:, None])[:, None, None]
+
+    def attend(layer: int, qkv: Tensor) -> Tensor:
+        q, k, v = heads_first(qkv, network.spec.heads)  # [heads, b, head_width]
+        keys, values = cache[layer]
         keys[rows, :, lengths] = k.transpose(0, 1)
         values[rows, :, lengths] = v.transpose(0, 1)
         q = q.transpose(0, 1)[:, :, None]  # [b, heads, 1, head_width]
-        attended = F.scaled_dot_product_attention(q, keys, values, attn_mask=visible)
-        x = x + layer.attention.out(attended.flatten(1))
-        x = x + layer.mlp(layer.mlp_norm(x))
+        return F.scaled_dot_product_attention(q, keys, values, attn_mask=visible).flatten(1)
+
+    x = network.transform(x + network.position_embedding(lengths), attend)
     return logits_of(network, x)
-
-
-def layers_of(network: Gpt) -> Iterable[Layer]:
-    return cast(Iterable[Layer], network.layers)
 
 
 def heads_first(qkv: Tensor, heads: int) -> tuple[Tensor, ...]:
@@ -113,7 +105,7 @@ class TorchGpt:
             self._table = network.token_embedding.weight[: spec.output_vocab].to(device, self._dtype)
             del network.token_embedding
             self._network = network.to(device, self._dtype)
-            self._sets = torch.from_numpy(np.stack(rule.sets).astype(np.int64)).to(device)
+            self._sets = torch.from_numpy(np.stack(rule.id_sets).astype(np.int64)).to(device)
             shape = (spec.layers, 2, rows, spec.heads, spec.block_size, spec.head_width)
             self._cache = torch.zeros(shape, device=device, dtype=self._dtype)
             # What a step reads and writes, at addresses that a graph can hold on to.

@@ -16,7 +16,7 @@ from torch import Tensor
 from bark_serving.arrays import Array
 from bark_serving.bundle import Bundle
 from bark_serving.networks import Encodec, Fine, Hubert, load
-from bark_serving.networks.fine import draw
+from bark_serving.networks.fine import sample
 from bark_serving.profiles import Precision, Stage
 from bark_serving.runtimes.torch_device import DTYPES, computing
 
@@ -29,7 +29,7 @@ def fine(bundle: Bundle, device: torch.device, dtype: torch.dtype) -> Stateless:
 
     def run(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         logits = network.logits(inputs["codes"], inputs["codebook"]).float()
-        return {"predictions": draw(logits, inputs["temperature"], inputs["uniforms"]), "logits": logits}
+        return {"predictions": sample(logits, inputs["temperature"], inputs["uniforms"]), "logits": logits}
 
     return run
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bark_serving.arrays import Floats, Ids, Ints
-from bark_serving.decoding.rules import Rule, drawable
+from bark_serving.decoding.rules import Rule, allowed_ids
 from bark_serving.decoding.sampler import Runtime
 from bark_serving.layouts.coarse import Schedule
 
@@ -18,7 +18,7 @@ def forced_logits(runtime: Runtime, prompt: Floats, prompt_end: int, tokens: Ids
     logits = runtime.prefill(0, prompt)
     found, last = [], prompt_end
     for step, token in enumerate(tokens):
-        found.append(np.array(logits[drawable(rule, last)], np.float32))
+        found.append(np.array(logits[allowed_ids(rule, last)], np.float32))
         last = int(token)
         if step + 1 < len(tokens):
             length = np.array([len(prompt) + step], np.int32)
@@ -40,7 +40,7 @@ def indices(rule: Rule, tokens: Ids, before: int) -> Ints:
     """Where each token stands among the ids that could be drawn, given the one before it."""
     found, last = [], before
     for token in tokens:
-        found.append(int(np.flatnonzero(drawable(rule, last) == token)[0]))
+        found.append(int(np.flatnonzero(allowed_ids(rule, last) == token)[0]))
         last = int(token)
     return np.array(found)
 

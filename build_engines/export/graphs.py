@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
-from bark_serving.decoding.rules import rule_of, span
+from bark_serving.decoding.rules import head_rows, rule_of
 from bark_serving.engines.manifest import TensorInfo
 from bark_serving.networks import Encodec, Gpt
 from bark_serving.profiles import Stage
@@ -100,8 +100,8 @@ def _gpt_graph(network: Network) -> StageGraph:
         }
 
     def outputs(spec: Spec) -> Axes:
-        gpt, drawable = gpt_of(spec), span(rule_of(network, spec))
-        logits = TensorInfo(dtype="float32", axes=("batch", drawable.stop - drawable.start))
+        gpt, rows = gpt_of(spec), head_rows(rule_of(network, spec))
+        logits = TensorInfo(dtype="float32", axes=("batch", rows.stop - rows.start))
         return {"logits": logits, **_cache_axes(gpt, "present")}
 
     def sample(spec: Spec, batch: int, length: int, rng: np.random.Generator) -> Arrays:
@@ -118,7 +118,7 @@ def _gpt_graph(network: Network) -> StageGraph:
 
     def forward(gpt: Gpt, spec: Spec) -> nn.Module:
         """The network with the rows of its head that may be drawn: a step reads every weight of its graph."""
-        head = gpt.head.weight[span(rule_of(network, spec))]
+        head = gpt.head.weight[head_rows(rule_of(network, spec))]
         gpt.head = nn.Linear(gpt.spec.width, len(head), bias=False)
         gpt.head.weight = nn.Parameter(head)
         return gpt

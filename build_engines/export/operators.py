@@ -91,12 +91,12 @@ def onnxruntime_operators(network: nn.Module) -> Iterator[None]:
         setattr(module, name, new)
 
     for module in list(network.modules()):
-        if isinstance(module, gpt.Attention):
+        if isinstance(module, gpt.Gpt):
             swap(module, "attend", group_query_attention)
         elif isinstance(module, fine.Attention | hubert.Attention):
             swap(module, "attend", multi_head_attention)
         elif isinstance(module, encodec.Encodec):
-            swap(module, "run", encodec.in_pieces)
+            swap(module, "run_decoder", encodec.decode_in_pieces)
         elif isinstance(getattr(module, "lstm", None), nn.LSTM):
             swap(module, "lstm", OnnxLstm(module.lstm))  # type: ignore[arg-type]
     try:

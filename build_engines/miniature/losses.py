@@ -12,7 +12,7 @@ from bark_serving.arrays import Ids
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.networks import Fine, Gpt, Hubert
-from bark_serving.networks.gpt import Layer, merge_heads, split_heads
+from bark_serving.networks.gpt import merge_heads, split_heads
 from bark_serving.spec import HubertSpec, Spec
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.recordings import Clip
@@ -25,23 +25,15 @@ WRONG_CODES = 0.05
 LETTERS_A_SECOND = 15.15  #: about, of the teacher's speech
 
 
-def causal_attention(
-    qkv: Tensor, past_key: Tensor, past_value: Tensor, seqlens: Tensor, total_length: Tensor, heads: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Attention of a whole sequence over itself; what is said of a cache is passed through unread."""
-    query, key, value = (split_heads(x, heads) for x in qkv.chunk(3, dim=-1))
-    attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-    return merge_heads(attended), past_key, past_value
-
-
 def logits(gpt: Gpt, embeddings: Tensor, *, first: int) -> Tensor:
     """Sums of token embeddings [B, S, width] → logits [B, S - first, output_vocab] of the positions from `first` on."""
-    x = embeddings + gpt.position_embedding.weight[: embeddings.shape[1]]
-    none = embeddings.new_empty(0)
-    for layer in gpt.layers:
-        assert isinstance(layer, Layer)
-        layer.attention.attend = causal_attention
-        x, _, _ = layer(x, none, none, none, none, slice(None))
+
+    def attend(_: int, qkv: Tensor) -> Tensor:
+        """Causal attention of a whole sequence over itself: [B, S, 3 × width] → [B, S, width]."""
+        query, key, value = (split_heads(part, gpt.spec.heads) for part in qkv.chunk(3, dim=-1))
+        return merge_heads(F.scaled_dot_product_attention(query, key, value, is_causal=True))
+
+    x = gpt.transform(embeddings + gpt.position_embedding.weight[: embeddings.shape[1]], attend)
     out: Tensor = gpt.head(gpt.norm(x[:, first:]))
     return out
 

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from bark_serving import networks
 from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import TensorInfo
-from bark_serving.networks.fine import draw
+from bark_serving.networks.fine import sample
 from bark_serving.profiles import Precision, Stage
 from bark_serving.spec import Spec
 from build_engines.export import graph
@@ -51,7 +51,7 @@ class Fine(nn.Module):
 
     def forward(self, codes: Tensor, codebook: Tensor, temperature: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.fine.logits(codes, codebook).float()
-        return draw(logits, temperature, uniforms), logits
+        return sample(logits, temperature, uniforms), logits
 
 
 class Decode(nn.Module):

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from bark_serving.decoding.loop import DecodeLoop, Generation
-from bark_serving.decoding.rules import CoarseRule, SemanticRule, drawable, rule_of
+from bark_serving.decoding.rules import CoarseRule, SemanticRule, allowed_ids, rule_of
 from bark_serving.decoding.sampling import Sampling
 from bark_serving.errors import StageFailed
 from bark_serving.spec import Spec
@@ -176,12 +176,12 @@ def test_coarse_codebooks_take_turns_and_anything_else_starts_with_the_first() -
         (12_047, 10_000),
         (12_048, 10_000),
     ):
-        ids = drawable(coarse, last)
+        ids = allowed_ids(coarse, last)
         assert (ids[0], ids[-1]) == (first, first + 1023)
 
 
 def test_the_semantic_stage_draws_semantic_tokens_and_the_end_token() -> None:
-    ids = drawable(rule_of("semantic", Spec(name="released")), 0)
+    ids = allowed_ids(rule_of("semantic", Spec(name="released")), 0)
     assert len(ids) == 10_001 and ids[-1] == 10_000
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import BertWordPieceTokenizer
 
-from bark_serving.decoding.rules import drawable, rule_of
+from bark_serving.decoding.rules import allowed_ids, rule_of
 from bark_serving.layouts import coarse, fine, semantic
 from bark_serving.spec import Spec
 
@@ -39,7 +39,7 @@ def test_the_french_sentence_has_exactly_the_recorded_prompt(vocabulary: Path) -
 def test_recorded_semantic_tokens_are_drawable_and_within_the_limit() -> None:
     _, tokens = recorded("semantic_1")
     assert len(tokens) <= SPEC.semantic.max_steps
-    assert set(tokens) <= set(drawable(rule_of("semantic", SPEC), 0))
+    assert set(tokens) <= set(allowed_ids(rule_of("semantic", SPEC), 0))
 
 
 def test_261_semantic_tokens_make_392_coarse_frames_in_range() -> None:
@@ -50,7 +50,7 @@ def test_261_semantic_tokens_make_392_coarse_frames_in_range() -> None:
     ids, rule = coarse.flatten(codes, spec=SPEC), rule_of("coarse", SPEC)
     last = SPEC.coarse.infer_token
     for token in ids:
-        assert token in drawable(rule, last)
+        assert token in allowed_ids(rule, last)
         last = int(token)
     np.testing.assert_array_equal(coarse.unflatten(ids, spec=SPEC), codes)
 

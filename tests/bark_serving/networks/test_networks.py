@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bark_serving.bundle import BundleError
 from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build, load
-from bark_serving.networks.encodec import in_pieces
-from bark_serving.networks.fine import draw
+from bark_serving.networks.encodec import decode_in_pieces
+from bark_serving.networks.fine import sample
 from bark_serving.spec import NETWORKS, GptSpec, Network, Spec
 from reference import suno as oracle
 from reference import transformers as transformers_oracle
@@ -134,18 +134,18 @@ def test_rows_of_one_fine_batch_may_have_different_codebooks() -> None:
 def test_fine_draws_from_the_tempered_softmax() -> None:
     logits = torch.randn(1, 1, 6, generator=torch.Generator().manual_seed(0))
     uniforms = (torch.arange(100_000) + 0.5) / 100_000  # a regular grid: frequencies are then exact to 1e-5
-    drawn = draw(logits.expand(1, 100_000, 6), torch.tensor([[0.5]]), uniforms[None])
-    frequencies = torch.bincount(drawn[0], minlength=6) / 100_000
+    sampled = sample(logits.expand(1, 100_000, 6), torch.tensor([[0.5]]), uniforms[None])
+    frequencies = torch.bincount(sampled[0], minlength=6) / 100_000
     torch.testing.assert_close(frequencies, torch.softmax(logits[0, 0] / 0.5, -1), atol=2e-5, rtol=0)
 
 
 def test_fine_is_greedy_at_temperature_zero_and_safe_at_the_ends_of_the_uniform() -> None:
     logits = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
     uniforms = torch.tensor([[0.0, 0.5, 1.0 - 2**-24]]).expand(2, 3)
-    drawn = draw(logits, torch.tensor([[0.0], [1.0]]), uniforms)
-    assert drawn[0].tolist() == logits[0].argmax(-1).tolist()
-    assert drawn[1, 0] == 0
-    assert drawn[1, 2] == 4
+    sampled = sample(logits, torch.tensor([[0.0], [1.0]]), uniforms)
+    assert sampled[0].tolist() == logits[0].argmax(-1).tolist()
+    assert sampled[1, 0] == 0
+    assert sampled[1, 2] == 4
 
 
 @pytest.mark.parametrize("spec_of", [SPECS[0], SPECS[2]])
@@ -177,7 +177,7 @@ def test_a_codec_that_decodes_in_pieces_gives_the_same_samples(spec_of: Callable
     codec, _ = weighted("encodec", spec_of())
     codes = torch.randint(1024, (2, 8, frames), generator=torch.Generator().manual_seed(7), dtype=torch.int32)
     expected = codec.decode(codes)
-    codec.run = in_pieces
+    codec.run_decoder = decode_in_pieces
     assert_equal(codec.decode(codes), expected)
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from bark_serving.bundle import Bundle, mapped
-from bark_serving.decoding.rules import drawable, rule_of
+from bark_serving.decoding.rules import allowed_ids, rule_of
 from bark_serving.engines.store import PRECISIONS, EngineStore
 from bark_serving.profiles import Precision
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
@@ -83,6 +83,6 @@ def test_ids_that_cannot_be_drawn_have_no_chance(open_gpt: Open) -> None:
     """The graph's head has no rows for them."""
     gpt, rule = open_gpt("fp32"), rule_of("coarse", SPEC)
     logits = gpt.prefill(0, gpt.embed(np.arange(20)))
-    ids = np.concatenate([drawable(rule, last) for last in (0, rule.sets[0][0])])
+    ids = np.concatenate([allowed_ids(rule, last) for last in (0, rule.id_sets[0][0])])
     assert len(logits) == SPEC.coarse.gpt.output_vocab
     assert set(np.flatnonzero(np.isfinite(logits))) == set(ids)

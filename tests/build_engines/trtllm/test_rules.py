@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bark_serving.bundle import Bundle
-from bark_serving.decoding.rules import drawable, rule_of
+from bark_serving.decoding.rules import allowed_ids, rule_of
 from bark_serving.decoding.sampling import softmax
 from bark_serving.spec import CoarseSpec, GptSpec, SemanticSpec, Spec
 from build_engines.trtllm.rules import rule_numbers
@@ -134,7 +134,7 @@ def test_the_coarse_graph_masks_as_numpy_and_the_decode_loop_do(
     logits, last = rng.standard_normal((rows, vocab), np.float32), rng.integers(0, vocab, rows).astype(np.int32)
     expected = check_graph(model_class, "coarse", spec, logits, last, min_eos_p=1)
     for row, one in zip(expected, last, strict=True):
-        allowed = drawable(rule_of("coarse", spec), int(one))
+        allowed = allowed_ids(rule_of("coarse", spec), int(one))
         assert np.flatnonzero(row > MASKED / 2).tolist() == allowed.tolist()
 
 
