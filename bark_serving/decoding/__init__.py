@@ -1,1 +1,1 @@
-"""Autoregressive decoding of the semantic and coarse stages, many sequences in flight."""
+"""Autoregressive decoding of the semantic and coarse stages, many sequences at once."""

@@ -1,7 +1,8 @@
-"""Several decode loops as one: a GPU each, in one process.
+"""Several decode loops behind one, for the torch profile on several GPUs: one loop per GPU, all in one process.
 
-Triton would hand requests to instances as they come free, and a loop is always free; and a `stop` would reach one of
-them only. So one model instance owns all loops: a request goes to the one with the fewest in flight, a stop to all.
+Triton hands requests to model instances as they become free, and a loop is always free. A `stop` would also reach only
+one instance. So one model instance owns all loops: a request goes to the loop with the fewest requests in flight, a
+stop goes to all. With one device the pool has one loop.
 """
 
 from __future__ import annotations
@@ -12,44 +13,45 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from bark_serving.arrays import Ids
-from bark_serving.decoding.loop import DecodeLoop, Generation
+from bark_serving.decoding.loop import DecodeLoop
+from bark_serving.decoding.sequence import Generation
 
-HOMES = 4096  #: kept sequences remembered at most
+MAX_HELD = 4096  #: remembered held sequences
 
 
-class Fleet:
-    """Shares generations out among loops that run the same network."""
+class LoopPool:
+    """Distributes generations over loops that run the same network."""
 
     def __init__(self, loops: Sequence[DecodeLoop]) -> None:
         self._loops = loops
         self._in_flight = [0] * len(loops)
-        self._homes: OrderedDict[str, int] = OrderedDict()  # loops that keep a sequence, by request id
+        self._held_on: OrderedDict[str, int] = OrderedDict()  # request id → the loop that holds its sequence
         self._lock = threading.Lock()
 
     def submit(self, generation: Generation) -> Future[Ids]:
-        """`DecodeLoop.submit`, on the loop that keeps what this one goes on from, else that has the least to do."""
+        """`DecodeLoop.submit` on the loop that holds what this continues, else on the least busy one."""
         with self._lock:
-            least = self._in_flight.index(min(self._in_flight))
-            index = self._homes.pop(generation.request_id, least)
+            least_busy = self._in_flight.index(min(self._in_flight))
+            index = self._held_on.pop(generation.request_id, least_busy)
             self._in_flight[index] += 1
-            if generation.keep:
-                self._homes[generation.request_id] = index
-            if len(self._homes) > HOMES:  # of clients that have left; forgetting one costs a prefill at most
-                self._homes.popitem(last=False)
+            if generation.hold:
+                self._held_on[generation.request_id] = index
+            if len(self._held_on) > MAX_HELD:  # the oldest client has gone; a wrong guess costs one prefill
+                self._held_on.popitem(last=False)
         answer = self._loops[index].submit(generation)
-        answer.add_done_callback(lambda _: self._left(index))
+        answer.add_done_callback(lambda _: self._count_down(index))
         return answer
 
     def stop(self, request_id: str) -> None:
-        """`DecodeLoop.stop`, wherever the generation is."""
+        """`DecodeLoop.stop` on every loop."""
         for loop in self._loops:
             loop.stop(request_id)
 
     def close(self) -> None:
-        """End all loops."""
+        """Close all loops."""
         for loop in self._loops:
             loop.close()
 
-    def _left(self, index: int) -> None:
+    def _count_down(self, index: int) -> None:
         with self._lock:
             self._in_flight[index] -= 1

@@ -1,101 +1,100 @@
-"""From logits to tokens: what a decode step is asked to draw, and the reference that draws it in numpy.
+"""From logits to tokens: what the decode loop asks for, and the reference that samples in numpy.
 
-A runtime may draw by itself (`DrawingRuntime`), so that logits never leave its device; `HostDrawing` gives every other
-runtime the same two verbs.
+A runtime may sample itself, so that logits never leave its device. `NumpySampler` samples from any runtime's logits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 
 from bark_serving.arrays import Floats, Ids, Ints
 from bark_serving.decoding import sampling
-from bark_serving.decoding.rules import Rule
+from bark_serving.decoding.rules import Rule, head_rows
 from bark_serving.decoding.sampling import Sampling
 
 
 class Runtime(Protocol):
-    """A GPT with a KV cache of ``rows`` sequences, each up to ``capacity`` positions."""
+    """A GPT with a KV cache of ``rows`` sequences, each of up to ``capacity`` positions.
 
-    rows: int
-    capacity: int
+    Its logits are those of the ids in `head_rows` of the stage's rule, and valid until the next call.
+    """
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def capacity(self) -> int: ...
 
     def embed(self, ids: Ints) -> Floats:
         """[n] ids → [n, width] token embeddings."""
 
     def prefill(self, row: int, embeddings: Floats) -> Floats:
-        """Fill a row's cache with [n, width] embedding sums; logits [vocab] of the last position."""
+        """Fill a row's cache with [n, width] embedding sums; logits [head rows] of the last position."""
 
     def decode(self, embeddings: Floats, lengths: Ids) -> Floats:
-        """One step for rows 0…len(lengths)−1: [n, width] embeddings at positions ``lengths`` → logits [n, vocab]."""
+        """One step of rows 0…n−1: [n, width] embeddings at positions ``lengths`` [n] → logits [n, head rows]."""
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copy the first ``length`` positions of one row's cache over another's."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """How the next token of one row is drawn. ``uniform`` in [0, 1) is all its randomness."""
+class SampleRequest:
+    """How the next token of one row is sampled. ``uniform`` in [0, 1) is its only randomness."""
 
-    turn: int  #: which of the rule's sets of ids
+    id_set: int  #: which of the rule's sets of ids
     sampling: Sampling
     uniform: float
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What was drawn for n rows."""
+class Sampled:
+    """The samples of n rows."""
 
     tokens: Ids  #: [n]
-    last_chances: Floats  #: [n] probability of the last id of each row's set, the end token's if the rule has one
+    end_probabilities: Floats  #: [n] probability of the last id of each row's set: the end token, if the rule has one
 
 
-class Drawing(Protocol):
-    """Steps that end in tokens. The same logits and wishes give the same tokens as `HostDrawing`."""
+class Sampler(Protocol):
+    """A runtime whose steps end in tokens. The same logits and requests give the same tokens as `NumpySampler`."""
 
-    rows: int
-    capacity: int
+    @property
+    def runtime(self) -> Runtime: ...
 
-    def prefill_and_draw(self, row: int, embeddings: Floats, wish: Wish) -> Drawn:
-        """`Runtime.prefill`, then one draw."""
+    @property
+    def rule(self) -> Rule: ...
 
-    def decode_and_draw(self, tokens: Ids, lengths: Ids, wishes: Sequence[Wish]) -> Drawn:
-        """`Runtime.decode` of [n] tokens, then a draw a row."""
+    def prefill_and_sample(self, row: int, embeddings: Floats, request: SampleRequest) -> Sampled:
+        """`Runtime.prefill`, then one sample."""
 
-    def move(self, source: int, target: int, length: int) -> None:
-        """`Runtime.move`."""
-
-
-@runtime_checkable
-class DrawingRuntime(Runtime, Drawing, Protocol):
-    """A runtime that draws by itself, made for one rule."""
+    def decode_and_sample(self, tokens: Ids, lengths: Ids, requests: Sequence[SampleRequest]) -> Sampled:
+        """`Runtime.decode` of [n] tokens, then one sample per row."""
 
 
-class HostDrawing:
-    """Draws in numpy what a `Runtime`'s logits say: the reference, and all that a CPU needs."""
+class NumpySampler:
+    """Samples in numpy from a `Runtime`'s logits: the reference, and fast enough on a CPU."""
 
     def __init__(self, runtime: Runtime, rule: Rule) -> None:
-        self._runtime = runtime
-        self._sets = rule.id_sets
-        self.rows = runtime.rows
-        self.capacity = runtime.capacity
-        self.move = runtime.move
+        self.runtime = runtime
+        self.rule = rule
+        self._id_sets = rule.id_sets
+        self._columns = [ids - head_rows(rule).start for ids in rule.id_sets]  # where each id's logit is
 
-    def prefill_and_draw(self, row: int, embeddings: Floats, wish: Wish) -> Drawn:
-        return self._draw(self._runtime.prefill(row, embeddings)[None], [wish])
+    def prefill_and_sample(self, row: int, embeddings: Floats, request: SampleRequest) -> Sampled:
+        return self._sample(self.runtime.prefill(row, embeddings)[None], [request])
 
-    def decode_and_draw(self, tokens: Ids, lengths: Ids, wishes: Sequence[Wish]) -> Drawn:
-        return self._draw(self._runtime.decode(self._runtime.embed(tokens), lengths), wishes)
+    def decode_and_sample(self, tokens: Ids, lengths: Ids, requests: Sequence[SampleRequest]) -> Sampled:
+        return self._sample(self.runtime.decode(self.runtime.embed(tokens), lengths), requests)
 
-    def _draw(self, logits: Floats, wishes: Sequence[Wish]) -> Drawn:
-        tokens, last_chances = np.empty(len(wishes), np.int32), np.empty(len(wishes), np.float32)
-        for row, wish in enumerate(wishes):
-            ids = self._sets[wish.turn]
-            chances = sampling.probabilities(logits[row, ids], wish.sampling)
-            tokens[row] = ids[sampling.draw(chances, wish.uniform)]
-            last_chances[row] = chances[-1]
-        return Drawn(tokens, last_chances)
+    def _sample(self, logits: Floats, requests: Sequence[SampleRequest]) -> Sampled:
+        tokens, end_probabilities = np.empty(len(requests), np.int32), np.empty(len(requests), np.float32)
+        for row, request in enumerate(requests):
+            probabilities = sampling.probabilities(logits[row, self._columns[request.id_set]], request.sampling)
+            index = sampling.sample_index(probabilities, request.uniform)
+            tokens[row] = self._id_sets[request.id_set][index]
+            end_probabilities[row] = probabilities[-1]
+        return Sampled(tokens, end_probabilities)

@@ -1,8 +1,8 @@
-"""Drawing a token from logits, in the order of operations of Bark's own code.
+"""Sampling a token from logits, in the order of operations of Bark's own code.
 
-Top-p looks at the logits before the temperature, then top-k, then softmax(logits / temperature), then one draw.
-Randomness is counter-based: ``Philox(key=seed, counter=step)`` gives one uniform number a step (Salmon et al.,
-"Parallel random numbers: as easy as 1, 2, 3", SC 2011), so a draw depends on nothing but the request.
+Top-p reads the logits before the temperature. Then come top-k, softmax(logits / temperature) and one sample.
+Randomness is counter-based: ``Philox(key=seed, counter=step)`` gives one uniform number per step (Salmon et al.,
+"Parallel random numbers: as easy as 1, 2, 3", SC 2011). So a sample depends on nothing but the request.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bark_serving.arrays import Floats
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to draw. ``temperature`` 0 is greedy; ``top_k`` 0 and ``top_p`` 0 or 1 keep every token."""
+    """How to sample. ``temperature`` 0 is greedy; ``top_k`` 0 and ``top_p`` 0 or 1 keep every token."""
 
     temperature: float = 1.0
     top_k: int = 0
@@ -28,15 +28,16 @@ class Sampling:
 def uniforms(seed: int, step: int, count: int | None = None) -> float | npt.NDArray[np.float64]:
     """``count`` numbers in [0, 1) (one float when None) that depend on ``seed`` and ``step`` only.
 
-    More than four of one seed share numbers with its next steps: give each such array a seed of its own.
+    Philox makes four numbers per step. So an array of more than four needs a seed of its own: its other numbers are
+    those of the seed's next steps.
     """
     return np.random.Generator(np.random.Philox(key=seed, counter=step)).random(count)
 
 
 def step_uniforms(seed: int, steps: int) -> npt.NDArray[np.float64]:
-    """``[uniforms(seed, 0), uniforms(seed, 1), …]``, at a hundredth of the time.
+    """``[uniforms(seed, 0), uniforms(seed, 1), …]``, in a hundredth of the time.
 
-    A step's number is the first of the four that Philox makes for a counter; one stream holds all of them in order.
+    Philox makes four numbers per counter, and a step uses the first. One stream holds those of all counters in order.
     """
     return np.random.Generator(np.random.Philox(key=seed)).random(4 * steps)[::4]
 
@@ -47,8 +48,8 @@ def derive_seed(seed: int, *path: int) -> int:
 
 
 def keep_top_p(logits: Floats, top_p: float) -> Floats:
-    """[n] logits with all but the nucleus at −inf: the fewest most likely tokens whose mass exceeds ``top_p``."""
-    order = np.argsort(logits, kind="stable")[::-1]  # stable: equal logits in the same order on every machine
+    """[n] logits with −inf outside the nucleus: the fewest most likely tokens whose total exceeds ``top_p``."""
+    order = np.argsort(logits, kind="stable")[::-1]  # stable: the same order of equal logits on every machine
     drop = np.cumsum(softmax(logits[order])) > top_p
     drop[1:] = drop[:-1].copy()
     drop[0] = False
@@ -58,7 +59,7 @@ def keep_top_p(logits: Floats, top_p: float) -> Floats:
 
 
 def keep_top_k(logits: Floats, top_k: int) -> Floats:
-    """[n] logits with all below the ``top_k``-th largest at −inf; ties with it stay."""
+    """[n] logits with −inf below the ``top_k``-th largest. Logits equal to it stay."""
     if top_k >= len(logits):
         return logits
     threshold = np.partition(logits, len(logits) - top_k)[len(logits) - top_k]
@@ -72,7 +73,7 @@ def softmax(logits: Floats) -> Floats:
 
 
 def probabilities(logits: Floats, sampling: Sampling) -> Floats:
-    """What a token is drawn from, [n]. At temperature 0 all the mass is on the first largest logit."""
+    """The distribution that a token is sampled from, [n]. At temperature 0 it is 1 at the first largest logit."""
     logits = np.asarray(logits, np.float32)
     if 0 < sampling.top_p < 1:
         logits = keep_top_p(logits, sampling.top_p)
@@ -85,9 +86,9 @@ def probabilities(logits: Floats, sampling: Sampling) -> Floats:
     return softmax(logits / np.float32(sampling.temperature))
 
 
-def draw(chances: Floats, uniform: float) -> int:
+def sample_index(probabilities: Floats, uniform: float) -> int:
     """Index of the token that ``uniform`` in [0, 1) falls on, by inverting the cumulative distribution."""
-    mass = np.cumsum(chances, dtype=np.float64)
-    index = int(np.searchsorted(mass, uniform * mass[-1], side="right"))
-    # Rounding may put the threshold on the very end; a token without mass is never the answer.
-    return min(index, int(np.flatnonzero(chances)[-1]))
+    cumulative = np.cumsum(probabilities, dtype=np.float64)
+    index = int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
+    # Rounding may put the threshold at the very end; a token of probability 0 is never the answer.
+    return min(index, int(np.flatnonzero(probabilities)[-1]))

@@ -1,6 +1,6 @@
-"""One factory for what runs below the Python models: a profile and a few settings → runtimes of a stage.
+"""Opens what runs below the Python models: from a profile and a few settings to the runtimes of a stage.
 
-Each profile's libraries are imported only when it is asked for.
+A profile's libraries are imported only when the profile is used.
 """
 
 from __future__ import annotations
@@ -12,50 +12,55 @@ from typing import Any, Protocol, cast
 
 from bark_serving.arrays import Array
 from bark_serving.bundle import mapped
-from bark_serving.decoding.rules import rule_of
-from bark_serving.decoding.sampler import Runtime
+from bark_serving.decoding.rules import Rule, head_rows, rule_of
+from bark_serving.decoding.sampler import NumpySampler, Sampler
 from bark_serving.profiles import Profile, Stage
 from bark_serving.runtimes.settings import RuntimeSettings
-from bark_serving.spec import GptSpec, GptStage
+from bark_serving.spec import GptStage
 
-#: Stages that only cloning a voice needs: they may take longer, and should cost nothing meanwhile.
-_SELDOM: frozenset[Stage] = frozenset({"hubert", "encodec_encode"})
+#: Used for cloning only: their weights stay memory-mapped, so calls are slower and no memory is resident.
+_CLONING_ONLY: frozenset[Stage] = frozenset({"hubert", "encodec_encode"})
 
 
 class Network(Protocol):
-    """A network without state."""
+    """A stateless network."""
 
     def __call__(self, inputs: dict[str, Array], outputs: list[str], /) -> dict[str, Any]:
-        """Named arrays in, the named outputs out."""
+        """Arrays by name → the requested outputs by name."""
 
 
-def open_gpts(stage: GptStage, settings: RuntimeSettings, *, rows: int) -> Sequence[Runtime]:
-    """A GPT's runtime on each device, with ``rows`` sequences each."""
-    return _GPTS[settings.profile](stage, settings, rows)
+def open_gpts(stage: GptStage, settings: RuntimeSettings, *, rows: int) -> Sequence[Sampler]:
+    """What a decode loop runs, one per device, each with a KV cache of ``rows`` sequences and the stage's rule."""
+    return _GPTS[settings.profile](stage, settings, rule_of(stage, settings.bundle.spec), rows)
 
 
 def open_network(stage: Stage, settings: RuntimeSettings, *, device: str) -> Network:
-    """A network without state on one device."""
+    """A stateless network on one device."""
     return _NETWORKS[settings.profile](stage, settings, device)
 
 
-def _onnx_gpts(stage: GptStage, settings: RuntimeSettings, rows: int) -> Sequence[Runtime]:
+def _onnx_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, rows: int) -> Sequence[Sampler]:
     from bark_serving.runtimes.onnx_gpt import OnnxGpt
 
-    spec: GptSpec = settings.bundle.spec.gpt(stage)
+    engine, spec = _engine(settings), settings.bundle.spec.gpt(stage)
     embeddings = mapped(settings.bundle.weights(stage), "token_embedding.weight")
-    rule = rule_of(stage, settings.bundle.spec)
-    return [OnnxGpt(_engine(settings), gpt=spec, rule=rule, embeddings=embeddings, rows=rows, threads=settings.threads)]
+    gpt = OnnxGpt(engine, gpt=spec, embeddings=embeddings, rows=rows, threads=settings.threads)
+    head = head_rows(rule)
+    if gpt.logits != head.stop - head.start:
+        raise ValueError(
+            f"{engine} gives {gpt.logits} logits, the rule needs {head.stop - head.start}: build it again."
+        )
+    return [NumpySampler(gpt, rule)]
 
 
 def _onnx_network(stage: Stage, settings: RuntimeSettings, device: str) -> Network:
     from bark_serving.runtimes.onnx_session import open_session, run, wide_graph
 
-    session = open_session(wide_graph(_engine(settings)), threads=settings.threads, resident=stage not in _SELDOM)
+    session = open_session(wide_graph(_engine(settings)), threads=settings.threads, prepack=stage not in _CLONING_ONLY)
     return partial(run, session)
 
 
-def _torch_gpts(stage: GptStage, settings: RuntimeSettings, rows: int) -> Sequence[Runtime]:
+def _torch_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, rows: int) -> Sequence[Sampler]:
     from bark_serving.networks import Gpt, load
     from bark_serving.runtimes.torch_device import open_device
     from bark_serving.runtimes.torch_gpt import TorchGpt
@@ -63,7 +68,7 @@ def _torch_gpts(stage: GptStage, settings: RuntimeSettings, rows: int) -> Sequen
     return [
         TorchGpt(
             cast(Gpt, load(stage, settings.bundle)),
-            rule=rule_of(stage, settings.bundle.spec),
+            rule=rule,
             embeddings=mapped(settings.bundle.weights(stage), "token_embedding.weight"),
             rows=rows,
             device=open_device(name, threads=settings.threads),
@@ -87,7 +92,7 @@ def _engine(settings: RuntimeSettings) -> Path:
     return settings.engine
 
 
-_GPTS: Mapping[Profile, Callable[[GptStage, RuntimeSettings, int], Sequence[Runtime]]] = {
+_GPTS: Mapping[Profile, Callable[[GptStage, RuntimeSettings, Rule, int], Sequence[Sampler]]] = {
     "cpu": _onnx_gpts,
     "torch": _torch_gpts,
 }

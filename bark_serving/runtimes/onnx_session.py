@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions: one way to open an engine, one way to run a network without state."""
+"""ONNX Runtime sessions: how to open an engine, and how to run a stateless network."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ from bark_serving.arrays import Array
 from bark_serving.engines.store import MODEL_FILE
 
 WIDE_FILE = "wide.onnx"
-#: Instructions that add products of bytes in 32 bits. Older x86 adds pairs in 16 bits, which overflow.
+#: Instructions that add int8 products in 32 bits. Older x86 CPUs add pairs of them in 16 bits, which overflow.
 _EXACT_INT8 = {"avx512_vnni", "avx_vnni", "asimddp"}
 
 
 def multiplies_int8_exactly() -> bool:
-    """Whether this CPU's integer products of bytes are exact."""
+    """Whether this CPU computes int8 matrix products exactly."""
     flags = Path("/proc/cpuinfo").read_text().split()
     return not _EXACT_INT8.isdisjoint(flags)
 
 
 def wide_graph(engine: Path) -> Path:
-    """An engine's graph for many positions at once: ``wide.onnx``, where there is one and the CPU computes it right."""
+    """An engine's graph for many positions at once: ``wide.onnx`` if it exists and the CPU computes it exactly."""
     wide = engine / WIDE_FILE
     return wide if wide.exists() and multiplies_int8_exactly() else engine / MODEL_FILE
 
 
 def open_session(
-    graph: Path, *, threads: int, spin: bool = False, resident: bool = True, profile: Path | None = None
+    graph: Path, *, threads: int, spin: bool = False, prepack: bool = True, profile: Path | None = None
 ) -> ort.InferenceSession:
     """Open a graph on the CPU with ``threads`` threads.
 
-    spin: threads wait for each other awake while a call runs, and sleep between calls: for many short operators.
-    resident: weights are laid out in memory for speed; else they stay in their file, which is mapped, until used.
-    profile: the beginning of a file's name, where the session's ``end_profiling`` leaves what every operator took.
+    spin: threads busy-wait during a call and sleep between calls. This suits many short operators.
+    prepack: copy the weights into memory in the fastest layout. Otherwise they stay in the memory-mapped file.
+    profile: prefix of the file to which the session's ``end_profiling`` writes the time of every operator.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
-    options.enable_mem_pattern = False  # it plans for the shapes of one call: an eighth more memory, no time gained
+    options.enable_mem_pattern = False  # patterns cost an eighth more memory and save no time
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # other sessions share the cores
-    options.add_session_config_entry("session.disable_prepacking", str(int(not resident)))
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # other sessions use the same cores
+    options.add_session_config_entry("session.disable_prepacking", str(int(not prepack)))
     return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
 def run(session: ort.InferenceSession, inputs: dict[str, Array], outputs: list[str]) -> dict[str, Array]:
-    """Run a network by names, one row of the batch after the other.
+    """Run a network, one row of the batch after the other.
 
-    One row keeps all cores busy: four together take as long, and four times the memory.
+    One row keeps all cores busy. Four rows at once take as long, and four times the memory.
     """
     rows = len(next(iter(inputs.values())))
     answers = [

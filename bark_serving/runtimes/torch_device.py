@@ -1,4 +1,4 @@
-"""Devices, number types and CUDA graphs: what every torch stage needs to know about where it runs."""
+"""Devices, number types and CUDA graphs, for all torch stages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfl
 
 
 def open_device(name: str, *, threads: int) -> torch.device:
-    """``cpu`` or ``cuda:<number>``, and this process's arithmetic set so that fp32 is fp32: no TF32 in its place."""
+    """``cpu`` or ``cuda:<number>``, with exact fp32 in this process: TF32 is turned off."""
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -24,9 +24,9 @@ def open_device(name: str, *, threads: int) -> torch.device:
 
 @contextmanager
 def computing(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
-    """Around every run: no gradients, the right GPU current, attention that is as exact as the type.
+    """Context of every run: no gradients, the device as the current one, attention as exact as the type.
 
-    Gradient mode and current device belong to a thread, and networks are opened and run on different ones.
+    Gradient mode and current device belong to a thread. A network may be opened on one thread and run on another.
     """
     attention: Any = nullcontext()
     if device.type == "cuda":
@@ -37,34 +37,34 @@ def computing(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
 
 
 class Recorder(NamedTuple):
-    """Where graphs of one device are recorded that never run at the same time: they share memory."""
+    """A stream and a memory pool for recording one device's graphs. The graphs share memory: run one at a time."""
 
     stream: torch.cuda.Stream
-    pool: Any  #: as of `torch.cuda.graph_pool_handle`
+    pool: Any  #: from `torch.cuda.graph_pool_handle`
 
 
 def recorder(device: torch.device) -> Recorder | None:
-    """For a GPU, with a stream of that very GPU: torch's own is of whichever recorded first. None elsewhere."""
+    """A recorder with a stream of this GPU (torch's default one is of the GPU that recorded first); None for a CPU."""
     if device.type != "cuda":
         return None
     return Recorder(torch.cuda.Stream(device), torch.cuda.graph_pool_handle())  # type: ignore[no-untyped-call]
 
 
 def captured(function: Callable[[], None], recorder: Recorder | None) -> Callable[[], None]:
-    """A function that works on fixed tensors in place, as one CUDA graph; without a recorder the function itself.
+    """``function``, which works on fixed tensors in place, as one CUDA graph. Without a recorder: the function itself.
 
-    It runs a few times for this, so running it again on the same tensors must change nothing.
+    The recording runs it three times, so a repeated run on the same tensors must change nothing.
     """
     if recorder is None:
         return function
     aside, pool = recorder
     aside.wait_stream(torch.cuda.current_stream(aside.device))
-    with torch.cuda.stream(aside):  # libraries allocate and choose their kernels before the recording
+    with torch.cuda.stream(aside):  # warm-up: libraries allocate memory and choose kernels
         for _ in range(2):
             function()
     torch.cuda.current_stream(aside.device).wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    # thread_local: another thread of this process may be at work on another GPU meanwhile
+    # thread_local: another thread of this process may use another GPU during the recording
     with torch.cuda.graph(graph, pool=pool, stream=aside, capture_error_mode="thread_local"):
         function()
     replay: Callable[[], None] = graph.replay

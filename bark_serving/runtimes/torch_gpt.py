@@ -1,8 +1,8 @@
-"""A GPT of the semantic or coarse stage on torch, with all its sequences in flight.
+"""A GPT of the semantic or coarse stage on torch.
 
-The network is two functions over one static KV cache: `prefill` fills a row, `decode_one_token` takes a block of rows
-one step further. A decode step is recorded once as a CUDA graph for each *bucket* (number of rows, cache positions
-looked at) and replayed; its numbers go to the GPU in one copy, drawn tokens come back in one, logits stay there.
+The network is two functions over one static KV cache: `prefill` fills a row, `decode_one_token` advances some rows by
+one step. A decode step is recorded once as a CUDA graph per *bucket* (number of rows, number of cache positions) and
+then replayed. One copy brings a step's inputs to the GPU and one brings the tokens back; logits stay on the GPU.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bark_serving.arrays import Floats, Ids, Ints
-from bark_serving.decoding.rules import Rule
-from bark_serving.decoding.sampler import Drawn, Wish
+from bark_serving.decoding.rules import Rule, head_rows
+from bark_serving.decoding.sampler import Sampled, SampleRequest
 from bark_serving.decoding.sampling import Sampling
 from bark_serving.networks.gpt import Gpt
 from bark_serving.profiles import Precision
 from bark_serving.runtimes.torch_device import DTYPES, captured, computing, recorder
-from bark_serving.runtimes.torch_sampling import draw
+from bark_serving.runtimes.torch_sampling import sample
 
-#: Cache positions are looked at in multiples of this, so that short sequences don't pay for the whole cache.
-SPAN = 256
-#: What a step is told about each row, one line a number; float64 holds each of them exactly.
-TOKEN, LENGTH, TURN, TEMPERATURE, TOP_K, TOP_P, UNIFORM = range(7)
+#: A step reads a multiple of this many cache positions, so that short sequences don't pay for the whole cache.
+LENGTH_MULTIPLE = 256
+#: Per-row step inputs, one matrix row per field; float64 represents all of them exactly.
+TOKEN, LENGTH, ID_SET, TEMPERATURE, TOP_K, TOP_P, UNIFORM = range(7)
+
+Block = tuple[int, int, int]  #: first row, number of rows, cache positions of one decode step
 
 
 def prefill(network: Gpt, x: Tensor, cache: Tensor) -> Tensor:
@@ -75,12 +77,10 @@ def logits_of(network: Gpt, x: Tensor) -> Tensor:
 
 
 class TorchGpt:
-    """Implements `bark_serving.decoding.sampler.DrawingRuntime` for one rule.
+    """Implements `Runtime` and `Sampler` of `bark_serving.decoding.sampler` for one rule.
 
-    embeddings: [input_vocab, width] token embeddings. Only the rows that can be drawn go to the device; prompts are
-    summed outside.
-    batch_invariant: one row at a time, so that a sequence's logits are the same bit by bit whatever runs beside it.
-    On the CPU, where speed is not the point, it is on unless told otherwise.
+    embeddings: [input_vocab, width] token embeddings. Only those of the output vocabulary go to the device, since
+    prompts are summed outside.
     """
 
     def __init__(
@@ -92,32 +92,38 @@ class TorchGpt:
         rows: int,
         device: torch.device,
         precision: Precision,
-        batch_invariant: bool | None = None,
     ) -> None:
         spec = network.spec
         self.rows = rows
         self.capacity = spec.block_size
+        self.rule = rule
+        self._head = head_rows(rule)
         self._device = device
         self._dtype = DTYPES[precision]
-        self._one_by_one = device.type == "cpu" if batch_invariant is None else batch_invariant
+        self._blocks = BLOCKS[device.type]
         self._embeddings = embeddings
         with computing(device, self._dtype):
             self._table = network.token_embedding.weight[: spec.output_vocab].to(device, self._dtype)
             del network.token_embedding
             self._network = network.to(device, self._dtype)
-            self._sets = torch.from_numpy(np.stack(rule.id_sets).astype(np.int64)).to(device)
+            columns = np.stack(rule.id_sets).astype(np.int64) - self._head.start  # of an id's logit
+            self._columns = torch.from_numpy(columns).to(device)
             shape = (spec.layers, 2, rows, spec.heads, spec.block_size, spec.head_width)
             self._cache = torch.zeros(shape, device=device, dtype=self._dtype)
-            # What a step reads and writes, at addresses that a graph can hold on to.
-            self._told = torch.zeros(UNIFORM + 1, rows, dtype=torch.float64, pin_memory=device.type == "cuda")
-            self._numbers = torch.zeros_like(self._told, device=device)
-            self._logits = torch.zeros(rows, spec.output_vocab, device=device)
-            self._drawn = torch.zeros(2, rows, device=device, dtype=torch.float64)
-        self._steps: dict[tuple[int, int, int], Callable[[], None]] = {}
-        self._draws: dict[int, Callable[[], None]] = {}
+            # A step's inputs and outputs, at addresses that do not change: a graph is bound to them.
+            self._host_inputs = torch.zeros(UNIFORM + 1, rows, dtype=torch.float64, pin_memory=device.type == "cuda")
+            self._inputs = torch.zeros_like(self._host_inputs, device=device)
+            self._logits = torch.zeros(rows, self._head.stop - self._head.start, device=device)
+            self._sampled = torch.zeros(2, rows, device=device, dtype=torch.float64)
+        self._steps: dict[Block, Callable[[], None]] = {}
+        self._samples: dict[int, Callable[[], None]] = {}
         self._recorder = recorder(device)
         if self._recorder:
             self._record()
+
+    @property
+    def runtime(self) -> TorchGpt:
+        return self
 
     def embed(self, ids: Ints) -> Floats:
         rows: Floats = self._embeddings[ids]
@@ -129,29 +135,29 @@ class TorchGpt:
         return logits
 
     def decode(self, embeddings: Floats, lengths: Ids) -> Floats:
-        """The step without graphs, for embeddings from outside."""
+        """The step without graphs, which takes embeddings from the host."""
         with computing(self._device, self._dtype):
             x = self._to_device(embeddings)
             at = torch.from_numpy(lengths.astype(np.int64)).to(self._device)
-            for first, batch, span in self._blocks(lengths):
+            for first, batch, positions in self._blocks(lengths, self.rows, self.capacity):
                 block = slice(first, min(first + batch, len(x)))
-                cache = self._cache[:, :, block, :, :span]
-                self._logits[block] = decode_one_token(self._network, x[block], at[block], cache)
+                cache = self._cache[:, :, block, :, :positions]
+                self._logits[block] = decode_one_token(self._network, x[block], at[block], cache)[:, self._head]
             logits: Floats = self._logits[: len(x)].cpu().numpy()
         return logits
 
-    def prefill_and_draw(self, row: int, embeddings: Floats, wish: Wish) -> Drawn:
+    def prefill_and_sample(self, row: int, embeddings: Floats, request: SampleRequest) -> Sampled:
         with computing(self._device, self._dtype):
-            self._tell([0], [0], [wish])
+            self._upload([0], [0], [request])
             self._logits[0] = self._prefill(row, embeddings)
-            return self._draw([wish])
+            return self._sample([request])
 
-    def decode_and_draw(self, tokens: Ids, lengths: Ids, wishes: Sequence[Wish]) -> Drawn:
+    def decode_and_sample(self, tokens: Ids, lengths: Ids, requests: Sequence[SampleRequest]) -> Sampled:
         with computing(self._device, self._dtype):
-            self._tell(tokens, lengths, wishes)
-            for block in self._blocks(lengths):
-                self._step(*block)()
-            return self._draw(wishes)
+            self._upload(tokens, lengths, requests)
+            for block in self._blocks(lengths, self.rows, self.capacity):
+                self._step(block)()
+            return self._sample(requests)
 
     def move(self, source: int, target: int, length: int) -> None:
         with computing(self._device, self._dtype):
@@ -161,82 +167,94 @@ class TorchGpt:
         return torch.from_numpy(np.ascontiguousarray(embeddings, np.float32)).to(self._device, self._dtype)
 
     def _prefill(self, row: int, embeddings: Floats) -> Tensor:
-        return prefill(self._network, self._to_device(embeddings), self._cache[:, :, row, :, : len(embeddings)])
+        x = self._to_device(embeddings)
+        return prefill(self._network, x, self._cache[:, :, row, :, : len(embeddings)])[self._head]
 
-    def _tell(self, tokens: Sequence[int] | Ids, lengths: Sequence[int] | Ids, wishes: Sequence[Wish]) -> None:
-        """Send a step's numbers to the device. Rows beyond them get zeros: what they compute goes to free cache."""
-        told = self._told.numpy()
-        told[:] = 0
-        told[TOKEN, : len(wishes)] = tokens
-        told[LENGTH, : len(wishes)] = lengths
-        for row, wish in enumerate(wishes):
-            how = wish.sampling
-            told[TURN:, row] = (wish.turn, how.temperature, how.top_k, how.top_p, wish.uniform)
-        self._numbers.copy_(self._told, non_blocking=True)
+    def _upload(
+        self, tokens: Sequence[int] | Ids, lengths: Sequence[int] | Ids, requests: Sequence[SampleRequest]
+    ) -> None:
+        """Copy a step's inputs to the device. Unused rows of the bucket get zeros; they write to free cache rows."""
+        inputs = self._host_inputs.numpy()
+        inputs[:] = 0
+        inputs[TOKEN, : len(requests)] = tokens
+        inputs[LENGTH, : len(requests)] = lengths
+        for row, request in enumerate(requests):
+            how = request.sampling
+            inputs[ID_SET:, row] = (request.id_set, how.temperature, how.top_k, how.top_p, request.uniform)
+        self._inputs.copy_(self._host_inputs, non_blocking=True)
 
-    def _blocks(self, lengths: Ids) -> Sequence[tuple[int, int, int]]:
-        """(first row, rows, span) of the steps that take rows 0…n−1 one further: one step, or one a row."""
-        if self._one_by_one:
-            return [(row, 1, span_of(int(length) + 1, self.capacity)) for row, length in enumerate(lengths)]
-        return [(0, bucket_of(len(lengths), self.rows), span_of(int(lengths.max()) + 1, self.capacity))]
-
-    def _step(self, first: int, batch: int, span: int) -> Callable[[], None]:
-        """The decode step of one bucket, ready to run: numbers → logits."""
-        if (first, batch, span) not in self._steps:
-            block = slice(first, first + batch)
-            cache, numbers = self._cache[:, :, block, :, :span], self._numbers[:, block]
+    def _step(self, block: Block) -> Callable[[], None]:
+        """The decode step of one bucket, ready to run: inputs → logits."""
+        if block not in self._steps:
+            first, batch, positions = block
+            rows = slice(first, first + batch)
+            cache, inputs = self._cache[:, :, rows, :, :positions], self._inputs[:, rows]
 
             def step() -> None:
-                x = self._table[numbers[TOKEN].long()]
-                self._logits[block] = decode_one_token(self._network, x, numbers[LENGTH].long(), cache)
+                x = self._table[inputs[TOKEN].long()]
+                logits = decode_one_token(self._network, x, inputs[LENGTH].long(), cache)
+                self._logits[rows] = logits[:, self._head]
 
-            self._steps[first, batch, span] = captured(step, self._recorder)
-        return self._steps[first, batch, span]
+            self._steps[block] = captured(step, self._recorder)
+        return self._steps[block]
 
-    def _draw(self, wishes: Sequence[Wish]) -> Drawn:
-        """Draw from the logits; the one moment at which the host waits for the device."""
-        batch = bucket_of(len(wishes), self.rows)
-        if any(wish.sampling.top_k > 0 or 0 < wish.sampling.top_p < 1 for wish in wishes):
-            self._draw_bucket(batch, filtered=True)
+    def _sample(self, requests: Sequence[SampleRequest]) -> Sampled:
+        """Sample from the logits. Only here does the host wait for the device."""
+        batch = padded_rows(len(requests), self.rows)
+        if any(request.sampling.top_k > 0 or 0 < request.sampling.top_p < 1 for request in requests):
+            self._sample_bucket(batch, filtered=True)
         else:
-            if batch not in self._draws:
-                run = lambda: self._draw_bucket(batch, filtered=False)  # noqa: E731 - a name would say no more
-                self._draws[batch] = captured(run, self._recorder)
-            self._draws[batch]()
-        tokens, last_chances = self._drawn[:, : len(wishes)].cpu().numpy()
-        return Drawn(tokens.astype(np.int32), last_chances.astype(np.float32))
+            if batch not in self._samples:
+                run = lambda: self._sample_bucket(batch, filtered=False)  # noqa: E731 - a name would say no more
+                self._samples[batch] = captured(run, self._recorder)
+            self._samples[batch]()
+        tokens, end_probabilities = self._sampled[:, : len(requests)].cpu().numpy()
+        return Sampled(tokens.astype(np.int32), end_probabilities.astype(np.float32))
 
-    def _draw_bucket(self, batch: int, *, filtered: bool) -> None:
-        numbers = self._numbers[:, :batch]
-        tokens, last_chances = draw(
+    def _sample_bucket(self, batch: int, *, filtered: bool) -> None:
+        inputs = self._inputs[:, :batch]
+        columns, end_probabilities = sample(
             self._logits[:batch],
-            self._sets[numbers[TURN].long()],
-            temperature=numbers[TEMPERATURE].float(),
-            top_k=numbers[TOP_K].long(),
-            top_p=numbers[TOP_P].float(),
-            uniforms=numbers[UNIFORM],
+            self._columns[inputs[ID_SET].long()],
+            temperature=inputs[TEMPERATURE].float(),
+            top_k=inputs[TOP_K].long(),
+            top_p=inputs[TOP_P].float(),
+            uniforms=inputs[UNIFORM],
             filtered=filtered,
         )
-        self._drawn[0, :batch] = tokens
-        self._drawn[1, :batch] = last_chances
+        self._sampled[0, :batch] = columns + self._head.start
+        self._sampled[1, :batch] = end_probabilities
 
     def _record(self) -> None:
-        """Record every bucket's graph now, so that no request waits for it."""
-        plain = Wish(0, Sampling(), 0.0)
-        batches = sorted({bucket_of(n + 1, self.rows) for n in range(self.rows)})
+        """Record every bucket's graph now, so that no request waits for a recording."""
+        plain = SampleRequest(0, Sampling(), 0.0)
         with computing(self._device, self._dtype):
-            for batch in batches:
-                for span in {span_of(n + 1, self.capacity) for n in range(self.capacity)}:
-                    if not self._one_by_one:
-                        self._step(0, batch, span)
-                self._draw([plain] * batch)
+            for batch in sorted({padded_rows(n + 1, self.rows) for n in range(self.rows)}):
+                for positions in {padded_length(n + 1, self.capacity) for n in range(self.capacity)}:
+                    self._step((0, batch, positions))
+                self._sample([plain] * batch)
 
 
-def bucket_of(rows: int, most: int) -> int:
-    """The least power of two that holds ``rows``, at most ``most``."""
-    return min(1 << (rows - 1).bit_length(), most)
+def padded_rows(rows: int, limit: int) -> int:
+    """The smallest power of two that is at least ``rows``, but at most ``limit``."""
+    return min(1 << (rows - 1).bit_length(), limit)
 
 
-def span_of(length: int, most: int) -> int:
-    """The least multiple of `SPAN` that holds ``length`` positions, at most ``most``."""
-    return min(-(-length // SPAN) * SPAN, most)
+def padded_length(length: int, limit: int) -> int:
+    """The smallest multiple of `LENGTH_MULTIPLE` that is at least ``length``, but at most ``limit``."""
+    return min(-(-length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, limit)
+
+
+def all_rows_at_once(lengths: Ids, rows: int, capacity: int) -> list[Block]:
+    """One step for all rows, padded to a bucket."""
+    return [(0, padded_rows(len(lengths), rows), padded_length(int(lengths.max()) + 1, capacity))]
+
+
+def row_by_row(lengths: Ids, rows: int, capacity: int) -> list[Block]:
+    """One step per row, so that a sequence's logits are equal bit by bit whatever runs beside it."""
+    return [(row, 1, padded_length(int(length) + 1, capacity)) for row, length in enumerate(lengths)]
+
+
+#: How each type of device advances its rows. The torch profile runs on a CPU for tests and comparisons only, so there
+#: equal results count more than speed.
+BLOCKS: dict[str, Callable[[Ids, int, int], list[Block]]] = {"cuda": all_rows_at_once, "cpu": row_by_row}

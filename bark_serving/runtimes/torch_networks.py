@@ -1,7 +1,7 @@
-"""The networks without state on torch: fine, encodec_decode, encodec_encode, hubert.
+"""The stateless networks on torch: fine, encodec_decode, encodec_encode, hubert.
 
-Half precision is for what forgives it. Draws and the argmax of HuBERT's token head are made in fp32, the codec's
-encoder is fp32 throughout (half precision moves its codes), its decoder never bf16 (whose 8 bits are heard as noise).
+Half precision is not for everything. Sampling and HuBERT's token head are always fp32. So is the codec's encoder, since
+half precision changes its codes. The codec's decoder is never bf16, whose 8 bits are audible noise.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ OPEN: dict[Stage, Callable[[Bundle, torch.device, torch.dtype], Stateless]] = {
 class TorchNetwork:
     """Implements `bark_serving.runtimes.factory.Network` on the bundle's weights.
 
-    The CPU takes one row at a time: it gains nothing from a batch, and so a row's result never depends on the others.
+    On a CPU each row runs alone. A batch would save no time there, and a row's result never depends on the others.
     """
 
     def __init__(self, stage: Stage, bundle: Bundle, *, device: torch.device, precision: Precision) -> None:

@@ -1,7 +1,7 @@
 """The Triton model of the two GPT stages: the ``tensorrtllm`` backend's tensors around a `DecodeLoop`.
 
-The model is not decoupled, yet ``execute`` returns at once: it keeps each request's response sender and answers when
-the sequence is done. So sequences join and leave one batch while every request has exactly one response.
+The model is not decoupled, yet ``execute`` returns at once: the model keeps each request's response sender and answers
+when the sequence ends. So sequences join and leave one batch, and every request has exactly one response.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, cast
 import numpy as np
 
 from bark_serving.arrays import Array, Floats, Ids
-from bark_serving.decoding.loop import DecodeLoop, Generation
-from bark_serving.decoding.loop_pool import Fleet
-from bark_serving.decoding.rules import rule_of
+from bark_serving.decoding.loop import DecodeLoop
+from bark_serving.decoding.loop_pool import LoopPool
 from bark_serving.decoding.sampling import Sampling
+from bark_serving.decoding.sequence import Generation
 from bark_serving.errors import InvalidRequest
 from bark_serving.runtimes.factory import open_gpts
 from bark_serving.spec import GptSpec, GptStage
@@ -31,10 +31,9 @@ class GptModel:
         parameters = Parameters(args)
         settings, stage = parameters.runtime(), cast(GptStage, parameters.model)
         self._gpt: GptSpec = settings.bundle.spec.gpt(stage)
-        runtimes = open_gpts(stage, settings, rows=parameters.number("max_batch"))
-        self._embed = runtimes[0].embed
-        rule = rule_of(stage, settings.bundle.spec)
-        self._loop = Fleet([DecodeLoop(runtime, rule) for runtime in runtimes])
+        samplers = open_gpts(stage, settings, rows=parameters.number("max_batch"))
+        self._embed = samplers[0].runtime.embed
+        self._loops = LoopPool([DecodeLoop(sampler) for sampler in samplers])
 
     def execute(self, requests: list[Any]) -> list[None]:
         for request in requests:
@@ -46,15 +45,15 @@ class GptModel:
         return [None] * len(requests)
 
     def finalize(self) -> None:
-        self._loop.close()
+        self._loops.close()
 
     def _accept(self, request_id: str, inputs: dict[str, Array], sender: Any) -> None:
         if "stop" in inputs and inputs["stop"].item():
-            self._loop.stop(request_id)
+            self._loops.stop(request_id)
             finish(sender, _answer(np.empty(0, np.int32)))
             return
         generation = parse_generation(inputs, gpt=self._gpt, embed=self._embed, request_id=request_id)
-        self._loop.submit(generation).add_done_callback(lambda done: finish(sender, _result(done)))
+        self._loops.submit(generation).add_done_callback(lambda done: finish(sender, _result(done)))
 
 
 def parse_generation(inputs: dict[str, Array], *, gpt: GptSpec, embed: Any, request_id: str) -> Generation:
@@ -63,7 +62,7 @@ def parse_generation(inputs: dict[str, Array], *, gpt: GptSpec, embed: Any, requ
     count = int(inputs["request_output_len"].item())
     if len(ids) == 0 or count < 1 or len(ids) + count - 1 > gpt.block_size:
         raise InvalidRequest(
-            f"{len(ids)} input ids and {count} tokens to make; both must be at least 1, "
+            f"{len(ids)} input ids and {count} tokens to generate; both must be at least 1, "
             f"together at most {gpt.block_size + 1}."
         )
 
@@ -82,12 +81,12 @@ def parse_generation(inputs: dict[str, Array], *, gpt: GptSpec, embed: Any, requ
         ),
         min_eos_p=value("min_eos_p", 1.1),
         request_id=request_id,
-        keep=bool(value("keep", False)),
+        hold=bool(value("keep", False)),
     )
 
 
 def _prompt(ids: Array, inputs: dict[str, Array], *, gpt: GptSpec, embed: Any) -> Floats:
-    """[n] ids → [n, width]; ids from the output vocabulary's end on index the request's prompt table."""
+    """[n] ids → [n, width]. With a prompt table, ids from ``output_vocab`` on are rows of the table."""
     table = inputs.get("prompt_embedding_table")
     if table is None:
         if ids.min() < 0 or ids.max() >= gpt.input_vocab:

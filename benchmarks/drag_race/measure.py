@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from bark_serving.bundle import Bundle, mapped
-from bark_serving.decoding.loop import DecodeLoop, Generation
-from bark_serving.decoding.rules import rule_of
+from bark_serving.bundle import Bundle
+from bark_serving.decoding.loop import DecodeLoop
 from bark_serving.decoding.sampling import Sampling
+from bark_serving.decoding.sequence import Generation
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import TABLE
 from bark_serving.runtimes.factory import open_gpts
@@ -167,12 +167,12 @@ def _ours(race: Race, variant: Variant, batch: int) -> Callable[[int], None]:
         devices=[device],
         threads=race.threads,
     )
-    [runtime] = open_gpts("coarse", settings, rows=batch)
-    rule, ids = rule_of("coarse", race.bundle.spec), np.array([_FIRST], np.int32)
-    prompt = mapped(race.bundle.weights("coarse"), "token_embedding.weight")[ids]
+    [sampler] = open_gpts("coarse", settings, rows=batch)
+    ids = np.array([_FIRST], np.int32)
+    prompt = sampler.runtime.embed(ids)
 
     def generate(count: int) -> None:
-        loop = DecodeLoop(runtime, rule)
+        loop = DecodeLoop(sampler)
         answers = [loop.submit(Generation(prompt, ids, count, Sampling(temperature=0.0))) for _ in range(batch)]
         try:
             for answer in answers:

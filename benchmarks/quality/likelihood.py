@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from bark_serving.arrays import Floats, Ids, Ints
-from bark_serving.decoding.rules import Rule, allowed_ids
+from bark_serving.decoding.rules import Rule, allowed_ids, head_rows
 from bark_serving.decoding.sampler import Runtime
 from bark_serving.layouts.coarse import Schedule
 
 
 def forced_logits(runtime: Runtime, prompt: Floats, prompt_end: int, tokens: Ids, rule: Rule) -> list[Floats]:
-    """Logits of the drawable ids before each of [n] ``tokens``, which follow [p, width] prompt embeddings."""
+    """Logits of the allowed ids before each of [n] ``tokens``, which follow [p, width] prompt embeddings."""
     logits = runtime.prefill(0, prompt)
-    found, last = [], prompt_end
+    found, last, first = [], prompt_end, head_rows(rule).start
     for step, token in enumerate(tokens):
-        found.append(np.array(logits[allowed_ids(rule, last)], np.float32))
+        found.append(np.array(logits[allowed_ids(rule, last) - first], np.float32))
         last = int(token)
         if step + 1 < len(tokens):
             length = np.array([len(prompt) + step], np.int32)

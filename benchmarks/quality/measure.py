@@ -226,8 +226,8 @@ def _runtime(trial: Trial, variant: Variant, stage: GptStage) -> Runtime:
         engine = trial.store.find(trial.bundle, stage=stage, profile=profile, precision=precision).folder
     device = "cuda:0" if profile == "torch" and torch.cuda.is_available() else "cpu"
     settings = RuntimeSettings(profile, precision, trial.bundle, engine, [device], trial.threads)
-    [runtime] = open_gpts(stage, settings, rows=1)
-    return runtime
+    [sampler] = open_gpts(stage, settings, rows=1)
+    return sampler.runtime
 
 
 def _semantic(trial: Trial, variant: Variant, said: Voice) -> list[Floats]:

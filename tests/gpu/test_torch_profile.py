@@ -8,9 +8,9 @@ import torch
 
 from bark_serving.arrays import Array
 from bark_serving.bundle import Bundle, mapped
-from bark_serving.decoding.loop import DecodeLoop, Generation
-from bark_serving.decoding.rules import rule_of
+from bark_serving.decoding.loop import DecodeLoop
 from bark_serving.decoding.sampling import Sampling
+from bark_serving.decoding.sequence import Generation
 from bark_serving.profiles import Stage
 from bark_serving.runtimes.factory import RuntimeSettings, open_gpts, open_network
 from bark_serving.spec import GptStage
@@ -31,9 +31,9 @@ def settings_of(bundle: Bundle, device: str) -> RuntimeSettings:
 
 def greedy_tokens(bundle: Bundle, stage: GptStage, device: str, *, batch: int) -> list[list[int]]:
     """`batch` sequences in flight, of different lengths: as they end, smaller buckets of rows take over."""
-    [runtime] = open_gpts(stage, settings_of(bundle, device), rows=batch)
+    [sampler] = open_gpts(stage, settings_of(bundle, device), rows=batch)
     embeddings = mapped(bundle.weights(stage), "token_embedding.weight")
-    loop = DecodeLoop(runtime, rule_of(stage, bundle.spec))
+    loop = DecodeLoop(sampler)
     answers = []
     for row in range(batch):
         ids = np.random.default_rng(row).integers(0, 10_000, 40 + 7 * row).astype(np.int32)

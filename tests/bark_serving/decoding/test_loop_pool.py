@@ -1,4 +1,4 @@
-"""Several loops as one: shared out evenly, stopped everywhere, continuations sent home."""
+"""Several loops behind one: the least busy gets a request, all get a stop, the holder gets a continuation."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import cast
 import numpy as np
 
 from bark_serving.arrays import Ids
-from bark_serving.decoding.loop import DecodeLoop, Generation
-from bark_serving.decoding.loop_pool import Fleet
+from bark_serving.decoding.loop import DecodeLoop
+from bark_serving.decoding.loop_pool import LoopPool
 from bark_serving.decoding.sampling import Sampling
+from bark_serving.decoding.sequence import Generation
 
 
 class Loop:
@@ -33,43 +34,43 @@ class Loop:
         self.closed = True
 
 
-def fleet_of(loops: list[Loop]) -> Fleet:
-    return Fleet([cast(DecodeLoop, loop) for loop in loops])
+def pool_of(loops: list[Loop]) -> LoopPool:
+    return LoopPool([cast(DecodeLoop, loop) for loop in loops])
 
 
-def generation(request_id: str, *, keep: bool = False) -> Generation:
+def generation(request_id: str, *, hold: bool = False) -> Generation:
     none = np.empty(0, np.int32)
-    return Generation(np.empty((0, 1), np.float32), none, 1, Sampling(), request_id=request_id, keep=keep)
+    return Generation(np.empty((0, 1), np.float32), none, 1, Sampling(), request_id=request_id, hold=hold)
 
 
 def test_a_generation_goes_to_the_loop_with_the_fewest_in_flight() -> None:
     loops = [Loop(), Loop(), Loop()]
-    fleet = fleet_of(loops)
+    pool = pool_of(loops)
     for number in range(7):
-        fleet.submit(generation(str(number)))
+        pool.submit(generation(str(number)))
     assert [len(loop.taken) for loop in loops] == [3, 2, 2]
     for _, answer in loops[1].taken:
         answer.set_result(np.empty(0, np.int32))
-    fleet.submit(generation("next"))
+    pool.submit(generation("next"))
     assert loops[1].taken[-1][0] == "next"
 
 
-def test_a_continuation_goes_where_its_beginning_is_kept() -> None:
+def test_a_continuation_goes_to_the_loop_that_holds_its_beginning() -> None:
     loops = [Loop(), Loop()]
-    fleet = fleet_of(loops)
-    fleet.submit(generation("speech", keep=True))
+    pool = pool_of(loops)
+    pool.submit(generation("speech", hold=True))
     loops[0].taken[0][1].set_result(np.empty(0, np.int32))
-    fleet.submit(generation("other"))
-    fleet.submit(generation("speech", keep=True))
-    fleet.submit(generation("speech"))
+    pool.submit(generation("other"))
+    pool.submit(generation("speech", hold=True))
+    pool.submit(generation("speech"))
     assert [name for name, _ in loops[0].taken] == ["speech", "other", "speech", "speech"]
-    fleet.submit(generation("speech"))  # its end was not kept: any loop will do
+    pool.submit(generation("speech"))  # the sequence before it was not held: any loop will do
     assert [name for name, _ in loops[1].taken] == ["speech"]
 
 
 def test_a_stop_reaches_every_loop_and_closing_closes_all() -> None:
     loops = [Loop(), Loop()]
-    fleet = fleet_of(loops)
-    fleet.stop("speech")
-    fleet.close()
+    pool = pool_of(loops)
+    pool.stop("speech")
+    pool.close()
     assert all(loop.stopped == ["speech"] and loop.closed for loop in loops)

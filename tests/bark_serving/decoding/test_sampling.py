@@ -1,4 +1,4 @@
-"""Sampling against Suno's arithmetic, and the distribution it draws from."""
+"""Sampling against Suno's arithmetic, and the distribution of the samples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import softmax as scipy_softmax
 
-from bark_serving.decoding.sampling import Sampling, derive_seed, draw, probabilities, step_uniforms, uniforms
+from bark_serving.decoding.sampling import Sampling, derive_seed, probabilities, sample_index, step_uniforms, uniforms
 
 
 def reference(logits: np.ndarray, *, temperature: float, top_k: int | None, top_p: float | None) -> np.ndarray:
@@ -43,30 +43,30 @@ def test_probabilities_are_the_oracles(
     np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
-def test_draws_over_many_seeds_have_the_stated_distribution() -> None:
+def test_samples_over_many_seeds_have_the_stated_distribution() -> None:
     logits = np.array([0.0, 1.0, 2.0, -1.0, 0.5, -50.0], np.float32)
-    chances = probabilities(logits, Sampling(temperature=0.7))
-    draws = [draw(chances, uniforms(seed, 3)) for seed in range(20_000)]
-    counts = np.bincount(draws, minlength=6)
+    distribution = probabilities(logits, Sampling(temperature=0.7))
+    samples = [sample_index(distribution, uniforms(seed, 3)) for seed in range(20_000)]
+    counts = np.bincount(samples, minlength=6)
     assert counts[5] == 0
-    expected = chances[:5].astype(float)
+    expected = distribution[:5].astype(float)
     assert stats.chisquare(counts[:5], 20_000 * expected / expected.sum()).pvalue > 1e-3
 
 
-def test_draws_over_many_steps_of_one_seed_have_the_stated_distribution() -> None:
-    chances = np.array([0.5, 0.25, 0.125, 0.125], np.float32)
-    counts = np.bincount([draw(chances, uniforms(7, step)) for step in range(20_000)], minlength=4)
-    assert stats.chisquare(counts, 20_000 * chances).pvalue > 1e-3
+def test_samples_over_many_steps_of_one_seed_have_the_stated_distribution() -> None:
+    distribution = np.array([0.5, 0.25, 0.125, 0.125], np.float32)
+    counts = np.bincount([sample_index(distribution, uniforms(7, step)) for step in range(20_000)], minlength=4)
+    assert stats.chisquare(counts, 20_000 * distribution).pvalue > 1e-3
 
 
 def test_temperature_zero_takes_the_largest_logit() -> None:
-    chances = probabilities(np.array([0.1, 3.0, 2.9], np.float32), Sampling(temperature=0))
-    assert chances.tolist() == [0, 1, 0]
+    distribution = probabilities(np.array([0.1, 3.0, 2.9], np.float32), Sampling(temperature=0))
+    assert distribution.tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 1e-16])
-def test_a_token_without_mass_is_never_drawn(uniform: float) -> None:
-    assert draw(np.array([0, 0.5, 0, 0.5, 0], np.float32), uniform) in (1, 3)
+def test_a_token_of_probability_zero_is_never_sampled(uniform: float) -> None:
+    assert sample_index(np.array([0, 0.5, 0, 0.5, 0], np.float32), uniform) in (1, 3)
 
 
 def test_uniforms_depend_on_seed_and_step_alone() -> None:

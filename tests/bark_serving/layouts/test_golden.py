@@ -36,7 +36,7 @@ def test_the_french_sentence_has_exactly_the_recorded_prompt(vocabulary: Path) -
     np.testing.assert_array_equal(np.concatenate([text, history, [SPEC.semantic.infer_token]]), prompt)
 
 
-def test_recorded_semantic_tokens_are_drawable_and_within_the_limit() -> None:
+def test_recorded_semantic_tokens_are_allowed_and_within_the_limit() -> None:
     _, tokens = recorded("semantic_1")
     assert len(tokens) <= SPEC.semantic.max_steps
     assert set(tokens) <= set(allowed_ids(rule_of("semantic", SPEC), 0))

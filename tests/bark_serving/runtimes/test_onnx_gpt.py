@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from bark_serving.bundle import Bundle, mapped
-from bark_serving.decoding.rules import allowed_ids, rule_of
+from bark_serving.decoding.rules import allowed_ids, head_rows, rule_of
 from bark_serving.engines.store import PRECISIONS, EngineStore
+from bark_serving.networks import Gpt, load
 from bark_serving.profiles import Precision
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
 from build_engines.export.build import make
@@ -21,17 +24,19 @@ Open = Callable[..., OnnxGpt]
 
 
 @pytest.fixture(scope="module")
-def open_gpt(tmp_path_factory: pytest.TempPathFactory) -> Open:
-    """Opens a coarse network wide enough for the longest blocks of weights that there are."""
-    folder = tmp_path_factory.mktemp("gpt")
-    gpt = SPEC.coarse.gpt
-    bundle: Bundle = random_bundle(folder / "bundle", SPEC, networks=["coarse"])
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return random_bundle(tmp_path_factory.mktemp("gpt") / "bundle", SPEC, networks=["coarse"])
+
+
+@pytest.fixture(scope="module")
+def open_gpt(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Open:
+    """Opens a coarse network that is wide enough for the longest blocks of quantized weights."""
+    folder, gpt = tmp_path_factory.mktemp("engines"), SPEC.coarse.gpt
 
     def open_gpt(precision: Precision, *, rows: int = 4, threads: int = 1) -> OnnxGpt:
-        engine = make(bundle, stage="coarse", precision=precision, store=EngineStore(folder / "engines"))
+        engine = make(bundle, stage="coarse", precision=precision, store=EngineStore(folder))
         embeddings = mapped(bundle.weights("coarse"), "token_embedding.weight")
-        rule = rule_of("coarse", bundle.spec)
-        return OnnxGpt(engine.folder, gpt=gpt, rule=rule, embeddings=embeddings, rows=rows, threads=threads)
+        return OnnxGpt(engine.folder, gpt=gpt, embeddings=embeddings, rows=rows, threads=threads)
 
     return open_gpt
 
@@ -54,7 +59,7 @@ def decode_rows(gpt: OnnxGpt, sequences: Sequence[int]) -> npt.NDArray[np.float3
 def test_sequences_of_different_lengths_decode_bit_for_bit_as_alone(
     open_gpt: Open, precision: Precision, sequences: list[int]
 ) -> None:
-    """What makes a request's tokens independent of the requests beside it."""
+    """So a request's tokens do not depend on the requests beside it."""
     together = decode_rows(open_gpt(precision, rows=len(sequences)), sequences)
     for place, sequence in enumerate(sequences):
         assert np.array_equal(together[place], decode_rows(open_gpt(precision, rows=1), [sequence])[0])
@@ -79,10 +84,18 @@ def test_a_moved_row_goes_on_as_it_would_have(open_gpt: Open, precision: Precisi
     np.testing.assert_array_equal(alone[0], together[2])
 
 
-def test_ids_that_cannot_be_drawn_have_no_chance(open_gpt: Open) -> None:
-    """The graph's head has no rows for them."""
-    gpt, rule = open_gpt("fp32"), rule_of("coarse", SPEC)
-    logits = gpt.prefill(0, gpt.embed(np.arange(20)))
-    ids = np.concatenate([allowed_ids(rule, last) for last in (0, rule.id_sets[0][0])])
-    assert len(logits) == SPEC.coarse.gpt.output_vocab
-    assert set(np.flatnonzero(np.isfinite(logits))) == set(ids)
+def test_logits_are_those_of_the_ids_that_the_rule_allows(open_gpt: Open, bundle: Bundle) -> None:
+    gpt, rule, ids = open_gpt("fp32"), rule_of("coarse", SPEC), np.arange(20)
+    logits = gpt.prefill(0, gpt.embed(ids))
+    network = cast(Gpt, load("coarse", bundle))
+    length = torch.tensor([len(ids)])
+    cache = network.empty_cache(batch=1, capacity=len(ids))
+    embeddings = torch.from_numpy(np.asarray(gpt.embed(ids)))[None]
+    with torch.inference_mode():
+        expected = network(embeddings, torch.arange(len(ids))[None], length - 1, length, *cache)[0][0].numpy()
+    head = head_rows(rule)
+    assert gpt.logits == len(logits) == head.stop - head.start
+    np.testing.assert_allclose(logits, expected[head], atol=1e-3)
+    for last in (0, rule.id_sets[0][0]):
+        allowed = allowed_ids(rule, last)
+        np.testing.assert_allclose(logits[allowed - head.start], expected[allowed], atol=1e-3)

@@ -1,4 +1,4 @@
-"""The torch GPT: the cpu profile's tokens, draws on the device, batches, half precision."""
+"""The torch GPT: the cpu profile's tokens, sampling on the device, batches, half precision."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from bark_serving.bundle import Bundle, mapped
-from bark_serving.decoding.loop import DecodeLoop, Generation
+from bark_serving.decoding.loop import DecodeLoop
 from bark_serving.decoding.rules import rule_of
-from bark_serving.decoding.sampler import DrawingRuntime, HostDrawing, Runtime, Wish
+from bark_serving.decoding.sampler import NumpySampler, Runtime, Sampler, SampleRequest
 from bark_serving.decoding.sampling import Sampling
+from bark_serving.decoding.sequence import Generation
 from bark_serving.engines.store import EngineStore
 from bark_serving.networks import Gpt, load
 from bark_serving.profiles import Precision
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
-from bark_serving.runtimes.torch_gpt import TorchGpt, bucket_of, span_of
+from bark_serving.runtimes.torch_gpt import BLOCKS, TorchGpt, all_rows_at_once, padded_length, padded_rows
 from bark_serving.spec import GptStage
 from tests.bundles import random_bundle, small_spec
 
@@ -29,9 +30,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return random_bundle(tmp_path_factory.mktemp("torch") / "bundle", small_spec(), networks=["semantic", "coarse"])
 
 
-def torch_gpt(
-    bundle: Bundle, stage: GptStage, *, precision: Precision = "fp32", rows: int = 4, alone: bool | None = None
-) -> TorchGpt:
+@pytest.fixture
+def batched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The CPU advances its rows as a GPU does."""
+    monkeypatch.setitem(BLOCKS, "cpu", all_rows_at_once)
+
+
+def torch_gpt(bundle: Bundle, stage: GptStage, *, precision: Precision = "fp32", rows: int = 4) -> TorchGpt:
     return TorchGpt(
         cast(Gpt, load(stage, bundle)),
         rule=rule_of(stage, bundle.spec),
@@ -39,28 +44,14 @@ def torch_gpt(
         rows=rows,
         device=torch.device("cpu"),
         precision=precision,
-        batch_invariant=alone,
     )
-
-
-class WithoutDrawing:
-    """A runtime's logits only, so that numpy draws."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self.rows, self.capacity = runtime.rows, runtime.capacity
-        self.embed, self.prefill, self.decode, self.move = (
-            runtime.embed,
-            runtime.prefill,
-            runtime.decode,
-            runtime.move,
-        )
 
 
 HOWS = [Sampling(top_k=1), Sampling(temperature=0.7), Sampling(temperature=0.9, top_k=40, top_p=0.9), Sampling()]
 
 
 def generations(runtime: Runtime, count: int) -> list[Generation]:
-    """Prompts of different lengths, the last ones across a border of two spans."""
+    """Prompts of different lengths. The last sequences grow beyond one padded length."""
     made = []
     for number in range(count):
         ids = np.random.default_rng(number).integers(0, 10_000, 20 + 60 * number).astype(np.int32)
@@ -76,13 +67,13 @@ def generations(runtime: Runtime, count: int) -> list[Generation]:
     return made
 
 
-def tokens_of(runtime: Runtime, bundle: Bundle, stage: GptStage, *, together: bool = True) -> list[list[int]]:
-    loop = DecodeLoop(runtime, rule_of(stage, bundle.spec))
+def tokens_of(sampler: Sampler, *, together: bool = True) -> list[list[int]]:
+    loop = DecodeLoop(sampler)
     try:
-        wanted = generations(runtime, 6)
+        requests = generations(sampler.runtime, 6)
         if not together:
-            return [loop.submit(one).result(60).tolist() for one in wanted]
-        return [answer.result(60).tolist() for answer in [loop.submit(one) for one in wanted]]
+            return [loop.submit(request).result(60).tolist() for request in requests]
+        return [answer.result(60).tolist() for answer in [loop.submit(request) for request in requests]]
     finally:
         loop.close()
 
@@ -94,16 +85,15 @@ def test_fp32_tokens_are_the_cpu_profiles(
     from build_engines.export.build import make
 
     engine = make(bundle, stage=stage, precision="fp32", store=EngineStore(tmp_path_factory.mktemp("engines")))
-    onnx = OnnxGpt(
+    gpt = OnnxGpt(
         engine.folder,
         gpt=bundle.spec.gpt(stage),
-        rule=rule_of(stage, bundle.spec),
         embeddings=mapped(bundle.weights(stage), "token_embedding.weight"),
         rows=4,
         threads=1,
     )
-    expected = tokens_of(onnx, bundle, stage)
-    actual = tokens_of(torch_gpt(bundle, stage), bundle, stage)
+    expected = tokens_of(NumpySampler(gpt, rule_of(stage, bundle.spec)))
+    actual = tokens_of(torch_gpt(bundle, stage))
     assert actual[::4] == expected[::4], "the greedy ones"
     # two libraries round differently: a uniform may fall between their two borders, once in some ten thousand draws
     assert sum(one == other for one, other in zip(actual, expected, strict=True)) >= len(expected) - 1
@@ -111,19 +101,16 @@ def test_fp32_tokens_are_the_cpu_profiles(
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_draws_on_the_device_are_those_of_numpy_on_its_logits(bundle: Bundle, stage: GptStage) -> None:
-    runtime = torch_gpt(bundle, stage)
-    assert isinstance(runtime, DrawingRuntime)
-    plain = WithoutDrawing(torch_gpt(bundle, stage))
-    assert not isinstance(plain, DrawingRuntime)
-    assert tokens_of(runtime, bundle, stage) == tokens_of(plain, bundle, stage)
+def test_the_device_samples_what_numpy_samples_from_its_logits(bundle: Bundle, stage: GptStage) -> None:
+    numpy_sampler = NumpySampler(torch_gpt(bundle, stage), rule_of(stage, bundle.spec))
+    assert tokens_of(torch_gpt(bundle, stage)) == tokens_of(numpy_sampler)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_a_sequence_says_the_same_alone_and_among_others(bundle: Bundle, precision: Precision) -> None:
     """Bit by bit, since half precision would show the slightest difference."""
-    runtime = torch_gpt(bundle, "coarse", precision=precision)
-    assert tokens_of(runtime, bundle, "coarse", together=False) == tokens_of(runtime, bundle, "coarse")
+    gpt = torch_gpt(bundle, "coarse", precision=precision)
+    assert tokens_of(gpt, together=False) == tokens_of(gpt)
 
 
 def steps(runtime: TorchGpt, lengths: list[int]) -> np.ndarray:
@@ -134,15 +121,19 @@ def steps(runtime: TorchGpt, lengths: list[int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("lengths", [[5], [255, 256, 257], [1, 40, 300, 700, 2]])
-def test_rows_of_a_batch_have_the_logits_they_have_alone(bundle: Bundle, lengths: list[int]) -> None:
-    batched = steps(torch_gpt(bundle, "coarse", rows=5, alone=False), lengths)
-    np.testing.assert_allclose(batched, steps(torch_gpt(bundle, "coarse", rows=5), lengths), atol=1e-5)
+def test_rows_of_a_batch_have_the_logits_they_have_alone(
+    bundle: Bundle, lengths: list[int], request: pytest.FixtureRequest
+) -> None:
+    alone = steps(torch_gpt(bundle, "coarse", rows=5), lengths)
+    request.getfixturevalue("batched")
+    np.testing.assert_allclose(steps(torch_gpt(bundle, "coarse", rows=5), lengths), alone, atol=1e-5)
 
 
-def test_a_batched_step_draws_what_steps_row_by_row_draw(bundle: Bundle) -> None:
-    """The path of a GPU, on the CPU: buckets, padded rows, spans."""
-    batched = torch_gpt(bundle, "semantic", rows=4, alone=False)
-    assert tokens_of(batched, bundle, "semantic") == tokens_of(torch_gpt(bundle, "semantic"), bundle, "semantic")
+def test_a_batched_step_samples_what_steps_row_by_row_sample(bundle: Bundle, request: pytest.FixtureRequest) -> None:
+    """The path of a GPU, on the CPU: buckets, padded rows, padded lengths."""
+    row_by_row = tokens_of(torch_gpt(bundle, "semantic"))
+    request.getfixturevalue("batched")
+    assert tokens_of(torch_gpt(bundle, "semantic")) == row_by_row
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -165,21 +156,21 @@ def test_a_moved_row_goes_on_as_before(bundle: Bundle) -> None:
 
 def test_host_and_device_agree_on_one_prefill(bundle: Bundle) -> None:
     runtime = torch_gpt(bundle, "semantic")
-    prompt, wish = runtime.embed(np.arange(50)), Wish(0, Sampling(temperature=0.7), 0.3)
-    device = runtime.prefill_and_draw(2, prompt, wish)
-    host = HostDrawing(WithoutDrawing(runtime), rule_of("semantic", bundle.spec)).prefill_and_draw(2, prompt, wish)
+    prompt, request = runtime.embed(np.arange(50)), SampleRequest(0, Sampling(temperature=0.7), 0.3)
+    device = runtime.prefill_and_sample(2, prompt, request)
+    host = NumpySampler(runtime, rule_of("semantic", bundle.spec)).prefill_and_sample(2, prompt, request)
     assert device.tokens == host.tokens
-    np.testing.assert_allclose(device.last_chances, host.last_chances, rtol=1e-5)
+    np.testing.assert_allclose(device.end_probabilities, host.end_probabilities, rtol=1e-5)
 
 
-def test_buckets_and_spans_hold_what_they_are_for() -> None:
-    assert [bucket_of(n, 6) for n in range(1, 7)] == [1, 2, 4, 4, 6, 6]
-    assert [span_of(n, 1000) for n in (1, 256, 257, 768, 769, 1000)] == [256, 256, 512, 768, 1000, 1000]
+def test_rows_and_lengths_are_padded_up_to_their_limits() -> None:
+    assert [padded_rows(n, 6) for n in range(1, 7)] == [1, 2, 4, 4, 6, 6]
+    assert [padded_length(n, 1000) for n in (1, 256, 257, 768, 769, 1000)] == [256, 256, 512, 768, 1000, 1000]
 
 
 def test_a_sequence_may_fill_the_cache_to_its_end(bundle: Bundle) -> None:
     runtime = torch_gpt(bundle, "coarse", rows=2)
-    loop = DecodeLoop(runtime, rule_of("coarse", bundle.spec))
+    loop = DecodeLoop(runtime)
     ids = np.arange(runtime.capacity - 3, dtype=np.int32)
     tokens = loop.submit(Generation(runtime.embed(ids), ids, 99, Sampling())).result(60)
     loop.close()

@@ -40,7 +40,7 @@ def fine_inputs(bundle: Bundle, *, temperature: float = 0.5) -> dict[str, Any]:
     }
 
 
-def test_every_stage_without_state_is_there() -> None:
+def test_every_stateless_stage_has_a_network() -> None:
     assert set(OPEN) == set(TABLE["torch"].stages) - {"semantic", "coarse"}
 
 
@@ -68,11 +68,13 @@ def test_a_row_gives_the_same_alone_and_in_a_batch(bundle: Bundle) -> None:
         np.testing.assert_array_equal(alone[0], together[row])
 
 
-@pytest.mark.parametrize(("precision", "least"), [("fp16", 0.97), ("bf16", 0.8)])
-def test_half_precision_draws_nearly_the_same_fine_codes(bundle: Bundle, precision: Precision, least: float) -> None:
+@pytest.mark.parametrize(("precision", "min_share"), [("fp16", 0.97), ("bf16", 0.8)])
+def test_half_precision_samples_nearly_the_same_fine_codes(
+    bundle: Bundle, precision: Precision, min_share: float
+) -> None:
     inputs = fine_inputs(bundle)
     exact, half = (run(bundle, "fine", p, inputs, "predictions") for p in ("fp32", precision))
-    assert least < (exact == half).mean()
+    assert min_share < (exact == half).mean()
 
 
 def test_half_precision_audio_is_far_above_its_noise(bundle: Bundle) -> None:

@@ -1,4 +1,4 @@
-"""Drawing on a device draws what numpy draws from the same logits."""
+"""Sampling on a device gives what numpy samples from the same logits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bark_serving.decoding import sampling
 from bark_serving.decoding.sampling import Sampling
-from bark_serving.runtimes.torch_sampling import draw
+from bark_serving.runtimes.torch_sampling import sample
 
 VOCAB, SIZE = 60, 25
 
@@ -21,51 +21,51 @@ hows = st.builds(
 )
 
 
-def draw_rows(
-    logits: np.ndarray, ids: np.ndarray, rows: list[Sampling], uniforms: np.ndarray
+def sample_rows(
+    logits: np.ndarray, columns: np.ndarray, rows: list[Sampling], uniforms: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    tokens, last_chances = draw(
+    sampled, last_probabilities = sample(
         torch.from_numpy(logits),
-        torch.from_numpy(ids),
+        torch.from_numpy(columns),
         temperature=torch.tensor([row.temperature for row in rows]),
         top_k=torch.tensor([row.top_k for row in rows]),
         top_p=torch.tensor([row.top_p for row in rows]),
         uniforms=torch.from_numpy(uniforms),
         filtered=any(row.top_k > 0 or 0 < row.top_p < 1 for row in rows),
     )
-    return tokens.numpy(), last_chances.numpy()
+    return sampled.numpy(), last_probabilities.numpy()
 
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 100_000), rows=st.lists(hows, min_size=1, max_size=6), tied=st.booleans())
-def test_every_row_of_a_batch_draws_what_numpy_draws(seed: int, rows: list[Sampling], tied: bool) -> None:
+def test_every_row_of_a_batch_samples_what_numpy_samples(seed: int, rows: list[Sampling], tied: bool) -> None:
     generator = np.random.default_rng(seed)
     logits = generator.normal(scale=3, size=(len(rows), VOCAB)).astype(np.float32)
     if tied:  # as half precision makes them
         logits = logits.round()
-    ids = np.stack([generator.permutation(VOCAB)[:SIZE] for _ in rows])
+    columns = np.stack([generator.permutation(VOCAB)[:SIZE] for _ in rows])
     uniforms = generator.random(len(rows))
-    tokens, last_chances = draw_rows(logits, ids, rows, uniforms)
+    sampled, last_probabilities = sample_rows(logits, columns, rows, uniforms)
     for row, how in enumerate(rows):
-        chances = sampling.probabilities(logits[row, ids[row]], how)
-        assert tokens[row] == ids[row, sampling.draw(chances, uniforms[row])]
-        np.testing.assert_allclose(last_chances[row], chances[-1], atol=1e-6)
+        p = sampling.probabilities(logits[row, columns[row]], how)
+        assert sampled[row] == columns[row, sampling.sample_index(p, uniforms[row])]
+        np.testing.assert_allclose(last_probabilities[row], p[-1], atol=1e-6)
 
 
-def test_thousands_of_draws_at_the_semantic_vocabulary_are_numpys() -> None:
+def test_thousands_of_samples_of_the_semantic_vocabulary_are_numpys() -> None:
     generator = np.random.default_rng(0)
     rows, size = 8, 10_001
-    ids = np.tile(np.arange(size), (rows, 1))
+    columns = np.tile(np.arange(size), (rows, 1))
     for how in (Sampling(temperature=0.7), Sampling(temperature=0.7, top_k=50, top_p=0.9)):
         for _ in range(60):
             logits = generator.normal(scale=2, size=(rows, size)).astype(np.float32)
             uniforms = generator.random(rows)
-            tokens, _ = draw_rows(logits, ids, [how] * rows, uniforms)
-            expected = [sampling.draw(sampling.probabilities(x, how), u) for x, u in zip(logits, uniforms, strict=True)]
-            assert tokens.tolist() == expected
+            sampled, _ = sample_rows(logits, columns, [how] * rows, uniforms)
+            both = zip(logits, uniforms, strict=True)
+            assert sampled.tolist() == [sampling.sample_index(sampling.probabilities(x, how), u) for x, u in both]
 
 
-def test_a_token_without_mass_is_never_drawn() -> None:
+def test_a_token_of_probability_zero_is_never_sampled() -> None:
     logits = np.array([[0.0, 0.0, -np.inf, -np.inf]], np.float32)
-    tokens, _ = draw_rows(logits, np.arange(4)[None], [Sampling()], np.array([1 - 2**-53]))
-    assert tokens.tolist() == [1]
+    sampled, _ = sample_rows(logits, np.arange(4)[None], [Sampling()], np.array([1 - 2**-53]))
+    assert sampled.tolist() == [1]

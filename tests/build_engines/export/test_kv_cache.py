@@ -11,7 +11,6 @@ import torch
 
 from bark_serving import networks
 from bark_serving.bundle import Bundle, mapped
-from bark_serving.decoding.rules import rule_of
 from bark_serving.engines.store import EngineStore
 from bark_serving.networks import Gpt
 from bark_serving.profiles import Precision
@@ -34,7 +33,7 @@ def open_gpt(bundle: Bundle, stage: GptStage, precision: Precision, store: Engin
     engine = make(bundle, stage=stage, precision=precision, store=store)
     gpt = bundle.spec.gpt(stage)
     embeddings = mapped(bundle.weights(stage), "token_embedding.weight")
-    return OnnxGpt(engine.folder, gpt=gpt, rule=rule_of(stage, bundle.spec), embeddings=embeddings, rows=2, threads=1)
+    return OnnxGpt(engine.folder, gpt=gpt, embeddings=embeddings, rows=2, threads=1)
 
 
 @pytest.mark.parametrize("stage", ["semantic", "coarse"])
@@ -88,8 +87,7 @@ def test_steps_after_a_prefill_stay_close_to_fp32(bundle: Bundle, stage: GptStag
     for position in range(150, 200):
         new = ids[position : position + 1]
         logits = {p: gpt.decode(gpt.embed(new), np.array([position], np.int32)) for p, gpt in rows.items()}
-        drawable = np.isfinite(logits["fp32"][0])
-        assert cosine(logits["int8"][:, drawable], logits["fp32"][:, drawable]) > 0.998
+        assert cosine(logits["int8"], logits["fp32"]) > 0.998
 
 
 def test_a_cache_that_int8_cannot_hold_stays_in_fp32(
@@ -108,12 +106,11 @@ def test_a_cache_that_int8_cannot_hold_stays_in_fp32(
     )
     gpt = open_gpt(bundle, "coarse", "int8", store)
     ids = np.random.default_rng(1).integers(0, 10_000, 30)
-    whole = gpt.prefill(0, gpt.embed(ids))
+    whole = gpt.prefill(0, gpt.embed(ids)).copy()
     gpt.prefill(1, gpt.embed(ids[:-1]))
     gpt.move(1, 0, 29)
     step = gpt.decode(gpt.embed(ids[-1:]), np.array([29], np.int32))[0]
-    drawable = np.isfinite(whole)
-    assert cosine(step[None, drawable], whole[None, drawable]) > 0.999
+    assert cosine(step[None], whole[None]) > 0.999
 
 
 def test_every_step_of_a_build_is_told_in_order(bundle: Bundle, tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file
 
 from bark_serving.bundle import mapped
-from bark_serving.decoding.rules import rule_of
 from bark_serving.engines.store import EngineStore
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
 from bark_serving.spec import Spec
@@ -32,7 +31,7 @@ def test_an_int8_decode_step_takes_a_fifth_of_sunos(size: str, tmp_path: Path) -
     gpt = spec.coarse.gpt
     embeddings = mapped(bundle.weights("coarse"), "token_embedding.weight")
     engine = make(bundle, stage="coarse", precision="int8", store=EngineStore(tmp_path / "engines"))
-    ours = OnnxGpt(engine.folder, gpt=gpt, rule=rule_of("coarse", spec), embeddings=embeddings, rows=1, threads=THREADS)
+    ours = OnnxGpt(engine.folder, gpt=gpt, embeddings=embeddings, rows=1, threads=THREADS)
     ours.prefill(0, np.asarray(embeddings[:CONTEXT]))
 
     torch.set_num_threads(THREADS)
