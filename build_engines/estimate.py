@@ -1,4 +1,4 @@
-"""What building an engine is going to take, roughly: time and disk, for the plan that is shown before."""
+"""Estimates of the time and disk space that building an engine takes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NETWORKS: dict[Stage, Network] = {
     "encodec_encode": "encodec",
     "hubert": "hubert",
 }
-#: Bytes of an engine for one of the bundle's, which are fp32.
+#: Bytes of an engine per byte of the bundle, which is fp32.
 _BYTES: dict[Precision, float] = {"fp32": 1.0, "fp16": 0.5, "bf16": 0.5, "int8": 0.53, "int4": 0.4}
-#: Seconds to start with, and for every gigabyte of the bundle's weights. ONNX Runtime and TensorRT for RTX: measured on
-#: two cores. TensorRT and TensorRT-LLM, which try kernels out on the GPU: guesses, until an engine of theirs is there.
+#: Seconds per engine, and seconds per gigabyte of the bundle's weights. ONNX Runtime and TensorRT for RTX: measured on
+#: two cores. TensorRT and TensorRT-LLM, which try out kernels on the GPU: guesses, until the store has such an engine.
 _SECONDS: dict[Maker, tuple[float, float]] = {
     "onnxruntime": (6, 40),
     "tensorrt_rtx": (10, 35),
@@ -35,30 +35,30 @@ _SECONDS: dict[Maker, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of one engine."""
+    """What one engine takes."""
 
     seconds: float
     size: int  #: bytes it keeps on disk
-    scratch: int  #: bytes that are needed besides while it is being made
+    scratch: int  #: further bytes that are needed while it is built
 
 
 def estimate(bundle: Bundle, *, stage: Stage, precision: Precision, maker: Maker, store: EngineStore) -> Estimate:
-    """From the size of the weights, and from how long a like engine of the store took, if there is one."""
+    """From the size of the weights, and from the time that a similar engine of the store took, if there is one."""
     try:
         weights = bundle.weights(_NETWORKS[stage]).stat().st_size
-    except BundleError:  # building will say so, where this only guesses
+    except BundleError:  # building reports the error; this is only an estimate
         weights = 0
     if _NETWORKS[stage] == "encodec":
-        weights //= 2  # encoder and decoder are an engine each
+        weights //= 2  # one engine for the encoder, one for the decoder
     size = int(weights * _BYTES[precision])
     fixed, rate = _SECONDS[maker]
     seconds = fixed + rate * weights / 1e9
     for engine in store.list():
-        if engine.manifest.seconds and _alike(engine.manifest, stage, precision, maker):
+        if engine.manifest.seconds and _similar(engine.manifest, stage, precision, maker):
             seconds = engine.manifest.seconds * max(1.0, size / max(1, engine.size))
             break
     return Estimate(seconds=seconds, size=size, scratch=size)
 
 
-def _alike(manifest: Manifest, stage: Stage, precision: Precision, maker: Maker) -> bool:
+def _similar(manifest: Manifest, stage: Stage, precision: Precision, maker: Maker) -> bool:
     return (manifest.stage, manifest.precision) == (stage, precision) and maker in manifest.versions

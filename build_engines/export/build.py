@@ -23,7 +23,7 @@ from bark_serving.spec import GptSpec
 from build_engines.builder import builder_version
 from build_engines.errors import BuildError, ExportError
 from build_engines.export import graph, kv_cache, quantize, row_pairs
-from build_engines.export.graphs import GRAPHS, in_int8
+from build_engines.export.graphs import GRAPHS, with_int8_cache
 from build_engines.export.operators import onnxruntime_operators
 from build_engines.export.validate import validate
 from build_engines.steps import OnStep, ignore_steps, report_steps
@@ -104,7 +104,7 @@ def _export(
         validate(stage, module=module, spec=spec, precision=precision, path=folder / MODEL_FILE)
         return {}
     gpt = module.spec if isinstance(module, Gpt) else None
-    choices = [kv_cache.measure(module, bundle, stage), None] if isinstance(module, Gpt) else [None]
+    choices = [kv_cache.measure_scales(module, bundle, stage), None] if isinstance(module, Gpt) else [None]
     for scales in choices:
         report("quantize")
         graphs = _quantized(model, precision=precision, scales=scales, gpt=gpt)
@@ -123,10 +123,10 @@ def _export(
             continue
         break
     declared = {"inputs": stage_graph.inputs(spec), "outputs": stage_graph.outputs(spec)}
-    if gpt is not None and quantize.takes_pairs(model, bits=BITS[precision]):
-        declared = {name: row_pairs.rows_apart(axes) for name, axes in declared.items()}
+    if gpt is not None and quantize.needs_even_rows(model, bits=BITS[precision]):
+        declared = {name: row_pairs.with_rows_axis(axes) for name, axes in declared.items()}
     if scales is not None:
-        declared = {name: in_int8(axes) for name, axes in declared.items()}
+        declared = {name: with_int8_cache(axes) for name, axes in declared.items()}
     return declared
 
 
@@ -138,16 +138,16 @@ def _quantized(
     scales: of an int8 cache. gpt: of a network that has a cache.
     """
     if multiplies_int8_exactly():
-        wide = quantize.by_rows(model)
+        wide = quantize.quantize_matmuls_int8(model)
         if gpt is not None:
-            kv_cache.from_nothing(wide, scales)
+            kv_cache.make_prefill_graph(wide, scales)
         yield WIDE_FILE, wide
         del wide
     narrow = ModelProto()
     narrow.CopyFrom(model)
-    narrow = quantize.in_blocks(narrow, bits=BITS[precision])
+    narrow = quantize.quantize_blockwise(narrow, bits=BITS[precision])
     if scales is not None:
-        kv_cache.in_int8(narrow, scales)
-    if gpt is not None and quantize.takes_pairs(model, bits=BITS[precision]):
-        row_pairs.in_pairs(narrow, width=gpt.width)
+        kv_cache.use_int8_cache(narrow, scales)
+    if gpt is not None and quantize.needs_even_rows(model, bits=BITS[precision]):
+        row_pairs.pad_rows_to_even(narrow, width=gpt.width)
     yield MODEL_FILE, narrow

@@ -78,7 +78,7 @@ def _cache_axes(gpt: GptSpec, when: str) -> Axes:
     }
 
 
-def in_int8(axes: Axes) -> Axes:
+def with_int8_cache(axes: Axes) -> Axes:
     """The same with an int8 cache."""
     return {
         name: info.model_copy(update={"dtype": "int8"}) if name.startswith(("past_", "present_")) else info

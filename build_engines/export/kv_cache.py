@@ -1,8 +1,8 @@
-"""A KV cache in int8: ranges measured on the checkpoint itself, and the graphs that fill and read such a cache.
+"""An int8 KV cache: scales measured on the checkpoint itself, and the graphs that fill and read such a cache.
 
-At a thousand positions a sequence's cache is as large as the weights, and unlike them it is read anew for every
-sequence of a batch. In int8 it takes a quarter of the memory and of the time. Each channel of each layer's keys and
-values has one scale, from the largest value seen when the network reads tokens as it will when it serves.
+At a thousand positions the cache of one sequence is as large as the weights, and each sequence of a batch reads its
+own. In int8 it takes a quarter of the memory and of the time. Each channel of each layer's keys and values has one
+scale, from the largest value seen while the network reads the kind of prompts that it reads when it serves.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from bark_serving.voices import files
 from build_engines.export.graph import replace
 from build_engines.export.operators import attentions
 
-Scales = dict[str, Floats]  #: ``key_0``, ``value_0``, …: [heads, head_width] of one step each
+Scales = dict[str, Floats]  #: ``key_0``, ``value_0``, …: [heads, head_width], the size of one int8 step
 
-#: Of the range seen, for what speech may still reach. Cutting a value costs far more than coarser steps: on random
-#: weights, the cosine of logits is 0.9977 with a margin of 1.0, 0.9990 with 1.2 and best from 1.5 on.
+#: Headroom over the measured range. Clipping a value costs far more than coarser steps: on random weights the cosine of
+#: logits is 0.9977 with a margin of 1.0, 0.9990 with 1.2, and best from 1.5 on.
 MARGIN = 1.5
-LIMIT = 127  #: steps to either side
-VOICES = 4  #: read at most
+LIMIT = 127  #: largest int8 step
+MAX_VOICES = 4  #: that are read
 _TEXT_TOKENS = 40
 
 
-def measure(network: Gpt, bundle: Bundle, stage: Stage) -> Scales:
-    """Scales of every layer's keys and values, from what the network caches of voices, or of random tokens."""
+def measure_scales(network: Gpt, bundle: Bundle, stage: Stage) -> Scales:
+    """Scales of every layer's keys and values, measured on the bundle's voices, or on random tokens if it has none."""
     largest: dict[str, Floats] = {}
     prompts = _semantic_prompts(network, bundle) if stage == "semantic" else _coarse_prompts(network, bundle)
     for prompt in prompts:
@@ -53,7 +53,7 @@ def measure(network: Gpt, bundle: Bundle, stage: Stage) -> Scales:
     return {name: (MARGIN * seen / LIMIT).astype(np.float32) for name, seen in largest.items()}
 
 
-def in_int8(model: ModelProto, scales: Scales) -> None:
+def use_int8_cache(model: ModelProto, scales: Scales) -> None:
     """Make a graph's caches int8, read and written in place."""
     for node, layer in _attentions(model):
         node.attribute.extend(
@@ -74,8 +74,8 @@ def in_int8(model: ModelProto, scales: Scales) -> None:
             tensor.type.tensor_type.elem_type = TensorProto.INT8
 
 
-def from_nothing(model: ModelProto, scales: Scales | None) -> None:
-    """Make a graph one that begins with no cache and gives that of its positions, in int8 where there are scales."""
+def make_prefill_graph(model: ModelProto, scales: Scales | None) -> None:
+    """Make a graph start without a cache and return that of its positions; in int8 if there are scales."""
     nodes: list[NodeProto] = []
     layers = {node.output[0]: layer for node, layer in _attentions(model)}
     if scales is not None:
@@ -106,7 +106,7 @@ def from_nothing(model: ModelProto, scales: Scales | None) -> None:
 
 
 def _semantic_prompts(network: Gpt, bundle: Bundle) -> Iterator[Floats]:
-    """[n, width]: a text, with a voice's tokens as history and without, and the same ones as if they had been made."""
+    """[n, width]: a prompt, with and without a voice, followed by that voice's own tokens as if they were generated."""
     spec = bundle.spec.semantic
     table = network.token_embedding.weight.detach().numpy()
     text = np.random.default_rng(0).integers(0, spec.text_pad - spec.text_offset, _TEXT_TOKENS)
@@ -118,24 +118,24 @@ def _semantic_prompts(network: Gpt, bundle: Bundle) -> Iterator[Floats]:
 
 
 def _coarse_prompts(network: Gpt, bundle: Bundle) -> Iterator[Floats]:
-    """[n, width]: what the first and the last window of a voice's own speech see."""
+    """[n, width]: the inputs of the first and the last window of a voice's own speech."""
     table = network.token_embedding.weight.detach().numpy()
     for tokens, codes in _spoken(bundle):
-        made = coarse.flatten(codes, spec=bundle.spec)
-        plan = coarse.schedule(tokens, spec=bundle.spec)
-        for start in {0, min(plan.starts[-1], len(made))}:
-            yield table[plan.prompt(start, made)]
+        ids = coarse.flatten(codes, spec=bundle.spec)
+        windows = coarse.schedule(tokens, spec=bundle.spec)
+        for start in {0, min(windows.starts[-1], len(ids))}:
+            yield table[windows.prompt(start, ids)]
 
 
 def _spoken(bundle: Bundle) -> Iterator[tuple[Ints, Ints]]:
-    """Semantic tokens [n] and coarse codes [codebooks, frames] of the bundle's voices, spread over all it has."""
+    """Semantic tokens [n] and coarse codes [codebooks, frames] of a few voices, spread over all of the bundle's."""
     paths = sorted(bundle.voices.rglob("*.npz"))
-    for path in paths[:: max(1, len(paths) // VOICES)][:VOICES]:
+    for path in paths[:: max(1, len(paths) // MAX_VOICES)][:MAX_VOICES]:
         with path.open("rb") as file:
             voice = files.read(file, name=path.stem, spec=bundle.spec)
         yield voice.semantic, voice.coarse
     if not paths:
-        yield from (_random(bundle.spec, seed) for seed in range(VOICES))
+        yield from (_random(bundle.spec, seed) for seed in range(MAX_VOICES))
 
 
 def _random(spec: Spec, seed: int) -> tuple[Ints, Ints]:

@@ -1,12 +1,12 @@
-"""Integer weights in two layouts, one for each way a transformer is run. All but the linear layers stays in fp32.
+"""Integer weights in two layouts, one per way to run a transformer. Everything but the linear layers stays in fp32.
 
-`in_blocks`, for decode steps: a token reads every weight once, so bytes a weight decide the speed. Weights are int8 or
-int4 in blocks with one scale each (ONNX Runtime's MatMulNBits, activations int8 on the fly).
+`quantize_blockwise` is for decode steps. A step reads every weight once, so the bytes per weight decide the speed.
+Weights are int8 or int4 in blocks with one scale per block (ONNX Runtime's MatMulNBits, activations int8 on the fly).
 
-`by_rows`, for many positions at once (prefill, the fine stage), where arithmetic decides: weights are int8 with one
-scale a column, activations with one scale a row, and the product is one integer matrix multiplication. A row's scale
-is its own, so a row's result does not depend on the rows beside it. Measured against blocks on Zen 5: 1.6 × faster at
-887 positions, 0.8 × at one.
+`quantize_matmuls_int8` is for many positions at once (prefill, the fine stage), where arithmetic decides the speed.
+Weights are int8 with one scale per column, activations with one scale per row, and the product is one integer matrix
+multiplication. Each row has its own scale, so its result does not depend on the other rows. Measured against blocks on
+Zen 5: 1.6 times as fast at 887 positions, 0.8 times at one position.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from bark_serving.arrays import Array, Floats
 from build_engines.errors import ExportError
 from build_engines.export.operators import CONTRIB
 
-#: Bits a weight → weights that share a scale, at most. Long blocks have fewer scales to apply: of 8 bits, a decode step
-#: of Bark small takes 7 to 10 % less with 256 than with 64, and its logits are as near to fp32's. Of 4 bits, 128 would
-#: save as much against 32, and move logits half as far again.
+#: Bits per weight → at most how many weights share a scale. Long blocks have fewer scales to apply. With 8 bits, a
+#: decode step of Bark small takes 7 to 10 % less time with 256 than with 64, and its logits are as close to fp32's.
+#: With 4 bits, 128 would save as much against 32, but the error of the logits grows by half.
 BLOCKS = {8: 256, 4: 32}
-#: Bits a weight → the length from which on ONNX Runtime 1.32's AVX-512 kernels take rows in pairs, and sum an odd last
-#: one in another order: see `build_engines.export.row_pairs`.
+#: Bits per weight → the block length from which ONNX Runtime 1.32's AVX-512 kernels process rows in pairs, and sum an
+#: odd last row in another order. See `build_engines.export.row_pairs`.
 _PAIRING = {8: 128, 4: 64}
 ACCURACY_LEVEL = 4  # int8 activations
 
 
-def in_blocks(model: ModelProto, *, bits: int) -> ModelProto:
+def quantize_blockwise(model: ModelProto, *, bits: int) -> ModelProto:
     """Quantize every MatMul by a constant; products of two activations (the fine stage's gathered head) stay fp32.
 
     Changes `model`. Raises `ExportError` when nothing could be quantized.
@@ -53,14 +53,14 @@ def in_blocks(model: ModelProto, *, bits: int) -> ModelProto:
 
 
 def block_size(model: ModelProto, *, bits: int) -> int:
-    """The longest blocks that `BLOCKS` allows and that divide the rows of every linear layer: none is filled up."""
+    """The longest block that `BLOCKS` allows and that divides the rows of every linear layer: none is padded."""
     constants = {tensor.name: tensor.dims for tensor in model.graph.initializer}
     rows = [constants[node.input[1]][0] for node in model.graph.node if _is_linear(node, constants)]
     return math.gcd(BLOCKS[bits], *rows)
 
 
-def takes_pairs(model: ModelProto, *, bits: int) -> bool:
-    """Whether a row's products in a graph `in_blocks` would depend on its being the last of an odd number."""
+def needs_even_rows(model: ModelProto, *, bits: int) -> bool:
+    """Whether a row's products in a graph `quantize_blockwise` would depend on its being the last of an odd number."""
     return block_size(model, bits=bits) >= _PAIRING[bits]
 
 
@@ -68,8 +68,8 @@ def _is_linear(node: NodeProto, constants: Container[str]) -> bool:
     return node.op_type == "MatMul" and node.input[1] in constants
 
 
-def by_rows(model: ModelProto) -> ModelProto:
-    """A graph in which every MatMul by a constant is an integer product of rows by columns; `model` stays as it is.
+def quantize_matmuls_int8(model: ModelProto) -> ModelProto:
+    """A copy of the graph in which every MatMul by a constant is an integer product of rows by columns.
 
     Raises `ExportError` when there is none.
     """
@@ -94,7 +94,7 @@ def by_rows(model: ModelProto) -> ModelProto:
     return helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version)
 
 
-#: Constants that all products share. Activations are unsigned with 128 for zero: the integer kernels want them so.
+#: Constants that all products share. Activations are unsigned with 128 as zero, as the integer kernels require.
 _SHARED: dict[str, Array] = {
     "int8_last_axis": np.array([-1]),
     "int8_second_axis": np.array([1]),
@@ -152,7 +152,7 @@ def _integer_product(node: NodeProto, weight: Floats) -> tuple[list[NodeProto], 
 
 
 def _quantizer_class() -> Any:
-    """ONNX Runtime's quantizer. Importing it sends every library's log to the terminal, which is undone here."""
+    """ONNX Runtime's quantizer. Importing it sends every library's log to the terminal; this function undoes that."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer

@@ -1,8 +1,8 @@
-"""A graph of decode steps whose linear layers take an even number of rows, however many sequences there are.
+"""Decode steps whose linear layers always have an even number of rows, whatever the number of sequences.
 
-ONNX Runtime's products with long blocks of weights take rows in pairs, and sum an odd last row in another order. So a
-step with an odd number of sequences carries an idle row along, through everything but attention: a sequence's tokens
-then do not depend on how many others decode with it, and an idle row costs no more than its share of arithmetic.
+ONNX Runtime's products with long blocks of weights process rows in pairs, and sum an odd last row in another order.
+So a step with an odd number of sequences gets an idle row, which passes through everything but attention. Then the
+tokens of a sequence do not depend on how many others decode with it. An idle row costs only its share of arithmetic.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from build_engines.export.graph import replace
 from build_engines.export.graphs import Axes
 from build_engines.export.operators import attentions
 
-#: What has a row for each sequence and for the idle one. The cache and the lengths have one for each sequence.
+#: Tensors with a row per sequence and one for the idle row. The cache and the lengths have a row per sequence only.
 _ROWS = ("embeddings", "positions", "logits")
 _TO_THE_END = 2**31 - 1
 
 
-def in_pairs(model: ModelProto, *, width: int) -> None:
-    """Let a graph take more rows of embeddings than it has sequences: only the first ones attend to anything.
+def pad_rows_to_even(model: ModelProto, *, width: int) -> None:
+    """Let a graph take more rows of embeddings than it has sequences. Only the first rows take part in attention.
 
-    width: of the network. What leaves attention for an idle row is of no meaning.
+    width: of the network. The output of attention for an idle row has no meaning.
     """
     constants = {"pairs_zero": [0], "pairs_axes": [0, 2], "pairs_end": [_TO_THE_END, width]}
     model.graph.initializer.extend(numpy_helper.from_array(np.array(value), name) for name, value in constants.items())
@@ -32,23 +32,23 @@ def in_pairs(model: ModelProto, *, width: int) -> None:
     ]
     attending = {node.output[0] for node in attentions(model)}
     for node in model.graph.node:
-        nodes += _among_rows(node) if node.output and node.output[0] in attending else [node]
+        nodes += _attention_beside_idle_row(node) if node.output and node.output[0] in attending else [node]
     replace(model.graph.node, nodes)
     for tensor in (*model.graph.input, *model.graph.output):
         if tensor.name in _ROWS:
             tensor.type.tensor_type.shape.dim[0].dim_param = "rows"
 
 
-def rows_apart(axes: Axes) -> Axes:
-    """The same with a name of its own for the number of rows."""
+def with_rows_axis(axes: Axes) -> Axes:
+    """The axes with the label ``rows`` where a tensor has idle rows."""
     return {
         name: info.model_copy(update={"axes": ("rows", *info.axes[1:])}) if name in _ROWS else info
         for name, info in axes.items()
     }
 
 
-def _among_rows(attention: NodeProto) -> list[NodeProto]:
-    """Attention of the sequences' rows, and its output beside a row that goes idle, if there is one."""
+def _attention_beside_idle_row(attention: NodeProto) -> list[NodeProto]:
+    """Attention of the sequences' rows, then the idle row appended if there is one."""
     (qkv, *_), (attended, *_) = attention.input, attention.output
     alone = NodeProto()
     alone.CopyFrom(attention)

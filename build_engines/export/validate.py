@@ -1,6 +1,6 @@
-"""An exported graph against the torch module it came from: two lengths × two batch sizes, before it may be kept.
+"""Compare an exported graph with the torch module it was made from, at two lengths × two batch sizes.
 
-The tolerances stand here, beside the comparisons that use them.
+The tolerances are defined beside the comparisons that use them.
 """
 
 from __future__ import annotations
@@ -23,42 +23,42 @@ from build_engines.export.graphs import GRAPHS, Arrays
 Floats = npt.NDArray[np.float32]
 
 BATCHES = (1, 3)
-FP32_ERROR = 1e-4  #: of floats, relative to the largest value of the reference
-#: Of a row of logits to fp32's, at least. Networks of Bark's widths reach 0.9995 in int8; in the sums of a `NARROW` one
-#: fewer errors cancel: a coarse network of 192 has 0.9977, and is understood as well as in fp32.
-COSINE: dict[Precision, float] = {"int8": 0.998, "int4": 0.9}
-NARROW, NARROW_COSINE = 512, 0.995
-AGREEMENT = 0.99  #: share of codes or tokens that must be equal; rounding moves one that lies on a boundary
+MAX_FP32_ERROR = 1e-4  #: of floats, relative to the largest value of the reference
+#: Minimum cosine of a row of quantized logits to fp32's. Networks of Bark's widths reach 0.9995 in int8. In a narrower
+#: network fewer rounding errors cancel: a coarse network of width 192 has 0.9977, and is understood as well as in fp32.
+MIN_COSINE: dict[Precision, float] = {"int8": 0.998, "int4": 0.9}
+NARROW_WIDTH, MIN_NARROW_COSINE = 512, 0.995
+MIN_AGREEMENT = 0.99  #: minimum share of equal codes or tokens; rounding moves a code that lies on a boundary
 
 
 def validate(stage: Stage, *, module: nn.Module, spec: Spec, precision: Precision, path: Path) -> None:
-    """Run the graph at `path` beside `module`. Raises `ExportError` naming the first output that differs."""
+    """Run the graph at `path` and `module`. Raises `ExportError` naming the first output that differs."""
     graph = GRAPHS[stage]
     session = open_session(path)
-    goes_on = "past_key_0" in [tensor.name for tensor in session.get_inputs()]
+    has_cache = "past_key_0" in [tensor.name for tensor in session.get_inputs()]
     rng = np.random.default_rng(0)
-    least = least_cosine(stage, spec=spec, precision=precision)
+    limit = min_cosine(stage, spec=spec, precision=precision)
     for length in graph.lengths:
         for batch in BATCHES:
             case = f"{path.name} of {stage} at batch {batch} and length {length}"
             sample = graph.sample(spec, batch, length, rng)
             if isinstance(module, Gpt):
-                sample["embeddings"] = tokens_of(module, batch, length, rng)
+                sample["embeddings"] = random_embeddings(module, batch, length, rng)
             expected = run_module(stage, module, spec, sample)
             actual = run_graph(session, sample)
-            _compare(case, _valid(sample, expected), _valid(sample, actual), precision, least)
-            if isinstance(module, Gpt) and goes_on:
-                step = decode_step(sample, expected, tokens_of(module, batch, 1, rng))
+            _compare(case, _valid(sample, expected), _valid(sample, actual), precision, limit)
+            if isinstance(module, Gpt) and has_cache:
+                step = decode_step(sample, expected, random_embeddings(module, batch, 1, rng))
                 expected = run_module(stage, module, spec, step)
-                # the graph goes on from its own cache, as it will when it serves
+                # the graph continues from its own cache, as it does when it serves
                 own = {name.replace("present", "past"): actual[name] for name in actual if name != "logits"}
                 found = run_graph(session, step | own)
-                _compare(f"{case}, next step", _valid(step, expected), _valid(step, found), precision, least)
+                _compare(f"{case}, next step", _valid(step, expected), _valid(step, found), precision, limit)
             if stage == "fine":
-                check_draw(case, sample, actual)
+                check_samples(case, sample, actual)
 
 
-def tokens_of(gpt: Gpt, batch: int, length: int, rng: np.random.Generator) -> Floats:
+def random_embeddings(gpt: Gpt, batch: int, length: int, rng: np.random.Generator) -> Floats:
     """[batch, length, width] embeddings of random tokens."""
     table = gpt.token_embedding.weight.detach().numpy()
     rows: Floats = table[rng.integers(0, len(table), (batch, length))]
@@ -73,15 +73,15 @@ def open_session(path: Path) -> ort.InferenceSession:
 
 
 def run_graph(session: ort.InferenceSession, inputs: Arrays) -> Arrays:
-    """Outputs by name, from those of the inputs that the graph takes; an empty cache may be of another type."""
+    """Outputs by name. Inputs that the graph does not have are left out; an empty cache is cast to the graph's type."""
     types = {tensor.name: tensor.type for tensor in session.get_inputs()}
-    taken = {
+    fed = {
         name: array.astype(np.int8) if types[name] == "tensor(int8)" else array
         for name, array in inputs.items()
         if name in types
     }
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, taken), strict=True))
+    return dict(zip(names, session.run(names, fed), strict=True))
 
 
 def run_module(stage: Stage, module: nn.Module, spec: Spec, inputs: Arrays) -> Arrays:
@@ -93,7 +93,7 @@ def run_module(stage: Stage, module: nn.Module, spec: Spec, inputs: Arrays) -> A
 
 
 def decode_step(prefill: Arrays, present: Arrays, embeddings: Floats) -> Arrays:
-    """The step after a prefill, each row at another length (row r goes back r positions, as if it had begun later)."""
+    """The step after a prefill, each row at another length: row r steps back by r positions."""
     batch, length, _ = prefill["embeddings"].shape
     at = (length - np.arange(batch)).astype(np.int32)
     return {
@@ -106,12 +106,12 @@ def decode_step(prefill: Arrays, present: Arrays, embeddings: Floats) -> Arrays:
 
 
 def cosine(a: Floats, b: Floats) -> float:
-    """The least cosine between corresponding rows (last axis)."""
+    """The smallest cosine between corresponding rows (last axis)."""
     return float(((a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)).min())
 
 
 def _valid(inputs: Arrays, outputs: Arrays) -> Arrays:
-    """`outputs` with cache positions beyond each row's length zeroed: what lies there is never read."""
+    """`outputs` with cache positions beyond each row's length zeroed, because those are never read."""
     if "seqlens" not in inputs:
         return outputs
 
@@ -122,40 +122,44 @@ def _valid(inputs: Arrays, outputs: Arrays) -> Arrays:
     return {name: array if name == "logits" else masked(array) for name, array in outputs.items()}
 
 
-def least_cosine(stage: Stage, *, spec: Spec, precision: Precision) -> float:
-    """Of a quantized stage's logits to fp32's."""
-    narrow = stage in ("semantic", "coarse", "fine") and getattr(spec, stage).gpt.width < NARROW
-    return NARROW_COSINE if narrow and precision == "int8" else COSINE.get(precision, 1.0)
+def min_cosine(stage: Stage, *, spec: Spec, precision: Precision) -> float:
+    """Minimum cosine of a quantized stage's logits to fp32's."""
+    narrow = stage in ("semantic", "coarse", "fine") and getattr(spec, stage).gpt.width < NARROW_WIDTH
+    return MIN_NARROW_COSINE if narrow and precision == "int8" else MIN_COSINE.get(precision, 1.0)
 
 
-def _compare(case: str, expected: Arrays, actual: Arrays, precision: Precision, least: float) -> None:
+def _compare(case: str, expected: Arrays, actual: Arrays, precision: Precision, limit: float) -> None:
     for name, reference in expected.items():
         found = actual[name]
         if precision != "fp32" and name.startswith("present_"):
-            continue  # what a quantized cache is worth shows in the next step's logits
+            continue  # a quantized cache is judged by the next step's logits
         if found.shape != reference.shape:
             raise ExportError(f"{case}: {name} has shape {found.shape}, the network gives {reference.shape}.")
         if reference.dtype != np.float32:
-            # what follows from quantized logits may differ; `check_draw` looks at it
+            # what is sampled from quantized logits may differ; `check_samples` compares it
             agreement = float((found == reference).mean())
-            if precision == "fp32" and agreement < AGREEMENT:
-                raise ExportError(f"{case}: {agreement:.1%} of {name} agree with the network, {AGREEMENT:.0%} must.")
+            if precision == "fp32" and agreement < MIN_AGREEMENT:
+                raise ExportError(
+                    f"{case}: {agreement:.1%} of {name} agree with the network, {MIN_AGREEMENT:.0%} must."
+                )
         elif precision == "fp32":
             error = float(np.abs(found - reference).max() / max(1.0, float(np.abs(reference).max())))
-            if not error <= FP32_ERROR:
-                raise ExportError(f"{case}: {name} is off by {error:.1e} of its largest value, {FP32_ERROR} may be.")
-        elif name == "logits" and not (similarity := cosine(found, reference)) >= least:
-            raise ExportError(f"{case}: {precision} {name} have cosine {similarity:.5f} to fp32, {least} must be.")
+            if not error <= MAX_FP32_ERROR:
+                raise ExportError(
+                    f"{case}: {name} is off by {error:.1e} of its largest value, {MAX_FP32_ERROR} may be."
+                )
+        elif name == "logits" and not (similarity := cosine(found, reference)) >= limit:
+            raise ExportError(f"{case}: {precision} {name} have cosine {similarity:.5f} to fp32, {limit} must be.")
 
 
-def check_draw(case: str, sample: Arrays, outputs: Arrays) -> None:
-    """The graph's draw against numpy's from the graph's own logits."""
+def check_samples(case: str, sample: Arrays, outputs: Arrays) -> None:
+    """Compare the graph's samples with numpy's from the graph's own logits."""
     logits: Any = outputs["logits"].astype(np.float64)
     temperature = sample["temperature"][:, :, None]
     scaled = logits / np.where(temperature > 0, temperature, 1)
     weights = np.exp(scaled - scaled.max(-1, keepdims=True)).cumsum(-1)
-    drawn = (weights <= sample["uniforms"][..., None] * weights[..., -1:]).sum(-1)
-    expected = np.where(sample["temperature"] > 0, drawn, logits.argmax(-1))
+    sampled = (weights <= sample["uniforms"][..., None] * weights[..., -1:]).sum(-1)
+    expected = np.where(sample["temperature"] > 0, sampled, logits.argmax(-1))
     agreement = float((expected == outputs["predictions"]).mean())
-    if agreement < AGREEMENT:
-        raise ExportError(f"{case}: {agreement:.1%} of predictions follow from the logits, {AGREEMENT:.0%} must.")
+    if agreement < MIN_AGREEMENT:
+        raise ExportError(f"{case}: {agreement:.1%} of predictions follow from the logits, {MIN_AGREEMENT:.0%} must.")

@@ -43,13 +43,13 @@ class Clips:
         """Codes [codebooks, frames]."""
         return self.recordings.rows(self.code_table, clip).T
 
-    def alike(self, random: np.random.Generator, count: int) -> list[Clip]:
+    def similar_length(self, random: np.random.Generator, count: int) -> list[Clip]:
         """`count` clips of about one length, so that a batch has little padding."""
         start = int(random.integers(0, max(1, len(self) - 4 * count)))
         near = self._by_length[start : start + 4 * count]
         return [near[i] for i in random.permutation(len(near))[:count]]
 
-    def another(self, random: np.random.Generator, clip: Clip) -> Clip:
+    def another_of_speaker(self, random: np.random.Generator, clip: Clip) -> Clip:
         """A clip of the same speaker."""
         while True:
             other = self.recordings.clips[int(random.integers(len(self)))]

@@ -68,7 +68,7 @@ class CodecLoss(nn.Module):
         latent = latent.float()
         free = int(self.step) < self._free
         if not free and not self.sizes.any():
-            self._begin(random)
+            self._init_codebooks(random)
         quantized, commitment, share = (latent, latent.new_zeros(()), 0.0) if free else self._quantize(latent)
         self.step.add_(1)
         # From here on in a batch, examples teach waves, but not to the half of the latent that the first codebook sees;
@@ -107,7 +107,7 @@ class CodecLoss(nn.Module):
         return tensor(audio.astype(np.float32) / 32_768)
 
     @torch.no_grad()
-    def _begin(self, random: np.random.Generator) -> None:
+    def _init_codebooks(self, random: np.random.Generator) -> None:
         """Give every codebook its first codes: the k-means of what the ones before it left."""
         latents = torch.cat([self.codec.encoder(self.examples(random)[:, None]).transpose(1, 2) for _ in range(40)])
         residual = latents.flatten(0, 1)

@@ -18,21 +18,21 @@ NEARBY = 0.1  #: standard deviation of the weights that make a layer attend to w
 SPEECH = 12.0  #: what makes speech at the loudness of the recordings vary by about one
 
 
-def begin(network: nn.Module, *, times: Tensor | None = None) -> None:
+def init_weights(network: nn.Module, *, times: Tensor | None = None) -> None:
     """Give a network its first weights, drawn from torch's generator.
 
     times: seconds [block_size] of a transformer's positions, if they stand for moments: it then begins by attending to
     what is near in time.
     """
     if isinstance(network, (Gpt, Fine)):
-        _begin_transformer(network)
+        _init_transformer(network)
         if isinstance(network, Gpt) and times is not None:
             _attend_nearby(network, times)
     elif isinstance(network, Encodec):
-        _begin_codec(network)
+        _init_codec(network)
 
 
-def _begin_transformer(network: Gpt | Fine) -> None:
+def _init_transformer(network: Gpt | Fine) -> None:
     """As GPT-2: what is added to the residual stream is smaller the more layers add to it."""
     for name, weight in network.named_parameters():
         if weight.dim() > 1:
@@ -56,7 +56,7 @@ def _attend_nearby(network: Gpt, times: Tensor) -> None:
 
 
 @torch.no_grad()
-def _begin_codec(codec: Encodec) -> None:
+def _init_codec(codec: Encodec) -> None:
     """Variance is kept from layer to layer (He et al., 2015), and no biases.
 
     Under torch's own weights a quiet input drowns in biases and shrinks at every layer: for hundreds of steps the

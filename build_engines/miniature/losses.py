@@ -76,8 +76,8 @@ def semantic_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
 
     def loss(random: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         texts, pasts, said, targets = [], [], [], []
-        for clip in clips.alike(random, batch):
-            voice = clips.units(clips.another(random, clip)) if random.random() < WITH_VOICE else None
+        for clip in clips.similar_length(random, batch):
+            voice = clips.units(clips.another_of_speaker(random, clip)) if random.random() < WITH_VOICE else None
             text, past = semantic_layout.prompt_ids(clips.text(clip), spec=numbers, history=voice)
             units = clips.units(clip)[: numbers.max_steps - 1]
             texts.append(text)
@@ -104,23 +104,23 @@ def coarse_example(clip: Clip, clips: Clips, random: np.random.Generator, *, spe
     is all of them at once; later ones shift both by the same time.
     """
     numbers, ratio = spec.coarse, spec.semantic_to_coarse
-    voice = clips.another(random, clip) if random.random() < WITH_VOICE else None
-    plan = coarse_layout.schedule(
+    voice = clips.another_of_speaker(random, clip) if random.random() < WITH_VOICE else None
+    windows = coarse_layout.schedule(
         clips.units(clip),
         spec=spec,
         semantic_history=clips.units(voice) if voice else None,
         coarse_history=clips.codes(voice)[: numbers.codebooks] if voice else None,
     )
     made = coarse_layout.flatten(clips.codes(clip)[: numbers.codebooks], spec=spec)
-    ids = np.concatenate([plan.history, made])
+    ids = np.concatenate([windows.history, made])
     room = numbers.max_history + numbers.window
     lag = numbers.codebooks if voice else 0  # a voice's codes end a frame before its semantic tokens do
     time = int(random.choice(range(0, max(1, len(ids) - room + numbers.window), numbers.window)))
     start = max(0, time - lag)
     semantic = np.full(numbers.semantic_context, numbers.semantic_pad, np.int32)
-    seen = plan.semantic[round(time / ratio) :][: numbers.semantic_context]
+    seen = windows.semantic[round(time / ratio) :][: numbers.semantic_context]
     semantic[: len(seen)] = seen
-    return semantic, ids[start : start + room], max(0, len(plan.history) - start)
+    return semantic, ids[start : start + room], max(0, len(windows.history) - start)
 
 
 def coarse_times(spec: Spec) -> Tensor:
@@ -138,7 +138,7 @@ def coarse_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
 
     def loss(random: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         heads, bodies, targets = [], [], []
-        for clip in clips.alike(random, batch):
+        for clip in clips.similar_length(random, batch):
             semantic, ids, past = coarse_example(clip, clips, random, spec=spec)
             heads.append(np.append(semantic, numbers.infer_token))
             bodies.append(
@@ -165,7 +165,7 @@ def fine_loss(network: Fine, clips: Clips, *, spec: Spec, batch: int) -> Loss:
         codebooks = random.integers(spec.coarse.codebooks, books, batch)
         windows = np.full((batch, books, numbers.window), numbers.pad_token, np.int64)
         targets = np.full((batch, numbers.window), IGNORED, np.int64)
-        for i, clip in enumerate(clips.alike(random, batch)):
+        for i, clip in enumerate(clips.similar_length(random, batch)):
             codes = clips.codes(clip)
             start = int(random.integers(0, max(1, codes.shape[1] - numbers.hop)))
             part = codes[:, start : start + numbers.window]
@@ -188,7 +188,7 @@ def hubert_loss(network: Hubert, clips: Clips, *, spec: HubertSpec, batch: int) 
     """Audio → the units that the teacher heard in it."""
 
     def loss(random: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        chosen = clips.alike(random, batch)
+        chosen = clips.similar_length(random, batch)
         audio = []
         for clip in chosen:
             samples = soxr.resample(clips.recordings.audio(clip), clips.recordings.rate, spec.sample_rate)

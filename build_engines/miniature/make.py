@@ -1,10 +1,9 @@
-"""The miniature, step by step. Every step leaves a file in the work folder and is skipped once it is there."""
+"""The miniature, step by step. Each step writes a file into the work folder, and is skipped if that file exists."""
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast, get_args
@@ -15,13 +14,14 @@ from torch import nn
 
 from bark_serving.arrays import Ids
 from bark_serving.bundle import Bundle
+from bark_serving.files import exclusive
 from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build
 from build_engines.errors import OutputError
 from build_engines.miniature import bundle as bundles
 from build_engines.miniature import recordings as recording
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.codec import CodecLoss, code_table
-from build_engines.miniature.init_weights import begin
+from build_engines.miniature.init_weights import init_weights
 from build_engines.miniature.losses import (
     coarse_loss,
     coarse_times,
@@ -34,23 +34,23 @@ from build_engines.miniature.recipe import Recipe, Trained, spec_for
 from build_engines.miniature.recordings import Recordings, Speak
 from build_engines.miniature.sentences import letter_tokenizer, sentences
 from build_engines.miniature.training import Loss, train
-from build_engines.miniature.units import Listen, hear, units
+from build_engines.miniature.units import Listen, extract_features, units
 
 STEPS = ("recordings", "units", "hubert", "semantic", "codec", "codes", "coarse", "fine", "bundle")
 RECIPE_FILE = "recipe.json"
 
 
 class Progress(Protocol):
-    """Is told how far a step is."""
+    """Called with the progress of a step."""
 
     def __call__(self, step: str, done: int, total: int, note: str = "") -> None: ...
 
 
 @dataclass(frozen=True)
 class Teachers:
-    """Who speaks and who listens; made only if a step needs them."""
+    """The speaking and the listening model. Each is loaded only if a step needs it."""
 
-    speak: Callable[[int], Speak]  #: for a sample rate
+    speak: Callable[[int], Speak]  #: given a sample rate
     listen: Callable[[], Listen]
 
 
@@ -67,13 +67,13 @@ def make_miniature(
 ) -> Bundle | None:
     """Make the bundle at `out`; None if `until` names a step before the last.
 
-    device: torch's name of what trains, as in ``cuda``; what one began another goes on with.
+    device: torch's name of the device that trains, as in ``cuda``. Another device can continue the work.
 
-    Raises `OutputError` if `work` was begun with another recipe, or if another process is at work there, and whatever
+    Raises `OutputError` if `work` belongs to another recipe, or if another process works there, and whatever
     `new_bundle` raises.
     """
     maker = _Maker(work, recipe=recipe, teachers=teachers, on_progress=on_progress)
-    with _alone(work), torch.device(device):
+    with _exclusive(work), torch.device(device):
         for step in STEPS[: STEPS.index(until) + 1]:
             if step == "bundle":
                 return bundles.write(out, maker.clips(), maker.networks(), spec=maker.spec, recipe=recipe, force=force)
@@ -82,15 +82,14 @@ def make_miniature(
 
 
 @contextmanager
-def _alone(work: Path) -> Iterator[None]:
-    """Hold the work folder's lock, which the system releases however this process ends."""
-    with (work / ".lock").open("w") as file:
+def _exclusive(work: Path) -> Iterator[None]:
+    """Hold the work folder's lock. Raises `OutputError` if another process holds it."""
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(exclusive(work / ".lock", wait=False))
         except BlockingIOError:
-            raise OutputError(
-                f"Another process is at work in {work}.", remedy="Wait for it, or give another --work."
-            ) from None
+            remedy = "Wait for it, or give another --work."
+            raise OutputError(f"Another process is at work in {work}.", remedy=remedy) from None
         yield
 
 
@@ -141,7 +140,9 @@ class _Maker:
         if (self.work / "units.npy").exists():
             return
         clips = self.recordings()
-        features = hear(clips, listen=self._teachers.listen(), on_clip=self._counter("units", len(clips.clips)))
+        features = extract_features(
+            clips, listen=self._teachers.listen(), on_clip=self._counter("units", len(clips.clips))
+        )
         self._keep("units.npy", units(features, count=self.recipe.units, seed=self.recipe.seed))
 
     def _codes(self) -> None:
@@ -183,7 +184,7 @@ class _Maker:
                 loss = fine_loss(network, self.clips(), spec=spec, batch=schedule.batch)
             case _:
                 raise AssertionError(name)
-        begin(network, times=times.get(name))
+        init_weights(network, times=times.get(name))
         train(
             whole,
             loss,

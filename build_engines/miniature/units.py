@@ -28,7 +28,7 @@ PLACE = 10  #: frames of a hearing whose features have one mean
 PLACE_DOUBT = 200  #: frames of mean 0 beside those seen there
 
 
-def hearings(recordings: Recordings) -> Iterator[list[Clip]]:
+def clip_groups(recordings: Recordings) -> Iterator[list[Clip]]:
     """Clips in groups that fit one hearing."""
     group: list[Clip] = []
     used = 0
@@ -42,7 +42,7 @@ def hearings(recordings: Recordings) -> Iterator[list[Clip]]:
     yield group
 
 
-def hear(recordings: Recordings, *, listen: Listen, on_clip: Callable[[int], None]) -> Array:
+def extract_features(recordings: Recordings, *, listen: Listen, on_clip: Callable[[int], None]) -> Array:
     """Features [all clips' 50 Hz frames, width] as f16, of variance 1 at most.
 
     The mean is taken out for every place in a hearing by itself: some dimensions of an encoder tell little but the
@@ -50,7 +50,7 @@ def hear(recordings: Recordings, *, listen: Listen, on_clip: Callable[[int], Non
     """
     parts: list[Floats] = []
     places: list[Ids] = []
-    for group in hearings(recordings):
+    for group in clip_groups(recordings):
         audio = [soxr.resample(recordings.audio(clip), recordings.rate, WHISPER_RATE) for clip in group]
         heard = listen([np.asarray(clip, np.float32) for clip in audio])
         parts += heard

@@ -1,7 +1,7 @@
-"""An exported graph against the fp32 network it came from, before TensorRT gets it: two lengths × two batch sizes.
+"""Compare an exported graph with the fp32 network it was made from, at two lengths × two batch sizes.
 
-ONNX Runtime computes the graph, in the graph's own precision; TensorRT cannot be run where there is no GPU. The
-tolerances stand here, beside the comparisons that use them.
+ONNX Runtime runs the graph in the graph's own precision, because TensorRT cannot run without a GPU. The tolerances are
+defined beside the comparisons that use them.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from bark_serving.networks import Hubert
 from bark_serving.profiles import Precision, Stage
 from build_engines.errors import ExportError
 from build_engines.export.graphs import GRAPHS, Arrays
-from build_engines.export.validate import BATCHES, check_draw, open_session, run_graph, run_module
+from build_engines.export.validate import BATCHES, check_samples, open_session, run_graph, run_module
 
-#: Least ratio of signal to error, in dB, of audio, features and logits. fp16 has 11 bits: 60 dB and a little more.
-SIGNAL: Mapping[Precision, float] = {"fp32": 90.0, "fp16": 50.0}
-AGREEMENT = 0.99  #: share of codes that must be equal; rounding moves one that lies on a boundary
-#: How far below the highest score a chosen token's may lie, in parts of the range of scores, and among how many first
-#: frames: a choice between near equals is no error, and ONNX Runtime hands the token head features that it did not
-#: round to fp16 in between. An LSTM of random weights makes everything of that in a second.
-SHORTFALL, EARLY = 0.02, 8
+#: Minimum ratio of signal to error, in dB, of audio, features and logits. fp16 has 11 bits: a little more than 60 dB.
+MIN_SIGNAL_DB: Mapping[Precision, float] = {"fp32": 90.0, "fp16": 50.0}
+MIN_AGREEMENT = 0.99  #: minimum share of equal codes; rounding moves a code that lies on a boundary
+#: A chosen token's score may lie this far below the best one, as a share of the range of scores. A choice between
+#: nearly equal scores is no error: ONNX Runtime gives the token head features that it did not round to fp16. Only the
+#: first frames are compared, because an LSTM of random weights amplifies that difference within a second.
+MAX_SHORTFALL, EARLY_FRAMES = 0.02, 8
 
 
 def check(bundle: Bundle, *, stage: Stage, precision: Precision, folder: Path) -> None:
-    """Run the graph in `folder` beside its network. Raises `ExportError` naming the first output that differs."""
+    """Run the graph in `folder` and its network. Raises `ExportError` naming the first output that differs."""
     graph, spec = GRAPHS[stage], bundle.spec
     module = graph.forward(networks.load(graph.network, bundle), spec)
     session = open_session(folder / MODEL_FILE)
@@ -49,7 +49,7 @@ def check(bundle: Bundle, *, stage: Stage, precision: Precision, folder: Path) -
                 expected = run_module(stage, module, spec, sample)
                 _compare(case, expected, actual, precision)
             if stage == "fine":
-                check_draw(case, sample, actual)
+                check_samples(case, sample, actual)
 
 
 def _compare(case: str, expected: Arrays, actual: Arrays, precision: Precision) -> None:
@@ -64,31 +64,33 @@ def _compare(case: str, expected: Arrays, actual: Arrays, precision: Precision) 
 
 
 def _check_hubert(case: str, module: Hubert, sample: Arrays, actual: Arrays, precision: Precision) -> None:
-    """Features against the network's, tokens against what the token head makes of the graph's own features."""
+    """Compare features with the network's, and tokens with the token head's scores of the graph's own features."""
     with torch.inference_mode():
         features = module.features(torch.from_numpy(sample["audio"])).numpy()
         scores = module.head(torch.from_numpy(actual["features"])).numpy()
     _check_signal(f"{case}: features", features, actual["features"], precision)
-    scores, tokens = scores[:, :EARLY], actual["tokens"][:, :EARLY]
+    scores, tokens = scores[:, :EARLY_FRAMES], actual["tokens"][:, :EARLY_FRAMES]
     chosen = np.take_along_axis(scores, tokens[..., None].astype(np.int64), axis=-1)[..., 0]
     shortfall = float(((scores.max(-1) - chosen) / np.ptp(scores, axis=-1)).max())
-    if not shortfall <= SHORTFALL:
+    if not shortfall <= MAX_SHORTFALL:
         raise ExportError(
-            f"{case}: a token scores {shortfall:.1%} of the range below the best, {SHORTFALL:.0%} may be."
+            f"{case}: a token scores {shortfall:.1%} of the range below the best, {MAX_SHORTFALL:.0%} may be."
         )
 
 
 def _check_agreement(what: str, reference: npt.NDArray[Any], found: npt.NDArray[Any]) -> None:
-    if (agreement := float((found == reference).mean())) < AGREEMENT:
-        raise ExportError(f"{agreement:.1%} of {what} agree with the network, {AGREEMENT:.0%} must.")
+    if (agreement := float((found == reference).mean())) < MIN_AGREEMENT:
+        raise ExportError(f"{agreement:.1%} of {what} agree with the network, {MIN_AGREEMENT:.0%} must.")
 
 
 def _check_signal(
     what: str, reference: npt.NDArray[np.float32], found: npt.NDArray[np.float32], precision: Precision
 ) -> None:
     ratio = signal_to_error(reference, found)
-    if not ratio >= SIGNAL[precision]:
-        raise ExportError(f"{what} have {ratio:.0f} dB of signal over error, {SIGNAL[precision]:.0f} dB must be.")
+    if not ratio >= MIN_SIGNAL_DB[precision]:
+        raise ExportError(
+            f"{what} have {ratio:.0f} dB of signal over error, {MIN_SIGNAL_DB[precision]:.0f} dB must be."
+        )
 
 
 def signal_to_error(reference: npt.NDArray[Any], found: npt.NDArray[Any]) -> float:

@@ -1,7 +1,7 @@
 """An ONNX graph to a TensorRT plan: one builder for TensorRT and TensorRT for RTX.
 
-Always strongly typed: the graph says the precision of every tensor and the compiler may not choose another. The newer
-releases know nothing else; the older ones must be told. TF32 is cleared, since it moves decisions between codes.
+Always strongly typed: the graph fixes the precision of every tensor and the compiler may not choose another. Newer
+releases have no other mode; older ones need a flag. TF32 is cleared, because it changes decisions between codes.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from build_engines.tensorrt.shapes import Extents, Shapes, extents
 
 OnProgress = Callable[[str, int, int], None]  #: phase, steps done, steps in all
 
-#: What each type of a manifest is called in TensorRT.
+#: A manifest's types → TensorRT's.
 _TYPES = {"float32": "FLOAT", "int32": "INT32", "int64": "INT64"}
 _ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+)")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A serialized engine and what its making told."""
+    """A serialized engine and what building it reported."""
 
     data: memoryview
     seconds: float  #: spent in the parser and the compiler
@@ -55,22 +55,22 @@ def build(
     other inputs or outputs than declared.
     """
     trt, started = library.api, time.monotonic()
-    log = _logger(trt)
+    log = make_logger(trt)
     builder = trt.Builder(log)
-    network = builder.create_network(_network_flags(trt))
+    network = builder.create_network(network_flags(trt))
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(graph)):
         said = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
         raise BuildError(f"The ONNX parser of {library.title} refuses {graph}: {said}.")
-    _check(trt, [network.get_input(i) for i in range(network.num_inputs)], inputs, what="input")
-    _check(trt, [network.get_output(i) for i in range(network.num_outputs)], outputs, what="output")
+    _check_tensors(trt, [network.get_input(i) for i in range(network.num_inputs)], inputs, what="input")
+    _check_tensors(trt, [network.get_output(i) for i in range(network.num_outputs)], outputs, what="output")
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     _add_profile(builder, config, extents(inputs, shapes))
     if architectures:
         _set_architectures(trt, config, architectures)
-    monitor = _monitor(trt, on_progress)
+    monitor = make_monitor(trt, on_progress)
     config.progress_monitor = monitor
     with _interrupting(monitor):
         data = builder.build_serialized_network(network, config)
@@ -83,8 +83,8 @@ def build(
 
 @contextmanager
 def _interrupting(monitor: Any) -> Iterator[None]:
-    """Let Ctrl-C end the build at its next step: what is raised in a callback, TensorRT swallows."""
-    if threading.current_thread() is not threading.main_thread():  # it gets no signals
+    """Let Ctrl-C end the build at its next step: TensorRT swallows exceptions that its callbacks raise."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
         yield
         return
     before = signal.signal(signal.SIGINT, lambda *_: monitor.interrupt())
@@ -94,16 +94,16 @@ def _interrupting(monitor: Any) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _network_flags(trt: Any) -> int:
-    """Release 10 takes weakly typed networks unless told otherwise. Later the flag is a no-op, or gone."""
+def network_flags(trt: Any) -> int:
+    """Release 10 makes weakly typed networks without this flag. Later it has no effect, or is gone."""
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
 
 
 def _add_profile(builder: Any, config: Any, shapes: Extents) -> None:
     profile = builder.create_optimization_profile()
-    for name, (least, best, greatest) in shapes.items():
-        profile.set_shape(name, least, best, greatest)
+    for name, (smallest, usual, largest) in shapes.items():
+        profile.set_shape(name, smallest, usual, largest)
     if config.add_optimization_profile(profile) < 0:
         raise BuildError(f"TensorRT refuses the shapes {shapes}.")
 
@@ -115,15 +115,15 @@ def _set_architectures(trt: Any, config: Any, architectures: Sequence[str]) -> N
             raise BuildError(f"TensorRT refuses to build for {name}.")
 
 
-def _check(trt: Any, tensors: Sequence[Any], declared: Axes, *, what: str) -> None:
-    """Names, types and shapes of the parsed network against the declaration: -1 stands for a free axis."""
+def _check_tensors(trt: Any, tensors: Sequence[Any], declared: Axes, *, what: str) -> None:
+    """Compare names, types and shapes of the parsed network with the declaration. -1: a free axis."""
     found = {tensor.name: (tensor.dtype, tuple(tensor.shape)) for tensor in tensors}
-    expected = {name: (_type(trt, info), _dims(info)) for name, info in declared.items()}
+    expected = {name: (tensorrt_type(trt, info), _dims(info)) for name, info in declared.items()}
     if found != expected:
         raise BuildError(f"TensorRT read the {what}s as {found}, {expected} are declared.")
 
 
-def _type(trt: Any, info: TensorInfo) -> Any:
+def tensorrt_type(trt: Any, info: TensorInfo) -> Any:
     return getattr(trt.DataType, _TYPES[info.dtype])
 
 
@@ -131,8 +131,8 @@ def _dims(info: TensorInfo) -> tuple[int, ...]:
     return tuple(-1 if isinstance(axis, str) else axis for axis in info.axes)
 
 
-def _logger(trt: Any) -> Any:
-    """A logger that keeps the errors, and the one number that no API gives without a GPU."""
+def make_logger(trt: Any) -> Any:
+    """A logger that keeps the errors, and the memory of activations, which no API gives without a GPU."""
 
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -149,8 +149,8 @@ def _logger(trt: Any) -> Any:
     return Log()
 
 
-def _monitor(trt: Any, on_progress: OnProgress) -> Any:
-    """Reports the outermost phase, and ends the build once it is interrupted."""
+def make_monitor(trt: Any, on_progress: OnProgress) -> Any:
+    """Reports the progress of the outermost phase, and ends the build once it is interrupted."""
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:

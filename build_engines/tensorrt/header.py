@@ -1,7 +1,7 @@
 """The header of a plan of TensorRT for RTX: what built it, and for which GPUs. It can be read without a GPU.
 
-The format is not documented. It was found by building the same network for one architecture after another; the plan
-is refused if it does not look like that.
+The format is not documented. It was found by building the same network for one architecture after another. A plan
+that does not have this form is refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The shapes a plan is built for: least, best and greatest size of each free axis, from what serving sends.
+"""The shapes a plan is built for: minimum, optimum and maximum of each free axis, from what serving sends.
 
-Greatest sizes cost memory on every GPU the plan runs on, whether they occur or not, so they are no larger than what a
-request can ask for.
+Maxima cost memory on every GPU that runs the plan, even if they never occur. So they are no larger than the largest
+request.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from bark_serving.voices.cloning import hubert_samples, shortest_wave, units_of
 from bark_serving.voices.limits import MAX_CLIP_S
 from build_engines.export.graphs import Axes
 
-Range = tuple[int, int, int]  #: least, best, greatest
+Range = tuple[int, int, int]  #: minimum, optimum, maximum
 Shapes = dict[str, Range]  #: by axis label
 Extents = dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]  #: whole shapes, by input
 
 CLIP_SECONDS = int(MAX_CLIP_S)  #: longest recording that a voice is made from
 USUAL_SECONDS = 10  #: what a plan is tuned for
-#: Requests batch only when of equal length: windows of the fine stage always are, sentences and recordings seldom.
+#: Only requests of equal length are batched. Windows of the fine stage always are, sentences and recordings seldom.
 FINE_BATCH: Range = (1, 4, 8)
 CODEC_BATCH: Range = (1, 1, 2)
 
@@ -41,8 +41,8 @@ def shapes(stage: Stage, spec: Spec) -> Shapes:
         return {"batch": CODEC_BATCH, "frames": (codec.kernel, usual, longest)}
     if stage == "encodec_encode":
         frames = (codec.kernel, *(math.ceil(s * codec.frame_rate_hz) for s in (USUAL_SECONDS, CLIP_SECONDS)))
-        least, usual, longest = (n * codec.samples_per_frame for n in frames)
-        return {"batch": CODEC_BATCH, "samples": (least, usual, longest)}
+        shortest, usual, longest = (n * codec.samples_per_frame for n in frames)
+        return {"batch": CODEC_BATCH, "samples": (shortest, usual, longest)}
     if stage == "hubert" and spec.hubert is not None:
         units = math.ceil(CLIP_SECONDS * units_of(spec).hz)
         usual = USUAL_SECONDS * spec.hubert.sample_rate
@@ -51,7 +51,7 @@ def shapes(stage: Stage, spec: Spec) -> Shapes:
 
 
 def extents(inputs: Axes, ranges: Shapes) -> Extents:
-    """Least, best and greatest shape of each input: its axes with `ranges` put in for the labels."""
+    """Minimum, optimum and maximum shape of each input: its axes with `ranges` in place of the labels."""
 
     def shape(axes: tuple[str | int, ...], which: int) -> tuple[int, ...]:
         return tuple(ranges[axis][which] if isinstance(axis, str) else axis for axis in axes)

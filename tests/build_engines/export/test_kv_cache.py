@@ -39,7 +39,7 @@ def open_gpt(bundle: Bundle, stage: GptStage, precision: Precision, store: Engin
 @pytest.mark.parametrize("stage", ["semantic", "coarse"])
 def test_every_channel_has_a_scale_that_holds_more_than_was_seen(bundle: Bundle, stage: GptStage) -> None:
     network = cast(Gpt, networks.load(stage, bundle))
-    scales = kv_cache.measure(network, bundle, stage)
+    scales = kv_cache.measure_scales(network, bundle, stage)
     spec = network.spec
     assert list(scales) == [f"{kind}_{layer}" for layer in range(spec.layers) for kind in ("key", "value")]
     for scale in scales.values():
@@ -50,17 +50,17 @@ def test_every_channel_has_a_scale_that_holds_more_than_was_seen(bundle: Bundle,
 def test_scales_come_from_the_bundles_voices_where_it_has_some(tmp_path: Path) -> None:
     bundle = random_bundle(tmp_path / "bundle", small_spec(), networks=["coarse"])
     network = cast(Gpt, networks.load("coarse", bundle))
-    before = kv_cache.measure(network, bundle, "coarse")
+    before = kv_cache.measure_scales(network, bundle, "coarse")
     rng = np.random.default_rng(3)
     bundle.voices.mkdir(exist_ok=True)
     fine = rng.integers(0, 1024, (8, 300), np.int16)
     arrays = {"semantic_prompt": rng.integers(0, 10_000, 200), "coarse_prompt": fine[:2], "fine_prompt": fine}
     files.write(bundle.voices / "one.npz", arrays)
-    after = kv_cache.measure(network, bundle, "coarse")
+    after = kv_cache.measure_scales(network, bundle, "coarse")
     assert any(not np.array_equal(after[name], before[name]) for name in before)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kv_cache, "_random", lambda spec, seed: pytest.fail("voices are there"))
-        kv_cache.measure(network, bundle, "coarse")
+        kv_cache.measure_scales(network, bundle, "coarse")
 
 
 def test_scales_hold_a_prompt_without_a_voice(bundle: Bundle) -> None:
@@ -68,10 +68,10 @@ def test_scales_hold_a_prompt_without_a_voice(bundle: Bundle) -> None:
     network = cast(Gpt, networks.load("semantic", bundle))
     with torch.no_grad():
         network.token_embedding.weight[bundle.spec.semantic.end_token] *= 30
-    loud = kv_cache.measure(network, bundle, "semantic")
+    loud = kv_cache.measure_scales(network, bundle, "semantic")
     with torch.no_grad():
         network.token_embedding.weight[bundle.spec.semantic.end_token] /= 30
-    plain = kv_cache.measure(network, bundle, "semantic")
+    plain = kv_cache.measure_scales(network, bundle, "semantic")
     assert any((loud[name] > plain[name]).any() for name in plain)
 
 

@@ -14,7 +14,7 @@ from bark_serving.voices.clip_quality import TARGET_LEVEL_DBFS, speech_level
 from build_engines.miniature import recordings as recording
 from build_engines.miniature.recordings import Recordings, tidy
 from build_engines.miniature.teacher import GAP, WHISPER_SECONDS
-from build_engines.miniature.units import UNITS_HZ, hear, hearings, k_means, nearest, units
+from build_engines.miniature.units import UNITS_HZ, clip_groups, extract_features, k_means, nearest, units
 from tests.build_engines.miniature.conftest import TEXTS, hum, listen, small_recipe
 
 RATE = 24_000
@@ -53,7 +53,7 @@ def test_what_lasts_too_long_is_left_out(tmp_path: Path) -> None:
 
 def test_every_clip_is_heard_once_within_what_the_encoder_hears(recorded: Recordings) -> None:
     many = Recordings(recorded.clips * 40, recorded.samples, RATE)
-    groups = list(hearings(many))
+    groups = list(clip_groups(many))
     assert [clip for group in groups for clip in group] == list(many.clips)
     assert len(groups) > 1
     for group in groups:
@@ -61,7 +61,7 @@ def test_every_clip_is_heard_once_within_what_the_encoder_hears(recorded: Record
 
 
 def test_semantic_tokens_follow_what_is_said_and_cover_every_clip(recorded: Recordings) -> None:
-    features = hear(recorded, listen=listen, on_clip=lambda _: None)
+    features = extract_features(recorded, listen=listen, on_clip=lambda _: None)
     assert features.shape == (2 * recorded.cells, 8)
     tokens = units(features, count=8, seed=0)
     assert len(tokens) == 2 * recorded.cells and set(tokens) == set(range(8))
@@ -78,7 +78,7 @@ def test_where_in_a_hearing_a_clip_is_does_not_matter(recorded: Recordings) -> N
         return heard
 
     many = Recordings(recorded.clips * 400, recorded.samples, RATE)
-    plain, biased = (hear(many, listen=how, on_clip=lambda _: None) for how in (listen, by_place))
+    plain, biased = (extract_features(many, listen=how, on_clip=lambda _: None) for how in (listen, by_place))
     np.testing.assert_array_equal(plain[:, 1:], biased[:, 1:])
     first, second = (features[:, 0].astype(np.float32).std() for features in (plain, biased))
     assert first > 0.8 and second < 0.3

@@ -16,7 +16,7 @@ from bark_serving.spec import EncodecSpec, GptSpec
 from build_engines.miniature import losses
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.codec import SCALES, SLOW_SCALES, CodecLoss, spectral_distance
-from build_engines.miniature.init_weights import begin
+from build_engines.miniature.init_weights import init_weights
 from build_engines.miniature.losses import coarse_example, coarse_times, logits, with_mistakes
 from build_engines.miniature.recipe import Recipe, Schedule, spec_for
 from build_engines.miniature.recordings import Clip, Recordings
@@ -51,7 +51,7 @@ def test_the_coarse_network_sees_in_training_what_the_server_shows_it(
     for seed in range(40):
         clip = clips[2]
         semantic, ids, past = coarse_example(clip, clips, np.random.default_rng(seed), spec=SPEC)
-        plan = coarse_layout.schedule(
+        windows = coarse_layout.schedule(
             clips.units(clip),
             spec=SPEC,
             semantic_history=clips.units(voice) if share else None,
@@ -59,23 +59,23 @@ def test_the_coarse_network_sees_in_training_what_the_server_shows_it(
         )
         made = coarse_layout.flatten(clips.codes(clip)[:2], spec=SPEC)
         matching = []
-        for start in plan.starts:
-            prompt = plan.prompt(start, made)
+        for start in windows.starts:
+            prompt = windows.prompt(start, made)
             history = prompt[SPEC.coarse.semantic_context + 1 :]
-            window = made[start : start + plan.length(start)]
+            window = made[start : start + windows.length(start)]
             seen = np.concatenate([history, window])
             if np.array_equal(prompt[: len(semantic)], semantic) and np.array_equal(seen, ids[: len(seen)]):
                 matching.append(start)
         assert matching, seed
         starts.add(matching[-1])
-        assert past <= len(plan.history)
+        assert past <= len(windows.history)
     assert len(starts) > 3
 
 
 def test_a_whole_sequence_gives_the_logits_of_step_by_step() -> None:
     torch.manual_seed(0)
     gpt = Gpt(GptSpec(layers=2, heads=2, width=16, block_size=32, input_vocab=50, output_vocab=50)).eval()
-    begin(gpt)
+    init_weights(gpt)
     ids = torch.randint(50, (2, 9))
     embeddings = gpt.token_embedding(ids)
     with torch.no_grad():
@@ -146,7 +146,7 @@ def test_the_rate_warms_up_and_comes_down() -> None:
 def test_the_codebooks_follow_what_the_encoder_makes_each_what_the_ones_before_it_left(clips: Clips) -> None:
     torch.manual_seed(0)
     codec = Encodec(EncodecSpec(filters=2, dimension=4, lstm_layers=1, codebook_size=32))
-    begin(codec)
+    init_weights(codec)
     loss = CodecLoss(codec, clips.recordings, seconds=0.24, batch=4, steps=40)
     random = np.random.default_rng(0)
     for _ in range(14):  # past the steps without a quantizer
@@ -165,7 +165,7 @@ def test_the_codebooks_follow_what_the_encoder_makes_each_what_the_ones_before_i
 def test_the_first_codebook_tells_the_sound_and_the_second_the_wave(clips: Clips) -> None:
     torch.manual_seed(0)
     codec = Encodec(EncodecSpec(filters=2, dimension=4, lstm_layers=1, codebook_size=16))
-    begin(codec)
+    init_weights(codec)
     loss = CodecLoss(codec, clips.recordings, seconds=0.24, batch=4, steps=20)
     for step in range(10):  # past the steps without a quantizer
         loss(np.random.default_rng(step))
@@ -178,7 +178,7 @@ def test_the_first_codebook_tells_the_sound_and_the_second_the_wave(clips: Clips
 def test_first_weights_let_quiet_speech_through_the_whole_codec() -> None:
     torch.manual_seed(0)
     codec = Encodec(SPEC.encodec).eval()
-    begin(codec)
+    init_weights(codec)
     with torch.no_grad():
         latent = codec.encoder(0.05 * torch.randn(2, 1, 24_000))
         heard = codec.decoder(latent)
@@ -204,9 +204,9 @@ def test_the_coarse_network_begins_by_attending_to_what_sounds_at_the_same_time(
             apart = (times[:, None] - times).abs()
             return float((weights * apart).sum(-1)[:, SPEC.coarse.semantic_context :].mean())
 
-    begin(gpt)
+    init_weights(gpt)
     anywhere = distance()
-    begin(gpt, times=times)
+    init_weights(gpt, times=times)
     assert distance() < 0.1 < 0.5 < anywhere
 
 

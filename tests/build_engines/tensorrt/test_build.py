@@ -104,7 +104,7 @@ def test_a_refused_architecture_leaves_nothing(small: Bundle, rtx: Library, stor
 def test_a_graph_that_fails_its_check_is_not_compiled(
     small: Bundle, rtx: Library, store: EngineStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "SIGNAL", {"fp16": 200.0})
+    monkeypatch.setattr(check, "MIN_SIGNAL_DB", {"fp16": 200.0})
     steps: list[str] = []
     with pytest.raises(ExportError, match="200 dB must be"):
         build.make(
@@ -127,7 +127,7 @@ def test_ctrl_c_ends_the_compiler_even_in_its_logger(
     told: list[float] = []
 
     def interrupted(trt: Any) -> Any:
-        log = builder_logger(trt)
+        log = make_logger(trt)
 
         class Log(type(log)):  # type: ignore[misc]
             def log(self, severity: Any, message: str) -> None:
@@ -137,8 +137,8 @@ def test_ctrl_c_ends_the_compiler_even_in_its_logger(
 
         return Log()
 
-    builder_logger, before = compiler._logger, signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(compiler, "_logger", interrupted)
+    make_logger, before = compiler.make_logger, signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(compiler, "make_logger", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build.make(
             small,

@@ -80,8 +80,8 @@ def test_only_tensorrt_for_rtx_takes_architectures(notes: Notes, release: str) -
 
 def test_networks_are_strongly_typed_in_every_release(release: str) -> None:
     program = """
-from build_engines.tensorrt.compiler import _network_flags
-answer = [_network_flags(trt), 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED), trt.__version__]
+from build_engines.tensorrt.compiler import network_flags
+answer = [network_flags(trt), 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED), trt.__version__]
 """
     flags, strongly_typed, version = ask(release, program)
     assert version == release
@@ -90,16 +90,16 @@ answer = [_network_flags(trt), 1 << int(trt.NetworkDefinitionCreationFlag.STRONG
 
 def test_logger_and_monitor_can_be_made_in_every_release(release: str) -> None:
     program = """
-from build_engines.tensorrt.compiler import _logger, _monitor, _type
+from build_engines.tensorrt.compiler import make_logger, make_monitor, tensorrt_type
 from bark_serving.engines.store import TensorInfo
-log, seen = _logger(trt), []
+log, seen = make_logger(trt), []
 log.log(trt.ILogger.Severity.VERBOSE, "Total Activation Memory: 123682816 bytes")
 log.log(trt.ILogger.Severity.ERROR, "no")
-monitor = _monitor(trt, lambda *step: seen.append(step))
+monitor = make_monitor(trt, lambda *step: seen.append(step))
 monitor.phase_start("Building engine", None, 2)
 monitor.phase_start("inner", "Building engine", 9)
 goes_on = [monitor.step_complete("inner", 0), monitor.step_complete("Building engine", 0)]
-types = [_type(trt, TensorInfo(dtype=name, axes=())).name for name in ("float32", "int32", "int64")]
+types = [tensorrt_type(trt, TensorInfo(dtype=name, axes=())).name for name in ("float32", "int32", "int64")]
 answer = [log.activations, log.errors, seen, goes_on, types]
 """
     expected = [123682816, ["no"], [["Building engine", 1, 2]], [True, True], ["FLOAT", "INT32", "INT64"]]

@@ -44,7 +44,7 @@ class Executor:
 
     def __init__(self, model_class: Any, folder: Path) -> None:
         self.model = model_class.from_checkpoint(folder)
-        self.kind = stand_in._TYPES[self.model.config.dtype]
+        self.kind = stand_in.TYPES[self.model.config.dtype]
 
     @torch.inference_mode()
     def logits(self, requests: Sequence[Request]) -> np.ndarray:

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 #: What was marked as an output of the network: by name, its tensor.
 OUTPUTS: dict[str, torch.Tensor] = {}
 
-_TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "int32": torch.int32}
+TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "int32": torch.int32}
 
 
 class ActivationType(enum.Enum):
@@ -43,7 +43,7 @@ class Tensor:
         return tuple(self.value.shape)
 
     def mark_output(self, name: str, dtype: str) -> None:
-        OUTPUTS[name] = self.value.to(_TYPES[dtype])
+        OUTPUTS[name] = self.value.to(TYPES[dtype])
 
     def __add__(self, other: Any) -> Tensor:
         return Tensor(self.value + _operand(self, other))
@@ -75,7 +75,7 @@ def gelu(x: Tensor) -> Tensor:
 
 
 def cast(input: Tensor, dtype: str) -> Tensor:  # noqa: A002 - theirs
-    return Tensor(input.value.to(_TYPES[dtype]))
+    return Tensor(input.value.to(TYPES[dtype]))
 
 
 def constant(ndarray: np.ndarray) -> Tensor:
@@ -284,7 +284,7 @@ class GPTForCausalLM(Module):
         model, tensors = cls(config), load_file(folder / "rank0.safetensors")
         for name, parameter in model.named_parameters():
             tensor = tensors.pop(name)
-            if tuple(tensor.shape) != parameter.shape or tensor.dtype != _TYPES[parameter.dtype]:
+            if tuple(tensor.shape) != parameter.shape or tensor.dtype != TYPES[parameter.dtype]:
                 raise ValueError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}")
             parameter.value = tensor
         if tensors:

@@ -203,11 +203,11 @@ def test_a_whole_greedy_coarse_generation_is_sunos(model_class: Any, bundle: Bun
     semantic = np.random.default_rng(3).integers(0, 10_000, 120)
     with oracle.load(bundle) as suno, mock.patch("torch.multinomial", likeliest):
         theirs = suno.generate_coarse(semantic, temp=0.7, silent=True, use_kv_caching=True)
-    plan = coarse_layout.schedule(semantic, spec=bundle.spec)
+    windows = coarse_layout.schedule(semantic, spec=bundle.spec)
     ours = np.empty(0, np.int32)
-    for start in plan.starts:
+    for start in windows.starts:
         window = stages.coarse(
-            plan.prompt(start, ours), count=plan.length(start), sampling=GREEDY, sentence=0, keep=True
+            windows.prompt(start, ours), count=windows.length(start), sampling=GREEDY, sentence=0, keep=True
         )
         ours = np.concatenate([ours, asyncio.run(window)])
     assert coarse_layout.unflatten(ours, spec=bundle.spec).tolist() == theirs.tolist()
