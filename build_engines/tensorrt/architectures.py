@@ -1,4 +1,4 @@
-"""GPU architectures: what ``--gpu`` means, what the names stand for, and which TensorRT builds for which of them."""
+"""GPU architectures: parsing ``--gpu``, the GPUs behind each name, and which TensorRT builds for which of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bark_serving.host import gpus
 from build_engines.errors import BuildError
 from build_engines.tensorrt.library import Library
 
-#: The GPUs of data centres and desks that an architecture stands for.
+#: Common GPUs of each architecture.
 GPUS = {
     "sm75": "T4, RTX 20",
     "sm80": "A100, A30",
@@ -26,7 +26,7 @@ _NOT_ARCHITECTURES = ("NONE", "CURRENT")
 
 
 def parse(text: str) -> Sequence[str]:
-    """What ``--gpu`` means, one name an engine: ``auto`` → those of this machine; ``sm80,sm90`` → ("sm80", "sm90").
+    """The architectures of ``--gpu``, one per engine. ``auto``: this machine's; ``sm80,sm90`` → ("sm80", "sm90").
 
     ``sm80+sm86`` is one engine for both. Raises `BuildError` for another text, or when there is no GPU to find.
     """
@@ -60,27 +60,27 @@ def number(name: str) -> int:
 
 
 def check(architecture: str, *, library: Library) -> Sequence[str]:
-    """The architectures to hand to `library`'s builder for one engine; none when it takes none.
+    """The architectures to give to `library`'s builder for one engine. Empty if the builder takes none.
 
-    Raises `BuildError` when this library, or this machine, can't build for them, with where it can be done.
+    Raises `BuildError` if this library or this machine cannot build for them, and says where it can be done.
     """
-    wanted = architecture.split("+")
+    requested = architecture.split("+")
     if library.flavour == "tensorrt_rtx":
         known = supported(library)
-        for name in wanted:
+        for name in requested:
             if name not in known:
                 raise BuildError(
                     f"{library.title} does not build for {_described(name)}; it knows {', '.join(known)}.",
                     remedy=_elsewhere(name),
                 )
-        return wanted
+        return requested
     here = next(iter(gpus.architectures((0,))), None)  # of several GPUs, TensorRT takes CUDA's first
     if here is None:
         raise BuildError(
-            f"{library.title} builds on the GPU it builds for, and there is none here.", remedy=_elsewhere(wanted[0])
+            f"{library.title} builds on the GPU it builds for, and there is none here.", remedy=_elsewhere(requested[0])
         )
-    if wanted != [here]:
-        other = next((name for name in wanted if name != here), wanted[0])
+    if requested != [here]:
+        other = next((name for name in requested if name != here), requested[0])
         raise BuildError(
             f"{library.title} builds for the GPU it runs on, here {here}, not for {architecture}.",
             remedy=f"If this machine has one, hide the others with CUDA_VISIBLE_DEVICES. {_elsewhere(other)}",
@@ -89,7 +89,7 @@ def check(architecture: str, *, library: Library) -> Sequence[str]:
 
 
 def supported(library: Library) -> Sequence[str]:
-    """What a TensorRT for RTX builds for, in ascending order."""
+    """The architectures that a TensorRT for RTX builds for, in ascending order."""
     names = [name for name in dir(library.api.ComputeCapability) if name.isupper() and name not in _NOT_ARCHITECTURES]
     return sorted((name.lower() for name in names), key=number)
 

@@ -1,4 +1,4 @@
-"""One stage of a bundle to one plan of a store: export in TensorRT's dialect, check, compile, publish."""
+"""One stage of a bundle to one TensorRT plan in a store: export, check, compile, publish."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _GRAPH_FOLDER = "graph"
 
 
 def manifest(bundle: Bundle, *, stage: Stage, precision: Precision, architecture: str, library: Library) -> Manifest:
-    """What a plan built here and now would be. `architecture`: ``sm80``, or ``sm80+sm86`` for one that runs on both.
+    """What a plan built here and now would be. `architecture`: ``sm80``, or ``sm80+sm86`` for a plan that runs on both.
 
     Raises `BuildError` for a stage that TensorRT does not run, or a precision that the stage does not have.
     """
@@ -80,7 +80,7 @@ def make(
 
     def build(folder: Path) -> dict[str, object]:
         targets = architectures.check(architecture, library=library)
-        # in the store's own temporary folder, where it goes with the rest should this process be killed
+        # in the store's temporary folder, which is removed later if this process is killed
         graphs = folder / _GRAPH_FOLDER
         graphs.mkdir()
         _export(bundle, planned, folder=graphs, report=report)
@@ -119,5 +119,7 @@ def _compile(
     if library.flavour == "tensorrt_rtx":
         found = header.read(plan.data)
         if (found.version, found.architectures) != (library.version, tuple(targets)):
-            raise BuildError(f"{library.title} was to build for {manifest.architecture}, and its plan is {found}.")
+            raise BuildError(
+                f"{library.title} was told to build for {manifest.architecture}, but its plan is for {found}."
+            )
     return plan

@@ -1,15 +1,15 @@
-"""A stage's network in the words that TensorRT's ONNX parser and compiler understand, in the precision it runs in.
+"""A stage's graph in the operators that TensorRT's ONNX parser and compiler accept, in the precision it runs in.
 
-The stages, their inputs and outputs are those of `build_engines.export`. What differs is written here:
+Stages, inputs and outputs are those of `build_engines.export`. The differences:
 
-- attention stays the plain product–softmax–product, which TensorRT fuses by itself (in fp16; not in fp32);
-- an LSTM is one ONNX node a layer, as for ONNX Runtime; unrolled, it would fix the number of steps;
-- ELU is spelled out: as one operator it breaks TensorRT's compiler on the codec's decoder;
-- half precision is the module's own ``.half()``, with islands in fp32 where a decision falls: the fine stage draws
-  from fp32 logits, HuBERT's token head is fp32, and the codec's encoder has no half precision at all;
-- no operator outside ONNX itself.
+- attention stays product, softmax, product, which TensorRT fuses itself (in fp16, not in fp32);
+- an LSTM is one ONNX node per layer, as for ONNX Runtime: unrolled, it would fix the number of steps;
+- ELU is written out: as one operator it makes TensorRT's compiler fail on the codec's decoder;
+- half precision is the module's own ``.half()``. What decides between tokens stays in fp32: the fine stage samples from
+  fp32 logits, HuBERT's token head is fp32, and the codec's encoder is fp32 only;
+- all operators are ONNX's own.
 
-Types at the boundary are the same as in every other profile.
+Types of inputs and outputs are the same as in every other profile.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Elu(nn.Module):
 
 
 class Fine(nn.Module):
-    """The fine network in the precision of its weights; the draw from its logits in fp32."""
+    """The fine network in the precision of its weights. Sampling from its logits is in fp32."""
 
     def __init__(self, fine: Any) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ _ISLANDS: dict[Stage, Callable[[nn.Module], nn.Module]] = {"fine": Fine, "encode
 
 
 def outputs(spec: Spec, *, stage: Stage) -> Axes:
-    """What the stage's exported graph gives: more than its plan, so that more can be validated."""
+    """Outputs of the stage's exported graph: more than the plan's, so that more can be validated."""
     declared = GRAPHS[stage].outputs(spec)
     if stage == "hubert" and spec.hubert is not None:
         return {**declared, "features": TensorInfo(dtype="float32", axes=("batch", "frames", spec.hubert.width))}
@@ -92,12 +92,12 @@ def outputs(spec: Spec, *, stage: Stage) -> Axes:
 
 
 def plan_outputs(spec: Spec, *, stage: Stage) -> Axes:
-    """What the stage's plan gives: TensorRT computes and stores every output, asked for or not."""
+    """Outputs of the stage's plan. TensorRT computes and stores every output, so there are no more than needed."""
     return {name: info for name, info in outputs(spec, stage=stage).items() if name not in ("logits", "features")}
 
 
 def module(bundle: Bundle, *, stage: Stage, precision: Precision) -> nn.Module:
-    """The stage's module as it is exported. Its LSTMs exist as ONNX nodes only: it cannot be run."""
+    """The stage's module as it is exported. It cannot be run, because its LSTMs exist as ONNX nodes only."""
     stage_graph = GRAPHS[stage]
     network = stage_graph.forward(networks.load(stage_graph.network, bundle), bundle.spec)
     if precision == "fp16":
@@ -114,12 +114,12 @@ def module(bundle: Bundle, *, stage: Stage, precision: Precision) -> nn.Module:
 
 
 def export(bundle: Bundle, *, stage: Stage, precision: Precision) -> ModelProto:
-    """The stage's graph with every output, to be validated; `keep_outputs` makes of it what TensorRT gets.
+    """The stage's graph with every output, for validation. `keep_outputs` then reduces it to what TensorRT gets.
 
-    Raises `BundleError` for a bad bundle, `ExportError` when an axis came out fixed that is declared free.
+    Raises `BundleError` for a bad bundle, `ExportError` if an axis is fixed that is declared free.
     """
     stage_graph, spec = GRAPHS[stage], bundle.spec
-    # traced at batch 2 and a length of its own: torch takes an axis of 1 for a fixed one
+    # traced at batch 2 and another length than it is validated at: torch takes an axis of size 1 as fixed
     sample = stage_graph.sample(spec, 2, stage_graph.lengths[0] + 4, np.random.default_rng(1))
     with torch.inference_mode():
         return graph.to_onnx(
@@ -131,7 +131,7 @@ def export(bundle: Bundle, *, stage: Stage, precision: Precision) -> ModelProto:
 
 
 def keep_outputs(path: Path, names: Iterable[str]) -> None:
-    """Leave only these outputs in a saved graph; TensorRT drops what then leads nowhere."""
+    """Keep only these outputs of a saved graph. TensorRT removes what nothing then uses."""
     model = onnx.load(str(path), load_external_data=False)
     wanted = set(names)
     kept = [output for output in model.graph.output if output.name in wanted]

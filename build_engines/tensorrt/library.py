@@ -1,7 +1,7 @@
 """TensorRT and TensorRT for RTX under one name: the same API, two Python packages.
 
-Everything else in this package takes the module from here, so that what continuous integration builds with TensorRT
-for RTX on a CPU is built by the very lines that TensorRT runs on a data-centre GPU.
+Everything else in this package takes the module from here. So continuous integration, which builds with TensorRT for
+RTX on a CPU, runs the same code that builds with TensorRT on a data-centre GPU.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from build_engines.errors import BuildError
 Flavour = Literal["tensorrt", "tensorrt_rtx"]
 FLAVOURS: tuple[Flavour, ...] = get_args(Flavour)
 
-#: Packages that hold a flavour. The wheels of bindings carry no package of the plain name.
+#: Packages of each flavour. The wheels of bindings have no package of the plain name.
 _PACKAGES: dict[Flavour, tuple[str, ...]] = {
     "tensorrt": ("tensorrt", "tensorrt_bindings"),
     "tensorrt_rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings"),
@@ -42,7 +42,7 @@ class Library:
 
 
 def load_library(flavour: Flavour | None = None) -> Library:
-    """The TensorRT of this machine; without `flavour` the data-centre one is preferred, as only that one serves.
+    """The TensorRT of this machine. `flavour` None: TensorRT itself if it is installed, because only its plans serve.
 
     Raises `BuildError` when it is not installed, or its libraries are not.
     """

@@ -27,7 +27,7 @@ from build_engines.trtllm.command import PROGRAM, build_command, limits_of
 from build_engines.trtllm.versions import DEFAULT, RELEASES, TABLE, Release
 
 STEPS = ("checkpoint", "compile", "publish")
-BATCH = 32  #: sequences in flight that an engine has room for, unless told otherwise
+BATCH = 32  #: default number of sequences that an engine has room for
 
 _DTYPES: dict[Precision, Dtype] = {"fp16": "float16", "bf16": "bfloat16", "int8": "float16"}
 _ENGINE_FILES = ("config.json", "rank0.engine")
@@ -35,7 +35,7 @@ _LOGS = ".logs"
 
 
 def dtype_of(precision: Precision) -> Dtype:
-    """What an engine computes in. Raises `BuildError` for a precision that TensorRT-LLM engines don't come in."""
+    """The type that an engine computes in. Raises `BuildError` for a precision that there is no engine in."""
     if precision not in _DTYPES:
         raise BuildError(
             f"A TensorRT-LLM engine cannot be built in {precision}.",
@@ -45,7 +45,7 @@ def dtype_of(precision: Precision) -> Dtype:
 
 
 def installed_release() -> Release:
-    """The release of TensorRT-LLM that is here. Raises `BuildError` when there is none, or not one of the table."""
+    """The installed release of TensorRT-LLM. Raises `BuildError` if there is none, or one that is not in the table."""
     row = TABLE[DEFAULT]
     try:
         version = metadata.version("tensorrt_llm")
@@ -66,7 +66,7 @@ def installed_release() -> Release:
 
 
 def architecture_here(release: Release) -> str:
-    """This machine's GPU, for which ``trtllm-build`` builds. Raises `BuildError` when there is none that fits."""
+    """The architecture that ``trtllm-build`` builds for here. Raises `BuildError` if no GPU here is supported."""
     here, known = gpus.architectures((0,)), TABLE[release].architectures  # trtllm-build takes the first GPU
     if not here:
         raise BuildError(
@@ -185,4 +185,4 @@ def _run(command: Sequence[str], *, folder: Path, log: Path) -> None:
     if status or missing:
         said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         reason = f"status {status}" if status else f"no {missing[0]}"
-        raise BuildError(f"{PROGRAM} failed ({reason}): {said[-1]}", remedy=f"All it said is in {log}.")
+        raise BuildError(f"{PROGRAM} failed ({reason}): {said[-1]}", remedy=f"Its whole output is in {log}.")

@@ -28,7 +28,7 @@ Dtype = Literal["float16", "bfloat16", "float32"]
 
 CONFIG, WEIGHTS = "config.json", "rank0.safetensors"
 
-#: TensorRT-LLM quantizes linears and embeddings while it loads them, but for these patterns of their full names.
+#: TensorRT-LLM quantizes linears and embeddings while it loads them, except those that match these patterns.
 _NOT_QUANTIZED = ["*lm_head", "*vocab_embedding", "*position_embedding"]
 
 #: Our tensor names → TensorRT-LLM's.
@@ -49,10 +49,10 @@ _NORM = re.compile(r"(layernorm|ln_f)\.weight$")
 
 @dataclass(frozen=True)
 class Constants:
-    """What a semantic engine has built in, since Triton's backend cannot pass it along with a request."""
+    """Numbers that are built into a semantic engine, because Triton's backend cannot pass them with a request."""
 
-    temperature: float  #: at which the end token's probability is taken
-    min_eos_p: float  #: speech ends where it is reached
+    temperature: float  #: at which the end token's probability is computed
+    min_eos_p: float  #: speech ends where the end token is at least this likely
 
     def __post_init__(self) -> None:
         if not self.temperature > 0 or not 0 < self.min_eos_p <= 1:
@@ -138,7 +138,7 @@ def write(
     constants: Constants | None = None,
     release: Release = DEFAULT,
 ) -> None:
-    """Write a stage's checkpoint into `folder`, which is made. float32 is for comparing, not for serving."""
+    """Write a stage's checkpoint into `folder`, which is created. float32 is for comparisons, not for serving."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors_of(bundle, stage=stage, dtype=dtype), folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)  # safetensors makes it private

@@ -14,17 +14,17 @@ from build_engines.trtllm.versions import DEFAULT, TABLE, Release
 PROGRAM = "trtllm-build"
 MODEL_FILE, MODEL_CLASS = Path(__file__).with_name("model.py"), "BarkForCausalLM"
 
-#: Tokens of one forward pass at most, beyond which more only costs memory: some 30 prompts of the semantic stage.
-_TOKENS = 8_192
+#: At most this many tokens per forward pass, about 30 prompts of the semantic stage. More only costs memory.
+_MAX_TOKENS = 8_192
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an engine has room for."""
+    """The sizes that an engine has room for."""
 
     batch: int  #: sequences in flight
     input_length: int  #: positions of a prompt
-    sequence_length: int  #: positions of a prompt and what is generated; the last token is never fed
+    sequence_length: int  #: positions of a prompt and of what is generated; the last token is never an input
     tokens: int  #: in one forward pass
     prompt_table: int  #: rows, of all sequences together; 0: the stage has no prompt table
 
@@ -41,7 +41,7 @@ def limits_of(bundle: Bundle, *, stage: GptStage, batch: int) -> Limits:
     else:
         length, table = spec.coarse.semantic_context + 1 + spec.coarse.max_history, 0
         most = bundle.spec.gpt(stage).block_size + 1
-    tokens = max(length + batch, min(length * batch, _TOKENS))
+    tokens = max(length + batch, min(length * batch, _MAX_TOKENS))
     return Limits(batch=batch, input_length=length, sequence_length=most, tokens=tokens, prompt_table=table)
 
 

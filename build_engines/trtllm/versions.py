@@ -1,7 +1,7 @@
-"""The TensorRT-LLM releases that engines can be built for. A table: whatever differs between them is a value in here.
+"""The TensorRT-LLM releases that engines can be built for. Everything that differs between them is in this table.
 
-Both have the flow checkpoint → ``trtllm-build`` → engine → C++ executor; 1.3 removed it. An engine runs in the release
-that built it only, so it is built inside the container that serves it.
+Both build engines from checkpoints with ``trtllm-build`` for the C++ executor; 1.3 removed that. An engine runs only in
+the release that built it, so it is built inside the container that serves it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DEFAULT: Release = "1.0.0"
 
 _IMAGE = "nvcr.io/nvidia/tritonserver"
 
-#: What a build needs to say → the option of ``trtllm-build`` that says it.
+#: What a build sets → the option of ``trtllm-build``.
 _OPTIONS: Mapping[str, str] = MappingProxyType(
     {
         "checkpoint": "--checkpoint_dir",
