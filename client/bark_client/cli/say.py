@@ -69,19 +69,22 @@ def say(
         with BarkClient(url, timeout=timeout, answer_timeout=answer_timeout) as client:
             speech = _speak(client, words, voice=voice, seed=seed, options=options, sinks=sinks, live=stream)
         if target not in (None, "-"):
-            default = "" if output else " (name another with -o)"
-            messages.print(
-                f"[bold green]{escape(str(target))}[/]{default}: {terminal.summary(speech)}", highlight=False
-            )
-        for warning in speech.warnings:
-            messages.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
-        if timings:
-            messages.print(terminal.timings_table(speech.timings))
-        if draw:
-            messages.print(f"[bold green]{escape(str(picture.draw(speech, draw)))}[/]: waveform and spectrogram")
-        if save_voice:
-            kept = speech.as_voice()
-            messages.print(f"[bold green]{escape(str(kept.save(save_voice)))}[/]: {kept}", highlight=False)
+            hint = "" if output else " (name another with -o)"
+            messages.print(f"[bold green]{escape(str(target))}[/]{hint}: {terminal.summary(speech)}", highlight=False)
+        _report(speech, timings=timings, draw=draw, save_voice=save_voice)
+
+
+def _report(speech: Speech, *, timings: bool, draw: Path | None, save_voice: Path | None) -> None:
+    """Print the warnings and what else was asked for; draw the picture and save the voice."""
+    for warning in speech.warnings:
+        messages.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
+    if timings:
+        messages.print(terminal.timings_table(speech.timings))
+    if draw:
+        messages.print(f"[bold green]{escape(str(picture.draw(speech, draw)))}[/]: waveform and spectrogram")
+    if save_voice:
+        voice = speech.as_voice()
+        messages.print(f"[bold green]{escape(str(voice.save(save_voice)))}[/]: {voice}", highlight=False)
 
 
 def _speak(
