@@ -73,6 +73,7 @@ def empty(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow  # downloads the client's dependencies
+@pytest.mark.timeout(1800)
 def test_the_client_works_in_an_empty_environment(empty: Path, wheels: dict[str, Path]) -> None:
     succeed(empty / "pip", "install", "--quiet", wheels["bark_triton_client"])
     assert succeed(empty / "bark", "--version") == f"bark {bark_client.__version__}\n"
@@ -86,6 +87,7 @@ def test_the_client_works_in_an_empty_environment(empty: Path, wheels: dict[str,
 
 
 @pytest.mark.slow  # downloads the server's dependencies
+@pytest.mark.timeout(1800)
 def test_a_checkout_installs_without_the_client_or_an_extra(empty: Path) -> None:
     succeed(empty / "pip", "install", "--quiet", ROOT)
     assert "bark-triton-client" not in succeed(empty / "pip", "list", "--format=freeze")
