@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
+from bark_serving.errors import install_remedy
 from build_engines.errors import BuildError
 
 TORCH = ("torch",)
@@ -16,5 +17,5 @@ def require(*modules: str, extra: str = "build") -> None:
     if missing:
         raise BuildError(
             f"This command needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed.",
-            remedy=f"Run `pip install -e '.[{extra}]'` in the checkout of bark-triton.",
+            remedy=install_remedy(extra),
         )

