@@ -12,21 +12,17 @@ from benchmarks.tables import Table
 
 
 class Report(Protocol):
-    """Shows results of one kind."""
+    """Shows results of one kind: a table for terminal and Markdown, a picture on a matplotlib figure."""
 
-    def table(self, result: Result, /) -> Table:
-        """Its table, for terminal and Markdown."""
-
-    def plot(self, result: Result, figure: Any, /) -> None:
-        """Draw its picture on a matplotlib figure."""
+    def table(self, result: Result, /) -> Table: ...
+    def plot(self, result: Result, figure: Any, /) -> None: ...
 
 
 class Benchmark(Report, Protocol):
-    """Measures and shows."""
+    """Measures besides, as a command on the command line."""
 
     @property
-    def command(self) -> Callable[..., None]:
-        """The command on the command line."""
+    def command(self) -> Callable[..., None]: ...
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {

@@ -6,6 +6,8 @@ operations a weight, far too few to be bound by arithmetic.
 
 from __future__ import annotations
 
+import math
+
 from bark_serving.bundle import Bundle
 from bark_serving.decoding.rules import head_rows, rule_of
 from bark_serving.profiles import Precision
@@ -51,11 +53,5 @@ def parameters(bundle: Bundle, network: Network) -> int:
     """Weights of a network's file."""
     from safetensors import safe_open
 
-    total = 0
     with safe_open(bundle.weights(network), "numpy") as file:
-        for name in file.keys():  # noqa: SIM118 - not a dict
-            size = 1
-            for axis in file.get_slice(name).get_shape():
-                size *= axis
-            total += size
-    return total
+        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118 - not a dict

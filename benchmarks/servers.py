@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,19 +124,14 @@ def _target(server: Server, seconds: float) -> Target:
     return Target(server.url, server.process, seconds, server.settings.log_path, server.metrics_url)
 
 
-@contextmanager
-def server_at(url: str) -> Iterator[Target]:
-    """A server that runs already; its processes are found when `bark-serve` started it on this machine."""
-    yield _known_at(url) or Target(url, None)
-
-
-def _known_at(url: str) -> Target | None:
+def _at(url: str) -> Target:
+    """A server that runs already. Its process is known when `bark-serve` started it on this machine."""
     port = int(url.rsplit(":", 1)[1]) if url.rsplit(":", 1)[-1].isdigit() else None
     for found in state.running_servers(state_folder()):
         process = find(found.triton_pid, born=found.triton_born)
         if found.settings.grpc_port == port and process is not None:
             return Target(url, process, log=found.settings.log_path, metrics=found.settings.metrics_url)
-    return None
+    return Target(url, None)
 
 
 @contextmanager
@@ -150,33 +145,27 @@ def target(
 ) -> Iterator[Target]:
     """The server at ``url``, or one of our own of a bundle with its engines."""
     if url is not None or prepared is None:
-        with server_at(url or DEFAULT_URL) as found:
-            yield found
-        return
-    bundle, store = prepared
-    with own_server(bundle, variant, store=store, threads=threads, max_batch=max_batch) as own:
-        yield own
+        yield _at(url or DEFAULT_URL)
+    else:
+        bundle, store = prepared
+        with own_server(bundle, variant, store=store, threads=threads, max_batch=max_batch) as own:
+            yield own
 
 
 def described(url: str | None, variant: Variant, *, bundle: str, **known: Any) -> dict[str, Any]:
-    """What a result's settings say of a server: of one at a ``url`` nothing else than that."""
+    """What a result's settings say of a server. Of one at a ``url`` nothing else is known."""
     if url is None:
         return {"bundle": bundle, "server": variant.name, **known}
     return {"server": f"{SERVER_AT}{url}" + (f", {variant.label}" if variant.label else "")}
 
 
 def options_of(prepared: tuple[Bundle, EngineStore] | None, variant: Variant) -> Mapping[str, Any]:
-    """What a variant asks of a server; of one elsewhere, no numbers but Suno's are known."""
+    """The inputs by which a variant differs. A server elsewhere is taken to have Suno's numbers."""
     return variant.options(prepared[0].spec if prepared else Spec(name="suno"))
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; held together, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
+    """Ports that nobody listens on. They are held together, so that they differ."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

@@ -21,21 +21,18 @@ def table(result: Result) -> Table:
     cases = [case for case in result.cases() if case not in _SERVER_CASES]
     facts = {case: next(m.facts for m in result.measurements if m.case == case) for case in cases}
     sizes = [millions(facts[case].get("parameters")) for case in cases]
-    rows = [["parameters", *sizes, *_blank(result)]] if any(sizes) else []
+    rows = [["parameters", *sizes, *[""] * len(_server_header(result))]] if any(sizes) else []
     for subject in _subjects(result):
         found = {case: result.find(case=case, subject=subject) for case in cases}
         cells = [_compared(found[case], result.find(case=case, subject=BASE)) for case in cases]
         rows.append([subject, *cells, *_server_cells(result, subject)])
     header = ["", *(_case(case, facts[case]) for case in cases), *_server_header(result)]
-    return Table(header, rows, caption(result, more=_notes(result)))
+    return Table(header, rows, caption(result, more=[*_roofline(result), *_ratios(result)]))
 
 
-def _notes(result: Result) -> list[str]:
-    return [*_roofline(result), *([against(BASE, result)] if _has_base(result) else [])]
-
-
-def _has_base(result: Result) -> bool:
-    return any(m.subject == BASE for m in result.measurements)
+def _ratios(result: Result) -> list[str]:
+    """What the ratios stand against, where there are any."""
+    return [against(BASE, result)] if any(m.subject == BASE for m in result.measurements) else []
 
 
 def _subjects(result: Result) -> list[str]:
@@ -70,10 +67,6 @@ def _server_header(result: Result) -> list[str]:
 def _several(result: Result) -> list[str]:
     together = [name for name in result.subjects(SPEED) if name.endswith("at once")]
     return list(dict.fromkeys(name.rsplit(", ", 1)[1] for name in together))
-
-
-def _blank(result: Result) -> list[str]:
-    return [""] * len(_server_header(result))
 
 
 def _server_cells(result: Result, subject: str) -> list[str]:
@@ -152,8 +145,7 @@ def plot(result: Result, figure: Any) -> None:
     axes.set_xlim(right=axes.get_xlim()[1] * 1.6)  # room for the last text
     axes.invert_yaxis()
     best = _ROOFLINE if any(m.facts.get("roofline_seconds") for m in result.measurements) else ""
-    ratios = f"\n{against(BASE, result)}" if _has_base(result) else ""
-    axes.set_xlabel(f"seconds (log scale){best}{ratios}")
+    axes.set_xlabel("\n".join([f"seconds (log scale){best}", *_ratios(result)]))
     tidy(axes, f"{'End to end' if cases == [UTTERANCE] else 'Stage by stage'}: {_what(result)}", grid="x")
     axes.tick_params(axis="y", labelsize=9, colors=INK)
     legend_above(figure, axes)
