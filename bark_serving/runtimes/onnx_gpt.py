@@ -44,8 +44,6 @@ class OnnxGpt:
         self._narrow = open_session(engine / MODEL_FILE, threads=min(threads, gpt.heads), spin=True)
         self.logits: int = self._narrow.get_outputs()[0].shape[1]
         inputs = {tensor.name: tensor for tensor in self._narrow.get_inputs()}
-        #: the graph takes an even number of rows, one of them unused if need be: `build_engines.export.row_pairs`
-        self._pads_rows = inputs["embeddings"].shape[0] != inputs["seqlens"].shape[0]
         wide = wide_graph(engine)
         self._wide = None if wide.name == MODEL_FILE else open_session(wide, threads=threads)
         shape = (rows, gpt.heads, gpt.block_size, gpt.head_width)
@@ -54,6 +52,8 @@ class OnnxGpt:
         self._caches: dict[str, Array] = {
             f"{kind}_{i}": np.zeros(shape, dtype) for i in range(gpt.layers) for kind in ("key", "value")
         }
+        takes_unused_rows = inputs["embeddings"].shape[0] != inputs["seqlens"].shape[0]
+        self._pads_rows = takes_unused_rows and self._odd_rows_differ()
         self._steps: dict[int, _Step] = {}
 
     def embed(self, ids: Ints) -> Floats:
@@ -87,9 +87,36 @@ class OnnxGpt:
     def _rows(self, first: int, end: int) -> dict[str, Array]:
         return {name: cache[first:end] for name, cache in self._caches.items()}
 
-    def _bind(self, session: ort.InferenceSession, caches: Mapping[str, Array], *, batch: int, positions: int) -> _Step:
-        """A step of ``positions`` new positions for ``batch`` rows. The narrow graph extends its caches in place."""
-        rows = batch + batch % 2 if self._pads_rows and positions == 1 else batch
+    def _odd_rows_differ(self) -> bool:
+        """Whether this processor's kernels sum an odd last row in another order than a row of a pair.
+
+        This depends on instruction set, bits and block length, so it is measured. See `build_engines.export.row_pairs`.
+        """
+        for batch in (count for count in (1, 3) if count <= self.rows):
+            caches = {name: np.zeros((batch, *cache.shape[1:]), cache.dtype) for name, cache in self._caches.items()}
+            step = self._embeddings[:batch, None], np.zeros((batch, 1), np.int64), np.zeros(batch, np.int32)
+            odd, even = (
+                self._bind(self._narrow, caches, batch=batch, positions=1, rows=rows)(*step)
+                for rows in (batch, batch + 1)
+            )
+            if not np.array_equal(odd, even):
+                return True
+        return False
+
+    def _bind(
+        self,
+        session: ort.InferenceSession,
+        caches: Mapping[str, Array],
+        *,
+        batch: int,
+        positions: int,
+        rows: int | None = None,
+    ) -> _Step:
+        """A step of ``positions`` new positions for ``batch`` sequences. The narrow graph extends its caches in place.
+
+        rows: of the graph's linear layers, at least ``batch``; default ``batch``, or the next even number.
+        """
+        rows = rows or (batch + batch % 2 if self._pads_rows and positions == 1 else batch)
         inputs: dict[str, Array] = {
             "embeddings": np.zeros((rows, positions, self._gpt.width), np.float32),
             "positions": np.zeros((rows, positions), np.int64),

@@ -27,9 +27,10 @@ from build_engines.export.operators import CONTRIB
 #: decode step of Bark small takes 7 to 10 % less time with 256 than with 64, and its logits are as close to fp32's.
 #: With 4 bits, 128 would save as much against 32, but the error of the logits grows by half.
 BLOCKS = {8: 256, 4: 32}
-#: Bits per weight → the block length from which ONNX Runtime 1.32's AVX-512 kernels process rows in pairs, and sum an
-#: odd last row in another order. See `build_engines.export.row_pairs`.
-_PAIRING = {8: 128, 4: 64}
+#: Bits per weight → the block length from which ONNX Runtime 1.32 sums an odd last row in another order on some
+#: processors: AVX-512 with 8 bits from 128 and with 4 bits from 64, AVX2 with 4 bits from 32. The runtime measures
+#: whether its own does. See `build_engines.export.row_pairs`.
+_PAIRING = {8: 128, 4: 32}
 ACCURACY_LEVEL = 4  # int8 activations
 
 
