@@ -46,7 +46,7 @@ def test_the_coarse_network_sees_in_training_what_the_server_shows_it(
 ) -> None:
     monkeypatch.setattr(losses, "WITH_VOICE", share)
     voice = clips[1]
-    monkeypatch.setattr(Clips, "another", lambda *_: voice)
+    monkeypatch.setattr(Clips, "another_of_speaker", lambda *_: voice)
     starts = set()
     for seed in range(40):
         clip = clips[2]
