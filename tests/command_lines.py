@@ -22,6 +22,7 @@ def parse(words: list[str]) -> None:
     command = typer.main.get_command(APPS[program])
     while isinstance(command, TyperGroup) and arguments and arguments[0] in command.commands:
         command = command.commands[arguments.pop(0)]
+        assert not command.hidden, f"{program}: {words} is a command that only names its replacement"
     with suppress(typer.Exit):  # after --help
         command.make_context(program, arguments)
         assert not isinstance(command, TyperGroup), f"{program}: no command {arguments[:1]}"
