@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from bark_serving.arrays import Floats, Tokenise
 from bark_serving.errors import UserError
-from bark_serving.files import sha256
+from bark_serving.host.files import sha256
 from bark_serving.spec import FORMAT_VERSION, Network, Spec
 
 SPEC_FILE = "spec.json"

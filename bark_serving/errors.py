@@ -1,6 +1,6 @@
 """Errors of the serving side: those a user of the commands sees, and those that answer a request.
 
-`UserError` says a problem and its remedy; `bark_serving.console.errors_shown` prints both. `ServingError` goes to a
+`UserError` says a problem and its remedy; `bark_serving.cli.console.errors_shown` prints both. `ServingError` goes to a
 client: it has a Triton status code and a message of one sentence that the client can act on.
 """
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bark_serving.console import console
+from bark_serving.cli.console import console
 from benchmarks import results
 from benchmarks.errors import BenchmarkError
 from benchmarks.results import Measurement, Result

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from bark_serving.console import console
+from bark_serving.cli.console import console
 from benchmarks import plots, results
 from benchmarks.errors import BenchmarkError
 from benchmarks.registry import REPORTS

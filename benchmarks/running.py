@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from bark_client import BarkError
-from bark_serving import console as shared
 from bark_serving.bundle import Bundle
-from bark_serving.console import console
+from bark_serving.cli import console as shared
+from bark_serving.cli.console import console
 from bark_serving.engines.store import EngineStore
 from benchmarks import bundles, plots, results
 from benchmarks.bundles import Size

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from bark_client import BarkClient, BarkError
-from bark_serving.console import console
+from bark_serving.cli.console import console
 from benchmarks import machine, results, servers, variants
 from benchmarks import options as opt
 from benchmarks.errors import BenchmarkError

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bark_serving.console import EXIT_WRONG_OPTION, print_error
+from bark_serving.cli.console import EXIT_WRONG_OPTION, print_error
 from build_engines import __version__
 from build_engines.commands import bundle, engines, miniature
 from build_engines.commands.trtllm_checkpoint import trtllm_checkpoint

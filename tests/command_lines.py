@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from bark_client.cli.main import app as bark
-from bark_serving.cli import app as bark_serve
+from bark_serving.cli.main import app as bark_serve
 from benchmarks.cli import app as benchmarks
 from build_engines.cli import app as bark_build
 

@@ -27,7 +27,7 @@ def test_every_import_runs_in_the_direction_that_is_allowed() -> None:
     ("allowed", "forbidden"),
     [
         ("    build_engines\n    bark_serving\n", "    bark_serving\n    build_engines\n"),
-        ("    cli | triton | entry\n    server | runtimes\n", "    server | runtimes\n    cli | triton | entry\n"),
+        ("    cli | triton\n    server | runtimes\n", "    server | runtimes\n    cli | triton\n"),
         ("    commands\n    engine_jobs\n", "    engine_jobs\n    commands\n"),
     ],
 )

@@ -23,7 +23,7 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.compatibility import Host, incompatibility, loader_versions, this_host
 from bark_serving.engines.manifest import MANIFEST_FILE, Manifest, key
 from bark_serving.errors import UserError
-from bark_serving.files import BUILDING_PREFIX, atomic_folder, exclusive, is_held, sha256
+from bark_serving.host.files import BUILDING_PREFIX, atomic_folder, exclusive, is_held, sha256
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage
 
 #: The precisions in which the cpu profile's engines can be built, by stage.

@@ -29,8 +29,8 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.compatibility import Host, this_host
 from bark_serving.engines.store import EngineError, EngineMissing, EngineStore
 from bark_serving.errors import INSTALL_AGAIN
-from bark_serving.files import atomic_folder
 from bark_serving.host.cores import usable_cores
+from bark_serving.host.files import atomic_folder
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError
 from bark_serving.server.render_settings import RenderSettings

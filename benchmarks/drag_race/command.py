@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bark_serving.console import steps
+from bark_serving.cli.console import steps
 from benchmarks import machine, results, variants
 from benchmarks import options as opt
 from benchmarks.drag_race import measure as drag_race

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bark_client import BarkClient
-from bark_serving.console import console, steps
+from bark_serving.cli.console import console, steps
 from benchmarks import machine, results, servers, variants
 from benchmarks import options as opt
 from benchmarks.running import errors_shown, finish, prepare, require

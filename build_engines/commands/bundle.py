@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from bark_serving.bundle import Bundle
-from bark_serving.console import console, errors_shown
+from bark_serving.cli.console import console, errors_shown
 from build_engines.commands.progress import one_bar, share_bars
 from build_engines.commands.requirements import TORCH, require
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bark_serving.bundle import MINIATURE, Bundle
-from bark_serving.console import console, errors_shown, print_error
+from bark_serving.cli.console import console, errors_shown, print_error
 from bark_serving.engines.store import Engine, EngineStore
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile
 from build_engines.commands.requirements import EXPORT, require

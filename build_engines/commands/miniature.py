@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import TaskID
 
-from bark_serving.console import bars, errors_shown
+from bark_serving.cli.console import bars, errors_shown
 from build_engines.commands.bundle import print_bundle
 from build_engines.commands.requirements import TORCH, require
 

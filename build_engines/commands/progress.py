@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bark_serving.console import console, print_error
+from bark_serving.cli.console import console, print_error
 from build_engines.engine_jobs import ANY, EngineJob
 from build_engines.errors import BuildError
 from build_engines.steps import OnStep

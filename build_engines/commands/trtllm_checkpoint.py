@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from bark_serving.bundle import MINIATURE, Bundle
-from bark_serving.console import console, errors_shown
+from bark_serving.cli.console import console, errors_shown
 from bark_serving.spec import GptStage
 from build_engines.commands.engines import BundleOption
 from build_engines.commands.requirements import TORCH, require

@@ -44,7 +44,7 @@ class Cli:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         child = subprocess.Popen(
-            [sys.executable, "-c", "from bark_serving.cli import app; app()", *arguments],
+            [sys.executable, "-c", "from bark_serving.cli.main import app; app()", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

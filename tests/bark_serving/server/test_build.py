@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bark_serving import cli
 from bark_serving.bundle import MINIATURE, Bundle
+from bark_serving.cli import main
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import STAGES, stage_precision
@@ -102,7 +102,7 @@ def test_the_command_that_rebuilds_an_engine_of_another_gpu_is_printed(tmp_path:
     store = EngineStore(tmp_path / "engines")
     publish_all(store, bundle, architecture="sm80")
     result = CliRunner().invoke(
-        cli.app,
+        main.app,
         [
             *("render", "--profile", "tensorrt", "--gpu-architecture", "sm90", "--output", str(tmp_path / "out")),
             *("--bundle", str(bundle.folder), "--engines", str(store.root)),

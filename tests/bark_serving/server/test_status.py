@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bark_serving.cli import app
+from bark_serving.cli.main import app
 from bark_serving.server import ServerSettings, detach, state
 from bark_serving.server.process import birth
 from bark_serving.server.repository import Rendered

@@ -12,7 +12,7 @@ _OURS = ("bark_serving", "build_engines")
 
 def serve() -> None:
     """``bark-serve``."""
-    _run("bark_serving.cli", program="bark-serve", extra="serve")
+    _run("bark_serving.cli.main", program="bark-serve", extra="serve")
 
 
 def build() -> None:

@@ -12,7 +12,7 @@ import pytest
 def run(function: str, *arguments: str, missing: str = "") -> subprocess.CompletedProcess[str]:
     """An installed command in a process of its own, where the library `missing` cannot be imported."""
     block = f"sys.modules[{missing!r}] = None; " if missing else ""
-    code = f"import sys; {block}from bark_serving.entry import {function}; {function}()"
+    code = f"import sys; {block}from bark_serving.cli.entry import {function}; {function}()"
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bark_serving.bundle import MINIATURE
-from bark_serving.console import errors_shown
+from bark_serving.cli.console import errors_shown
 from bark_serving.host.gpus import parse_gpus
 from bark_serving.profiles import TABLE, Precision, Profile
 from bark_serving.server.render_settings import RenderSettings

@@ -16,10 +16,10 @@ from rich.table import Table
 
 from bark_serving import __version__
 from bark_serving.bundle import MINIATURE
-from bark_serving.console import console, errors_shown, steps
+from bark_serving.cli.console import console, errors_shown, steps
+from bark_serving.cli.options import with_render_options
 from bark_serving.errors import UserError
 from bark_serving.server import Server, ServerSettings, detach, serve, state
-from bark_serving.server.options import with_render_options
 from bark_serving.server.process import StopRequest
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render

@@ -6,7 +6,7 @@ import pytest
 import typer
 from pydantic import BaseModel, Field
 
-from bark_serving.console import errors_shown, steps
+from bark_serving.cli.console import errors_shown, steps
 from bark_serving.errors import UserError
 
 
