@@ -97,7 +97,7 @@ def speak(
             if result.get_response().parameters["triton_final_response"].bool_param:
                 break
     finally:
-        client.stop_stream(cancel_requests=True)  # a plain stop_stream() waits for answers that may never come
+        client.stop_stream(cancel_requests=True)  # so that leaving never waits for an answer
         client.close()
     if samples == 0:
         raise CanaryFailed("it ended without any audio.")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bark_client.errors import InvalidRequest
 
 FORMATS: Final = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}  #: suffix → encoding
-_BLOCK_SAMPLES = 1 << 16  # per write: libsndfile's Vorbis encoder overflows its stack on one long write
+_BLOCK_SAMPLES = 1 << 16  #: that one call of libsndfile gets
 _UNKNOWN_SIZE = 0xFFFFFFFF
 
 
@@ -45,7 +45,7 @@ def open_file(target: Path | BinaryIO, *, sample_rate: int, format: str) -> Any:
 
 
 def write_blocks(file: Any, samples: NDArray[np.float32]) -> None:
-    """Write samples to a file from `open_file`."""
+    """Write samples to a file from `open_file`, in blocks of `_BLOCK_SAMPLES`."""
     for start in range(0, samples.size, _BLOCK_SAMPLES):
         file.write(samples[start : start + _BLOCK_SAMPLES])
 

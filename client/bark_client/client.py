@@ -268,10 +268,7 @@ class SpeechStream(StreamBase):
         raise StopIteration
 
     def _leave(self) -> None:
-        """Wait for a stream that is about to end, and cancel any other.
-
-        To cancel a stream just as it ends makes Triton 24.10 crash or leak.
-        """
+        """Give a stream whose last answer has arrived `END_GRACE_S` to end by itself. Cancel any other stream."""
         if self._exchange.settled and self._reader is not None:
             self._reader.join(END_GRACE_S)
         self._cancel_call()

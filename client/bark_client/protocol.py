@@ -1,7 +1,7 @@
 """Arguments to a Triton request, and Triton's answers to our types. Pure: nothing here needs a connection.
 
-The protobuf messages are built and read directly, because tritonclient's streaming calls don't do: its asyncio client
-can't ask for the empty final response, and its threaded one leaks one thread per cancelled stream.
+The protobuf messages are built and read directly, because tritonclient's streams are not enough: its asyncio client
+can't ask for the empty final response, and its threaded client leaks threads.
 """
 
 from __future__ import annotations

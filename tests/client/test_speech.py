@@ -51,7 +51,7 @@ def test_another_suffix_is_refused_with_those_there_are(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_minutes_of_ogg_do_not_overflow_the_encoder(tmp_path: Path) -> None:
+def test_a_long_speech_is_saved_as_ogg_in_full(tmp_path: Path) -> None:
     path = make_speech(seconds=240).save(tmp_path / "long.ogg")
     assert soundfile.info(path).frames == 240 * RATE
 

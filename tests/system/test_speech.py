@@ -143,8 +143,7 @@ def test_bad_text_is_refused_by_the_server_itself(server_url: str, text: bytes, 
     assert error.startswith("[INVALID_ARGUMENT] ") and message in error and "Traceback" not in error
 
 
-def test_clients_that_hang_up_on_an_error_do_not_bring_the_server_down(bark: BarkClient, server_url: str) -> None:
-    """Triton 24.10 crashes when a client closes a stream at the moment that the server ends it."""
+def test_a_server_still_speaks_after_many_refused_requests(bark: BarkClient, server_url: str) -> None:
     for _ in range(300):
         stream_error(server_url, {"text": np.array([b" "], np.object_)})
     assert bark.speak("Still there.", seed=1, max_duration=0.5).seconds > 0.2

@@ -44,7 +44,7 @@ def test_an_answer_and_an_error_come_back(backend: Backend) -> None:
 def test_a_call_ends_when_the_process_dies_that_should_answer(
     backend: Backend, stub: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Triton leaves it waiting for ever, and more than a pool of threads would hold of them."""
+    """Any number of calls: each has a thread of its own, so they need no room in a pool of threads."""
     from bark_serving.triton import bls
 
     never, asked = threading.Event(), threading.Semaphore(0)
