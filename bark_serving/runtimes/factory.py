@@ -18,7 +18,7 @@ from bark_serving.profiles import Profile, Stage
 from bark_serving.runtimes.settings import RuntimeSettings
 from bark_serving.spec import GptStage
 
-#: Used for cloning only: their weights stay memory-mapped, so calls are slower and no memory is resident.
+#: Stages that only cloning uses. Their weights stay memory-mapped: calls are slower, and no memory is resident.
 _CLONING_ONLY: frozenset[Stage] = frozenset({"hubert", "encodec_encode"})
 
 
@@ -29,9 +29,9 @@ class Network(Protocol):
         """Arrays by name → the requested outputs by name."""
 
 
-def open_gpts(stage: GptStage, settings: RuntimeSettings, *, rows: int) -> Sequence[Sampler]:
-    """What a decode loop runs, one per device, each with a KV cache of ``rows`` sequences and the stage's rule."""
-    return _GPTS[settings.profile](stage, settings, rule_of(stage, settings.bundle.spec), rows)
+def open_gpts(stage: GptStage, settings: RuntimeSettings, *, max_batch: int) -> Sequence[Sampler]:
+    """What decode loops run: one sampler per device, with the stage's rule and ``max_batch`` rows of KV cache."""
+    return _GPTS[settings.profile](stage, settings, rule_of(stage, settings.bundle.spec), max_batch)
 
 
 def open_network(stage: Stage, settings: RuntimeSettings, *, device: str) -> Network:
@@ -39,12 +39,12 @@ def open_network(stage: Stage, settings: RuntimeSettings, *, device: str) -> Net
     return _NETWORKS[settings.profile](stage, settings, device)
 
 
-def _onnx_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, rows: int) -> Sequence[Sampler]:
+def _onnx_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, max_batch: int) -> Sequence[Sampler]:
     from bark_serving.runtimes.onnx_gpt import OnnxGpt
 
     engine, spec = _engine(settings), settings.bundle.spec.gpt(stage)
     embeddings = mapped(settings.bundle.weights(stage), "token_embedding.weight")
-    gpt = OnnxGpt(engine, gpt=spec, embeddings=embeddings, rows=rows, threads=settings.threads)
+    gpt = OnnxGpt(engine, gpt=spec, embeddings=embeddings, rows=max_batch, threads=settings.threads)
     head = head_rows(rule)
     if gpt.logits != head.stop - head.start:
         raise ValueError(
@@ -60,7 +60,7 @@ def _onnx_network(stage: Stage, settings: RuntimeSettings, device: str) -> Netwo
     return partial(run, session)
 
 
-def _torch_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, rows: int) -> Sequence[Sampler]:
+def _torch_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, max_batch: int) -> Sequence[Sampler]:
     from bark_serving.networks import Gpt, load
     from bark_serving.runtimes.torch_device import open_device
     from bark_serving.runtimes.torch_gpt import TorchGpt
@@ -70,7 +70,7 @@ def _torch_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, rows: in
             cast(Gpt, load(stage, settings.bundle)),
             rule=rule,
             embeddings=mapped(settings.bundle.weights(stage), "token_embedding.weight"),
-            rows=rows,
+            rows=max_batch,
             device=open_device(name, threads=settings.threads),
             precision=settings.precision,
         )

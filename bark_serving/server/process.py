@@ -137,9 +137,9 @@ def stop(
 ) -> bool:
     """End a server and its whole process group: SIGTERM, at most `timeout` seconds, then SIGKILL to what is left.
 
-    Triton may go on running when it has nothing left to do. So it gets at most `UNLOAD_GRACE_S` seconds more once it has
-    `drained` (no inference runs), and at most `CONNECTION_GRACE_S` once its last stub has ended. `hurry` ends the wait.
-    Returns whether no inference was cut off.
+    Triton may go on running when it has nothing left to do. So it gets at most `UNLOAD_GRACE_S` seconds more once it
+    has `drained` (no inference runs), and at most `CONNECTION_GRACE_S` once its last stub has ended. `hurry` ends the
+    wait. Returns whether no inference was cut off.
     """
     stubs = _group(process)
     if is_running(process):

@@ -102,7 +102,7 @@ class SentenceRun:
                 count=plan.length(start),
                 sampling=self._sampling(Part.COARSE, self._request.coarse_temperature, number),
                 sentence=self._index,
-                keep=start != plan.starts[-1],
+                hold=start != plan.starts[-1],
             )
             ids = np.concatenate([ids, tokens])
             whole = len(ids) - len(ids) % self._spec.coarse.codebooks

@@ -1,7 +1,7 @@
 """What the stages of one server can do, where profiles differ: data, rendered into the config of ``bark``.
 
 In every profile the GPT stages take the tensors of Triton's ``tensorrtllm`` backend. Where this project's own code runs
-them, they take two more (``min_eos_p`` and ``keep``), and every number comes with the request. A TensorRT-LLM engine
+them, they take two more (``min_eos_p`` and ``hold``), and every number comes with the request. A TensorRT-LLM engine
 takes no more than the backend's tensors, wants the prompt table in its own type, and has the rule that ends speech
 built in, with its two numbers. A TensorRT plan of the fine stage takes whole windows only.
 """
@@ -38,7 +38,7 @@ class StageCapabilities(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    own_inputs: bool = True  #: `semantic` takes ``min_eos_p`` and `coarse` takes ``keep``
+    own_inputs: bool = True  #: `semantic` takes ``min_eos_p`` and `coarse` takes ``hold``
     table_type: TableType = "FP32"  #: of ``prompt_embedding_table``
     built_in: BuiltIn | None = None
     whole_windows: bool = False  #: the fine stage takes no window that is shorter than the checkpoint's

@@ -110,12 +110,12 @@ class Stages:
         ends = np.flatnonzero(tokens == numbers.end_token)
         return tokens[: int(ends[0])] if len(ends) else tokens
 
-    async def coarse(self, prompt: Ids, *, count: int, sampling: Sampling, sentence: int, keep: bool) -> Ids:
+    async def coarse(self, prompt: Ids, *, count: int, sampling: Sampling, sentence: int, hold: bool) -> Ids:
         """[n] ids of a window's prompt → [count] coarse ids.
 
-        keep: the next window of this ``sentence`` follows at once and may reuse the KV cache of this one.
+        hold: keep the row, because the next window of this ``sentence`` follows at once and may reuse its KV cache.
         """
-        extra = {"keep": np.array([[keep]])} if self.capabilities.own_inputs else {}
+        extra = {"hold": np.array([[hold]])} if self.capabilities.own_inputs else {}
         tokens = await self._generate(
             "coarse", prompt, max_tokens=count, sampling=sampling, extra=extra, part=f"coarse-{sentence}"
         )

@@ -22,8 +22,8 @@ WATCH_INTERVAL_S = 1.0  #: between two checks whether the process that a call wa
 class BlsCaller:
     """Blocking BLS calls, one thread per call: measured faster than ``async_exec``, and not limited by the cores.
 
-    Triton (24.10) may never end a call. So the processes of the called model are watched. If none of them runs any more,
-    the call fails here, and its thread is abandoned.
+    Triton (24.10) may never end a call. So the processes of the called model are watched. If none of them runs any
+    more, the call fails here, and its thread is abandoned.
     """
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ class GptModel:
         parameters = Parameters(args)
         settings, stage = parameters.runtime(), cast(GptStage, parameters.model)
         self._gpt: GptSpec = settings.bundle.spec.gpt(stage)
-        samplers = open_gpts(stage, settings, rows=parameters.number("max_batch"))
+        samplers = open_gpts(stage, settings, max_batch=parameters.number("max_batch"))
         self._embed = samplers[0].runtime.embed
         self._loops = LoopPool([DecodeLoop(sampler) for sampler in samplers])
 
@@ -81,7 +81,7 @@ def parse_generation(inputs: dict[str, Array], *, gpt: GptSpec, embed: Any, requ
         ),
         min_eos_p=value("min_eos_p", 1.1),
         request_id=request_id,
-        hold=bool(value("keep", False)),
+        hold=bool(value("hold", False)),
     )
 
 

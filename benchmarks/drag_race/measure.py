@@ -167,7 +167,7 @@ def _ours(race: Race, variant: Variant, batch: int) -> Callable[[int], None]:
         devices=[device],
         threads=race.threads,
     )
-    [sampler] = open_gpts("coarse", settings, rows=batch)
+    [sampler] = open_gpts("coarse", settings, max_batch=batch)
     ids = np.array([_FIRST], np.int32)
     prompt = sampler.runtime.embed(ids)
 

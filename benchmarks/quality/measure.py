@@ -226,7 +226,7 @@ def _runtime(trial: Trial, variant: Variant, stage: GptStage) -> Runtime:
         engine = trial.store.find(trial.bundle, stage=stage, profile=profile, precision=precision).folder
     device = "cuda:0" if profile == "torch" and torch.cuda.is_available() else "cpu"
     settings = RuntimeSettings(profile, precision, trial.bundle, engine, [device], trial.threads)
-    [sampler] = open_gpts(stage, settings, rows=1)
+    [sampler] = open_gpts(stage, settings, max_batch=1)
     return sampler.runtime
 
 

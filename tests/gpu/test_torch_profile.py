@@ -31,7 +31,7 @@ def settings_of(bundle: Bundle, device: str) -> RuntimeSettings:
 
 def greedy_tokens(bundle: Bundle, stage: GptStage, device: str, *, batch: int) -> list[list[int]]:
     """`batch` sequences in flight, of different lengths: as they end, smaller buckets of rows take over."""
-    [sampler] = open_gpts(stage, settings_of(bundle, device), rows=batch)
+    [sampler] = open_gpts(stage, settings_of(bundle, device), max_batch=batch)
     embeddings = mapped(bundle.weights(stage), "token_embedding.weight")
     loop = DecodeLoop(sampler)
     answers = []

@@ -128,7 +128,7 @@ def test_triton_lets_the_orchestrators_tensors_through_to_the_engines(server: Te
     exact = prompt_table(*prompt_ids(ids, spec=spec.semantic), embeddings=embeddings, spec=spec.semantic)
     assert np.abs(np.array(sums) - exact.sum(-1)).max() < 0.2
     windows = server.sent("coarse")
-    assert windows and all("keep" not in window for window in windows)
+    assert windows and all("hold" not in window for window in windows)
 
 
 def test_another_min_eos_p_is_refused_and_another_temperature_warned_of(server: Tensorrt) -> None:

@@ -55,7 +55,7 @@ def test_261_semantic_tokens_make_392_coarse_frames_in_range() -> None:
     np.testing.assert_array_equal(coarse.unflatten(ids, spec=SPEC), codes)
 
 
-def test_832_recorded_frames_fit_one_fine_window_that_keeps_the_coarse_codes() -> None:
+def test_832_recorded_frames_fit_one_fine_window_with_their_coarse_codes() -> None:
     given, codes = recorded("fine_1")
     (window,) = fine.windows(given.shape[1], spec=SPEC)
     assert (window.start, window.fill, window.final) == (0, 0, 832)

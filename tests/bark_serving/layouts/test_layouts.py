@@ -177,9 +177,7 @@ def test_fine_windows_are_the_oracles_and_say_what_is_final(frames: int, history
 
 @settings(max_examples=50, deadline=None)
 @given(frames=st.integers(1, 2400), history_frames=st.integers(0, 512))
-def test_without_padding_only_sentences_shorter_than_a_fine_window_are_read_differently(
-    frames: int, history_frames: int
-) -> None:
+def test_without_padding_only_sentences_below_one_fine_window_change(frames: int, history_frames: int) -> None:
     history = np.zeros((8, history_frames), np.int32)
     codes, past = fine.buffer(frames, spec=SPEC, history=history, padding=False)
     windows = fine.windows(frames, spec=SPEC, history_frames=past, padding=False)

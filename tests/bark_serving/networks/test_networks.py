@@ -139,7 +139,7 @@ def test_fine_draws_from_the_tempered_softmax() -> None:
     torch.testing.assert_close(frequencies, torch.softmax(logits[0, 0] / 0.5, -1), atol=2e-5, rtol=0)
 
 
-def test_fine_is_greedy_at_temperature_zero_and_safe_at_the_ends_of_the_uniform() -> None:
+def test_fine_is_greedy_at_temperature_zero_and_safe_for_any_uniform() -> None:
     logits = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
     uniforms = torch.tensor([[0.0, 0.5, 1.0 - 2**-24]]).expand(2, 3)
     sampled = sample(logits, torch.tensor([[0.0], [1.0]]), uniforms)

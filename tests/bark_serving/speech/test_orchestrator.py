@@ -336,7 +336,7 @@ class Server(Stages):
                 await self.row.acquire()
                 self.owner = request_id
             answer = await super().call(model, inputs, outputs, request_id=request_id)
-            if model == "coarse" and not inputs["keep"].item():
+            if model == "coarse" and not inputs["hold"].item():
                 self.owner = ""
                 self.row.release()
             return answer
@@ -376,12 +376,12 @@ def test_very_short_audio_is_padded_for_the_decoder_and_cut_again(tmp_path: Path
     assert [inputs["codes"].shape[2] for model, inputs in stages.seen if model == "encodec_decode"] == [7]
 
 
-def test_windows_of_a_sentence_are_one_sequence_kept_until_the_last(tmp_path: Path) -> None:
+def test_windows_of_a_sentence_hold_one_row_until_the_last(tmp_path: Path) -> None:
     stages, ids = Stages(), []
     stages.before = lambda model, _inputs: ids.extend(stages.running) if model == "coarse" else None
     speak(stages, tmp_path, "Alone.")
-    kept = [inputs["keep"].item() for model, inputs in stages.seen if model == "coarse"]
-    assert kept == [True, False]
+    held = [inputs["hold"].item() for model, inputs in stages.seen if model == "coarse"]
+    assert held == [True, False]
     assert len(set(ids)) == 1
 
 
@@ -397,5 +397,5 @@ def test_only_our_own_stages_get_our_own_inputs(tmp_path: Path, *, own: bool) ->
 
     asyncio.run(say())
     sent = dict(stages.seen)
-    assert ("min_eos_p" in sent["semantic"], "keep" in sent["coarse"]) == (own, own)
+    assert ("min_eos_p" in sent["semantic"], "hold" in sent["coarse"]) == (own, own)
     assert {"end_id", "prompt_embedding_table", "prompt_vocab_size"} <= set(sent["semantic"])

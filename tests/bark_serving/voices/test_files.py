@@ -1,4 +1,4 @@
-"""Files of voices: what Suno and we write is read; what an enemy writes is refused before it costs anything."""
+"""Files of voices: those that Suno and we write are read. Hostile files are refused before they cost anything."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-def test_a_zip_bomb_that_lies_about_its_size_unpacks_no_more_than_it_admits(tmp_path: Path) -> None:
+def test_a_zip_bomb_with_a_false_size_unpacks_no_more_than_it_states(tmp_path: Path) -> None:
     bomb = npy(np.zeros(2**26, np.uint8))
     path = archive(tmp_path / "a.npz", compression=zipfile.ZIP_DEFLATED, semantic_prompt=bomb)
     true_size = struct.pack("<L", len(bomb))

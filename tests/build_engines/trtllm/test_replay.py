@@ -110,7 +110,7 @@ class Server:
     async def call(
         self, model: str, inputs: dict[str, Any], outputs: list[str], *, request_id: str = ""
     ) -> dict[str, Any]:
-        assert "min_eos_p" not in inputs and "keep" not in inputs
+        assert "min_eos_p" not in inputs and "hold" not in inputs
         table = inputs.get("prompt_embedding_table")
         request = Request(
             prompt=inputs["input_ids"][0],

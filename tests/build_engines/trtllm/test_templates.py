@@ -82,7 +82,7 @@ def test_what_must_be_so_for_bark(bundle: Bundle, tmp_path: Path) -> None:
         assert given["gpt_model_path"] == str(tmp_path / f"engine of {stage}")
         assert not configs[stage].model_transaction_policy.decoupled
     names = {one.name for one in configs["coarse"].input}
-    assert "prompt_embedding_table" not in names and "min_eos_p" not in names and "keep" not in names
+    assert "prompt_embedding_table" not in names and "min_eos_p" not in names and "hold" not in names
 
 
 @pytest.mark.parametrize(("max_batch", "sequences"), [(1, 1), (8, 8), (64, 16)])
