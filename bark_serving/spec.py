@@ -142,7 +142,7 @@ class HubertSpec(_Frozen):
     conv_stride: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
     position_conv_kernel: int = 128
     position_conv_groups: int = 16
-    feature_layer: int = 7  #: the transformer layer whose output the head reads
+    feature_layer: int = 9  #: the transformer layer whose output the head reads (1 is the first)
     head: TokenHeadSpec = TokenHeadSpec()
 
 

@@ -46,7 +46,7 @@ class Request:
     small: bool = False  #: of Suno's files, prefer the small ones
     hubert: str | None = None
     hubert_head: str | None = None
-    hubert_layer: int = 7
+    hubert_layer: int | None = None  #: None: what the head's file says, else the published heads' layer
     encodec: str | None = None  #: for Suno's files; transformers' format has its own
     tokenizer: str | None = None
     voices: str | None = None

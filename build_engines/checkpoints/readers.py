@@ -143,10 +143,16 @@ def _read_encodec(folder: Path, name: str, codebooks: int) -> Part[EncodecSpec]:
     return Part(spec, ours, str(folder / name), (folder / CONFIG, *files))
 
 
-def read_hubert(hubert: str, head: str, *, layer: int) -> Networks:
-    """HuBERT with its token head. Raises `SourceError` or `CheckpointError`."""
+def read_hubert(hubert: str, head: str, *, layer: int | None) -> Networks:
+    """HuBERT with its token head, which reads the given layer. Raises `SourceError` or `CheckpointError`.
+
+    None is the layer that the head's file names, else the layer of the published heads.
+    """
     head_place, place = locate(head), locate(hubert)
     head_file = _only_file(head_place, (".pth", ".pt"), "--hubert-head")
+    head_folder = head_place.fetch([head_file])
+    head_part = token_head.read(head_folder / head_file)
+    layer = token_head.feature_layer(head_folder / head_file, given=layer)
     if CONFIG in place.names:
         folder, weights = _fetch_weights(place, "preprocessor_config.json")
         part = _read_transformers_hubert(folder, weights, layer)
@@ -154,8 +160,6 @@ def read_hubert(hubert: str, head: str, *, layer: int) -> Networks:
         file = _only_file(place, (".pt",), "--hubert")
         folder = place.fetch([file])
         part = hubert_fairseq.read(folder / file, feature_layer=layer)
-    head_folder = head_place.fetch([head_file])
-    head_part = token_head.read(head_folder / head_file)
     files = (*_source_files(place, folder, part), *_source_files(head_place, head_folder, head_part))
     return Networks({"hubert": _with_head(part, head_part)}, files)
 

@@ -69,7 +69,14 @@ def import_checkpoint(
         str | None,
         typer.Option(help="For voice cloning: the token head, quantifier_….pth or OWNER/NAME:FILE of the hub."),
     ] = None,
-    hubert_layer: Annotated[int, typer.Option(help="The HuBERT layer that the token head reads.")] = 7,
+    hubert_layer: Annotated[
+        int | None,
+        typer.Option(
+            help="The HuBERT layer that the token head was trained on. Default: what its file says, else 9, the layer "
+            "of the published heads.",
+            show_default=False,
+        ),
+    ] = None,
     encodec: Annotated[
         str | None, typer.Option(help="For Suno's files: encodec_24khz-….th, or facebook/encodec_24khz.")
     ] = None,

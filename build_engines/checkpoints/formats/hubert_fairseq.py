@@ -48,6 +48,11 @@ def read(path: Path, *, feature_layer: int) -> Part[HubertSpec]:
     """HuBERT without its head. Raises `CheckpointError`."""
     with naming(path):
         checkpoint = load_pickle(path, inert=INERT)
+        if isinstance(checkpoint, dict) and any(str(name).startswith("lstm.") for name in checkpoint):
+            raise CheckpointError(
+                "it is a token head, not a HuBERT.",
+                remedy="Give it with --hubert-head, and HuBERT (hubert_base_ls960.pt) with --hubert.",
+            )
         if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
             raise CheckpointError("there is no model, expected a checkpoint of fairseq's.")
         state = as_tensors(checkpoint["model"])

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from bark_serving.bundle import Bundle
 from bark_serving.networks import Hubert, load
 from bark_serving.spec import HubertSpec, TokenHeadSpec
+from build_engines.checkpoints.formats import token_head
 from build_engines.checkpoints.formats.hubert_fairseq import strides
 from build_engines.checkpoints.importer import Request, import_bundle
 from build_engines.errors import CheckpointError, SourceError
@@ -39,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: Any) -> Path:
     return folder
 
 
-def bundle_of(bark_folder: Path, out: Path, hubert: Path, head: Path, *, layer: int = 2) -> Bundle:
+def bundle_of(bark_folder: Path, out: Path, hubert: Path, head: Path, *, layer: int | None = 2) -> Bundle:
     request = Request(str(bark_folder), hubert=str(hubert), hubert_head=str(head), hubert_layer=layer, no_voices=True)
     return import_bundle(request, out)
 
@@ -126,6 +127,53 @@ def test_hubert_needs_its_head_and_a_layer_it_has(folder: Path, bark_folder: Pat
         import_bundle(Request(str(bark_folder), hubert=str(folder / "early.pt")), tmp_path / "bundle")
     with pytest.raises(CheckpointError, match=r"layer 7 is asked for, the model has 1\.\.3"):
         bundle_of(bark_folder, tmp_path / "bundle", folder / "early.pt", folder / "head_0.pth", layer=7)
+
+
+def test_the_published_heads_read_layer_nine(folder: Path) -> None:
+    # `output_layer=9` in the project that published them. Its heads carry no layer in their .info.
+    for head in ("head_0.pth", "head_1.pth"):
+        assert token_head.feature_layer(folder / head, given=None) == 9
+        assert token_head.feature_layer(folder / head, given=7) == 7, "a head of one's own, trained on another layer"
+    assert HubertSpec().feature_layer == 9
+    assert Request("x").hubert_layer is None
+
+
+def test_without_an_option_the_layer_of_the_head_is_imported(folder: Path, bark_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"layer 9 is asked for, the model has 1\.\.3.*--hubert-layer"):
+        bundle_of(bark_folder, tmp_path / "nine", folder / "early.pt", folder / "head_0.pth", layer=None)
+    head = tmp_path / "head.pth"
+    formats.save_token_head(head, version=0, info=json.dumps({"output_layer": 3}))
+    bundle = bundle_of(bark_folder, tmp_path / "three", folder / "early.pt", head, layer=None)
+    assert bundle.spec.hubert is not None and bundle.spec.hubert.feature_layer == 3
+
+
+@pytest.mark.parametrize("key", token_head.LAYER_INFO)
+def test_a_layer_that_the_head_s_file_denies_is_refused(
+    folder: Path, bark_folder: Path, tmp_path: Path, key: str
+) -> None:
+    head = tmp_path / "head.pth"
+    formats.save_token_head(head, version=0, info=json.dumps({key: 3}))
+    refusal = r"head\.pth: its \.info says .* layer 3 of HuBERT; layer 2 was asked for\..*--hubert-layer 3"
+    with pytest.raises(CheckpointError, match=refusal):
+        bundle_of(bark_folder, tmp_path / "bundle", folder / "early.pt", head, layer=2)
+    assert token_head.feature_layer(head, given=3) == 3
+
+
+def test_a_layer_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    head = tmp_path / "head.pth"
+    formats.save_token_head(head, version=0, info=json.dumps({"layer": "nine"}))
+    with pytest.raises(CheckpointError, match=r"its \.info names the layer 'nine', not a number"):
+        token_head.feature_layer(head, given=None)
+
+
+def test_a_head_and_a_hubert_in_each_other_s_place_are_told_apart(
+    folder: Path, bark_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "head.pt").symlink_to(folder / "head_0.pth")
+    with pytest.raises(CheckpointError, match=r"modern\.pt: it is a HuBERT, not a token head\. Give it with --hubert,"):
+        bundle_of(bark_folder, tmp_path / "bundle", folder / "early.pt", folder / "modern.pt")
+    with pytest.raises(CheckpointError, match=r"head\.pt: it is a token head, not a HuBERT\. .* --hubert-head"):
+        bundle_of(bark_folder, tmp_path / "bundle", tmp_path / "head.pt", folder / "head_0.pth")
 
 
 def test_a_larger_hubert_of_another_architecture_is_refused(folder: Path, bark_folder: Path, tmp_path: Path) -> None:
