@@ -54,7 +54,7 @@ class Cancelled(ServingError):
 
 
 def from_wire(message: str) -> ServingError:
-    """The error that a stage's message stands for; what has no code counts as `StageFailed`."""
+    """The error that a stage's message stands for. A message without a code gives `StageFailed`."""
     match = re.search(r"\[([A-Z_]+)\] (.+)", message)
     if match:
         for kind in (InvalidRequest, Cancelled, StageFailed):

@@ -1,4 +1,4 @@
-"""How this project's docstrings become the API pages: an extension of Griffe, which reads them.
+"""An extension of Griffe, the library that reads docstrings for the API pages.
 
 A comment ``#: …`` beside an attribute is its docstring. Lines of ``>>>`` are a block of code.
 """
@@ -24,7 +24,7 @@ class Docstrings(Extension):
             attr.docstring = Docstring(comment[1], lineno=attr.endlineno, parent=attr)
 
     def on_object(self, *, obj: Object, **kwargs: Any) -> None:
-        """Fence examples that stand in no section of their own."""
+        """Make code blocks of the examples outside a section."""
         if obj.docstring:
             text = obj.docstring.value
             obj.docstring.value = _EXAMPLE.sub(lambda lines: f"```python\n{lines[0].rstrip()}\n```\n", text)

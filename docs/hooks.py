@@ -1,7 +1,7 @@
 """The docs site's hooks: pages from outside docs/ join it, and links of the repository become links of the site.
 
-Every text is written for the repository: its links are relative paths of files. On the site, a link to a text that has
-a page there leads to that page, a picture is copied, and of a link to source code only the words stay.
+Every text is written for the repository: its links are relative paths of files. On the site, a link to a text leads to
+the page of that text. Pictures are copied. Of a link to source code, only the words stay.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ EXIT_WRONG_OPTION = 2
 
 @contextmanager
 def errors_shown(*others: type[Exception]) -> Iterator[None]:
-    """Print an expected error and its remedy, and leave with status 1; with status 2 for the value of an option.
+    """Print an expected error and its remedy, and exit with status 1; with status 2 if an option has a wrong value.
 
-    Expected are `UserError`, `OSError`, and the classes `others`, which are printed as their text.
+    Expected are `UserError`, `OSError` and the classes in `others`. All other errors pass through.
     """
     expected: tuple[type[Exception], ...] = (OSError, *others)
     try:
@@ -51,7 +51,7 @@ def print_error(problem: str, remedy: str = "") -> None:
 
 
 def bars(label_width: int = 28) -> Progress:
-    """One bar per task: its label, how many of how many, and the time since it began."""
+    """One bar per task: its label, its count of steps, and the time since it began."""
     return Progress(
         TextColumn(f"{{task.description:<{label_width}}}"),
         BarColumn(bar_width=24),
@@ -95,7 +95,10 @@ class Steps:
 
 @contextmanager
 def steps(total: int | None = None) -> Iterator[Steps]:
-    """Show a job of `total` steps as a bar, or one of unknown length as a spinner. No terminal: one line per step."""
+    """Show a job of `total` steps as a bar, or one of unknown length as a spinner.
+
+    Without a terminal, each step is one line.
+    """
     spinner = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
     )

@@ -1,4 +1,7 @@
-"""Where the installed commands begin. It imports only the standard library, so that it can name a missing one."""
+"""The entry points of the installed commands.
+
+This module imports only the standard library, so that it can say which library is missing.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def build() -> None:
 
 
 def _run(module: str, *, program: str, extra: str) -> None:
-    """Run the command line of a module. A library that it lacks is named with what installs it, without a traceback."""
+    """Run the command line of a module. If a library is missing, say which one and what installs it."""
     try:
         importlib.import_module(module).app(prog_name=program)
     except ModuleNotFoundError as error:

@@ -90,7 +90,7 @@ def up(
         Path | None, typer.Option(help="The tritonserver binary. Default: the wheel's, else the one on PATH.")
     ] = None,
     log: Annotated[Path | None, typer.Option(help="Log file. Default: NAME.log in the folder of server state.")] = None,
-    start_timeout: Annotated[float, typer.Option(help="Seconds until the first answer.")] = 300.0,
+    start_timeout: Annotated[float, typer.Option(help="Seconds that starting may take.")] = 300.0,
     stop_timeout: Annotated[float, typer.Option(help="Seconds that stopping may take before it is forced.")] = 15.0,
     detached: Annotated[
         bool, typer.Option("--detach", "-d", help="Return once the server answers; end it with `bark-serve down`.")
@@ -178,7 +178,7 @@ def down(
 
 
 def _names_to_stop(folder: Path, *, every: bool) -> list[str]:
-    """The names of all servers that run. Raises `UserError` if there are several and not `every` one is meant."""
+    """The names of all servers that run. Raises `UserError` if several run and `every` is false."""
     names = [found.settings.name for found in state.running_servers(folder)]
     if not names:
         console.print("No server is running.")

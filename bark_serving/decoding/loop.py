@@ -1,4 +1,4 @@
-"""In-flight batching: one thread, one loop. Sequences join and leave the batch at every decode step."""
+"""In-flight batching: one thread runs one loop. Sequences join and leave the batch at every decode step."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class DecodeLoop:
         self._append(sequence, int(sampled.tokens[0]), float(sampled.end_probabilities[0]))
 
     def _decode(self) -> None:
-        """Decode one token for every row. A held row computes what its continuation computes again first."""
+        """Decode one token for every row. A held row is decoded too; its continuation begins with the same step."""
         batch = self._scheduler.batch
         last = np.array([sequence.last_token for sequence in batch], np.int32)
         lengths = np.array([sequence.length for sequence in batch], np.int32)

@@ -1,8 +1,8 @@
 """Several decode loops behind one, for the torch profile on several GPUs: one loop per GPU, all in one process.
 
-Triton hands requests to model instances as they become free, and a loop is always free. A `stop` would also reach only
-one instance. So one model instance owns all loops: a request goes to the loop with the fewest requests in flight, a
-stop goes to all. With one device the pool has one loop.
+With one model instance per loop, Triton could not balance them: it gives a request to any instance that is free, and a
+loop is always free. A `stop` would reach one instance only. So one model instance owns all loops. A request goes to the
+loop with the fewest requests in flight, and a stop goes to all. With one device, the pool has one loop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bark_serving.arrays import Ids
 from bark_serving.decoding.loop import DecodeLoop
 from bark_serving.decoding.sequence import Generation
 
-MAX_HELD = 4096  #: remembered held sequences
+MAX_HELD = 4096  #: held sequences that are remembered
 
 
 class LoopPool:

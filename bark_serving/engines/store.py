@@ -35,7 +35,7 @@ _KEY = re.compile(r"[0-9a-f]{32}")  # other folders do not belong to the store
 
 
 class EngineError(UserError):
-    """Base of this module's errors. `remedy` is the command that repairs it."""
+    """Base of this module's errors. `remedy` names the command that makes or repairs the engine."""
 
 
 class EngineMissing(EngineError):
@@ -194,7 +194,7 @@ class EngineStore:
         engines of all other bundles are removed too. With `dry_run`, nothing is removed.
         """
         kept = None if keep is None else set(keep)
-        doomed = [path for path in self.root.glob(f"{BUILDING_PREFIX}*") if not self._being_built(path)]
+        to_remove = [path for path in self.root.glob(f"{BUILDING_PREFIX}*") if not self._being_built(path)]
         broken = {folder for folder in self._folders() if not _is_whole(folder)}
         seen: set[tuple[str, ...]] = set()
         for engine in self.list():  # newest first
@@ -206,13 +206,13 @@ class EngineStore:
             if engine.folder in broken:
                 continue
             if identity in seen or (kept is not None and m.bundle not in kept):
-                doomed.append(engine.folder)
+                to_remove.append(engine.folder)
             seen.add(identity)
-        doomed += sorted(broken)
+        to_remove += sorted(broken)
         if not dry_run:
-            for path in doomed:
+            for path in to_remove:
                 shutil.rmtree(path)
-        return doomed
+        return to_remove
 
     def _folders(self) -> Sequence[Path]:
         if not self.root.is_dir():

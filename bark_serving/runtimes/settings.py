@@ -1,4 +1,4 @@
-"""What a runtime is told. Not in the factory, so that a process without a stage does not load what runs stages."""
+"""The settings of a runtime. They are not in `factory`, so that a process without a stage loads no runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server's process: it ends when its supervisor ends, and nothing is left of it after a stop."""
+"""A server's process. It ends when its supervisor ends, and a stop leaves nothing of it."""
 
 from __future__ import annotations
 
@@ -158,12 +158,12 @@ def stop(
 
 
 def kill(processes: Iterable[psutil.Process], *, timeout: float = 10.0) -> None:
-    """SIGKILL, and wait until they are gone or zombies that their new parent will reap."""
-    doomed = list(processes)
-    for process in doomed:
+    """Send SIGKILL, and wait until the processes have ended. A new parent reaps those that became zombies."""
+    targets = list(processes)
+    for process in targets:
         if is_running(process):
             process.kill()
-    wait_for(doomed, timeout=timeout)
+    wait_for(targets, timeout=timeout)
 
 
 def wait_for(processes: Iterable[psutil.Process], *, timeout: float) -> bool:

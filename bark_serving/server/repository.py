@@ -225,7 +225,7 @@ def _write(models: Sequence[_Model], rendered: Rendered, *, source: Path, output
             left_out = ["*.j2", "__pycache__", "*.pyc", *([] if model.is_python else [MODEL])]
             folder = temporary / model.name
             shutil.copytree(source / model.name, folder, ignore=shutil.ignore_patterns(*left_out))
-            (folder / VERSION).mkdir(exist_ok=True)  # Triton wants one, empty or not
+            (folder / VERSION).mkdir(exist_ok=True)  # Triton requires one, even if it is empty
             for name, target in model.links.items():
                 (folder / VERSION / name).symlink_to(target)
             try:
@@ -248,7 +248,7 @@ def _is_rendered(path: Path) -> bool:
 
 
 def _check_replaceable(output: Path) -> None:
-    """Raise `RepositoryError` for a place that holds anything but models."""
+    """Raise `RepositoryError` if `output` holds anything but models: rendering would remove it."""
     if output.exists() and not (output.is_dir() and all(map(_is_rendered, output.iterdir()))):
         raise RepositoryError(
             f"{output} is there, and is no model repository: it would be replaced.",

@@ -1,4 +1,4 @@
-"""What an answer says about itself. Made by a `SpeechJob`, sent to clients as JSON, counted by the metrics."""
+"""The report of an answer. A `SpeechJob` makes it, clients get it as JSON, and the metrics count it."""
 
 from __future__ import annotations
 

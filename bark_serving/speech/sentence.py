@@ -31,7 +31,7 @@ class Part(IntEnum):
 
 @dataclass(frozen=True)
 class Utterance:
-    """What a sentence became: its tokens, which can be the voice of another one."""
+    """The result of one sentence: its tokens, which can be the voice of another sentence."""
 
     tokens: Voice
     complete: bool  #: False: the semantic stage was cut at its limit
@@ -55,10 +55,10 @@ class SentenceRun:
             emit(np.empty(0, np.float32), True)
             empty = np.empty((self._spec.encodec.codebooks, 0), np.int32)
             return Utterance(Voice(semantic, empty[: self._spec.coarse.codebooks], empty), complete)
-        made: asyncio.Queue[Ids] = asyncio.Queue()
+        generated: asyncio.Queue[Ids] = asyncio.Queue()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._coarse(semantic, made))
-            fine = group.create_task(self._fine(frames, made, emit))
+            group.create_task(self._coarse(semantic, generated))
+            fine = group.create_task(self._fine(frames, generated, emit))
         codes = fine.result()
         return Utterance(Voice(semantic, codes[: self._spec.coarse.codebooks], codes), complete)
 
@@ -85,8 +85,8 @@ class SentenceRun:
         )
         return tokens, len(tokens) < numbers.max_steps
 
-    async def _coarse(self, semantic: Ids, made: asyncio.Queue[Ids]) -> None:
-        """After every window, put all coarse codes so far [coarse codebooks, frames] into ``made``."""
+    async def _coarse(self, semantic: Ids, generated: asyncio.Queue[Ids]) -> None:
+        """After every window, put all coarse codes so far [coarse codebooks, frames] into ``generated``."""
         plan = coarse_layout.schedule(
             semantic,
             spec=self._spec,
@@ -106,9 +106,9 @@ class SentenceRun:
             )
             ids = np.concatenate([ids, tokens])
             whole = len(ids) - len(ids) % self._spec.coarse.codebooks
-            made.put_nowait(coarse_layout.unflatten(ids[:whole], spec=self._spec))
+            generated.put_nowait(coarse_layout.unflatten(ids[:whole], spec=self._spec))
 
-    async def _fine(self, frames: int, made: asyncio.Queue[Ids], emit: Emit) -> Ids:
+    async def _fine(self, frames: int, generated: asyncio.Queue[Ids], emit: Emit) -> Ids:
         """[codebooks, frames] codes. Emits audio after each window: the frames that no later window changes."""
         history = self._voice.fine if self._voice else None
         padding = self._request.fine_padding
@@ -117,7 +117,7 @@ class SentenceRun:
         received = spoken = 0  # frames
         for number, window in enumerate(windows):
             while received < window.needs:
-                coarse = await made.get()
+                coarse = await generated.get()
                 codes[: len(coarse), past + received : past + coarse.shape[1]] = coarse[:, received:]
                 received = coarse.shape[1]
             await self._fine_window(codes, window, number)
@@ -141,7 +141,7 @@ class SentenceRun:
                 codebook=codebook,
                 temperature=self._request.fine_temperature,
                 uniforms=np.asarray(uniforms(seed, 0, size), np.float32),
-                # all passes over a window make its new frames once
+                # counted at the last pass only: all passes over a window make the same frames
                 frames=size - window.fill if codebook == self._spec.encodec.codebooks - 1 else 0,
             )
             rows[codebook, window.fill :] = predicted[window.fill :]

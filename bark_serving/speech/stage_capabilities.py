@@ -2,8 +2,8 @@
 
 In every profile the GPT stages take the tensors of Triton's ``tensorrtllm`` backend. Where this project's own code runs
 them, they take two more (``min_eos_p`` and ``hold``), and every number comes with the request. A TensorRT-LLM engine
-takes no more than the backend's tensors, wants the prompt table in its own type, and has the rule that ends speech
-built in, with its two numbers. A TensorRT plan of the fine stage takes whole windows only.
+takes only the backend's tensors, and the prompt table in the type that it computes in. The rule that ends speech is
+built into it, with two numbers. A TensorRT plan of the fine stage takes whole windows only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The stages as the orchestrator sees them: arrays in, arrays out, whatever runs them below.
 
-`semantic` and `coarse` speak the tensor interface of Triton's ``tensorrtllm`` backend; the others are plain networks.
+`semantic` and `coarse` have the tensor interface of Triton's ``tensorrtllm`` backend; the others are plain networks.
 All of them are reached through one `Caller`: Triton's BLS in production, a plain class in tests.
 """
 
@@ -22,7 +22,7 @@ from bark_serving.spec import Spec
 from bark_serving.speech.report import StageTime, Unit
 from bark_serving.speech.stage_capabilities import StageCapabilities
 
-#: What a stage makes; of the others, frames.
+#: What a stage makes. The stages that are not listed make frames.
 _UNITS: dict[str, Unit] = {"semantic": "tokens", "coarse": "tokens"}
 
 

@@ -1,4 +1,4 @@
-"""What ``/metrics`` says about speech. Triton's own statistics of ``bark`` end when ``execute`` returns."""
+"""Metrics of speech on ``/metrics``. Triton's own statistics of ``bark`` stop when ``execute`` returns."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class NetworkModel:
         for index, request in enumerate(requests):
             try:
                 self._check(inputs[index], self._spec)
-            except InvalidRequest as error:  # its own fault, not that of those beside it
+            except InvalidRequest as error:  # refuses this request, not the others
                 answers[index] = failure(error)
                 continue
             shapes = tuple((name, array.shape[1:]) for name, array in sorted(inputs[index].items()))
@@ -67,7 +67,7 @@ def _check_fine(inputs: Mapping[str, Array], spec: Spec) -> None:
     _check_range("codes", inputs["codes"], 0, spec.fine.gpt.input_vocab)
     frames, limit = inputs["codes"].shape[-1], spec.fine.window
     if frames > limit:
-        raise InvalidRequest(f"codes has {frames} frames; send a window of {limit} at most.")
+        raise InvalidRequest(f"codes has {frames} frames; send a window of at most {limit}.")
     _check_range("codebook", inputs["codebook"], spec.fine.codebooks_given, spec.encodec.codebooks)
 
 
@@ -86,18 +86,18 @@ def _check_wave(inputs: Mapping[str, Array], spec: Spec) -> None:
 
 def _check_range(name: str, array: Array, first: int, end: int) -> None:
     if array.size == 0 or array.min() < first or array.max() >= end:
-        held = f"{array.min()}..{array.max()}" if array.size else "nothing"
-        raise InvalidRequest(f"{name} holds {held}; send what is in {first}..{end - 1}.")
+        content = f"{array.min()}..{array.max()}" if array.size else "nothing"
+        raise InvalidRequest(f"{name} holds {content}; send what is in {first}..{end - 1}.")
 
 
 def _check_length(name: str, array: Array, rate: float) -> None:
     """Memory grows with the length. A second is left for padding."""
     seconds = array.shape[-1] / rate
     if seconds > MAX_CLIP_S + 1:
-        raise InvalidRequest(f"{name} is {seconds:.0f} s long; send {MAX_CLIP_S:g} s at most.")
+        raise InvalidRequest(f"{name} is {seconds:.0f} s long; send at most {MAX_CLIP_S:g} s.")
 
 
-#: Stage → what refuses inputs that the network can't take, with `InvalidRequest`.
+#: The check of each stage's inputs. It raises `InvalidRequest`.
 _CHECKS: Mapping[Stage, Callable[[Mapping[str, Array], Spec], None]] = {
     "fine": _check_fine,
     "encodec_decode": _check_codes,

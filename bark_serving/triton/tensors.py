@@ -25,7 +25,7 @@ def inputs_of(request: Any) -> dict[str, Array]:
 
 
 def read_inputs(inputs: dict[str, Array]) -> dict[str, Any]:
-    """Tensors to Python values: a scalar of one element, text of bytes; the arrays of a voice stay arrays.
+    """Python values of tensors: of one element, a scalar or a text. The arrays of a voice stay arrays.
 
     Raises `InvalidRequest`.
     """
@@ -81,7 +81,7 @@ def answered(outputs: Callable[[dict[str, Array]], Mapping[str, Array]], request
 
 
 def finish(sender: Any, answer: Any = None) -> None:
-    """End the answers to a request, with a last `answer` if there is one. Every request needs exactly one such end."""
+    """Send the last `answer` to a request, or only the end of its answers. Every request needs exactly one end."""
     final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
     if answer is None:
         sender.send(flags=final)

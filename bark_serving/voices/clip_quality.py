@@ -29,8 +29,7 @@ _MAX_CLIPPED_SHARE = 2e-4
 
 
 def normalise(mono: Floats, *, sample_rate: int) -> Floats:
-    """[samples] → the same with its speech at `TARGET_LEVEL_DBFS`, or quieter where a peak would exceed
-    `MAX_PEAK_DBFS`.
+    """[samples] → the same with its speech at `TARGET_LEVEL_DBFS`, or quieter so that no peak exceeds `MAX_PEAK_DBFS`.
 
     Silence is not changed.
     """

@@ -25,9 +25,9 @@ _LOCK = ".lock"
 
 
 class VoiceStore:
-    """Puts, removes and renames voices in one folder, which the first put makes.
+    """Puts, removes and renames voices in one folder. The first put makes the folder.
 
-    max_voices, max_bytes: the most that the folder may hold. A put beyond that is refused; no voice is ever dropped.
+    max_voices, max_bytes: limits of the folder. A put beyond them is refused; the store never drops a voice.
     """
 
     def __init__(self, folder: Path, *, max_voices: int = MAX_VOICES, max_bytes: int = MAX_BYTES) -> None:

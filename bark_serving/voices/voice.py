@@ -45,7 +45,7 @@ class Voice:
 
 
 def content_hash(voice: Voice) -> str:
-    """``sha256:`` and 64 hex digits. Hashed is each array in turn: its shape, then its data, as little-endian int32."""
+    """``sha256:`` and 64 hex digits: a hash over each array's shape and data, as little-endian int32."""
     digest = hashlib.sha256()
     for array in voice.arrays.values():
         digest.update(np.array(array.shape, "<i4").tobytes())

@@ -86,27 +86,27 @@ class BarkClient(VoiceMethods):
         >>> speech = bark.speak("Good morning.", voice="v2/en_speaker_6", seed=1, max_duration=5.0)
         >>> speech.save("morning.wav")
 
-        What is None isn't sent: then the server's own default holds, which is given below.
+        An option that is None is not sent. The server's default then applies; it is given below.
 
         Args:
             text: what to say, in any of the checkpoint's languages; at most 20 000 characters.
             voice: a name that the server knows (`voices()` lists them), a `Voice`, a mapping of its three arrays, or
-                the path of an `.npz` file. Default: none; Bark then makes up a speaker, another one for each seed.
-            seed: 0 to 2**64 - 1. The same seed, text and options give the same speech. Default: drawn by the server;
-                `speech.seed` tells it.
+                the path of an `.npz` file. Default: none; Bark then makes up a speaker, a different one for each seed.
+            seed: 0 to 2**64 - 1. The same seed, text and options give the same speech. Default: the server
+                chooses one; `speech.seed` is the seed that was used.
             timeout: seconds that this request may take in all. Default: the client's `timeout`.
             answer_timeout: seconds that the next answer may take. Default: the client's `answer_timeout`.
-            language: two letters, like "en". Their rules cut the text into sentences. Default: the voice's language,
-                or else a guess from the text.
+            language: two letters, like "en". The rules of the language split the text into sentences. Default: the
+                language of the voice, else a guess from the text.
             speed: "exact" computes what Suno's code computes. "fast" is quicker and sounds a little different: it sets
                 `coarse_history`, `coarse_window` and `fine_padding`, except for those given here. Default: "exact".
             semantic_temperature: 0 to 10. It changes what is said and how: 0 is greedy, higher is livelier.
                 Default: the checkpoint's, 0.7 for Bark.
             coarse_temperature: 0 to 10. It changes how the speech sounds. Default: the checkpoint's, 0.7 for Bark.
             fine_temperature: 0 to 10. It changes the detail of the sound. Default: the checkpoint's, 0.5 for Bark.
-            top_k: sample semantic and coarse tokens from the `top_k` most probable ones only. Default: 0, from all.
+            top_k: sample semantic and coarse tokens from the `top_k` most probable ones only. Default: 0, all tokens.
             top_p: above 0, at most 1. Sample semantic and coarse tokens from the smallest set whose probabilities add
-                up to `top_p`. Default: 1, from all.
+                up to `top_p`. Default: 1, all tokens.
             min_eos_p: above 0, at most 1. A sentence ends when its end is at least this probable.
                 Default: the checkpoint's, 0.2 for Bark.
             coarse_history: coarse tokens that each coarse window continues from. Default: the checkpoint's maximum,
@@ -163,12 +163,12 @@ class BarkClient(VoiceMethods):
         )
 
     def health(self, *, deep: bool = False, timeout: float | None = None) -> Health:
-        """What the server can do now. What is wrong with the server is in the result, not raised.
+        """What the server can do now. A problem of the server is in the result; it is not raised.
 
         Args:
             deep: also speak a word. A server can call itself ready while the process behind one of its models is dead.
-                When the word is not spoken in time because the server is busy, speech that it made for others
-                meanwhile counts as well.
+                If the word is not spoken in time, the server still counts as healthy when it made speech for others
+                meanwhile.
             timeout: seconds per question. Default: the client's `connect_timeout`, and 2 minutes for the word.
         """
         metadata, ready, canary, busy, problem = None, False, None, False, ""

@@ -1,4 +1,4 @@
-"""What both clients need to know to reach a server."""
+"""What both clients need to reach a server: its address, credentials, headers and limits."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Connection:
 
     @property
     def channel_options(self) -> list[tuple[str, int]]:
-        """No limit on sizes, because long audio is large; and reconnecting as fast as our own retries need it."""
+        """Sizes have no limit, because long audio is large. gRPC reconnects as fast as our own retries need."""
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
-            ("grpc.use_local_subchannel_pool", 1),  # no back-off inherited from another client of this process
+            ("grpc.use_local_subchannel_pool", 1),  # another client's back-off must not delay this one
             ("grpc.initial_reconnect_backoff_ms", 50),
             ("grpc.max_reconnect_backoff_ms", 1000),
             ("grpc.min_reconnect_backoff_ms", max(1, int(1000 * self.limits.connect))),  # bounds one attempt's connect

@@ -28,9 +28,9 @@ MAX_SEED: Final = 2**64 - 1
 
 
 class SpeakOptions(TypedDict, total=False):
-    """How to speak: see `BarkClient.speak`. What is None isn't sent, and the server's default holds."""
+    """How to speak: see `BarkClient.speak`. An option that is None is not sent; the server's default then applies."""
 
-    language: str | None  #: two letters; its rules cut the text into sentences
+    language: str | None  #: two letters; the rules of the language split the text into sentences
     speed: Literal["exact", "fast"] | None  #: "fast" approximates what Suno's code computes
     semantic_temperature: float | None  #: 0 is greedy
     coarse_temperature: float | None

@@ -84,7 +84,7 @@ class Speech(Playable):
     text: str
     samples: NDArray[np.float32]  #: [n], -1..1, mono
     sample_rate: int  #: in Hz
-    seed: int | None  #: the one given, or else drawn by the server; None if parts with different seeds were joined
+    seed: int | None  #: the given one, else the server's choice; None if parts with different seeds were joined
     timings: Timings
     sentence_starts: tuple[float, ...] = ()  #: seconds
     warnings: tuple[str, ...] = ()
@@ -118,8 +118,9 @@ class Speech(Playable):
         >>> lines = [bark.speak(line, voice=voice) for voice, line in dialogue]
         >>> Speech.join(lines, pause=0.3).save("dialogue.flac")
 
-        Texts are joined by a space, sentence starts count from the new beginning, timings add up, and each warning
-        stays once. The seed is that of the parts if they all have the same one, else None. There are no tokens.
+        Texts are joined by a space. Sentence starts count from the new beginning. Timings add up. A warning that
+        several parts have is kept once. The seed is that of the parts if all have the same one, else None. There are
+        no tokens.
 
         Args:
             parts: at least one, all of the same sample rate.
@@ -173,7 +174,7 @@ class Speech(Playable):
         """
         if self.tokens is None:
             raise InvalidRequest(
-                "this speech has no tokens: it was not asked for with return_tokens=True, nothing was spoken, "
+                "this speech has no tokens: the request did not say return_tokens=True, nothing was spoken, "
                 "or it was joined from others"
             )
         return self.tokens

@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class StreamBase:
-    """A request to speak on its way. The clients differ in how they read its answers, and in nothing here."""
+    """A request to speak that is under way. The two clients differ only in how they read its answers."""
 
     def __init__(self, exchange: Exchange, *, connection: Connection) -> None:
         self._exchange, self._connection = exchange, connection
@@ -53,7 +53,7 @@ class StreamBase:
 
 
 def with_arguments_of(described: Callable[..., Any]) -> Callable[[F], F]:
-    """A decorator: adds the `Args:` of another function's docstring, which has the same arguments, to one's own."""
+    """A decorator that adds to a docstring the `Args:` of another function, which has the same arguments."""
 
     def add(function: F) -> F:
         if described.__doc__ and function.__doc__:  # `python -OO` drops both

@@ -16,7 +16,7 @@ from bark_client.connection import DEFAULT_URL
 
 app = typer.Typer(
     name="bark",
-    help='Speak with a Bark server.\n\nFor example: `bark say "Hello there." --voice v2/en_speaker_6 -o hello.flac`',
+    help='Speak with a Bark server.\n\nFor example: `bark say "Hello there." -o hello.flac`',
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

@@ -100,13 +100,16 @@ Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace
 Seed: TypeAlias = Annotated[
     int | None,
     _speaking(
-        "--seed", text="The same seed and options give the same speech. If not given: drawn by the server, and printed."
+        "--seed",
+        text="The same seed and options give the same speech. If not given: chosen by the server, and printed.",
     ),
 ]
 Language: TypeAlias = Annotated[
     str | None,
     _speaking(
-        "--language", "-l", text="Language of the text, like `en`; its rules find the sentences. If not given: guessed."
+        "--language",
+        "-l",
+        text="Language of the text, like `en`; its rules split it into sentences. If not given: guessed.",
     ),
 ]
 Speed: TypeAlias = Annotated[

@@ -1,4 +1,4 @@
-"""Text to speech: conducts the stages. See `bark_serving.speech.orchestrator`."""
+"""Text to speech: orchestrates the stages. See `bark_serving.speech.orchestrator`."""
 
 from bark_serving.triton.bark_model import BarkModel as TritonPythonModel
 

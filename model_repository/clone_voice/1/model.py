@@ -1,4 +1,4 @@
-"""Runs only where the checkpoint has no HuBERT, to say so; otherwise `clone_voice` is an ensemble."""
+"""Refuses to clone where the checkpoint has no HuBERT. Where it has one, `clone_voice` is an ensemble."""
 
 from bark_serving.triton.clone_models import NoCloningModel as TritonPythonModel
 

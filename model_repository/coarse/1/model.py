@@ -1,4 +1,4 @@
-"""Semantic tokens to coarse tokens, a window at a time. See `bark_serving.decoding`."""
+"""Semantic tokens to coarse tokens, window by window. See `bark_serving.decoding`."""
 
 from bark_serving.triton.gpt_model import GptModel as TritonPythonModel
 

@@ -65,11 +65,11 @@ def samples(seconds: float, rate: int) -> Inputs:
     [
         ("encodec_decode", codes(), codes(SPEC.encodec.codebook_size), "codes holds"),
         ("encodec_decode", codes(), codes(-1), "codes holds"),
-        ("encodec_decode", codes(), codes(frames=10_000), "send 30 s at most"),
+        ("encodec_decode", codes(), codes(frames=10_000), "send at most 30 s"),
         ("fine", fine(code=SPEC.fine.pad_token), fine(code=SPEC.fine.gpt.input_vocab), "codes holds"),
         ("fine", fine(), fine(codebook=BOOKS), "codebook holds"),
         ("fine", fine(), fine(codebook=0), "codebook holds"),
-        ("fine", fine(), fine(window=SPEC.fine.window + 1), f"send a window of {SPEC.fine.window} at most"),
+        ("fine", fine(), fine(window=SPEC.fine.window + 1), f"send a window of at most {SPEC.fine.window}"),
         (
             "encodec_encode",
             samples(30, 24_000),
