@@ -209,7 +209,7 @@ def _only_file(place: Place, suffixes: tuple[str, ...], option: str) -> str:
 def find_tokenizer(given: str | None, place: Place) -> tuple[Tokenizer, SourceFile]:
     """The tokenizer at `given`, else that of the checkpoint's own place. Raises `SourceError` or `CheckpointError`."""
     if given:
-        place = locate(given)
+        place = locate(given, bare=True)
     found = [name for name in TOKENIZERS if name in place.names]
     if given and place.only is not None:
         found = [place.only]

@@ -12,7 +12,8 @@ from pathlib import Path
 from build_engines.errors import SourceError
 
 #: `owner/name`, or a bare `name` of the hub's first models, and optionally `:file`.
-_REPOSITORY = re.compile(r"(?P<repo>[\w-][\w.-]*(?:/[\w-][\w.-]*)?)(?::(?P<file>[\w./ -]+))?")
+_REPOSITORY = re.compile(r"(?P<repo>(?P<owner>[\w-][\w.-]*/)?[\w-][\w.-]*)(?::(?P<file>[\w./ -]+))?")
+HUB_TIMEOUT_S = 5.0  #: for an answer to a small question; the hub's own client tries for half a minute
 #: What ends like this is the name of a file rather than of a repository.
 _FILE_SUFFIXES = (".pt", ".pth", ".th", ".json", ".txt")
 
@@ -50,8 +51,12 @@ class Place:
         return self.folder if self.folder is not None else _hub_fetch(self, list(names))
 
 
-def locate(text: str, *, revision: str | None = None) -> Place:
-    """The place that a user names: a path if it exists, else a repository of the hub. Raises `SourceError`."""
+def locate(text: str, *, revision: str | None = None, bare: bool = False) -> Place:
+    """The place that a user names: a path if it exists, else a repository of the hub. The hub is not asked yet.
+
+    bare: a name without owner may be of the hub, as `bert-base-multilingual-cased` is; else it is a folder's.
+    Raises `SourceError`.
+    """
     path = Path(text).expanduser()
     if path.is_dir():
         return Place(text, folder=path)
@@ -59,10 +64,11 @@ def locate(text: str, *, revision: str | None = None) -> Place:
         return Place(text, folder=path.parent, only=path.name)
     match = _REPOSITORY.fullmatch(text)
     looks_local = path.is_absolute() or text.startswith((".", "~")) or path.suffix in _FILE_SUFFIXES
-    if not match or (looks_local and not match["file"]):
+    of_the_hub = match and (match["owner"] or bare) and (match["file"] or not looks_local)
+    if not match or not of_the_hub:
         raise SourceError(
-            f"{text} is neither a file, nor a folder, nor a repository of the hub.",
-            remedy="Check the path, or write OWNER/NAME or OWNER/NAME:FILE for the hub.",
+            f"there is no file or folder {text}.",
+            remedy="Check the path, or write OWNER/NAME or OWNER/NAME:FILE for a repository of the Hugging Face hub.",
         )
     return Place(text, folder=None, repo=match["repo"], revision=revision, only=match["file"])
 
@@ -71,7 +77,9 @@ def _hub_names(place: Place) -> list[str]:
     from huggingface_hub import HfApi
 
     with _hub_errors(place):
-        return sorted(HfApi().list_repo_files(place.repo, revision=place.revision))
+        # not list_repo_files: it repeats its question for 25 s where there is no network
+        found = HfApi().model_info(place.repo, revision=place.revision, timeout=HUB_TIMEOUT_S)
+    return sorted(file.rfilename for file in found.siblings or ())
 
 
 def _hub_fetch(place: Place, names: list[str]) -> Path:
@@ -98,12 +106,12 @@ def _hub_errors(place: Place) -> Iterator[None]:
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
         at = f" at revision {place.revision}" if place.revision else ""
         raise SourceError(
-            f"{place.repo}{at} is not on the hub, or not for you to read.",
+            f"{place.repo}{at} is not on the hub, or not for you to read; nor is there a folder {place.repo} here.",
             remedy="Check the name; for a private or gated repository log in with `hf auth login`.",
         ) from error
     except failures as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SourceError(
-            f"{place.repo} could not be fetched from the hub ({reason}).",
-            remedy="Check the connection and HF_ENDPOINT, or give a folder with its files.",
+            f"there is no folder {place.repo} here, and it could not be fetched from the hub ({reason}).",
+            remedy="Check the path; or check the connection and HF_ENDPOINT, or give a folder with its files.",
         ) from error

@@ -40,7 +40,16 @@ TABLE: Table = (
     ("encoder.layers.{i}.final_layer_norm.{p}", "encoder.layers.{i}.final_layer_norm.{p}"),
 )
 #: Packages whose classes may be named in the file.
-INERT = ("fairseq", "omegaconf", "argparse", "numpy", "typing", "enum", "pathlib")
+_PACKAGES = ("fairseq", "omegaconf", "argparse", "numpy", "typing", "enum", "pathlib")
+#: Types that omegaconf's nodes name as the types of their values.
+_TYPES = ("dict", "list", "tuple", "str", "int", "float", "bool", "bytes", "type")
+INERT = (
+    *_PACKAGES,
+    *(f"builtins.{name}" for name in _TYPES),
+    "collections.defaultdict",
+    "_operator.getitem",  # a type with arguments, such as List[int], is written as getitem(List, int)
+    "operator.getitem",
+)
 ARCHITECTURE = {"layer_norm_first": False, "extractor_mode": "default", "conv_bias": False, "activation_fn": "gelu"}
 
 

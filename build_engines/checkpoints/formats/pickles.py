@@ -11,6 +11,7 @@ import pickle
 import pickletools
 import re
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING  # Python 2's names, which protocol 2 writes
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -41,16 +42,24 @@ class Inert:
     state: object
 
 
+def _empty_dict(*_: object) -> dict[object, object]:
+    """Stands for `collections.defaultdict`, which the unpickler fills after it is made: it fills plain ones only."""
+    return {}
+
+
+_STAND_INS = {"collections.defaultdict": _empty_dict}  #: for names that `Inert` cannot stand for
+
+
 def load_pickle(path: Path, *, inert: tuple[str, ...] = ()) -> Any:
     """The object saved by `torch.save` at `path`; tensors of a zipped file are mapped, not read.
 
-    `inert` lists the packages whose names may occur in the file; their objects come back as `Inert`. Any other
-    name than PyTorch's own, a truncated file, or no such file raises `CheckpointError`.
+    `inert` lists the packages, and single names as ``module.name``, that may occur in the file. Their objects come back
+    as `Inert`. Any other name than PyTorch's own, a truncated file, or no such file raises `CheckpointError`.
     """
     try:
         zipped = zipfile.is_zipfile(path)
-        names = {name for name in _globals(path, zipped=zipped) if name.split(".")[0] in inert}
-        allowed: list[Any] = [(Inert, name) for name in sorted(names)]
+        names = {name for name in _globals(path, zipped=zipped) if name in inert or name.split(".")[0] in inert}
+        allowed: list[Any] = [(_STAND_INS.get(name, Inert), name) for name in sorted(names)]
         with torch.serialization.safe_globals(allowed):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
@@ -96,7 +105,9 @@ def _globals(path: Path, *, zipped: bool) -> Iterator[str]:
 def _globals_of_pickle(file: IO[bytes]) -> Iterator[str]:
     for operation, argument, _ in pickletools.genops(file):
         if operation.name == "GLOBAL":
-            yield str(argument).replace(" ", ".")
+            module, name = str(argument).split(" ", 1)
+            module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+            yield f"{module}.{name}"
 
 
 def find(tree: object, key: str) -> object:

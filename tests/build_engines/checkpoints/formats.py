@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import enum
 import json
 import sys
 import zipfile
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -171,10 +174,26 @@ def fairseq_state(model: Any) -> dict[str, Tensor]:
     return {**state, "final_proj.weight": torch.ones(4, WIDTH), "label_embs_concat": torch.ones(504, 4)}
 
 
+class _Activation(enum.Enum):
+    gelu = "gelu"
+
+
+@dataclass
+class _FairseqConfig:
+    """Fields of the kinds that fairseq's configuration has."""
+
+    model: dict[str, Any] = field(default_factory=lambda: {"mask_prob": 0.8})
+    task: dict[str, int] = field(default_factory=lambda: {"sample_rate": 16_000})
+    activation_fn: _Activation = _Activation.gelu
+    update_freq: list[int] = field(default_factory=lambda: [1])
+    folder: Path | None = None
+    cached: Any = None
+
+
 def save_fairseq(path: Path, *, model: Any, modern: bool) -> None:
     """Write HuBERT as fairseq does: settings in an argparse.Namespace (early) or in omegaconf nodes, and a Dictionary.
 
-    The classes are made up here and are gone again when the file is read.
+    fairseq's class is made up here and is gone again when the file is read. omegaconf's are the real ones.
     """
     settings = {
         "encoder_attention_heads": HEADS,
@@ -182,25 +201,34 @@ def save_fairseq(path: Path, *, model: Any, modern: bool) -> None:
         "layer_norm_first": False,
         "extractor_mode": "default",
     }
-    package, nodes = ModuleType("fairseq.data.dictionary"), ModuleType("omegaconf.nodes")
+    package = ModuleType("fairseq.data.dictionary")
     dictionary = type("Dictionary", (), {"__module__": package.__name__})
-    node = type("AnyNode", (), {"__module__": nodes.__name__})
-    package.Dictionary, nodes.AnyNode = dictionary, node  # type: ignore[attr-defined]
+    package.Dictionary = dictionary  # type: ignore[attr-defined]
     words = dictionary()
     words.symbols = ["<s>", "a"]
     checkpoint: dict[str, Any] = {"model": fairseq_state(model), "task_state": {"dictionaries": [words]}}
     if modern:
-        wrapped = {key: node() for key in settings}
-        for key, value in settings.items():
-            wrapped[key]._val = value
-        checkpoint |= {"args": None, "cfg": {"model": wrapped, "task": {"sample_rate": 16_000}}}
+        checkpoint |= {"args": None, "cfg": _omegaconf(settings)}
     else:
         checkpoint["args"] = argparse.Namespace(**settings)
-    modules = {package.__name__: package, nodes.__name__: nodes}
-    with mock.patch.dict(
-        sys.modules, {"fairseq": ModuleType("fairseq"), "omegaconf": ModuleType("omegaconf"), **modules}
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(sys.modules, {"fairseq": ModuleType("fairseq"), package.__name__: package}))
+        for its in (_Activation, _FairseqConfig):  # the file names them as fairseq's
+            setattr(package, its.__name__, its)
+            stack.enter_context(mock.patch.object(its, "__module__", package.__name__))
         torch.save(checkpoint, path, _use_new_zipfile_serialization=modern)
+
+
+def _omegaconf(settings: dict[str, Any]) -> Any:
+    """A configuration as fairseq saves it: typed sections, an enum, and an interpolation whose value is cached."""
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.structured(_FairseqConfig)
+    config.model = {**config.model, **settings}
+    OmegaConf.register_new_resolver("bark_triton_test", lambda value: value, use_cache=True, replace=True)
+    config.cached = "${bark_triton_test:3}"
+    assert config.cached == 3
+    return config
 
 
 def save_token_head(path: Path, *, version: int, info: str | None = None) -> dict[str, Tensor]:

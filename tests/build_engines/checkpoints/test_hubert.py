@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,7 @@ from safetensors.torch import load_file
 from bark_serving.bundle import Bundle
 from bark_serving.networks import Hubert, load
 from bark_serving.spec import HubertSpec, TokenHeadSpec
-from build_engines.checkpoints.formats import token_head
-from build_engines.checkpoints.formats.hubert_fairseq import strides
+from build_engines.checkpoints.formats import hubert_fairseq, token_head
 from build_engines.checkpoints.importer import Request, import_bundle
 from build_engines.errors import CheckpointError, SourceError
 from tests.build_engines.checkpoints import formats
@@ -56,6 +56,12 @@ def test_features_equal_transformers_from_every_format(
     with torch.inference_mode():
         expected = model(audio, output_hidden_states=True).hidden_states[2]
         torch.testing.assert_close(hubert.features(audio), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_omegaconfs_nodes_are_read_without_omegaconf(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "omegaconf", None)  # importing it raises
+    part = hubert_fairseq.read(folder / "modern.pt", feature_layer=2)
+    assert (part.spec.heads, part.spec.sample_rate) == (2, 16_000)
 
 
 def test_all_formats_give_the_same_bundle_files_and_numbers(folder: Path, bark_folder: Path, tmp_path: Path) -> None:
@@ -195,7 +201,7 @@ def test_the_written_tensors_are_exactly_the_networks(folder: Path, bark_folder:
 
 def test_strides_of_fairseqs_notation_are_read_without_evaluating_it() -> None:
     base = "[(512,10,5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2"
-    assert strides(base) == (5, 2, 2, 2, 2, 2, 2)
-    assert strides("[(512, 10, 5), (512, 8, 4)]") == (5, 4)
+    assert hubert_fairseq.strides(base) == (5, 2, 2, 2, 2, 2, 2)
+    assert hubert_fairseq.strides("[(512, 10, 5), (512, 8, 4)]") == (5, 4)
     with pytest.raises(CheckpointError, match="conv_feature_layers"):
-        strides("__import__('os').system('true')")
+        hubert_fairseq.strides("__import__('os').system('true')")

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from build_engines.checkpoints.formats import hubert_fairseq
 from build_engines.checkpoints.formats.pickles import Inert, find, load_pickle
 from build_engines.checkpoints.importer import Request, import_bundle
 from build_engines.errors import BuildError, CheckpointError, SourceError
@@ -85,6 +87,26 @@ def test_names_of_inert_packages_are_never_imported(tmp_path: Path) -> None:
     assert loaded.arguments == (1, 2)
     with pytest.raises(CheckpointError, match=r"names numpy\.testing\.assert_equal"):
         load_pickle(archive)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x00+\x85R.", b"\x80\x02c__builtin__\ngetattr\n."]
+)
+def test_a_fairseq_file_may_name_types_but_no_function(tmp_path: Path, content: bytes) -> None:
+    archive = tmp_path / "file.pt"
+    torch.save({}, archive)
+    rewrite_pickle(archive, content)
+    with pytest.raises(CheckpointError, match=r"names (eval|getattr), which no checkpoint .* nothing was run"):
+        load_pickle(archive, inert=hubert_fairseq.INERT)
+
+
+def test_types_that_a_fairseq_file_names_are_not_called(tmp_path: Path) -> None:
+    archive = tmp_path / "file.pt"
+    torch.save({}, archive)
+    rewrite_pickle(archive, b"\x80\x02c__builtin__\ntype\nN\x85R.")
+    loaded = load_pickle(archive, inert=hubert_fairseq.INERT)
+    assert isinstance(loaded, Inert)
+    assert loaded.arguments == (None,)
 
 
 def rewrite_pickle(path: Path, content: bytes) -> None:
@@ -256,8 +278,19 @@ def test_a_voice_without_one_of_its_arrays_is_named(transformers: Path) -> None:
 def test_a_folder_without_a_checkpoint_says_what_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", r"holds no Bark checkpoint\. Expected config\.json .* text_2\.pt")
-    with pytest.raises(SourceError, match="neither a file, nor a folder, nor a repository"):
-        import_bundle(Request("./nowhere/at/all"), tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["./no-such-folder", "no-such-folder", "no/such/folder", "no/such/", "no such/folder", "no/such.pt", "~/no"],
+)
+def test_a_missing_folder_is_named_without_asking_the_hub(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub, "HfApi", None)  # asking would raise TypeError
+    with pytest.raises(SourceError, match=f"there is no file or folder {source}") as caught:
+        import_bundle(Request(source), tmp_path / "bundle")
+    assert "OWNER/NAME" in caught.value.remedy
 
 
 def test_a_tokenizer_that_is_none_is_named(transformers: Path) -> None:
