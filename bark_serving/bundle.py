@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 from tokenizers import Tokenizer
 
-from bark_serving.arrays import Floats, Tokenise
+from bark_serving.arrays import Floats
 from bark_serving.errors import UserError
 from bark_serving.host.files import sha256
 from bark_serving.spec import FORMAT_VERSION, Network, Spec
@@ -110,14 +111,26 @@ def mapped(path: Path, name: str) -> Floats:
     return tensor.astype(np.float32, copy=False)
 
 
-def load_tokenise(path: Path) -> Tokenise:
-    """A function from text to ids, without special tokens or the text offset, from a ``tokenizer.json``."""
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain Exception
-        raise BundleError(f"{path} is not a tokenizer: {error}.", remedy=_IMPORT_AGAIN) from error
+class Vocabulary:
+    """What a checkpoint's tokenizer can write, from a ``tokenizer.json``. Raises `BundleError` for another file."""
 
-    def tokenise(text: str) -> list[int]:
-        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+    def __init__(self, path: Path) -> None:
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises plain Exception
+            raise BundleError(f"{path} is not a tokenizer: {error}.", remedy=_IMPORT_AGAIN) from error
+        model = self._tokenizer.model
+        unknown = getattr(model, "unk_token", None)
+        #: the id of what it has no token for, None where it has one for everything
+        self.unknown: int | None = None if unknown is None else self._tokenizer.token_to_id(unknown)
+        #: characters that it takes as one word; a longer one is unknown
+        self.max_word: int = getattr(model, "max_input_chars_per_word", None) or sys.maxsize
 
-    return tokenise
+    def tokenise(self, text: str) -> list[int]:
+        """Ids, without special tokens or the text offset."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def knows(self, text: str) -> bool:
+        """Whether it has tokens for the text, none of them the unknown one."""
+        ids = self.tokenise(text)
+        return bool(ids) and self.unknown not in ids

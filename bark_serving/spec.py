@@ -146,6 +146,14 @@ class HubertSpec(_Frozen):
     head: TokenHeadSpec = TokenHeadSpec()
 
 
+class TextSpec(_Frozen):
+    """What texts the checkpoint was trained on."""
+
+    #: two letters each; the first one is assumed where nothing tells
+    languages: tuple[str, ...] = ("en", "de", "es", "fr", "hi", "it", "ja", "ko", "pl", "pt", "ru", "tr", "zh")
+    spell_numbers: bool = False  #: whether numbers are best written as words; Bark reads digits
+
+
 class SamplingSpec(_Frozen):
     """The defaults of Bark's own API."""
 
@@ -173,6 +181,7 @@ class Spec(_Frozen):
     encodec: EncodecSpec = EncodecSpec()
     hubert: HubertSpec | None = HubertSpec()
     sampling: SamplingSpec = SamplingSpec()
+    text: TextSpec = TextSpec()
     sources: tuple[Source, ...] = ()
     files: dict[str, str] = {}  #: sha256 of every other file of the bundle, by relative path
 

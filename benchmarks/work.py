@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bark_serving.arrays import Array, Floats, Ids
-from bark_serving.bundle import Bundle, load_tokenise, mapped
+from bark_serving.bundle import Bundle, Vocabulary, mapped
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.spec import Spec
 from bark_serving.speech.request import parse
@@ -115,7 +115,7 @@ class Speaker:
         self.spec = bundle.spec
         self._options = dict(options or {})
         self._embeddings = mapped(bundle.weights("semantic"), "token_embedding.weight")
-        self._tokenise = load_tokenise(bundle.tokenizer)
+        self._tokenise = Vocabulary(bundle.tokenizer).tokenise
         self._calls = 0
 
     def request_inputs(self, work: Work, *, seed: int) -> dict[str, Any]:

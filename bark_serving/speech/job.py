@@ -15,6 +15,7 @@ from bark_serving.speech.report import SpeechReport, SpeechSummary
 from bark_serving.speech.request import SpeechRequest, warnings
 from bark_serving.speech.sentence import SentenceRun, Utterance
 from bark_serving.speech.stage_client import Stages
+from bark_serving.speech.text import Prepared
 from bark_serving.voices import Voice
 
 #: Audio of a sentence and whether it is the sentence's last, or the exception that ended the sentence.
@@ -31,7 +32,7 @@ class Answer:
 
 
 class SpeechJob:
-    """Speaks the sentences of one request.
+    """Speaks the sentences of one request: the pieces of its text.
 
     own_slots, shared_slots: a sentence runs while it holds one of each; `own_slots` are this request's, `shared_slots`
     those of all requests.
@@ -44,7 +45,7 @@ class SpeechJob:
         spec: Spec,
         stages: Stages,
         tokenise: Tokenise,
-        sentences: Sequence[str],
+        text: Prepared,
         voice: Voice | None,
         own_slots: asyncio.Semaphore,
         shared_slots: asyncio.Semaphore,
@@ -53,11 +54,12 @@ class SpeechJob:
         self._spec = spec
         self._stages = stages
         self._tokenise = tokenise
-        self._sentences = sentences
+        self._text = text
+        self._sentences = text.pieces
         self._voice = voice
         self._own_slots = own_slots
         self._shared_slots = shared_slots
-        self._chunks: list[asyncio.Queue[_Chunk]] = [asyncio.Queue() for _ in sentences]
+        self._chunks: list[asyncio.Queue[_Chunk]] = [asyncio.Queue() for _ in text.pieces]
         self._started = time.perf_counter()
         self._first_audio_seconds: float | None = None
         self._samples = 0
@@ -137,7 +139,7 @@ class SpeechJob:
 
     def _warnings(self, said: Sequence[Utterance]) -> list[str]:
         limit = self._spec.semantic.max_steps / self._spec.semantic.rate_hz
-        found = list(warnings(self._request, spec=self._spec, capabilities=self._stages.capabilities))
+        found = [*warnings(self._request, spec=self._spec, capabilities=self._stages.capabilities), *self._text.notes]
         for number, (sentence, utterance) in enumerate(zip(self._sentences, said, strict=True), 1):
             start = sentence if len(sentence) <= 40 else f"{sentence[:40]}…"
             if not utterance.tokens.frames:

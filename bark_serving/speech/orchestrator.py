@@ -10,14 +10,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from bark_serving.arrays import Floats, Tokenise
-from bark_serving.errors import InvalidRequest
+from bark_serving.arrays import Floats
 from bark_serving.spec import Spec
-from bark_serving.speech import text
 from bark_serving.speech.job import Answer, SpeechJob
 from bark_serving.speech.request import SpeechRequest
 from bark_serving.speech.stage_capabilities import StageCapabilities
 from bark_serving.speech.stage_client import Caller, Stages
+from bark_serving.speech.text import Prepared, Reading, Vocabulary, prepare
 from bark_serving.voices import Voice, VoiceLibrary, voice_from_arrays
 
 #: Sentences under way per row of the GPT stages: some are in the fine stage while others fill the rows.
@@ -39,7 +38,7 @@ class Orchestrator:
         *,
         spec: Spec,
         embeddings: Floats,
-        tokenise: Tokenise,
+        vocabulary: Vocabulary,
         voices: VoiceLibrary,
         max_batch: int,
         capabilities: StageCapabilities,
@@ -47,7 +46,7 @@ class Orchestrator:
         self._caller = caller
         self._spec = spec
         self._embeddings = embeddings
-        self._tokenise = tokenise
+        self._vocabulary = vocabulary
         self._voices = voices
         self._max_batch = max_batch
         self._slots = asyncio.Semaphore(_SENTENCES_PER_ROW * max_batch)
@@ -65,9 +64,9 @@ class Orchestrator:
                 request_id=request_id,
                 capabilities=self._capabilities,
             ),
-            tokenise=self._tokenise,
+            tokenise=self._vocabulary.tokenise,
             # On threads: a long text or a voice on a network volume takes a while, and must not stop other requests.
-            sentences=await asyncio.to_thread(self._sentences, request),
+            text=await asyncio.to_thread(self._prepare, request),
             voice=await asyncio.to_thread(self._voice, request),
             own_slots=asyncio.Semaphore(self._max_batch),
             shared_slots=self._slots,
@@ -76,22 +75,22 @@ class Orchestrator:
             async for answer in answers:
                 yield answer
 
-    def _sentences(self, request: SpeechRequest) -> list[str]:
-        limit = self._spec.semantic.text_context
-        if request.split_sentences:
-            language = request.language or text.guess_language(request.text, voice=request.voice)
-            sentences = text.split(request.text, language=language, tokenise=self._tokenise, limit=limit)
-        else:
-            whole = text.normalise(request.text)
-            count = len(self._tokenise(whole))
-            if count > limit:
-                raise InvalidRequest(
-                    f"text has {count} tokens; one sentence holds {limit}: let split_sentences cut it."
-                )
-            sentences = [whole] if count else []
-        if not sentences:
-            raise InvalidRequest("text holds nothing that this checkpoint can speak; send at least one word.")
-        return sentences
+    def _prepare(self, request: SpeechRequest) -> Prepared:
+        """What is spoken of the request's text. Raises `InvalidRequest` where there is nothing to say."""
+        return prepare(
+            request.text,
+            reading=Reading(
+                language=request.language,
+                markdown=request.markdown,
+                fold_signs=request.fold_signs,
+                spell_numbers=request.spell_numbers,
+                split=request.split_sentences,
+            ),
+            vocabulary=self._vocabulary,
+            spoken=self._spec.text.languages,
+            limit=self._spec.semantic.text_context,
+            voice=request.voice,
+        )
 
     def _voice(self, request: SpeechRequest) -> Voice | None:
         if request.voice is not None:

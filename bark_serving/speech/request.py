@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -14,6 +15,11 @@ from bark_serving.arrays import Array
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
 from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
+from bark_serving.speech.text.language import parse_tag
+
+#: What Triton's protocol may put beside the inputs of any request.
+_TRITON_PARAMETERS = frozenset({"priority", "timeout", "binary_data_output", "headers", "traceparent", "tracestate"})
+_TRITON_PREFIXES = ("triton_", "sequence_", "authorization")
 
 MAX_TEXT_CHARACTERS = 20_000  #: about 25 minutes of speech
 
@@ -42,7 +48,10 @@ class SpeechRequest(BaseModel):
     semantic_prompt: Tokens = None
     coarse_prompt: Codes = None
     fine_prompt: Codes = None
-    language: Annotated[str, Field(pattern="^[a-z]{2}$")] | None = None
+    language: str | None = None  #: two letters, of the checkpoint's languages; a client may send any BCP 47 tag
+    markdown: bool = True
+    fold_signs: bool = True
+    spell_numbers: bool
     speed: Literal["exact", "fast"] = "exact"
     seed: Seed = Field(default_factory=lambda: secrets.randbits(32))
     semantic_temperature: Temperature
@@ -77,9 +86,12 @@ def parse(inputs: Mapping[str, Any], *, spec: Spec, capabilities: StageCapabilit
         **capabilities.sampling_defaults(spec.sampling).model_dump(),
         "coarse_history": spec.coarse.max_history,
         "coarse_window": spec.coarse.window,
+        "spell_numbers": spec.text.spell_numbers,
     }
     if inputs.get("speed") == "fast":
         defaults |= fast_options(spec) | {"fine_padding": capabilities.whole_windows}
+    if isinstance(language := inputs.get("language"), str):
+        inputs = {**inputs, "language": parse_tag(language, languages=spec.text.languages)}
     try:
         request = SpeechRequest.model_validate({**defaults, **inputs})
     except ValidationError as error:
@@ -93,6 +105,22 @@ def parse(inputs: Mapping[str, Any], *, spec: Spec, capabilities: StageCapabilit
     if request.voice is not None and request.voice_arrays:
         raise InvalidRequest("a request names a voice or sends its arrays, not both.")
     return request
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Refuse what a client sends beside the inputs, which nothing reads: a misspelt option would be lost in silence.
+
+    parameters: Triton's parameters of a request. HTTP's ``generate`` makes one of each field that is no input. Triton's
+    own ones, and headers that an operator lets it forward, are no fault of the client's.
+    """
+    for name in parameters:
+        if name in _TRITON_PARAMETERS or name.startswith(_TRITON_PREFIXES) or not name.isidentifier():
+            continue
+        if name in SpeechRequest.model_fields:
+            raise InvalidRequest(f"parameter {name} is an input of the model: send it as a tensor, not as a parameter.")
+        near = get_close_matches(name, SpeechRequest.model_fields)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(SpeechRequest.model_fields)}."
+        raise InvalidRequest(f"parameter {name[:80]} is unknown: {hint}")
 
 
 def long_windows(spec: Spec) -> dict[str, int]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import threading
 import time
@@ -18,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from bark_serving.arrays import Array
-from bark_serving.bundle import load_tokenise, mapped
+from bark_serving.bundle import Vocabulary, mapped
 from bark_serving.errors import Cancelled, InvalidRequest
 from bark_serving.speech.job import Answer
 from bark_serving.speech.orchestrator import Orchestrator
-from bark_serving.speech.request import parse
+from bark_serving.speech.request import check_parameters, parse
 from bark_serving.speech.stage_capabilities import StageCapabilities
 from bark_serving.triton.bls import BlsCaller
 from bark_serving.triton.metrics import SpeechMetrics
@@ -47,7 +48,7 @@ class BarkModel:
             BlsCaller(),
             spec=bundle.spec,
             embeddings=mapped(bundle.weights("semantic"), "token_embedding.weight"),
-            tokenise=load_tokenise(bundle.tokenizer),
+            vocabulary=Vocabulary(bundle.tokenizer),
             voices=open_library(parameters),
             max_batch=parameters.number("max_batch"),
             capabilities=self._capabilities,
@@ -61,7 +62,7 @@ class BarkModel:
     def execute(self, requests: list[Any]) -> None:
         for request in requests:
             sender = request.get_response_sender()
-            speaking = self._speak(inputs_of(request), sender)
+            speaking = self._speak(inputs_of(request), json.loads(request.parameters() or "{}"), sender)
             future = asyncio.run_coroutine_threadsafe(serve(speaking, sender, self._metrics), self._loop)
             self._running.add(future)
             future.add_done_callback(self._running.discard)
@@ -72,7 +73,8 @@ class BarkModel:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    async def _speak(self, inputs: dict[str, Array], sender: Any) -> None:
+    async def _speak(self, inputs: dict[str, Array], parameters: Mapping[str, Any], sender: Any) -> None:
+        check_parameters(parameters)
         request = parse(read_inputs(inputs), spec=self._spec, capabilities=self._capabilities)
         async with aclosing(self._orchestrator.speak(request, request_id=uuid.uuid4().hex)) as answers:
             async for answer in answers:

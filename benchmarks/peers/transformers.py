@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bark_serving.arrays import Ids
-from bark_serving.bundle import Bundle, load_tokenise
+from bark_serving.bundle import Bundle, Vocabulary
 from bark_serving.layouts import coarse as coarse_layout
 from benchmarks.work import Work, check_amount
 from reference import transformers as reference
@@ -90,7 +90,7 @@ def _semantic(bundle: Bundle) -> Callable[[Work], Any]:
     spec = bundle.spec.semantic
     model = reference.gpt("semantic", load_file(bundle.weights("semantic")), spec.gpt)
     config, _, _ = _configs(bundle)
-    tokenise = load_tokenise(bundle.tokenizer)
+    tokenise = Vocabulary(bundle.tokenizer).tokenise
 
     def run(work: Work) -> Any:
         ids = torch.zeros((1, spec.text_context), dtype=torch.int64)

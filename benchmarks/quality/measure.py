@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from bark_serving.arrays import Array, Floats, Ids, Ints
-from bark_serving.bundle import Bundle, load_tokenise
+from bark_serving.bundle import Bundle, Vocabulary
 from bark_serving.decoding.rules import rule_of
 from bark_serving.decoding.sampler import Runtime
 from bark_serving.engines.store import EngineStore
@@ -232,7 +232,7 @@ def _runtime(trial: Trial, variant: Variant, stage: GptStage) -> Runtime:
 
 def _semantic(trial: Trial, variant: Variant, said: Voice) -> list[Floats]:
     runtime, numbers = _runtime(trial, variant, "semantic"), _spec(trial).semantic
-    tokens = np.array(load_tokenise(trial.bundle.tokenizer)(trial.work.text), np.int32)
+    tokens = np.array(Vocabulary(trial.bundle.tokenizer).tokenise(trial.work.text), np.int32)
     text, past = semantic_layout.prompt_ids(tokens, spec=numbers)
     rows = runtime.embed(text) + runtime.embed(past)
     prompt = np.concatenate([rows, runtime.embed(np.array([numbers.infer_token]))]).astype(np.float32)

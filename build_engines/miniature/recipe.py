@@ -16,6 +16,7 @@ from bark_serving.spec import (
     SamplingSpec,
     SemanticSpec,
     Spec,
+    TextSpec,
     TokenHeadSpec,
 )
 
@@ -120,4 +121,5 @@ def spec_for(recipe: Recipe, *, tokens: int) -> Spec:
             head=TokenHeadSpec(input_width=128, hidden=128, layers=1, output_vocab=units),
         ),
         sampling=SamplingSpec(semantic_temperature=0.05, coarse_temperature=0.15, fine_temperature=0.5),
+        text=TextSpec(languages=("en",), spell_numbers=True),
     )

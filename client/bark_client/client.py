@@ -96,8 +96,13 @@ class BarkClient(VoiceMethods):
                 chooses one; `speech.seed` is the seed that was used.
             timeout: seconds that this request may take in all. Default: the client's `timeout`.
             answer_timeout: seconds that the next answer may take. Default: the client's `answer_timeout`.
-            language: two letters, like "en". The rules of the language split the text into sentences. Default: the
-                language of the voice, else a guess from the text.
+            language: a tag like "en" or "en-US". The rules of the language split the text into sentences. Default: a guess
+                from the text, else the language of the voice.
+            markdown: True takes the marks of Markdown away and reads the text that they stand for. Default: True.
+            fold_signs: True replaces signs that the tokenizer lacks, as in "don’t", and leaves out emoji, with a
+                warning. Default: True.
+            spell_numbers: True writes numbers, money, times, dates and links as words. Default: the checkpoint's, False
+                for Bark, which reads digits.
             speed: "exact" computes what Suno's code computes. "fast" is quicker and sounds a little different: it sets
                 `coarse_history`, `coarse_window` and `fine_padding`, except for those given here. Default: "exact".
             semantic_temperature: 0 to 10. It changes what is said and how: 0 is greedy, higher is livelier.

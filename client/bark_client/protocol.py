@@ -30,7 +30,10 @@ MAX_SEED: Final = 2**64 - 1
 class SpeakOptions(TypedDict, total=False):
     """How to speak: see `BarkClient.speak`. An option that is None is not sent; the server's default then applies."""
 
-    language: str | None  #: two letters; the rules of the language split the text into sentences
+    language: str | None  #: like "en" or "en-US"; the rules of the language split the text
+    markdown: bool | None  #: False reads the signs of Markdown as they stand
+    fold_signs: bool | None  #: False keeps signs that the tokenizer lacks
+    spell_numbers: bool | None  #: True writes numbers as words first
     speed: Literal["exact", "fast"] | None  #: "fast" approximates what Suno's code computes
     semantic_temperature: float | None  #: 0 is greedy
     coarse_temperature: float | None

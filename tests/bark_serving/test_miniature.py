@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import bark_serving
-from bark_serving.bundle import MINIATURE, Bundle, load_tokenise
+from bark_serving.bundle import MINIATURE, Bundle, Vocabulary
 from bark_serving.spec import NETWORKS
 from bark_serving.voices.files import read
 
@@ -45,6 +45,6 @@ def test_its_voices_fit_it_and_its_card_says_what_it_is() -> None:
 
 
 def test_it_has_a_token_for_whatever_plain_english_is_written_in() -> None:
-    tokenise = load_tokenise(Bundle(MINIATURE).tokenizer)
+    tokenise = Vocabulary(Bundle(MINIATURE).tokenizer).tokenise
     unknown = tokenise("[laughs]")[0]  # of Bark's own signs it knows none
     assert unknown not in tokenise("“It's 5 o'clock”, isn’t it? Well - no!")

@@ -65,6 +65,9 @@ def test_every_option_arrives_as_the_tensor_of_its_name(client: Any, triton: Fak
         "coarse_window": np.int64(60),
         "fine_padding": False,
         "max_duration": 14,
+        "markdown": False,
+        "fold_signs": False,
+        "spell_numbers": True,
         "split_sentences": False,
         "chain_sentences": True,
         "return_tokens": True,
@@ -79,7 +82,18 @@ def test_every_option_arrives_as_the_tensor_of_its_name(client: Any, triton: Fak
     assert {name: value.dtype.name for name, value in sent.items()} == {
         **dict.fromkeys(options, "float32"),
         **dict.fromkeys(["top_k", "coarse_history", "coarse_window"], "int32"),
-        **dict.fromkeys(["fine_padding", "split_sentences", "chain_sentences", "return_tokens"], "bool"),
+        **dict.fromkeys(
+            [
+                "fine_padding",
+                "markdown",
+                "fold_signs",
+                "spell_numbers",
+                "split_sentences",
+                "chain_sentences",
+                "return_tokens",
+            ],
+            "bool",
+        ),
     }
 
 
@@ -206,7 +220,7 @@ def test_finished_streams_leave_no_threads_behind(triton: FakeTriton) -> None:
         ({"text": "x", "language": 7}, "language: expected str"),
         ({"text": "x", "return_tokens": 1}, "return_tokens: expected True or False"),
         ({"text": "x", "semantic_temprature": 1.0}, "did you mean semantic_temperature"),
-        ({"text": "x", "zeal": 1.0}, "zeal: no such option; the options are language, speed"),
+        ({"text": "x", "zeal": 1.0}, "zeal: no such option; the options are language, markdown"),
         ({"text": "x", "voice": " "}, "voice: the name is empty"),
         ({"text": "x", "voice": 6}, "voice: expected a name"),
         ({"text": "x", "voice": "missing.npz"}, "missing.npz: no such file"),

@@ -143,13 +143,30 @@ def test_bad_text_is_refused_by_the_server_itself(server_url: str, text: bytes, 
     assert error.startswith("[INVALID_ARGUMENT] ") and message in error and "Traceback" not in error
 
 
+def test_a_text_is_prepared_and_what_was_done_to_it_is_told(bark: BarkClient) -> None:
+    speech = bark.speak("Hello 😀 there.", seed=1, max_duration=1, language="en-US")
+    assert [warning for warning in speech.warnings if "😀" in warning and "left out" in warning]
+    plain = bark.speak("Hello there.", seed=1, max_duration=1, language="en")
+    np.testing.assert_array_equal(speech.samples, plain.samples)
+    with pytest.raises(InvalidRequest, match="text holds nothing to say"):
+        bark.speak("?! …")
+    with pytest.raises(InvalidRequest, match="language 'xx' is none that this checkpoint speaks; it speaks en"):
+        bark.speak("Hello.", language="xx")
+
+
+@pytest.mark.parametrize(("name", "hint"), [("temperature", "_temperature"), ("seeed", "did you mean seed")])
+def test_a_parameter_that_nothing_reads_is_refused(server_url: str, name: str, hint: str) -> None:
+    error = stream_error(server_url, {"text": np.array([b"Hi."], np.object_)}, parameters={name: 1})
+    assert error.startswith(f"[INVALID_ARGUMENT] parameter {name} is unknown: ") and hint in error
+
+
 def test_a_server_still_speaks_after_many_refused_requests(bark: BarkClient, server_url: str) -> None:
     for _ in range(300):
         stream_error(server_url, {"text": np.array([b" "], np.object_)})
     assert bark.speak("Still there.", seed=1, max_duration=0.5).seconds > 0.2
 
 
-def stream_error(server_url: str, inputs: dict[str, np.ndarray]) -> str:
+def stream_error(server_url: str, inputs: dict[str, np.ndarray], *, parameters: dict[str, Any] | None = None) -> str:
     """The server's own answer to a request that our client refuses to send."""
     answers: queue.Queue[str] = queue.Queue()
     with grpcclient.InferenceServerClient(server_url) as client:
@@ -157,7 +174,7 @@ def stream_error(server_url: str, inputs: dict[str, np.ndarray]) -> str:
         tensors = [grpcclient.InferInput(name, array.shape, "BYTES") for name, array in inputs.items()]
         for tensor, array in zip(tensors, inputs.values(), strict=True):
             tensor.set_data_from_numpy(array)
-        client.async_stream_infer("bark", tensors)
+        client.async_stream_infer("bark", tensors, parameters=parameters)
         message = answers.get(timeout=30)
         client.stop_stream(cancel_requests=True)
     return message

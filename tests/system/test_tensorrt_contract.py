@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from bark_client import BarkClient, InvalidRequest
-from bark_serving.bundle import Bundle, load_tokenise, mapped
+from bark_serving.bundle import Bundle, Vocabulary, mapped
 from bark_serving.layouts.semantic import prompt_ids, prompt_table, virtual_ids
 from bark_serving.profiles import Precision
 from bark_serving.server import ServerSettings, running
@@ -123,7 +123,7 @@ def test_triton_lets_the_orchestrators_tensors_through_to_the_engines(server: Te
     kind, shape, sums = semantic["prompt_embedding_table"]
     assert shape == [1, spec.semantic.prefill, spec.semantic.gpt.width]
     assert kind == ("torch.bfloat16" if "bf16" in server.folder.name else "torch.float16")
-    ids = np.array(load_tokenise(server.bundle.tokenizer)(text))
+    ids = np.array(Vocabulary(server.bundle.tokenizer).tokenise(text))
     embeddings = mapped(server.bundle.weights("semantic"), "token_embedding.weight")
     exact = prompt_table(*prompt_ids(ids, spec=spec.semantic), embeddings=embeddings, spec=spec.semantic)
     assert np.abs(np.array(sums) - exact.sum(-1)).max() < 0.2

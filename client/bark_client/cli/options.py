@@ -109,7 +109,25 @@ Language: TypeAlias = Annotated[
     _speaking(
         "--language",
         "-l",
-        text="Language of the text, like `en`; its rules split it into sentences. If not given: guessed.",
+        text="Language of the text, like `en-US`; its rules find sentences. If not given: guessed.",
+    ),
+]
+Markdown: TypeAlias = Annotated[
+    bool | None,
+    _speaking("--markdown/--no-markdown", text="Read the text that Markdown stands for, or all its signs as they are."),
+]
+FoldSigns: TypeAlias = Annotated[
+    bool | None,
+    _speaking(
+        "--fold-signs/--no-fold-signs",
+        text="Replace or leave out signs that the checkpoint lacks (it says so), or keep them.",
+    ),
+]
+SpellNumbers: TypeAlias = Annotated[
+    bool | None,
+    _speaking(
+        "--spell-numbers/--no-spell-numbers",
+        text="Write numbers as words, or not. If not given: the checkpoint's.",
     ),
 ]
 Speed: TypeAlias = Annotated[

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bark_serving.arrays import Tokenise
 from bark_serving.errors import InvalidRequest, StageFailed
 from bark_serving.spec import Spec
 from bark_serving.speech.job import Answer
@@ -18,6 +17,7 @@ from bark_serving.speech.orchestrator import Orchestrator
 from bark_serving.speech.report import SpeechSummary
 from bark_serving.speech.request import SpeechRequest, parse
 from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
+from bark_serving.speech.text import Vocabulary
 from bark_serving.voices import VoiceLibrary
 
 SPEC = Spec(name="released")
@@ -88,8 +88,21 @@ def speak(stages: Stages, tmp_path: Path, text: str = "One. Two. Three.", **inpu
     return asyncio.run(collect())
 
 
-def count_words(text: str) -> list[int]:
-    return list(range(len(text.split())))
+class Words:
+    """A vocabulary that has one token for each word."""
+
+    max_word = 100
+    unknown = None
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def tokenise(self, text: str) -> list[int]:
+        self.read.append(text)
+        return list(range(len(text.split())))
+
+    def knows(self, text: str) -> bool:
+        return True
 
 
 def make(
@@ -97,14 +110,14 @@ def make(
     tmp_path: Path,
     *,
     max_batch: int = 4,
-    tokenise: Tokenise = count_words,
+    vocabulary: Vocabulary | None = None,
     capabilities: StageCapabilities | None = None,
 ) -> Orchestrator:
     return Orchestrator(
         stages,
         spec=SPEC,
         embeddings=EMBEDDINGS,
-        tokenise=tokenise,
+        vocabulary=vocabulary or Words(),
         voices=VoiceLibrary([tmp_path], spec=SPEC),
         max_batch=max_batch,
         capabilities=capabilities or StageCapabilities(),
@@ -278,16 +291,36 @@ def test_text_too_long_for_one_sentence_is_refused_unless_it_may_be_split(tmp_pa
 @pytest.mark.parametrize("whole", [True, False])
 def test_text_that_holds_nothing_to_speak_is_refused(tmp_path: Path, *, whole: bool) -> None:
     stages = Stages()
-    orchestrator = make(stages, tmp_path, tokenise=lambda text: [0] * len(text.replace("\u200b", "")))
+    with pytest.raises(InvalidRequest, match="text holds nothing to say"):
+        speak(stages, tmp_path, "?! …", split_sentences=not whole)
+    assert stages.seen == []
+
+
+def test_what_was_done_to_a_text_comes_back_as_a_warning(tmp_path: Path) -> None:
+    summary = summary_of(speak(Stages(), tmp_path, "One.\n?!\nTwo."))
+    assert summary.warnings == ["nothing can be said for '?!': left out."]
+    assert summary_of(speak(Stages(), tmp_path, "One.\nTwo.")).warnings == []
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({}, "25 cats’"),
+        ({"markdown": False}, "- 25 cats’"),
+        ({"spell_numbers": True}, "twenty-five cats’"),
+        ({"spell_numbers": True, "language": "de-DE"}, "fünfundzwanzig cats’"),
+    ],
+)
+def test_a_text_is_read_as_the_options_say(tmp_path: Path, how: dict[str, Any], said: str) -> None:
+    vocabulary = Words()
 
     async def say() -> None:
-        request = request_of("\u200b\u200b", split_sentences=not whole)
-        async for _ in orchestrator.speak(request, request_id="r"):
+        orchestrator = make(Stages(), tmp_path, vocabulary=vocabulary)
+        async for _ in orchestrator.speak(request_of("- 25 cats’", **how), request_id="r"):
             pass
 
-    with pytest.raises(InvalidRequest, match="nothing that this checkpoint can speak"):
-        asyncio.run(say())
-    assert stages.seen == []
+    asyncio.run(say())
+    assert vocabulary.read[-1] == said
 
 
 def test_leaving_early_stops_every_generation_under_way(tmp_path: Path) -> None:

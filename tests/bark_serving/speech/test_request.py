@@ -10,7 +10,15 @@ import pytest
 from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
-from bark_serving.speech.request import MAX_TEXT_CHARACTERS, SpeechRequest, fast_options, long_windows, parse, warnings
+from bark_serving.speech.request import (
+    MAX_TEXT_CHARACTERS,
+    SpeechRequest,
+    check_parameters,
+    fast_options,
+    long_windows,
+    parse,
+    warnings,
+)
 from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
 
 SPEC = Spec(name="released")
@@ -59,7 +67,9 @@ def test_a_request_with_text_alone_gets_barks_defaults_and_a_seed() -> None:
             "coarse_window 139 is out of range: 2 to 138 coarse tokens beside a coarse_history of 630",
         ),
         ({"coarse_window": 0}, "coarse_window 0"),
-        ({"language": "english"}, "language"),
+        ({"language": "english"}, "language 'english' is none that this checkpoint speaks; it speaks en, de, es, fr"),
+        ({"language": ""}, "Give one of them"),
+        ({"markdown": 7}, "markdown 7 is out of range"),
         ({"speed": "quick"}, "speed 'quick' is out of range: it should be 'exact' or 'fast'"),
         ({"voice": "a", "semantic_prompt": np.ones(3, np.int32)}, "not both"),
     ],
@@ -144,3 +154,38 @@ def test_long_windows_fit_every_checkpoint() -> None:
     for spec in (SPEC, smaller, short_of_room, miniature):
         asked = parse({"text": "Hello.", **fast_options(spec)}, spec=spec, capabilities=OWN)
         assert asked.coarse_window > 2 * spec.coarse.window
+
+
+@pytest.mark.parametrize("tag", ["de", "DE", "de-AT", "de_CH"])
+def test_a_language_tag_becomes_one_of_the_checkpoints_languages(tag: str) -> None:
+    assert request(language=tag).language == "de"
+
+
+def test_whether_numbers_are_spelled_is_the_checkpoints_default() -> None:
+    assert not request().spell_numbers and request(spell_numbers=True).spell_numbers
+    miniature = Bundle(MINIATURE).spec
+    assert parse({"text": "5"}, spec=miniature, capabilities=OWN).spell_numbers
+    assert (request().markdown, request().fold_signs) == (True, True)
+    with pytest.raises(InvalidRequest, match="it speaks en\\."):
+        parse({"text": "5", "language": "de"}, spec=miniature, capabilities=OWN)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("seeed", "parameter seeed is unknown: did you mean seed"),
+        ("temperature", "did you mean fine_temperature or coarse_temperature or semantic_temperature"),
+        ("zzz", "parameter zzz is unknown: known are text, voice"),
+        ("seed", "parameter seed is an input of the model: send it as a tensor"),
+    ],
+)
+def test_a_parameter_that_nothing_reads_is_refused(name: str, message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        check_parameters({"triton_enable_empty_final_response": True, name: 3})
+
+
+@pytest.mark.parametrize(
+    "name", ["triton_enable_empty_final_response", "sequence_id", "priority", "timeout", "x-request-id", "traceparent"]
+)
+def test_tritons_own_parameters_and_headers_are_let_through(name: str) -> None:
+    check_parameters({name: 1})

@@ -43,7 +43,7 @@ def test_say_sends_every_option(bark: Any, triton: FakeTriton) -> None:
         "say", "Hello.", "--voice", "me", "--seed", "5", "--semantic-temperature", "0", "--coarse-temperature", "0.5",
         "--fine-temperature", "0.25", "--top-k", "50", "--top-p", "0.75", "--min-eos-p", "0.125", "--coarse-history",
         "100", "--coarse-window", "40", "--max-duration", "12", "--no-fine-padding", "--one-piece", "--chain-sentences",
-        "-l", "en", "--speed", "fast",
+        "-l", "en", "--speed", "fast", "--no-markdown", "--no-fold-signs", "--spell-numbers",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert triton.requests == [
@@ -51,7 +51,7 @@ def test_say_sends_every_option(bark: Any, triton: FakeTriton) -> None:
             "text": b"Hello.", "voice": b"me", "seed": 5, "semantic_temperature": 0, "coarse_temperature": 0.5,
             "fine_temperature": 0.25, "top_k": 50, "top_p": 0.75, "min_eos_p": 0.125, "coarse_history": 100,
             "coarse_window": 40, "fine_padding": False, "max_duration": 12, "language": b"en", "split_sentences": False,
-            "chain_sentences": True, "speed": b"fast",
+            "chain_sentences": True, "speed": b"fast", "markdown": False, "fold_signs": False, "spell_numbers": True,
         }
     ]  # fmt: skip
     assert "warning: sentence 1 was cut at 14 s [max_duration]" in result.stderr

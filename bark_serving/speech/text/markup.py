@@ -1,0 +1,91 @@
+"""Markdown, as language models write it, to the text that a reader would say. The parser is markdown-it-py.
+
+Nothing but markup changes: ``[laughs]``, ``♪``, CAPITALS and ``MAN:`` stay, and so do the numbers of a list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+#: Reference links would take `[laughs]` apart, indented text is no code here, and HTML is read as it stands.
+_PARSER = (
+    MarkdownIt("commonmark", {"html": False})
+    .enable(["table", "strikethrough"])
+    .disable(["reference", "code", "html_block", "html_inline", "entity"])
+)
+#: A text without any of these is plain.
+_MARKUP = re.compile(r"[*_`#>\[\]~|\\]|^\s*(?:[-+]|\d+[.)])\s|^\s*(?:-{3,}|={3,})\s*$|<\w+:", re.MULTILINE)
+_TASK_BOX = re.compile(r"\[[ xX]\]\s+")  #: at the start of a list item: done or to be done
+_FOOTNOTE = re.compile(r"\[\^[\w-]+\]:?")
+
+
+def plain(text: str) -> str:
+    """The text without its markup: one line for each heading, paragraph line, list item and row of a table."""
+    if not _MARKUP.search(text):
+        return text
+    return "\n".join(_lines(_PARSER.parse(text)))
+
+
+def _lines(tokens: Sequence[Token]) -> Iterator[str]:
+    numbers = _list_numbers(tokens)
+    in_item, prefix = False, ""
+    cells: list[str] | None = None
+    for index, token in enumerate(tokens):
+        match token.type:
+            case "list_item_open":
+                in_item, prefix = True, f"{numbers[index]}{token.markup} " if index in numbers else ""
+            case "tr_open":
+                cells = []
+            case "tr_close":
+                yield ", ".join(filter(None, cells or ()))
+                cells = None
+            case "inline":
+                said = _inline(token.children or ())
+                if cells is not None:
+                    cells.append(said)
+                    continue
+                yield prefix + (_TASK_BOX.sub("", said, count=1) if in_item and _TASK_BOX.match(said) else said)
+                in_item, prefix = False, ""
+            case "fence":
+                yield token.content
+            case "heading_close" | "paragraph_close" | "table_close":
+                yield ""
+
+
+def _list_numbers(tokens: Sequence[Token]) -> dict[int, int]:
+    """The number of each item of an ordered list, by the position of its token.
+
+    Numbers stay as they are written, since a line such as "1984. A year" is a list to Markdown. Where all items have
+    the same number, they are counted, as Markdown does.
+    """
+    items: dict[int, list[int]] = {}
+    around: list[int] = []
+    for index, token in enumerate(tokens):
+        match token.type:
+            case "ordered_list_open" | "bullet_list_open":
+                around.append(index)
+            case "ordered_list_close" | "bullet_list_close":
+                around.pop()
+            case "list_item_open" if token.info:
+                items.setdefault(around[-1], []).append(index)
+    numbers: dict[int, int] = {}
+    for positions in items.values():
+        written = [int(tokens[position].info) for position in positions]
+        counted = range(written[0], written[0] + len(written))
+        numbers.update(zip(positions, counted if len(set(written)) == 1 else written, strict=True))
+    return numbers
+
+
+def _inline(tokens: Sequence[Token]) -> str:
+    said = []
+    for token in tokens:
+        match token.type:
+            case "text" | "code_inline" | "text_special" | "image":
+                said.append(token.content)
+            case "softbreak" | "hardbreak":
+                said.append("\n")
+    return _FOOTNOTE.sub("", "".join(said))

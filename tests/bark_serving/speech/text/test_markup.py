@@ -1,0 +1,67 @@
+"""Markdown is read as the text it stands for; everything else stays."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bark_serving.speech.text.markup import plain
+
+
+def lines(text: str) -> list[str]:
+    return [line for line in plain(text).splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("# Title\n\nText.", ["Title", "Text."]),
+        ("Title\n=====\nText.", ["Title", "Text."]),
+        ("**Bold** and *soft* and ~~no~~ words", ["Bold and soft and no words"]),
+        ("Run `make test` now.", ["Run make test now."]),
+        ("```py\nx = 1\n```", ["x = 1"]),
+        ("See [the page](https://x.org/a) and <https://x.org>.", ["See the page and https://x.org."]),
+        ("![a cat](cat.png)", ["a cat"]),
+        ("- one\n- two\n  - three", ["one", "two", "three"]),
+        ("- [ ] buy milk\n- [x] sleep", ["buy milk", "sleep"]),
+        ("1. Open it.\n2. Close it.", ["1. Open it.", "2. Close it."]),
+        ("1. Open it.\n1. Close it.", ["1. Open it.", "2. Close it."]),
+        ("3. three\n2. two\n1. one", ["3. three", "2. two", "1. one"]),
+        ("1984. It was cold.", ["1984. It was cold."]),
+        ("> He said\n> so.", ["He said", "so."]),
+        ("| a | b |\n|---|---|\n| 1 | 2 |", ["a, b", "1, 2"]),
+        ("One\n\n---\n\nTwo", ["One", "Two"]),
+        ("A fact.[^1]", ["A fact."]),
+    ],
+)
+def test_markup_is_taken_away_and_the_words_stay(text: str, said: list[str]) -> None:
+    assert lines(text) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[laughs] Hello [sighs] there.",
+        "[laughs]: that was good",
+        "♪ In the jungle ♪",
+        "MAN: Hi there.\nWOMAN: HELLO!",
+        "snake_case and 2 * 3 * 4",
+        "It costs $5 & that's <fine>.",
+        "    four blanks in front",
+        "#hashtag [x] marks it",
+        "One line\nand the next",
+    ],
+)
+def test_what_is_no_markup_stays(text: str) -> None:
+    assert plain(text).strip() == text.strip()
+
+
+@given(st.lists(st.text("abcdeXYZ ,.!?'äßñж字♪:;\n", max_size=40)).map("\n".join))
+def test_a_text_without_marks_is_untouched(text: str) -> None:
+    assert plain(text) == text
+
+
+@given(st.text(alphabet=st.sampled_from("ab1 .\n*_`#>[]()~|\\-+!<"), max_size=80))
+def test_any_mixture_of_marks_is_read(text: str) -> None:
+    assert [sign for sign in text if sign == "b"] >= [sign for sign in plain(text) if sign == "b"]

@@ -1,0 +1,88 @@
+"""The whole way from a request's text to what is spoken, with Bark's real vocabulary."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bark_serving.bundle import Vocabulary
+from bark_serving.errors import InvalidRequest
+from bark_serving.spec import TextSpec
+from bark_serving.speech.text import Prepared, Reading, prepare
+
+
+def read(text: str, vocabulary: Vocabulary, *, limit: int = 256, voice: str | None = None, **how: Any) -> Prepared:
+    spoken = TextSpec().languages
+    return prepare(text, reading=Reading(**how), vocabulary=vocabulary, spoken=spoken, limit=limit, voice=voice)
+
+
+@pytest.mark.parametrize("text", ["😀", "?!", "…", "—", "`", "**", "♪", "- - -", "\u200b", "。。。", "😀 !", "# "])
+@pytest.mark.parametrize("how", [{}, {"split": False}, {"markdown": False}, {"fold_signs": False}])
+def test_a_text_with_nothing_to_say_is_refused(text: str, how: dict[str, bool], bark: Vocabulary) -> None:
+    with pytest.raises(InvalidRequest, match=r"text holds nothing to say: no letter and no digit"):
+        read(text, bark, **how)
+
+
+@pytest.mark.parametrize("text", ["Hello. 😀 Bye.", "Hello.\n?!\nBye.", "Hello.\n—\nBye.", "Hello.\n…\nBye."])
+def test_pieces_with_nothing_to_say_are_left_out_of_a_text(text: str, bark: Vocabulary) -> None:
+    found = read(text, bark)
+    assert found.pieces == ("Hello.", "Bye.")
+    assert any("left out" in note for note in found.notes)
+
+
+def test_a_plain_text_is_split_and_nothing_more(bark: Vocabulary) -> None:
+    text = "Good morning! How are you today? I made a cup of tea for my sister."
+    found = read(text, bark)
+    assert (" ".join(found.pieces), found.language, found.notes) == (text, "en", ())
+    assert len(found.pieces) == 3
+
+
+def test_what_a_language_model_writes_becomes_speech(bark: Vocabulary) -> None:
+    text = "## Steps\n\n1. **Open** the “box”.\n2. Press `Start`\n\nDon’t worry… 😀"
+    found = read(text, bark)
+    assert found.pieces == ("Steps", '1. Open the "box".', "2. Press Start", "Don't worry...")
+    assert not any("UNK" in note or "unknown" in note for note in found.notes)
+    assert all(bark.knows(piece) for piece in found.pieces)
+
+
+def test_each_step_can_be_turned_off(bark: Vocabulary) -> None:
+    text = "It’s **5** o'clock."
+    assert read(text, bark).pieces == ("It's 5 o'clock.",)
+    assert read(text, bark, markdown=False).pieces == ("It's **5** o'clock.",)
+    assert read(text, bark, fold_signs=False).pieces == ("It’s 5 o'clock.",)
+    assert read(text, bark, spell_numbers=True).pieces == ("It's five o'clock.",)
+
+
+@pytest.mark.parametrize("text", ["안녕하세요.", "naïve", "がんばって。", "İstanbul", "Ёлка"])
+def test_a_decomposed_text_is_spoken_as_the_composed_one(text: str, bark: Vocabulary) -> None:
+    assert read(unicodedata.normalize("NFD", text), bark) == read(text, bark)
+
+
+def test_marks_of_bark_reach_the_tokenizer_as_they_are(bark: Vocabulary) -> None:
+    text = "[laughs] MAN: Hello THERE! ♪ La la la ♪"
+    assert " ".join(read(text, bark).pieces) == text
+
+
+def test_a_text_that_is_mostly_unknown_is_told(bark: Vocabulary, miniature: Vocabulary) -> None:
+    assert not any("unknown" in note for note in read("Привет, как дела?", bark).notes)
+    assert any("tokens are unknown" in note and "'Привет'" in note for note in read("Привет !", miniature).notes)
+
+
+def test_a_text_in_one_piece_has_its_limit(bark: Vocabulary) -> None:
+    with pytest.raises(InvalidRequest, match="text has 300 tokens; one sentence holds 256"):
+        read("a " * 300, bark, split=False)
+    assert read("One. Two.", bark, split=False).pieces == ("One. Two.",)
+
+
+@given(st.text(max_size=200), st.integers(3, 40))
+def test_whatever_comes_every_piece_fits_a_prompt(bark: Vocabulary, text: str, limit: int) -> None:
+    try:
+        found = read(text, bark, limit=limit, spell_numbers=True)
+    except InvalidRequest:
+        return
+    assert found.pieces
+    assert all(0 < len(bark.tokenise(piece)) <= limit for piece in found.pieces)
