@@ -96,8 +96,8 @@ class BarkClient(VoiceMethods):
                 chooses one; `speech.seed` is the seed that was used.
             timeout: seconds that this request may take in all. Default: the client's `timeout`.
             answer_timeout: seconds that the next answer may take. Default: the client's `answer_timeout`.
-            language: a tag like "en" or "en-US". The rules of the language split the text into sentences. Default: a guess
-                from the text, else the language of the voice.
+            language: a tag like "en" or "en-US". The rules of the language split the text into sentences. Default: a
+                guess from the text, else the language of the voice.
             markdown: True takes the marks of Markdown away and reads the text that they stand for. Default: True.
             fold_signs: True replaces signs that the tokenizer lacks, as in "don’t", and leaves out emoji, with a
                 warning. Default: True.
