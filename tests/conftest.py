@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A miniature Bark of random weights (`bark-build tiny`), made once a session. Treat it as read-only."""
+    """A miniature Bark of random weights (`bark-build tiny`), made once per session. Treat it as read-only."""
     from build_engines.bundles.random_weights import make_random_bundle
 
     return make_random_bundle(tmp_path_factory.mktemp("bundles") / "tiny")

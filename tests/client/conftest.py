@@ -22,7 +22,7 @@ def triton() -> Iterator[FakeTriton]:
 
 
 class AsyncDriver:
-    """AsyncBarkClient with the face of BarkClient, so that one test makes both keep the same promise."""
+    """AsyncBarkClient with the methods of BarkClient, so that one test covers both."""
 
     def __init__(self, url: str, **arguments: Any) -> None:
         self._loop = asyncio.new_event_loop()

@@ -1,4 +1,4 @@
-"""A gRPC server in this process that plays Triton with the models that clients call, and misbehaves on demand."""
+"""A gRPC server in this process that stands in for Triton and the models that clients call. It can fail on demand."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def final() -> service_pb2.ModelStreamInferResponse:
 
 
 def speak(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
-    """As it should be: one chunk for each full stop, then the end."""
+    """Speaks without a fault: one chunk for each full stop, then the end."""
     sentences = max(1, inputs["text"].decode().count("."))
     for sentence in range(sentences - 1):
         yield chunk(sentence, sentences)
@@ -214,7 +214,7 @@ def say_error(text: str, *, after_chunks: int = 0, linger: float = 0) -> Behavio
 
 
 def linger_after_final(seconds: float) -> Behaviour:
-    """As it should be, but the stream ends so much later than its last message."""
+    """Speaks without a fault, but the stream ends `seconds` after its last message."""
 
     def behave(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
         yield from speak(server, inputs, context)
@@ -282,7 +282,7 @@ def hang_before_final(server: FakeTriton, inputs: dict[str, Any], context: Any) 
 
 
 def garble(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
-    """An answer that isn't of the contract."""
+    """An answer that breaks the contract."""
     message = service_pb2.ModelStreamInferResponse()
     add_output(message.infer_response, "audio", np.zeros(4, dtype=np.float32))
     add_output(message.infer_response, "report", np.array([b"{not json"], dtype=np.object_))

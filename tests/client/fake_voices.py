@@ -84,7 +84,7 @@ class FakeVoices:
         return {**arrays_of(int(seconds * FRAME_RATE)), "report": np.array([report.encode()], dtype=np.object_)}
 
     def _decode(self, *, codes: np.ndarray) -> dict[str, np.ndarray]:
-        """A tone as high as the first code says, growing louder."""
+        """A tone that grows louder; the first code is its frequency in Hz."""
         assert codes.shape[:2] == (1, 8)
         count = codes.shape[2] * SAMPLE_RATE // FRAME_RATE
         tone = np.sin(np.arange(count) * 2 * np.pi * codes[0, 0, 0] / SAMPLE_RATE) * np.linspace(0, 0.8, count)

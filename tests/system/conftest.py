@@ -1,4 +1,4 @@
-"""A real Triton with every model of the miniature bundle, for a whole session of tests."""
+"""A real Triton with every model of the tiny bundle, for a whole session of tests."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def assert_gone(server: Server, processes: list[psutil.Process]) -> None:
 
 
 class ServerMaker(Protocol):
-    """Starts a server of the miniature bundle, or gives the one that runs."""
+    """Starts a server of the tiny bundle, or returns the one that runs."""
 
     def __call__(self, precision: Precision, *, profile: Profile = "cpu") -> RealServer: ...
 

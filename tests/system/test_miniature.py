@@ -1,7 +1,7 @@
-"""The bundle that comes with the package speaks: it is understood, in its speakers' voices, and it comes to an end.
+"""How well the miniature speaks: whether it is understood, has the voices of its speakers, and ends its sentences.
 
-Everything is through a real Triton, in the precision that is the default. The teacher is who the bundle learnt from;
-the sentences are none that it learnt.
+All speech comes from a real Triton, in the default precision. The *teacher* made the recordings that the miniature was
+trained on. No sentence here was in the training.
 """
 
 from __future__ import annotations

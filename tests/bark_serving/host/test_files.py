@@ -95,5 +95,5 @@ def test_other_users_may_read_what_the_umask_allows(tmp_path: Path) -> None:
         "private": 0o666 & ~umask,
         "program": 0o777 & ~umask,
         "folder": 0o777 & ~umask,
-        "link": 0o600,  # what it points to is not ours
+        "link": 0o600,  # the link's target is not part of the folder
     }

@@ -29,7 +29,7 @@ def random_voice(rng: np.random.Generator, tokens: int) -> dict[str, np.ndarray]
 
 
 class RecordingGpt:
-    """Stands where Suno's GPT stands: records what it is shown, likes one token that depends on the last one."""
+    """Stands in for Suno's GPT: records its inputs, and prefers one token that depends on the last one."""
 
     def __init__(self, vocab: int) -> None:
         self.vocab = vocab
@@ -127,7 +127,7 @@ def test_the_prompt_table_sums_text_and_history_embeddings() -> None:
 
 
 class RecordingFine:
-    """Stands where Suno's FineGPT stands; its favourite code depends on all it sees at and before a position."""
+    """Stands in for Suno's FineGPT. The code that it prefers depends on all codes at and before a position."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, np.ndarray]] = []

@@ -131,7 +131,7 @@ def test_rows_of_one_fine_batch_may_have_different_codebooks() -> None:
     assert (ours.logits(codes, codebooks.flip(0)) - together)[0].abs().max() > 0.1
 
 
-def test_fine_draws_from_the_tempered_softmax() -> None:
+def test_fine_samples_from_the_tempered_softmax() -> None:
     logits = torch.randn(1, 1, 6, generator=torch.Generator().manual_seed(0))
     uniforms = (torch.arange(100_000) + 0.5) / 100_000  # a regular grid: frequencies are then exact to 1e-5
     sampled = sample(logits.expand(1, 100_000, 6), torch.tensor([[0.5]]), uniforms[None])

@@ -1,4 +1,4 @@
-"""Calls to other models: their answers, their errors, and the death of who should answer."""
+"""Calls to other models: answers, errors, and what happens when the process that should answer dies."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_model_without_a_process_of_its_own_is_waited_for(backend: Backend, mo
     from bark_serving.triton import bls
 
     def answer(x: np.ndarray) -> dict[str, np.ndarray]:
-        time.sleep(0.1)  # longer than several looks
+        time.sleep(0.1)  # longer than several checks
         return {"y": x}
 
     backend.answer = answer
