@@ -1,1 +1,1 @@
-"""Every figure that the README quotes, measured again with one command each: ``python -m benchmarks --help``."""
+"""One command for each figure of the README measures it again: ``python -m benchmarks --help``."""

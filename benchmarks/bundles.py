@@ -1,4 +1,4 @@
-"""The bundles, engines and repositories that are measured: made when first needed, kept under ``build/benchmarks``."""
+"""The bundles, engines and model repositories to measure. The first use makes them, under ``build/benchmarks``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Literal
 
 from bark_serving.bundle import Bundle
+from bark_serving.decoding.sampler import Sampler
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import STAGES, TABLE, Stage, stage_precision
+from bark_serving.runtimes.factory import open_gpts
+from bark_serving.runtimes.settings import RuntimeSettings
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render
-from bark_serving.spec import NETWORKS
+from bark_serving.spec import NETWORKS, GptStage
+from bark_serving.triton.in_process import InProcess
 from benchmarks.errors import BenchmarkError
 from benchmarks.variants import Variant
 
@@ -23,10 +27,11 @@ FOLDER = Path("build/benchmarks")
 def bundle_of(
     size: Size, *, given: Path | None = None, folder: Path = FOLDER, on_step: Callable[[str], None] = lambda step: None
 ) -> Bundle:
-    """The given bundle, or random weights of a size, whose speech never ends by itself.
+    """The given bundle, or a bundle of random weights whose speech never ends by itself.
 
-    The end token's row of the semantic head is zero, so that its logit is too, among ten thousand that spread around
-    it: lengths are then what is asked for. Speed does not depend on what the weights are.
+    The end token's row of the semantic head is zero, so its logit is 0. The other ten thousand logits spread around 0,
+    so the end token is practically never sampled, and speech has the requested length. Speed does not depend on the
+    values of the weights.
     """
     if given is not None:
         return Bundle(given)
@@ -56,18 +61,18 @@ def _make(path: Path, size: Size, on_step: Callable[[str], None]) -> Bundle:
 
 
 def stages_of(bundle: Bundle) -> list[Stage]:
-    """The stages that a bundle has the networks for."""
+    """The stages whose networks the bundle has."""
     return [stage for stage in STAGES if stage != "hubert" or bundle.spec.hubert is not None]
 
 
 def ensure_engines(
     bundle: Bundle, variant: Variant, *, store: EngineStore, on_step: Callable[[str], None] = lambda step: None
 ) -> None:
-    """Build the engines that a variant needs and the store lacks."""
+    """Build those engines of a variant that are not in the store."""
     if variant.profile != "cpu":
         if any(row.engine for row in TABLE[variant.profile].stages.values()):
             raise BenchmarkError(
-                f"The engines of the {variant.profile} profile are not built here.",
+                f"The benchmarks do not build engines of the {variant.profile} profile.",
                 remedy=f"Build them (`{TABLE[variant.profile].build}`), start a server, and give its --url to `serve`.",
             )
         return
@@ -81,7 +86,7 @@ def ensure_engines(
 def repository_of(
     bundle: Bundle, variant: Variant, *, store: EngineStore, folder: Path, threads: int | None, max_batch: int = 8
 ) -> Path:
-    """A rendered model repository of a variant, its engines built before if need be."""
+    """Render the model repository of a variant. Engines that are not in the store are built first."""
     ensure_engines(bundle, variant, store=store)
     rendering = RenderSettings(
         bundle=bundle.folder,
@@ -93,3 +98,28 @@ def repository_of(
         max_batch=max_batch,
     )
     return render(rendering, output=folder / "repository")
+
+
+def open_in_process(
+    bundle: Bundle, variant: Variant, *, store: EngineStore, folder: Path, threads: int, max_batch: int = 8
+) -> InProcess:
+    """A variant's models in this process. Their repository is a folder of its own under ``folder``."""
+    own = folder / variant.name.replace(" ", "-").replace(",", "")
+    return InProcess(repository_of(bundle, variant, store=store, folder=own, threads=threads, max_batch=max_batch))
+
+
+def open_sampler(
+    bundle: Bundle, variant: Variant, stage: GptStage, *, store: EngineStore, threads: int, max_batch: int
+) -> Sampler:
+    """What the decode loop of one GPT stage runs, on the first GPU where the variant uses one."""
+    import torch  # slow to import
+
+    ensure_engines(bundle, variant, store=store)
+    profile, precision = variant.server
+    engine = None
+    if TABLE[profile].stages[stage].engine:
+        engine = store.find(bundle, stage=stage, profile=profile, precision=precision).folder
+    device = "cuda:0" if profile == "torch" and torch.cuda.is_available() else "cpu"
+    settings = RuntimeSettings(profile, precision, bundle, engine, [device], threads)
+    [sampler] = open_gpts(stage, settings, max_batch=max_batch)
+    return sampler

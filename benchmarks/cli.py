@@ -9,10 +9,10 @@ from benchmarks.registry import BENCHMARKS
 
 app = typer.Typer(
     name="benchmarks",
-    help="Measure Bark on this machine and keep the figures. Each command writes a JSON file with machine, versions, "
-    "commit and every sample, and draws a PNG beside it.\n\n"
-    "`--size tiny`, the default, tries any command in a minute. Close other programs before you measure for real: a "
-    "result says so when the machine was busy.",
+    help="Measure Bark on this machine. Each command writes a JSON file with the machine, versions, commit and every "
+    "sample, and draws a PNG beside it.\n\n"
+    "With `--size tiny`, the default, a try takes about a minute. Close other programs before you measure for real: a "
+    "result says if the machine was busy.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

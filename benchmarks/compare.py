@@ -1,4 +1,4 @@
-"""`compare`: two results of one command, measurement by measurement; what changed, and what is noise."""
+"""`compare`: two results of the same command, measurement by measurement: what changed, and what is noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks import results
 from benchmarks.errors import BenchmarkError
 from benchmarks.results import Measurement, Result
 from benchmarks.running import errors_shown
-from benchmarks.statistics import RESAMPLED, Ratio, ratio
+from benchmarks.statistics import MIN_BOOTSTRAP_SAMPLES, Ratio, ratio
 from benchmarks.tables import Table, number
 
 
@@ -28,7 +28,7 @@ class Change:
     ratio: Ratio  #: new / base
 
     def worse_by(self) -> float:
-        """How much worse the new one is, as a share: 0.1 is ten per cent; negative is better."""
+        """How much worse the new result is, as a share: 0.1 is 10 % worse; a negative number is better."""
         if self.base.better == "neither":
             return 0.0
         if self.base.better == "lower":
@@ -36,7 +36,7 @@ class Change:
         return 1 / self.ratio.value - 1 if self.ratio.value else float("inf")
 
     def is_regression(self, threshold: float) -> bool:
-        """Worse by more than the threshold, where the noise is known, and not by noise alone."""
+        """Whether the new result is worse by more than the threshold, and noise cannot explain it."""
         return self.ratio.known and self.worse_by() > threshold and not self.ratio.is_noise
 
     def verdict(self, threshold: float) -> str:
@@ -47,16 +47,16 @@ class Change:
         return "worse" if self.worse_by() > 0 else "better"
 
 
-#: Settings that say how much was measured, or what came of it; every other changes what is measured.
+#: Settings that may differ: how much was measured, and its outcome. All others change what is measured.
 _AMOUNTS = {"repeats", "requests", "minutes", "interval", "knee_concurrency"}
-#: Of a machine: what differs from run to run.
+#: Fields of `Machine` that differ from run to run on the same machine, and the values that replace them.
 _MEASURED: dict[str, object] = {"load": 0, "bandwidth_gb_s": None, "gpu_bandwidth_gb_s": None, "compute_gflop_s": None}
-_ALIKE = 1.3  #: times as much arithmetic a second as in another run on the same machine, at most
+_MAX_SPEED_RATIO = 1.3  #: of the GFLOP/s in two runs on the same machine
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that two results share, and what only one of them has."""
+    """The measurements that two results share, and those that only one of them has."""
 
     base: Result
     new: Result
@@ -69,42 +69,45 @@ class Comparison:
 
     def warnings(self) -> list[str]:
         """Why the figures may not be comparable."""
-        found = []
+        warnings = []
         machines = [result.machine.model_copy(update=_MEASURED) for result in (self.base, self.new)]
-        one, other = (result.machine.compute_gflop_s or 0 for result in (self.base, self.new))
+        base_speed, new_speed = (result.machine.compute_gflop_s or 0 for result in (self.base, self.new))
         if machines[0] != machines[1]:
-            found.append("They were measured on different machines.")
-        elif one and other and max(one, other) > _ALIKE * min(one, other):
-            found.append(f"One machine's name, but {one:g} and {other:g} GFLOP/s: different processors?")
+            warnings.append("They were measured on different machines.")
+        elif max(base_speed, new_speed) > _MAX_SPEED_RATIO * min(base_speed, new_speed) > 0:
+            warnings.append(
+                f"The machines have the same name but reach {base_speed:g} and {new_speed:g} GFLOP/s. "
+                "Are the processors different?"
+            )
         settings = self.base.settings, self.new.settings
         names = [name for name in dict.fromkeys([*settings[0], *settings[1]]) if name not in _AMOUNTS]
         differing = [name for name in names if settings[0].get(name) != settings[1].get(name)]
         if differing:
-            found.append(f"They differ in {', '.join(differing)}.")
-        for side, alone in (("base", self.only_base), ("new one", self.only_new)):
-            if alone:
-                listed = "; ".join(alone[:3]) + (" …" if len(alone) > 3 else "")
-                found.append(f"Only the {side} has: {listed}.")
-        return found
+            warnings.append(f"Their settings differ: {', '.join(differing)}.")
+        for side, extra in (("base", self.only_base), ("new result", self.only_new)):
+            if extra:
+                listed = "; ".join(extra[:3]) + (" …" if len(extra) > 3 else "")
+                warnings.append(f"Only the {side} has: {listed}.")
+        return warnings
 
 
 def compare(base: Result, new: Result) -> Comparison:
-    """Match two results. Raises `BenchmarkError` when they are of different commands or share nothing."""
+    """Match two results. Raises `BenchmarkError` if their commands differ or they share no measurement."""
     if base.command != new.command:
         raise BenchmarkError(
             f"One result is of `{base.command}`, the other of `{new.command}`.",
-            remedy="Compare results of one command.",
+            remedy="Compare two results of the same command.",
         )
-    ours, theirs = ({m.key: m for m in result.measurements} for result in (base, new))
-    shared = [key for key in ours if key in theirs]
+    old, current = ({m.key: m for m in result.measurements} for result in (base, new))
+    shared = [key for key in old if key in current]
     if not shared:
         raise BenchmarkError("The two results have no measurement in common.", remedy="Measure the same cases.")
     return Comparison(
         base=base,
         new=new,
-        changes=[Change(ours[key], theirs[key], ratio(ours[key].samples, theirs[key].samples)) for key in shared],
-        only_base=[_name(ours[key]) for key in ours if key not in theirs],
-        only_new=[_name(theirs[key]) for key in theirs if key not in ours],
+        changes=[Change(old[key], current[key], ratio(old[key].samples, current[key].samples)) for key in shared],
+        only_base=[_name(old[key]) for key in old if key not in current],
+        only_new=[_name(current[key]) for key in current if key not in old],
     )
 
 
@@ -114,7 +117,7 @@ def _name(measurement: Measurement) -> str:
 
 
 def table(comparison: Comparison, *, threshold: float) -> Table:
-    """Base, new, ratio, band, verdict; what got worse first."""
+    """One row per measurement: base, new, ratio, noise band, verdict. Regressions come first, the worst at the top."""
     rows = []
     for change in sorted(comparison.changes, key=lambda one: -one.worse_by() * one.is_regression(threshold)):
         band = f"{change.ratio.low:.3f}–{change.ratio.high:.3f}" if change.ratio.known else "?"
@@ -129,26 +132,27 @@ def table(comparison: Comparison, *, threshold: float) -> Table:
             ]
         )
     commits = f"{comparison.base.commit[:9]} → {comparison.new.commit[:9]}"
-    noise = (
-        f"a band that holds 1 is noise: 95 % by the bootstrap, with less than {RESAMPLED} samples on a side from the "
-        "smallest to the largest ratio of any two"
+    caption = (
+        f"{comparison.base.command}: {commits}. Ratios are new / base. If the band contains 1, the difference may be "
+        f"noise. The band is the bootstrap's 95 % interval; if a side has fewer than {MIN_BOOTSTRAP_SAMPLES} samples, "
+        "it is the range of the ratios of single samples."
     )
-    caption = f"{comparison.base.command}: {commits}. Ratios are new / base; {noise}."
-    return Table(["", "base", "new", "ratio", "band", ""], rows, " ".join([caption, *comparison.warnings()]))
+    header = ["measurement", "base", "new", "ratio", "band", "verdict"]
+    return Table(header, rows, " ".join([caption, *comparison.warnings()]))
 
 
 def command(
-    base: Annotated[Path, typer.Argument(metavar="BASE", help="Result of the code before.", show_default=False)],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="Result of the code after.", show_default=False)],
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="Result of the old code.", show_default=False)],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Result of the new code.", show_default=False)],
     threshold: Annotated[
-        float, typer.Option("--threshold", min=0, help="Worse by more than this share, and not by noise: exit with 1.")
+        float, typer.Option("--threshold", min=0, help="Exit with 1 if a figure got worse by more than this share.")
     ] = 0.05,
-    markdown: Annotated[bool, typer.Option("--markdown", help="For a pull request's description.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as for a pull request.")] = False,
 ) -> None:
-    """Two results of one command as a table of ratios with their noise.
+    """Compare two results of the same command: a table of ratios with their noise.
 
-    Exits with 1 when something got worse by more than the threshold and the noise band does not hold 1. A single sample
-    on a side tells nothing about noise, and never ends with 1.
+    Exits with 1 if a figure got worse by more than the threshold and its noise band does not contain 1. A figure with
+    a single sample on either side never counts, because its noise is unknown.
 
     Example: `python -m benchmarks compare benchmarks/results/stages-small.json build/benchmarks/new.json --markdown`
     """

@@ -1,4 +1,4 @@
-"""`tables`: the tables of the documents, generated from results between markers, and the pictures of the results."""
+"""`tables`: writes the results' tables into the documents, between markers, and draws the results' pictures."""
 
 from __future__ import annotations
 
@@ -22,15 +22,10 @@ _MARKED_FILES = [Path("docs/benchmarks.md"), Path("bark_serving/miniature/README
 _MARKED = re.compile(r"(<!-- benchmarks: (?P<name>[\w.-]+) -->\n)(?P<old>.*?)(?P<end><!-- /benchmarks -->)", re.DOTALL)
 
 
-def names(text: str) -> set[str]:
-    """Results that a text's markers name."""
-    return {match["name"] for match in _MARKED.finditer(text)}
-
-
 def regenerate(text: str, results: Mapping[str, Result]) -> str:
-    """`text` with what stands between ``<!-- benchmarks: NAME -->`` and ``<!-- /benchmarks -->`` made anew.
+    """`text` with a new table between each ``<!-- benchmarks: NAME -->`` and ``<!-- /benchmarks -->``.
 
-    Raises `BenchmarkError` for a marker whose result is missing, or that is not closed.
+    Raises `BenchmarkError` for a marker that is not closed or has no result.
     """
     if text.count("<!-- benchmarks: ") != len(_MARKED.findall(text)):
         raise BenchmarkError(
@@ -42,7 +37,7 @@ def regenerate(text: str, results: Mapping[str, Result]) -> str:
         if name not in results:
             known = ", ".join(sorted(results)) or "none"
             raise BenchmarkError(
-                f"The marker {name} has no result.", remedy=f"Measure it, or name one of those there are: {known}."
+                f"The marker {name} has no result.", remedy=f"Measure it, or name one of these results: {known}."
             )
         result = results[name]
         return f"{match[1]}\n{REPORTS[result.command].table(result).markdown()}\n\n{match['end']}"
@@ -50,17 +45,17 @@ def regenerate(text: str, results: Mapping[str, Result]) -> str:
     return _MARKED.sub(replaced, text)
 
 
-def rewrite(path: Path, results: Mapping[str, Result]) -> bool:
-    """Regenerate a file's tables in place; whether that changed it."""
+def rewrite(path: Path, results: Mapping[str, Result], *, check: bool = False) -> bool:
+    """Regenerate the tables of a file, unless ``check``. Returns whether the file was out of date."""
     before = path.read_text(encoding="utf-8")
     after = regenerate(before, results)
-    if after != before:
+    if after != before and not check:
         path.write_text(after, encoding="utf-8")
     return after != before
 
 
 def _draw_all(folder: Path) -> None:
-    """Draw every PNG that lies beside a result. One of a kind that is no longer measured stays as it is."""
+    """Draw every PNG beside a result. If the result's command no longer exists, its PNG stays as it is."""
     require("matplotlib")
     for path in sorted(folder.glob("*.json")):
         if path.with_suffix(".png").exists() and (result := results.load(path)).command in REPORTS:
@@ -69,36 +64,29 @@ def _draw_all(folder: Path) -> None:
 
 def command(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Default: docs/benchmarks.md and the miniature's card.")
+        list[Path] | None, typer.Argument(help="Default: docs/benchmarks.md and the miniature's model card.")
     ] = None,
-    folder: Annotated[Path, typer.Option("--results", help="Where the results are.")] = results.KEPT_FOLDER,
+    folder: Annotated[Path, typer.Option("--results", help="Folder of the results.")] = results.KEPT_FOLDER,
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit with 1 if a table is out of date.")
     ] = False,
 ) -> None:
-    """Write the tables of the documents from the results, and draw the pictures of the results anew.
+    """Write the results' tables into the documents, and draw the results' pictures again.
 
-    A table stands between `<!-- benchmarks: NAME -->` and `<!-- /benchmarks -->`, NAME being a file of the results'
-    folder without `.json`. Every PNG of that folder is drawn from the JSON beside it; `--check` leaves them alone.
+    A table is written between `<!-- benchmarks: NAME -->` and `<!-- /benchmarks -->`. NAME is a file of the results'
+    folder, without `.json`. Every PNG of that folder is drawn from the JSON beside it. `--check` draws none.
 
     Example: `python -m benchmarks tables`, or in CI `python -m benchmarks tables --check`
     """
     with errors_shown():
         marked = files or _MARKED_FILES
-        named = {name for path in marked for name in names(path.read_text(encoding="utf-8"))}
-        known = {name: results.load(path) for name in sorted(named) if (path := folder / f"{name}.json").exists()}
+        names = {match["name"] for path in marked for match in _MARKED.finditer(path.read_text(encoding="utf-8"))}
+        known = {name: results.load(path) for name in sorted(names) if (path := folder / f"{name}.json").exists()}
         if not check:
             _draw_all(folder)
-        stale = []
+        stale = [path for path in marked if rewrite(path, known, check=check)]
         for path in marked:
-            if check:
-                text = path.read_text(encoding="utf-8")
-                changed = regenerate(text, known) != text
-            else:
-                changed = rewrite(path, known)
-            console.print(
-                f"{escape(str(path))}: {'out of date' if check and changed else 'changed' if changed else 'up to date'}"
-            )
-            stale += [path] * changed
+            verdict = "up to date" if path not in stale else "out of date" if check else "changed"
+            console.print(f"{escape(str(path))}: {verdict}")
     if check and stale:
         raise typer.Exit(1)

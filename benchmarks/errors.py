@@ -1,4 +1,4 @@
-"""What can go wrong while measuring."""
+"""The benchmarks' own error."""
 
 from __future__ import annotations
 

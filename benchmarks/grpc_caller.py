@@ -1,4 +1,4 @@
-"""The stages of a running server, called one by one over gRPC."""
+"""Calls the stages of a running server one by one, over gRPC."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bark_serving.errors import from_wire
 
 
 class GrpcCaller:
-    """Implements `stage_client.Caller` as a client: what the orchestrator does by BLS, through the network."""
+    """A `stage_client.Caller` over gRPC. (The orchestrator calls the stages through Triton's BLS instead.)"""
 
     def __init__(self, url: str) -> None:
         self._client = grpc.InferenceServerClient(url)
@@ -35,9 +35,9 @@ class GrpcCaller:
 
     def _call(self, model: str, inputs: dict[str, Array], outputs: list[str], request_id: str) -> dict[str, Array]:
         tensors = [_input(name, np.ascontiguousarray(array)) for name, array in inputs.items()]
-        wanted = [grpc.InferRequestedOutput(name) for name in outputs]
+        requested = [grpc.InferRequestedOutput(name) for name in outputs]
         try:
-            answer = self._client.infer(model, tensors, outputs=wanted, request_id=request_id)
+            answer = self._client.infer(model, tensors, outputs=requested, request_id=request_id)
         except InferenceServerException as error:
             raise from_wire(str(error.message())) from error
         return {name: answer.as_numpy(name) for name in outputs}

@@ -1,4 +1,4 @@
-"""What the figures were measured on: processor, memory and its bandwidth, library versions, commit."""
+"""What the figures were measured on: processor, memory bandwidth, library versions, commit."""
 
 from __future__ import annotations
 
@@ -27,47 +27,49 @@ _LIBRARIES = (
     "tensorrt",
     "tensorrt_llm",
 )
-_BANDWIDTH_BYTES = 512 * 2**20  #: far above any cache
-_COMPUTE_SIDE = 2048  #: of the square matrices that are multiplied
-_PASSES = 5
+_BANDWIDTH_BYTES = 512 * 2**20  #: far larger than any cache
+_COMPUTE_SIDE = 2048  #: rows and columns of the matrices that are multiplied
+_PASSES = 5  #: the fastest of them counts
 
 
 class Machine(BaseModel):
-    """One machine, without anything that tells whose it is."""
+    """One machine. Nothing in it identifies its owner."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     processor: str
-    cores: int  #: that this process may use
+    cores: int  #: cores that this process may use
     memory_gb: float
     system: str
     gpu: str | None = None
-    bandwidth_gb_s: float | None = None  #: reading memory with all threads in use, measured; None: not measured
+    bandwidth_gb_s: float | None = None  #: of reading memory, with the benchmark's threads; None: not measured
     gpu_bandwidth_gb_s: float | None = None
-    compute_gflop_s: float | None = None  #: products of matrices in fp32 with all threads in use, measured
-    load: float = 0.0  #: processes wanting a core when measuring began: above 0.5, figures are in doubt
+    compute_gflop_s: float | None = None  #: of fp32 matrix products, with the benchmark's threads
+    load: float = 0.0  #: load average before measuring: above 0.5, other programs may have changed the figures
 
 
 def describe() -> Machine:
-    """This machine, now: before any work of ours, or its load is our own."""
+    """This machine now. Call it before any other work, so that `load` is not the benchmark's own."""
+    import torch  # slow to import
+
     return Machine(
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         memory_gb=round(psutil.virtual_memory().total / 2**30, 1),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
-        gpu=_gpu(),
+        gpu=torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
         load=round(os.getloadavg()[0], 2),
     )
 
 
 def with_speed(machine: Machine, *, threads: int) -> Machine:
-    """A machine as it was described, how fast it reads its memory, and how fast it computes.
+    """The same description with measured memory bandwidths and compute speed.
 
-    Processors of very different speed go by one name, "AMD EPYC" on many a virtual machine.
+    A processor's name does not tell its speed: many virtual machines report "AMD EPYC" for very different ones.
     """
     measured = {
         "bandwidth_gb_s": measure_bandwidth(threads=threads),
-        "gpu_bandwidth_gb_s": measure_gpu_bandwidth(),
+        "gpu_bandwidth_gb_s": measure_bandwidth(threads=1, device="cuda") if machine.gpu else None,
         "compute_gflop_s": measure_compute(threads=threads),
     }
     return machine.model_copy(update=measured)
@@ -83,30 +85,17 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _gpu() -> str | None:
-    import torch
-
-    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-
-
-def measure_gpu_bandwidth() -> float | None:
-    """GB/s at which the first GPU reads its memory; None without one."""
-    import torch
-
-    return measure_bandwidth(threads=1, device="cuda") if torch.cuda.is_available() else None
-
-
 def measure_bandwidth(*, threads: int, device: str = "cpu") -> float:
-    """GB/s at which ``threads`` threads read memory: the best of some passes summing half a gigabyte."""
+    """GB/s at which ``threads`` threads read memory: the fastest of `_PASSES` sums over half a gigabyte."""
     import torch
 
     torch.set_num_threads(threads)
     data = torch.ones(_BANDWIDTH_BYTES // 4, device=device)
-    return round(_BANDWIDTH_BYTES / _best(lambda: data.sum().item()) / 1e9, 2)  # which also waits for a GPU
+    return round(_BANDWIDTH_BYTES / _best(lambda: data.sum().item()) / 1e9, 2)  # item() also waits for a GPU
 
 
 def measure_compute(*, threads: int) -> float:
-    """GFLOP/s at which ``threads`` threads multiply matrices in fp32: the best of some passes."""
+    """GFLOP/s at which ``threads`` threads multiply matrices in fp32: the fastest of `_PASSES` products."""
     import torch
 
     torch.set_num_threads(threads)
@@ -115,17 +104,17 @@ def measure_compute(*, threads: int) -> float:
 
 
 def _best(work: Callable[[], object]) -> float:
-    """Seconds of the quickest of some passes."""
-    taken = []
+    """Seconds of the fastest of `_PASSES` passes."""
+    seconds = []
     for _ in range(_PASSES):
         started = time.perf_counter()
         work()
-        taken.append(time.perf_counter() - started)
-    return min(taken)
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
 
 
 def versions() -> dict[str, str]:
-    """Python and whatever of the libraries in question is installed."""
+    """The versions of Python and of those `_LIBRARIES` that are installed."""
     found = {"python": platform.python_version()}
     for library in _LIBRARIES:
         try:
@@ -136,7 +125,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> tuple[str, bool]:
-    """The checkout's commit, and whether files of the code differ from it; ("unknown", False) outside git."""
+    """The checkout's commit, and whether tracked code differs from it. ("unknown", False) outside git."""
     root = Path(__file__).resolve().parent.parent
     try:
         head = _git(root, "rev-parse", "HEAD")

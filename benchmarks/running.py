@@ -1,4 +1,4 @@
-"""What every benchmark begins and ends with: extras checked, bundle and engines made, result written and shown."""
+"""The start and the end of every benchmark: check extras, make bundle and engines; write and show the result."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ INSTALL_BENCH = "In the checkout, run `pip install -e ./client -e '.[bench]'`."
 
 
 def errors_shown() -> AbstractContextManager[None]:
-    """Print an expected error and its remedy, and leave with status 1."""
+    """Print an expected error and its remedy, and exit with status 1."""
     return shared.errors_shown(BarkError)
 
 
 def require(*modules: str, remedy: str = INSTALL_BENCH) -> None:
-    """Raise `BenchmarkError` when a module is not installed, before any minute is spent."""
+    """Raise `BenchmarkError` if a module is not installed. Call it before any slow work."""
     for module in modules:
         if importlib.util.find_spec(module) is None:
             raise BenchmarkError(f"The Python module {module} is not installed.", remedy=remedy)
@@ -41,7 +41,7 @@ def require(*modules: str, remedy: str = INSTALL_BENCH) -> None:
 def prepare(
     size: Size, bundle: Path | None, *, variants: Iterable[Variant], engines: Path
 ) -> tuple[Bundle, EngineStore]:
-    """The given bundle, or the random one of a size, and a store with every engine that the variants need."""
+    """The given bundle, or random weights of ``size``, and a store with every engine that the variants need."""
     variants = list(variants)
     engines_needed = any(variant.profile == "cpu" for variant in variants)
     require("torch", *(["onnx", "onnxscript", "onnxruntime"] if engines_needed else []))
@@ -60,7 +60,7 @@ def prepare(
 def finish(
     result: Result, output: Path, *, table: Callable[[Result], Table], plot: Callable[[Result, Any], None]
 ) -> None:
-    """Write the result and its picture, and show its table."""
+    """Write the result and its picture, and print its table."""
     results.save(result, output)
     Console().print(table(result).rich())
     picture = plots.draw(result, output.with_suffix(".png"), plot)

@@ -1,4 +1,4 @@
-"""The server that is measured: one that runs already, or one of our own for the length of a block."""
+"""The server to measure: a running one, or one that is started for the length of a ``with`` block."""
 
 from __future__ import annotations
 
@@ -34,19 +34,22 @@ class Target:
     """A server to send requests to."""
 
     url: str  #: host:port of gRPC
-    process: psutil.Process | None  #: tritonserver, where it is on this machine and known
-    start_seconds: float | None = None  #: from launch to the first answer; None: it ran already
-    log: Path | None = None  #: of a server whose process is known
-    metrics: str | None = None  #: the URL of its metrics, where that is known
+    process: psutil.Process | None  #: tritonserver; None: unknown, as on another machine
+    start_seconds: float | None = None  #: from launch to the first answer; None: it was running already
+    log: Path | None = None  #: its log file; None: unknown
+    metrics: str | None = None  #: the URL of its metrics; None: unknown
 
     def check(self) -> None:
-        """Raise `BenchmarkError`, with what the log says of it, when the server is known to have ended."""
+        """Raise `BenchmarkError`, with the relevant lines of the log, if the server's process has ended."""
         if self.process is not None and not is_running(self.process):
             lines = [f"  {line}" for line in relevant_lines(self.log)] if self.log else []
             raise BenchmarkError("\n".join([f"The server (pid {self.process.pid}) ended by itself.", *lines]))
 
     def memory(self) -> dict[str, int] | None:
-        """Bytes by model (`tritonserver` for the server itself): proportional set size, shared pages counted once."""
+        """Bytes by model, with `tritonserver` for the server itself; None if unknown.
+
+        The proportional set size: a page that processes share counts once in all.
+        """
         if self.process is None:
             return None
         found: dict[str, int] = {}
@@ -64,7 +67,7 @@ def _size(process: psutil.Process) -> int:
 
 
 def _name(process: psutil.Process) -> str:
-    """The model that a stub serves, else the program's name."""
+    """The model that a Python stub process serves, or else the program's name."""
     command = process.cmdline()
     for argument in command:
         if argument.endswith("/model.py"):
@@ -73,11 +76,11 @@ def _name(process: psutil.Process) -> str:
 
 
 class MemoryWatch:
-    """Looks at a server's memory while a block runs; `peak` is the largest sum seen, in bytes."""
+    """Reads a server's memory at intervals during a ``with`` block; `peak` is the largest sum, in bytes."""
 
-    def __init__(self, target: Target, *, interval: float = 0.5) -> None:
+    def __init__(self, target: Target, *, interval_s: float = 0.5) -> None:
         self.peak: int | None = None
-        self._target, self._interval = target, interval
+        self._target, self._interval_s = target, interval_s
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="memory-watch", daemon=True)
 
@@ -92,7 +95,7 @@ class MemoryWatch:
     def _watch(self) -> None:
         ended = False
         while not ended:
-            ended = self._end.wait(self._interval)  # what ends with the block is looked at, too
+            ended = self._end.wait(self._interval_s)  # the memory is also read once at the end of the block
             memory = self._target.memory()
             if memory is not None:
                 self.peak = max(self.peak or 0, sum(memory.values()))
@@ -102,7 +105,7 @@ class MemoryWatch:
 def own_server(
     bundle: Bundle, variant: Variant, *, store: EngineStore, threads: int | None, max_batch: int = 8
 ) -> Iterator[Target]:
-    """Start a server of a variant on free ports; nothing of it is left afterwards."""
+    """Start a server of a variant on free ports. Afterwards it is stopped and its files are deleted."""
     with tempfile.TemporaryDirectory(prefix="bark-benchmark-") as name:
         folder = Path(name)
         repository = repository_of(bundle, variant, store=store, folder=folder, threads=threads, max_batch=max_batch)
@@ -125,7 +128,7 @@ def _target(server: Server, seconds: float) -> Target:
 
 
 def _at(url: str) -> Target:
-    """A server that runs already. Its process is known when `bark-serve` started it on this machine."""
+    """A running server. Its process is known if `bark-serve` started it on this machine."""
     port = int(url.rsplit(":", 1)[1]) if url.rsplit(":", 1)[-1].isdigit() else None
     for found in state.running_servers(state_folder()):
         process = find(found.triton_pid, born=found.triton_born)
@@ -143,7 +146,7 @@ def target(
     threads: int | None,
     max_batch: int = 8,
 ) -> Iterator[Target]:
-    """The server at ``url``, or one of our own of a bundle with its engines."""
+    """The server at ``url``, or one that is started with a bundle and its engines."""
     if url is not None or prepared is None:
         yield _at(url or DEFAULT_URL)
     else:
@@ -153,19 +156,19 @@ def target(
 
 
 def described(url: str | None, variant: Variant, *, bundle: str, **known: Any) -> dict[str, Any]:
-    """What a result's settings say of a server. Of one at a ``url`` nothing else is known."""
+    """The server in a result's settings. Of a server at ``url``, the bundle and everything ``known`` are left out."""
     if url is None:
         return {"bundle": bundle, "server": variant.name, **known}
     return {"server": f"{SERVER_AT}{url}" + (f", {variant.label}" if variant.label else "")}
 
 
 def options_of(prepared: tuple[Bundle, EngineStore] | None, variant: Variant) -> Mapping[str, Any]:
-    """The inputs by which a variant differs. A server elsewhere is taken to have Suno's numbers."""
+    """A variant's request inputs. A server given by URL is assumed to have Suno's sizes."""
     return variant.options(prepared[0].spec if prepared else Spec(name="suno"))
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on. They are held together, so that they differ."""
+    """Free ports. All are open at the same time, so that they differ."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [int(one.getsockname()[1]) for one in sockets]

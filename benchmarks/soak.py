@@ -1,4 +1,4 @@
-"""A server under load for an hour: memory and latency over time, and whether they drift."""
+"""`soak`: loads a server for an hour and watches its memory and latency over time."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from benchmarks.statistics import line
 from benchmarks.tables import Table, caption, number
 from benchmarks.work import ENDLESS
 
-_PROCESSES = 7  #: drawn in the picture; the table has all
-_SETTLING = 0.2  #: share of the time in which pools and caches fill: no drift
-_SHORTEST = 120.0  #: seconds below which a drift an hour is not worth stating
-MAX_KEPT = 2_000  #: points of a longer series, chosen by lot: what is computed of them is true of all
-_Asked: TypeAlias = tuple[str, Mapping[str, Any]]  #: a text, and inputs beside it
+_MAX_DRAWN = 7  #: processes in the picture; the table has all
+_SETTLING_SHARE = 0.2  #: share of the time in which pools and caches fill; it does not count as drift
+_MIN_DRIFT_S = 120.0  #: a shorter run is too short for a drift per hour
+MAX_KEPT = 2_000  #: samples of a series that are kept: a random choice, so that its statistics stay the same
+_Asked: TypeAlias = tuple[str, Mapping[str, Any]]  #: a text, and the other inputs of its request
 
 
 def command(
@@ -38,18 +38,18 @@ def command(
     size: opt.Size = "tiny",
     bundle: opt.Bundle = None,
     variant: opt.OneVariant = "cpu int8",
-    minutes: Annotated[float, typer.Option(min=0.05, help="How long. An hour shows what leaks.")] = 60.0,
-    clients: Annotated[int, typer.Option(min=1, max=256, help="Requests in flight, always.")] = 4,
-    fixed: Annotated[bool, typer.Option("--fixed/--natural", help="Fixed durations, or as speech comes.")] = True,
-    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between looks at the memory.")] = 5.0,
+    minutes: Annotated[float, typer.Option(min=0.05, help="Duration. An hour is long enough to see a leak.")] = 60.0,
+    clients: Annotated[int, typer.Option(min=1, max=256, help="Number of requests in flight.")] = 4,
+    fixed: Annotated[bool, typer.Option("--fixed/--natural", help="Fix the durations of speech.")] = True,
+    interval: Annotated[float, typer.Option(min=0.2, help="Seconds between two readings of the memory.")] = 5.0,
     threads: opt.Threads = None,
     engines: opt.Engines = opt.ENGINES,
     output: opt.Output = None,
 ) -> None:
-    """A server for an hour: memory of each model and latency of each request over time, and their drift.
+    """Load a server for an hour: memory of each model and latency of each request over time, and their drift.
 
-    Memory is known of a server of our own, or of one that `bark-serve` started on this machine. When the server ends,
-    or with Ctrl-C, what was seen until then is written, and the exit status is 1.
+    Memory is measured if this command or `bark-serve` started the server on this machine. If the server ends early, or
+    you press Ctrl-C, the figures so far are written and the exit status is 1.
 
     Try it: `python -m benchmarks soak --size tiny --minutes 0.5`
 
@@ -82,7 +82,7 @@ def command(
 
 @dataclass
 class _Log:
-    """What the clients and the watcher write down; times in seconds since the start."""
+    """The samples of the clients and of the memory, by subject and metric. Times are in seconds since the start."""
 
     started: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -96,13 +96,13 @@ class _Log:
 
 @dataclass(frozen=True)
 class Soak:
-    """What was seen, until the end or until something ended it."""
+    """The outcome of a run, whole or ended early."""
 
     measurements: Sequence[Measurement]  #: memory by process, latency, time to first audio
     requests: int
     seconds: float
     notes: Sequence[str]
-    whole: bool  #: False: it was ended early, as the notes say
+    whole: bool  #: False: it ended early, and a note says why
 
 
 def soak(
@@ -115,9 +115,9 @@ def soak(
     options: Mapping[str, Any] | None = None,
     on_step: Callable[[str], None] = lambda label: None,
 ) -> Soak:
-    """Load a server and watch it. A server of this machine that ends, or Ctrl-C, ends this early.
+    """Load a server and watch it. The run ends early if the server's process ends, or with Ctrl-C.
 
-    options: further inputs of every request. Raises `BenchmarkError` when no request succeeds.
+    options: more inputs of every request. Raises `BenchmarkError` if no request succeeds.
     """
     log, end = _Log(), threading.Event()
     ended = ""
@@ -133,7 +133,7 @@ def soak(
         thread.start()
     deadline = log.started + seconds
     try:
-        while (left := deadline - time.monotonic()) > 0:
+        while (remaining := deadline - time.monotonic()) > 0:
             target.check()
             memory = target.memory()
             for process, size in (memory or {}).items():
@@ -141,8 +141,9 @@ def soak(
             if memory:
                 log.add("all processes", "memory", sum(memory.values()) / 1e9)
             done = len(log.series["requests", "latency"])
-            on_step(f"{(seconds - left) / 60:.1f} of {seconds / 60:g} min, {done} requests, {len(log.errors)} failed")
-            end.wait(min(interval, left))
+            elapsed = (seconds - remaining) / 60
+            on_step(f"{elapsed:.1f} of {seconds / 60:g} min, {done} requests, {len(log.errors)} failed")
+            end.wait(min(interval, remaining))
     except BenchmarkError as error:
         ended = error.problem
     except KeyboardInterrupt:
@@ -163,7 +164,7 @@ def soak(
 
 
 def _speak(url: str, log: _Log, end: threading.Event, number: int, clients: int, asked: Sequence[_Asked]) -> None:
-    """One client: texts of all lengths in turn, a new seed each, until the end."""
+    """One client: speaks texts of all lengths in turn, each with a new seed, until ``end`` is set."""
     with BarkClient(url) as client:
         turn = number
         while not end.is_set():
@@ -175,7 +176,7 @@ def _speak(url: str, log: _Log, end: threading.Event, number: int, clients: int,
                         first = first or time.perf_counter() - begun
             except BarkError as error:
                 log.errors.append(str(error))
-                end.wait(1.0)  # a server that refuses at once must not be hammered
+                end.wait(1.0)  # do not flood a server that refuses at once
             else:
                 log.add("requests", "latency", time.perf_counter() - begun)
                 if first is not None:
@@ -185,8 +186,8 @@ def _speak(url: str, log: _Log, end: threading.Event, number: int, clients: int,
 
 def _measurement(subject: str, metric: str, points: list[tuple[float, float]]) -> Measurement:
     times, values = [time for time, _ in points], [value for _, value in points]
-    settled = [point for point in points if point[0] >= _SETTLING * times[-1]]
-    long_enough = times[-1] >= _SHORTEST and len(settled) > 2
+    settled = [point for point in points if point[0] >= _SETTLING_SHARE * times[-1]]
+    long_enough = times[-1] >= _MIN_DRIFT_S and len(settled) > 2
     drift = round(3600 * line(*zip(*settled, strict=True)).slope, 6) if long_enough else None
     kept = thin(points)
     return Measurement(
@@ -201,7 +202,7 @@ def _measurement(subject: str, metric: str, points: list[tuple[float, float]]) -
 
 
 def thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Points in order; at most `MAX_KEPT` of a long series, chosen by lot."""
+    """The points in order. Of a long series, `MAX_KEPT` points are chosen at random."""
     if len(points) <= MAX_KEPT:
         return list(points)
     return [points[index] for index in np.sort(np.random.default_rng(0).choice(len(points), MAX_KEPT, replace=False))]
@@ -212,7 +213,7 @@ def table(result: Result) -> Table:
     for found in result.measurements:
         drift = found.facts.get("drift_an_hour")
         first, last = found.samples[0], found.samples[-1]
-        median = float(str(found.facts.get("median_of_all", found.median)))  # samples may be thinned
+        median = float(str(found.facts.get("median_of_all", found.median)))  # not all samples may be kept
         rows.append(
             [
                 f"{found.subject} {found.metric}".strip(),
@@ -222,22 +223,22 @@ def table(result: Result) -> Table:
                 f"{float(drift):+.3g} {found.unit}" if drift is not None else "",
             ]
         )
-    header = ["", "first", "last", "median", "drift an hour"]
+    header = ["", "first", "last", "median", "drift per hour"]
     more = [f"{number(float(result.settings['minutes']))} min, {result.settings['requests']} requests"]
     return Table(header, rows, caption(result, more=more))
 
 
 def plot(result: Result, figure: Any) -> None:
-    """Above: memory over time, by model; below: latency of every request."""
+    """Above: memory over time, by model. Below: latency of each request."""
     above, below = figure.subplots(2, 1, sharex=True)
-    memory = sorted((m for m in result.measurements if m.metric == "memory"), key=lambda m: -m.median)[:_PROCESSES]
+    memory = sorted((m for m in result.measurements if m.metric == "memory"), key=lambda m: -m.median)[:_MAX_DRAWN]
     colours = colours_of([m.subject for m in memory])
     for m in memory:
         label = f"{m.subject}{_drift(m)}"
         above.plot(_minutes(result, m), m.samples, color=colours[m.subject], label=label, linewidth=1.4)
     above.set_ylabel("GB")
     above.set_ylim(bottom=0)
-    tidy(above, f"Memory of the server, and of its largest processes: {server_of(result)}")
+    tidy(above, f"Memory of the server and of its largest processes: {server_of(result)}")
     if memory:
         above.legend(frameon=False, fontsize=7, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
     for m in (m for m in result.measurements if m.metric in ("latency", "first audio")):
@@ -250,7 +251,7 @@ def plot(result: Result, figure: Any) -> None:
 
 
 def _minutes(result: Result, m: Measurement) -> Any:
-    """When each sample was taken; evenly over all of it in results that do not tell."""
+    """The time of each sample in minutes. In older results without times, samples are spread evenly."""
     return np.array(m.times) / 60 if m.times else np.linspace(0, float(result.settings["minutes"]), len(m.samples))
 
 

@@ -1,4 +1,4 @@
-"""Medians, quartiles, ratios with their noise, straight lines: the arithmetic behind every figure."""
+"""The arithmetic behind every figure: medians, quartiles, ratios with their noise, straight lines."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 _RESAMPLES = 2_000
 _BAND = (2.5, 97.5)  #: percentiles of the resampled ratios
-RESAMPLED = 5  #: samples on each side from which the bootstrap's band is worth its name
+MIN_BOOTSTRAP_SAMPLES = 5  #: on each side; with fewer, the bootstrap's band means little
 
 
 @dataclass(frozen=True)
 class Quartiles:
-    """Middle half of some samples."""
+    """The median, and the range of the middle half of the samples."""
 
     low: float
     median: float
@@ -31,31 +31,31 @@ def quartiles(samples: Sequence[float]) -> Quartiles:
 
 @dataclass(frozen=True)
 class Ratio:
-    """new / base of two medians, and the band in which it lies."""
+    """new / base of two medians, and its noise band."""
 
     value: float
     low: float
     high: float
-    known: bool  #: whether there were repeats enough (two on each side) to know the noise at all
+    known: bool  #: whether the noise is known: it takes at least two samples on each side
 
     @property
     def is_noise(self) -> bool:
-        """Whether the band holds 1: no difference that these samples can show."""
+        """Whether the band contains 1: the samples show no difference."""
         return self.known and self.low <= 1 <= self.high
 
 
 def ratio(base: Sequence[float], new: Sequence[float]) -> Ratio:
-    """Ratio of medians, new / base, with its noise.
+    """Ratio of medians, new / base, with its noise band.
 
-    The band has 95 % confidence by the bootstrap (Efron 1979), seeded: the same samples, the same band. Below
-    `RESAMPLED` samples on a side, which is too few for that, it holds the ratios of all samples. With one sample on a
-    side the noise is unknown and the band is the ratio itself.
+    The band is the bootstrap's 95 % interval (Efron 1979). It is seeded, so that the same samples give the same band.
+    With fewer than `MIN_BOOTSTRAP_SAMPLES` on a side, it is the range of the ratios of single samples. With one sample
+    on a side the noise is unknown, and the band is the ratio itself.
     """
     value = _divide(float(np.median(new)), float(np.median(base)))
     fewest = min(len(base), len(new))
     if fewest < 2:
         return Ratio(value, value, value, known=False)
-    if fewest < RESAMPLED:
+    if fewest < MIN_BOOTSTRAP_SAMPLES:
         return Ratio(value, _divide(min(new), max(base)), _divide(max(new), min(base)), known=True)
     rng = np.random.default_rng(0)
     below = np.median(rng.choice(np.asarray(base, float), (_RESAMPLES, len(base))), axis=1)
@@ -74,7 +74,7 @@ def _divide(above: float, below: float) -> float:
 
 @dataclass(frozen=True)
 class Line:
-    """y = intercept + slope × x, and the share of y's variance that it explains."""
+    """y = intercept + slope × x; ``r_squared`` is the share of y's variance that the line explains."""
 
     slope: float
     intercept: float
@@ -82,7 +82,7 @@ class Line:
 
 
 def line(x: Sequence[float], y: Sequence[float]) -> Line:
-    """Least squares through at least two different x. Raises `ValueError` otherwise."""
+    """The least-squares line. Raises `ValueError` unless at least two x differ."""
     if len(set(x)) < 2:
         raise ValueError("a line needs two different x")
     xs, ys = np.asarray(x, float), np.asarray(y, float)
@@ -93,12 +93,12 @@ def line(x: Sequence[float], y: Sequence[float]) -> Line:
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:
-    """The sample that ``percent`` % of all samples do not exceed (nearest rank, as load generators report it)."""
+    """The smallest sample that at least ``percent`` % of the samples do not exceed (nearest rank)."""
     if not samples:
         raise ValueError("no samples")
     return float(np.percentile(np.asarray(samples, float), percent, method="inverted_cdf"))
 
 
 def is_enough(samples: Sequence[float], percent: float) -> bool:
-    """Whether there are samples enough for a percentile to be more than the largest of them: 10 for the 90th."""
+    """Whether there are enough samples for a percentile that is not just the largest sample: 10 for the 90th."""
     return len(samples) * (100 - percent) >= 100

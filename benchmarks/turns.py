@@ -1,4 +1,4 @@
-"""Measuring several subjects in turns: A B C A B C …, so that whatever the machine does meanwhile hits all alike."""
+"""Measures several subjects in turns (A B C A B C …), so that other load on the machine affects all alike."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 SECONDS = "seconds"
-#: One run; may return further metrics by name.
-Run = Callable[[], Mapping[str, float] | None]
+Run = Callable[[], Mapping[str, float] | None]  #: one run; may return more metrics by name
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Something to measure: `run` is timed, `warm` runs once before and is not."""
+    """Something to measure. `run` is timed; `warm` runs once before and is not timed."""
 
     name: str
     run: Run
@@ -26,11 +25,10 @@ def in_turns(
     *,
     repeats: int,
     on_run: Callable[[str], None] = lambda label: None,
-    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, dict[str, list[float]]]:
-    """Samples by subject and metric; ``seconds`` is measured here unless the run reports its own.
+    """Samples by subject and metric. ``seconds`` is measured here, unless the run returns its own.
 
-    Every subject is warmed up first, then all of them run once, `repeats` times over.
+    First every subject is warmed up. Then all of them run once; this repeats `repeats` times.
     """
     samples: dict[str, dict[str, list[float]]] = {subject.name: defaultdict(list) for subject in subjects}
     for subject in subjects:
@@ -40,14 +38,9 @@ def in_turns(
     for turn in range(repeats):
         for subject in subjects:
             on_run(f"{subject.name}: {turn + 1} of {repeats}")
-            started = clock()
-            further = subject.run()
-            metrics = {SECONDS: clock() - started, **(further or {})}
+            started = time.perf_counter()
+            reported = subject.run()
+            metrics = {SECONDS: time.perf_counter() - started, **(reported or {})}
             for metric, value in metrics.items():
                 samples[subject.name][metric].append(float(value))
     return {name: dict(metrics) for name, metrics in samples.items()}
-
-
-def run_count(subjects: Sequence[Subject], *, repeats: int) -> int:
-    """How many times `in_turns` calls ``on_run``."""
-    return sum(repeats + (subject.warm is not None) for subject in subjects)

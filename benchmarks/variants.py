@@ -1,6 +1,6 @@
-"""The ways to run Bark that are measured, as data: a profile in a precision, exact or with approximating options.
+"""The ways to run Bark, as data: a profile and a precision, exact or with options that approximate.
 
-Add a row to `VARIANTS` and `stages` measures its speed, `quality` what it costs.
+After you add a row to `VARIANTS`, `stages` measures its speed and `quality` measures its loss.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ class Variant:
 
     profile: Profile
     precision: Precision
-    #: A checkpoint's numbers → inputs of the `bark` model that change what is computed; None: nothing is approximated.
+    #: From a checkpoint's spec to the inputs of the `bark` model that approximate; None: exact.
     approximation: Callable[[Spec], Mapping[str, Any]] | None = None
-    label: str = ""  #: what the approximation does, in two words
-    changes: frozenset[Stage] = frozenset()  #: the stages that then compute something else
+    label: str = ""  #: the approximation in two words
+    changes: frozenset[Stage] = frozenset()  #: the stages that the approximation changes
 
     @property
     def name(self) -> str:
         return f"{self.profile} {self.precision}" + (f", {self.label}" if self.label else "")
 
     def options(self, spec: Spec) -> Mapping[str, Any]:
-        """Inputs of the `bark` model, beside the text, of a checkpoint with these numbers."""
+        """Inputs of the `bark` model, beside the text, for a checkpoint with this spec."""
         return self.approximation(spec) if self.approximation else {}
 
     def schedule(self, semantic: Ints, *, spec: Spec) -> coarse_layout.Schedule:
@@ -43,12 +43,12 @@ class Variant:
         return coarse_layout.schedule(semantic, spec=spec, max_history=history, window=window)
 
     def fine_padding(self, spec: Spec) -> bool:
-        """Whether sentences shorter than a window of the fine stage are filled up."""
+        """Whether a sentence shorter than a window of the fine stage is padded to a full window."""
         return bool(self.options(spec).get("fine_padding", True))
 
     @property
     def server(self) -> tuple[Profile, Precision]:
-        """What a server is started with; variants that differ in options only share one."""
+        """The profile and precision of a server. Variants that differ only in options share a server."""
         return self.profile, self.precision
 
 
@@ -59,7 +59,7 @@ def _precisions(profile: Profile) -> Sequence[Variant]:
 
 
 def no_padding(spec: Spec) -> Mapping[str, Any]:
-    """Windows of the fine stage as short as the sentence."""
+    """Windows of the fine stage are no longer than the sentence."""
     return {"fine_padding": False}
 
 
@@ -73,21 +73,21 @@ VARIANTS: Sequence[Variant] = (
 
 
 def reference(profile: Profile = "cpu") -> Variant:
-    """What the others are held against: full precision, nothing approximated."""
+    """The variant that others are compared with: full precision, no approximation."""
     return Variant(profile, "fp32")
 
 
 def find(name: str) -> Variant:
-    """The variant of that name. Raises `BenchmarkError` listing those there are."""
+    """The variant of that name. Raises `BenchmarkError`, which lists all names, if there is none."""
     for variant in VARIANTS:
         if variant.name == name:
             return variant
     names = ", ".join(repr(variant.name) for variant in VARIANTS)
-    raise BenchmarkError(f"There is no variant {name!r}.", remedy=f"There are {names}.")
+    raise BenchmarkError(f"There is no variant {name!r}.", remedy=f"The variants are {names}.")
 
 
 def chosen(names: Sequence[str] | None) -> list[Variant]:
-    """The named variants; by default all of the cpu profile, and on a machine with a GPU those of torch."""
+    """The named variants. By default all of the cpu profile, and with a GPU those of the torch profile too."""
     if names:
         return [find(name) for name in names]
     import torch
@@ -97,17 +97,17 @@ def chosen(names: Sequence[str] | None) -> list[Variant]:
 
 
 def changing(names: Sequence[str] | None, stages: Collection[str], *, of: str) -> list[Variant]:
-    """The same without those that differ from another in none of these stages.
+    """The chosen variants, without approximations that change none of these ``stages``.
 
-    Raises `BenchmarkError` when one of them was named; ``of`` says what for.
+    Raises `BenchmarkError` if such a variant was named. ``of`` says in the message what is measured.
     """
     found = chosen(names)
-    idle = [variant for variant in found if variant.approximation and variant.changes.isdisjoint(stages)]
-    if names and idle:
-        variant = idle[0]
+    unchanged = [variant for variant in found if variant.approximation and variant.changes.isdisjoint(stages)]
+    if names and unchanged:
+        variant = unchanged[0]
         raise BenchmarkError(
-            f"{variant.name!r} differs in its {' and '.join(sorted(variant.changes))} windows only, "
-            f"which {of} has none of.",
+            f"{variant.name!r} changes only the {' and '.join(sorted(variant.changes))} windows, "
+            f"and {of} measures none.",
             remedy=f"Name '{variant.profile} {variant.precision}'.",
         )
-    return [variant for variant in found if variant not in idle]
+    return [variant for variant in found if variant not in unchanged]

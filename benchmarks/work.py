@@ -1,4 +1,4 @@
-"""What is measured: one utterance of fixed lengths, and one stage of it at a time."""
+"""The work to measure: one utterance of fixed length, as a whole or one stage at a time."""
 
 from __future__ import annotations
 
@@ -22,22 +22,20 @@ from bark_serving.voices import Voice
 from benchmarks.errors import BenchmarkError
 
 TEXT = "The quick brown fox jumps over the lazy dog, and nobody in the whole wide valley seems to mind it at all."
-SEMANTIC_TOKENS = (
-    499  #: some 10 s of speech, as the article has it: 499 semantic tokens, 1 500 coarse tokens, 750 frames
-)
+SEMANTIC_TOKENS = 499  #: 10 s of speech, as in the article; they lead to 1 500 coarse tokens and 750 frames
 CLIP_SECONDS = 10.0
-ENDLESS = 1.0  #: min_eos_p that no probability reaches, so that only a drawn end token ends speech
+ENDLESS = 1.0  #: as min_eos_p: no probability exceeds it, so that only a sampled end token ends speech
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """Inputs of every stage: what the stage before it might have made, drawn at random."""
+    """The inputs of every stage: random tokens in place of the output of the stage before it."""
 
     text: str
-    semantic: Ids  #: [n] made by the semantic stage, given to coarse
-    coarse: Ids  #: [coarse codebooks, frames] given to fine
-    fine: Ids  #: [codebooks, frames] given to the decoder
-    clip: Floats  #: [samples] at HuBERT's rate
+    semantic: Ids  #: [n] input of coarse; its length is the work of semantic
+    coarse: Ids  #: [coarse codebooks, frames] input of fine
+    fine: Ids  #: [codebooks, frames] input of the decoder
+    clip: Floats  #: [samples] input of HuBERT, at HuBERT's rate
 
     @property
     def frames(self) -> int:
@@ -53,12 +51,12 @@ class Work:
 
 
 def make_work(spec: Spec, *, semantic_tokens: int = SEMANTIC_TOKENS, scale: float = 1.0, seed: int = 0) -> Work:
-    """An utterance of ``scale × semantic_tokens``, at least 4, and of what the other stages make of as many."""
+    """An utterance of ``scale × semantic_tokens`` semantic tokens, at least 4. The other stages' lengths match."""
     rng = np.random.default_rng(seed)
     count = max(4, round(semantic_tokens * scale))
     if count > spec.semantic.max_steps:
         raise BenchmarkError(
-            f"{count} semantic tokens are more than one sentence holds ({spec.semantic.max_steps}).",
+            f"{count} semantic tokens are too many for one sentence (at most {spec.semantic.max_steps}).",
             remedy="Give a smaller --tokens-scale.",
         )
     frames = coarse_layout.step_count(count, spec=spec) // spec.coarse.codebooks
@@ -74,11 +72,11 @@ def make_work(spec: Spec, *, semantic_tokens: int = SEMANTIC_TOKENS, scale: floa
 
 
 class SomeStages:
-    """A `Caller` that runs some stages and answers for the others with a `Work`'s tokens at once."""
+    """A `Caller` that runs some stages. For the others it returns the tokens of a `Work` at once."""
 
     def __init__(self, caller: Caller, stages: Collection[str], *, work: Work, spec: Spec) -> None:
         self._caller, self._stages, self._work, self._spec = caller, stages, work, spec
-        self._made = 0  #: coarse tokens given out
+        self._coarse_sent = 0  #: coarse tokens returned so far
 
     async def call(
         self, model: str, inputs: dict[str, Array], outputs: list[str], *, request_id: str = ""
@@ -89,8 +87,8 @@ class SomeStages:
             return _tokens(self._work.semantic)
         if model == "coarse":
             count = int(inputs["request_output_len"].item())
-            flat = coarse_layout.flatten(self._work.coarse, spec=self._spec)[self._made :][:count]
-            self._made += count
+            flat = coarse_layout.flatten(self._work.coarse, spec=self._spec)[self._coarse_sent :][:count]
+            self._coarse_sent += count
             return _tokens(flat)
         if model == "fine":
             predictions = np.zeros((1, inputs["codes"].shape[-1]), np.int32)
@@ -109,7 +107,7 @@ def _tokens(ids: Ids) -> dict[str, Array]:
 
 
 class Speaker:
-    """Speaks a `Work` through the serving code's own conductor, over any `Caller`."""
+    """Speaks a `Work` with the serving code's own `SentenceRun`, over any `Caller`."""
 
     def __init__(self, bundle: Bundle, *, options: Mapping[str, Any] | None = None) -> None:
         self.spec = bundle.spec
@@ -119,7 +117,7 @@ class Speaker:
         self._calls = 0
 
     def request_inputs(self, work: Work, *, seed: int) -> dict[str, Any]:
-        """Inputs of the `bark` model that make it speak this work."""
+        """Inputs of the `bark` model for this work."""
         return {
             "text": work.text,
             "seed": seed,
@@ -130,7 +128,7 @@ class Speaker:
         }
 
     def stage(self, caller: Caller, stage: str, work: Work, *, seed: int = 0) -> float:
-        """Seconds that one stage takes. Raises `BenchmarkError` when it makes less than the work asks for."""
+        """Seconds that one stage takes. Raises `BenchmarkError` if it generates fewer tokens than the work requires."""
         if stage == "hubert":
             return asyncio.run(_timed(caller, stage, {"audio": work.clip[None]}, ["tokens"]))
         _, stages = self._run(SomeStages(caller, [stage], work=work, spec=self.spec), work, seed=seed)
@@ -138,10 +136,10 @@ class Speaker:
         return stages.times.seconds[stage]
 
     def speak(self, caller: Caller, work: Work, *, seed: int = 0) -> tuple[Voice, Floats]:
-        """The whole utterance: tokens and audio, shorter than the work where speech ends by itself."""
+        """The tokens and the audio of the whole utterance. It is shorter than the work if speech ends by itself."""
         audio: list[Floats] = []
-        said, _ = self._run(caller, work, seed=seed, audio=audio)
-        return said, np.concatenate(audio)
+        tokens, _ = self._run(caller, work, seed=seed, audio=audio)
+        return tokens, np.concatenate(audio)
 
     def _run(self, caller: Caller, work: Work, *, seed: int, audio: list[Floats] | None = None) -> tuple[Voice, Stages]:
         self._calls += 1
@@ -170,11 +168,11 @@ async def _timed(caller: Caller, stage: str, inputs: dict[str, Array], outputs: 
     return time.perf_counter() - started
 
 
-def check_amount(stage: str, made: int, work: Work) -> None:
-    """Raise `BenchmarkError` when a stage made fewer tokens than the work fixes: its time says nothing then."""
-    wanted = {"semantic": len(work.semantic), "coarse": work.coarse_tokens}.get(stage)
-    if wanted is not None and made != wanted:
+def check_amount(stage: str, count: int, work: Work) -> None:
+    """Raise `BenchmarkError` if a stage generated another number of tokens than the work requires."""
+    required = {"semantic": len(work.semantic), "coarse": work.coarse_tokens}.get(stage)
+    if required is not None and count != required:
         raise BenchmarkError(
-            f"The {stage} stage made {made} tokens, {wanted} were asked for: an end token was drawn.",
-            remedy="Lengths are fixed only with the random weights of --size, whose speech does not end by itself.",
+            f"The {stage} stage generated {count} tokens instead of {required}, because an end token was sampled.",
+            remedy="Use --size instead of --bundle: its random weights never end speech by themselves.",
         )

@@ -21,14 +21,14 @@ def command(
     size: opt.Size = "tiny",
     bundle: opt.Bundle = None,
     variant: opt.Variants = None,
-    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Plain torch, and RWKV unless --no-rwkv.")] = True,
-    rwkv: Annotated[bool, typer.Option("--rwkv/--no-rwkv", help="The rwkv package on a dummy RWKV-4 as large.")] = True,
+    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Measure plain torch and RWKV too.")] = True,
+    rwkv: Annotated[bool, typer.Option("--rwkv/--no-rwkv", help="With --peers: measure RWKV too.")] = True,
     tensorrt_llm: Annotated[
-        Path | None, typer.Option(help="Folder of a TensorRT-LLM engine, where that library is installed.")
+        Path | None, typer.Option(help="Folder of a TensorRT-LLM engine. The library must be installed.")
     ] = None,
     batch: Annotated[
         list[int] | None,
-        typer.Option("--batch", min=1, help="Rows that our runtimes decode together; may be repeated. Default: 1."),
+        typer.Option("--batch", min=1, help="Batch size of our runtimes; may be repeated. Default: 1."),
     ] = None,
     peer_device: opt.PeerDevice = "cpu",
     threads: opt.Threads = None,
@@ -37,10 +37,11 @@ def command(
     engines: opt.Engines = opt.ENGINES,
     output: opt.Output = None,
 ) -> None:
-    """The article's second table: one GPT, 1 000 tokens, and how long each runtime takes.
+    """The article's second table: how long each runtime takes to generate 1 000 tokens with one GPT.
 
-    The network is the coarse one (large: 328 M parameters, 24 layers, 1 024 wide, 12 096 tokens). Plain torch with a KV
-    cache, the `rwkv` package on a dummy RWKV-4 of the same layers, width and vocabulary, and our runtimes.
+    The GPT is the coarse network (large: 328 M parameters, 24 layers, 1 024 wide, 12 096 tokens). The runtimes are
+    plain torch with a KV cache, our own, and the `rwkv` package. RWKV runs random weights of the same number of layers,
+    width and vocabulary.
 
     Try it: `python -m benchmarks drag-race --size tiny --tokens-scale 0.1`
 
@@ -71,21 +72,7 @@ def command(
             device=peer_device,
             batches=batch or [1],
         )
-        runners = peers + rwkv + len(race.variants) * len(race.batches) + (tensorrt_llm is not None)
-        with steps(runners * (repeats + 1)) as step:
+        with steps(race.runtime_count() * (repeats + 1)) as step:
             measured = drag_race.measure(race, on_step=step)
-        result = results.make(
-            "drag-race",
-            measured,
-            on=here,
-            settings={
-                "bundle": race.bundle.spec.name,
-                "model": f"a GPT of {race.gpt.layers} layers, {race.gpt.width} wide, {race.gpt.output_vocab} tokens",
-                "threads": count,
-                "repeats": repeats,
-                "tokens": race.tokens,
-                "peer_device": peer_device,
-                "scale": tokens_scale,
-            },
-        )
+        result = results.make("drag-race", measured, on=here, settings={**race.settings(), "scale": tokens_scale})
         finish(result, opt.output_of(output, "drag-race", what=race.bundle.spec.name), table=table, plot=plot)

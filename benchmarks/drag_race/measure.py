@@ -1,6 +1,6 @@
-"""One GPT of the coarse network, so many greedy tokens: plain torch, RWKV, our runtimes, TensorRT-LLM.
+"""One GPT (the coarse network) generates the same number of greedy tokens in each runtime.
 
-All run at batch 1. Our runtimes may run larger batches besides.
+The runtimes are plain torch, RWKV, ours and TensorRT-LLM. All run at batch 1; ours also run at larger batches.
 """
 
 from __future__ import annotations
@@ -20,12 +20,9 @@ from bark_serving.decoding.loop import DecodeLoop
 from bark_serving.decoding.sampling import Sampling
 from bark_serving.decoding.sequence import Generation
 from bark_serving.engines.store import EngineStore
-from bark_serving.profiles import TABLE
-from bark_serving.runtimes.factory import open_gpts
-from bark_serving.runtimes.settings import RuntimeSettings
 from bark_serving.spec import GptSpec
 from benchmarks import roofline
-from benchmarks.bundles import ensure_engines
+from benchmarks.bundles import open_sampler
 from benchmarks.errors import BenchmarkError
 from benchmarks.peers import rwkv4
 from benchmarks.results import Fact, Measurement
@@ -35,13 +32,13 @@ from reference import suno as oracle
 
 TOKENS = 1_000
 TORCH, TENSORRT_LLM = "torch fp32", "TensorRT-LLM"
-_WARM = 4
-_FIRST = 1  #: the token that everyone starts from
+_WARM_UP_TOKENS = 4
+_FIRST_TOKEN = 1  #: every runtime starts from it
 
 
 @dataclass(frozen=True, eq=False)
 class Race:
-    """Who runs, and how far."""
+    """Which runtimes run, and how many tokens each of them generates."""
 
     bundle: Bundle
     variants: Sequence[Variant]
@@ -53,26 +50,41 @@ class Race:
     plain_torch: bool = True
     rwkv: bool = True
     tensorrt_llm: Path | None = None  #: folder of a built engine
-    batches: Sequence[int] = (1,)  #: rows that our runtimes decode together
+    batches: Sequence[int] = (1,)  #: batch sizes of our runtimes
     bandwidth: float | None = None  #: GB/s of the CPU's memory
-    gpu_bandwidth: float | None = None
+    gpu_bandwidth: float | None = None  #: GB/s of the GPU's memory
     device: str = "cpu"  #: of plain torch and RWKV
 
     @property
     def gpt(self) -> GptSpec:
         return self.bundle.spec.coarse.gpt
 
+    def runtime_count(self) -> int:
+        ours = len(self.variants) * len(self.batches)
+        return self.plain_torch + self.rwkv + ours + (self.tensorrt_llm is not None)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that the result records."""
+        return {
+            "bundle": self.bundle.spec.name,
+            "model": f"a GPT of {self.gpt.layers} layers, {self.gpt.width} wide, {self.gpt.output_vocab} tokens",
+            "threads": self.threads,
+            "repeats": self.repeats,
+            "tokens": self.tokens,
+            "peer_device": self.device,
+        }
+
 
 def measure(race: Race, *, on_step: Callable[[str], None]) -> list[Measurement]:
-    """Seconds of everyone for all tokens."""
+    """The seconds that each runtime takes for all tokens."""
     if race.tokens >= race.gpt.block_size:
         raise BenchmarkError(
             f"{race.tokens} tokens do not fit the context of {race.gpt.block_size}.", remedy="Lower --tokens-scale."
         )
     torch.set_num_threads(race.threads)
-    runs, facts = _competitors(race)
+    runs, facts = _runtimes(race)
     subjects = [
-        Subject(name, _timed(run, race.tokens), warm=lambda run=run: run(_WARM))  # type: ignore[misc]
+        Subject(name, _timed(run, race.tokens), warm=lambda run=run: run(_WARM_UP_TOKENS))  # type: ignore[misc]
         for name, run in runs.items()
     ]
     samples = in_turns(subjects, repeats=race.repeats, on_run=on_step)
@@ -89,7 +101,8 @@ def _timed(run: Callable[[int], Any], tokens: int) -> Callable[[], None]:
     return timed
 
 
-def _competitors(race: Race) -> tuple[dict[str, Callable[[int], Any]], dict[str, dict[str, Fact]]]:
+def _runtimes(race: Race) -> tuple[dict[str, Callable[[int], Any]], dict[str, dict[str, Fact]]]:
+    """By name: a function that generates n tokens, and the facts of the runtime."""
     on_gpu = race.device != "cpu"
     runs: dict[str, Callable[[int], Any]] = {}
     facts: dict[str, dict[str, Fact]] = {}
@@ -99,9 +112,9 @@ def _competitors(race: Race) -> tuple[dict[str, Callable[[int], Any]], dict[str,
     if race.rwkv:
         checkpoint = rwkv4.weights(layers=race.gpt.layers, width=race.gpt.width, vocab=race.gpt.output_vocab)
         size = sum(tensor.numel() for tensor in checkpoint.values())
-        name, read = f"{rwkv4.NAME} fp32", 4 * (size - checkpoint["emb.weight"].numel())
-        runs[name] = rwkv4.opened(checkpoint, race.folder, device=race.device)
-        facts[name] = {**_facts(race, size_a_token=read, on_gpu=on_gpu), "parameters": size}
+        name, read_bytes = f"{rwkv4.NAME} fp32", 4 * (size - checkpoint["emb.weight"].numel())
+        runs[name] = rwkv4.load(checkpoint, race.folder, device=race.device)
+        facts[name] = {**_facts(race, bytes_per_token=read_bytes, on_gpu=on_gpu), "parameters": size}
     for variant in race.variants:
         on_cpu = variant.profile == "cpu"
         rows = roofline.cut_head("coarse", race.bundle.spec) if on_cpu else None
@@ -121,30 +134,33 @@ def _facts(
     *,
     precision: str | None = None,
     head_rows: int | None = None,
-    size_a_token: float | None = None,
+    bytes_per_token: float | None = None,
     on_gpu: bool,
     batch: int = 1,
 ) -> dict[str, Fact]:
-    """Sizes, and what memory allows: by the precision of our network, or by the bytes per token of another one."""
+    """Sizes, and the seconds that memory bandwidth allows at best.
+
+    Give the ``precision`` of our network, or the ``bytes_per_token`` that another network reads.
+    """
     facts: dict[str, Fact] = {"parameters": roofline.parameters(race.bundle, "coarse"), "tokens": batch * race.tokens}
     if precision is not None:
         context = batch * race.tokens // 2  # a step reads the weights once, and the cache of every row
-        size_a_token = roofline.bytes_a_token(race.gpt, precision=precision, context=context, head_rows=head_rows)
+        bytes_per_token = roofline.bytes_per_token(race.gpt, precision=precision, context=context, head_rows=head_rows)
     bandwidth = race.gpu_bandwidth if on_gpu and race.gpu_bandwidth else race.bandwidth
-    if size_a_token and bandwidth:
-        facts["roofline_seconds"] = round(race.tokens * size_a_token / (bandwidth * 1e9), 5)
+    if bytes_per_token and bandwidth:
+        facts["roofline_seconds"] = round(race.tokens * bytes_per_token / (bandwidth * 1e9), 5)
     return facts
 
 
 def _plain_torch(bundle: Bundle, device: str) -> Callable[[int], int]:
-    """Suno's GPT, as its package runs it: fp32, a KV cache that grows by concatenation."""
+    """Suno's GPT as its own package runs it: fp32, and a KV cache that grows by concatenation."""
     network = oracle.gpt(load_file(bundle.weights("coarse")), bundle.spec.coarse.gpt).to(device)
 
     def generate(count: int) -> int:
-        token, cache = _FIRST, None
+        token, cache = _FIRST_TOKEN, None
         with torch.inference_mode():
             for _ in range(count):
-                # with a cache, the network reads the last id only
+                # with a cache, the network reads only the last id
                 logits, cache = network(torch.tensor([[token]], device=device), use_cache=True, past_kv=cache)
                 token = int(logits[0, -1].argmax())
         return token
@@ -153,22 +169,9 @@ def _plain_torch(bundle: Bundle, device: str) -> Callable[[int], int]:
 
 
 def _ours(race: Race, variant: Variant, batch: int) -> Callable[[int], None]:
-    """The decode loop that serves the coarse stage, with greedy rows."""
-    ensure_engines(race.bundle, variant, store=race.store)
-    profile, precision = variant.server
-    row = TABLE[profile].stages["coarse"]
-    engine = race.store.find(race.bundle, stage="coarse", profile=profile, precision=precision) if row.engine else None
-    device = "cuda:0" if profile == "torch" and torch.cuda.is_available() else "cpu"
-    settings = RuntimeSettings(
-        profile=profile,
-        precision=precision,
-        bundle=race.bundle,
-        engine=engine.folder if engine else None,
-        devices=[device],
-        threads=race.threads,
-    )
-    [sampler] = open_gpts("coarse", settings, max_batch=batch)
-    ids = np.array([_FIRST], np.int32)
+    """The decode loop that serves the coarse stage, with greedy sampling."""
+    sampler = open_sampler(race.bundle, variant, "coarse", store=race.store, threads=race.threads, max_batch=batch)
+    ids = np.array([_FIRST_TOKEN], np.int32)
     prompt = sampler.runtime.embed(ids)
 
     def generate(count: int) -> None:
@@ -184,7 +187,7 @@ def _ours(race: Race, variant: Variant, batch: int) -> Callable[[int], None]:
 
 
 def _tensorrt_llm(engine: Path) -> Callable[[int], Any]:
-    """A TensorRT-LLM engine in its own C++ session, where the library is installed."""
+    """A TensorRT-LLM engine in the library's own C++ session. Raises `BenchmarkError` without the library."""
     if importlib.util.find_spec("tensorrt_llm") is None:
         raise BenchmarkError("TensorRT-LLM is not installed.", remedy="Leave --tensorrt-llm out, or install it.")
     from tensorrt_llm.runtime import ModelRunnerCpp
@@ -192,9 +195,9 @@ def _tensorrt_llm(engine: Path) -> Callable[[int], Any]:
     runner = ModelRunnerCpp.from_dir(str(engine), max_batch_size=1)
 
     def generate(count: int) -> Any:
-        ids = torch.tensor([_FIRST], dtype=torch.int32)
-        made = runner.generate([ids], max_new_tokens=count, end_id=-1, pad_id=0, top_k=1)
+        ids = torch.tensor([_FIRST_TOKEN], dtype=torch.int32)
+        tokens = runner.generate([ids], max_new_tokens=count, end_id=-1, pad_id=0, top_k=1)
         torch.cuda.synchronize()
-        return made
+        return tokens
 
     return generate

@@ -8,7 +8,7 @@ from benchmarks.plots import INK, colours_of, tidy
 from benchmarks.results import Measurement, Result
 from benchmarks.tables import Table, against, caption, duration, millions, number, slow_torch, times
 
-_ROOFLINE = "; the dark line is what memory bandwidth allows for decoding"
+_ROOFLINE = "; the dark line is the most that memory bandwidth allows"
 
 
 def table(result: Result) -> Table:
@@ -35,18 +35,18 @@ def table(result: Result) -> Table:
         "ms per token",
         "tokens per second",
         f"ratio to {base.subject}",
-        "of the roofline",
+        "share of the roofline",
     ]
     return Table(header, rows, caption(result, more=[against(base.subject, result)]))
 
 
 def _per_token(measured: Measurement) -> float:
-    """Seconds per token; at a batch of B, the tokens of all B rows count."""
+    """Seconds per token. With a batch of B, the tokens of all B rows count."""
     return measured.median / float(str(measured.facts["tokens"]))
 
 
 def plot(result: Result, figure: Any) -> None:
-    """Tokens per second, fastest last; a tick at the roofline."""
+    """One bar per runtime: tokens per second. A dark line marks the roofline."""
     axes = figure.add_subplot()
     found, labels = list(result.measurements), []
     colours = colours_of([m.subject for m in found])

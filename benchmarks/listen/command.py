@@ -23,32 +23,33 @@ def command(
     variant: opt.Variants = None,
     voice: Annotated[
         list[str] | None,
-        typer.Option("--voice", help="A voice to speak with; may be repeated. Default: all of the bundle."),
+        typer.Option("--voice", help="A voice to speak with; may be repeated. Default: all voices of the bundle."),
     ] = None,
-    sentences: Annotated[int, typer.Option(min=1, help="Sentences that each voice speaks, to be written down.")] = 20,
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences per voice for the speech recogniser.")] = 20,
     endings: Annotated[
-        int, typer.Option(min=0, help="Further ones, by the voices in turns, to see whether they end.")
+        int, typer.Option(min=0, help="More sentences, by the voices in turns, to see whether speech ends by itself.")
     ] = 100,
     recorded: Annotated[
         Path | None,
         typer.Option(
             "--recordings",
-            help="A folder of the same sentences by those whom the bundle learnt from: SPEAKER/00.ogg, 01.ogg, … "
-            "Default: those of the miniature.",
+            help="A folder of the same sentences, spoken by the teacher of the bundle: SPEAKER/00.ogg, 01.ogg, … "
+            "Default: the recordings of the miniature's teacher.",
         ),
     ] = None,
     threads: opt.Threads = None,
     engines: opt.Engines = opt.ENGINES,
     output: opt.Output = None,
 ) -> None:
-    """Is speech still understood: what a recogniser writes down, through Triton, of sentences that no training saw.
+    """Is speech understood? A speech recogniser transcribes sentences, spoken through Triton, that no training saw.
 
-    Each voice, and no voice, speaks every sentence once. *Word errors* are words that the recogniser (Whisper tiny.en)
-    has wrong, too many or too few, over all words; its own mistakes count, so look at the recordings' first: one row is
-    the teacher whom the miniature learnt from, the next the same recordings through the bundle's codec. *Pitch* tells
-    whether it is still the same person. Speech that does not end by itself is cut at the longest a sentence may be.
+    Each voice speaks every sentence once; so does the model without a voice. *Word errors* are the words that the
+    recogniser (Whisper tiny.en) gets wrong, adds or leaves out, divided by all words. Its own mistakes count too.
+    Compare with the first two rows: recordings of the miniature's teacher, and these recordings after the bundle's
+    codec. *Pitch* shows whether the voice is still the same. Speech that does not end by itself is cut at the longest
+    duration of a sentence.
 
-    Weights matter here: random ones speak noise.
+    This needs trained weights: random weights speak noise.
 
     Try it: `python -m benchmarks listen --variant "cpu int8" --sentences 5 --endings 10`
 
@@ -57,7 +58,7 @@ def command(
     with errors_shown():
         require("matplotlib")
         count, here, chosen = opt.threads_of(threads), machine.describe(), variants.chosen(variant)
-        listener = Listener(threads=count)  # before any work, for it may not be installed
+        listener = Listener(threads=count)  # first, because it fails if the recogniser is not installed
         texts = recordings.sentences(sentences + endings)
         opened, store = prepare("tiny", bundle, variants=chosen, engines=engines)
         trial = understanding.Trial(
@@ -73,7 +74,7 @@ def command(
         with steps(understanding.step_count(trial)) as step:
             measured = understanding.measure(trial, listener=listener, on_step=step)
         settings = {"bundle": opened.spec.name, "threads": count, "sentences": sentences, "endings": endings}
-        notes = understanding.doubts(trial, measured)
+        notes = understanding.caveats(trial, measured)
         finish(
             results.make("listen", measured, on=here, settings=settings, notes=notes),
             opt.output_of(output, "listen", what=opened.spec.name),

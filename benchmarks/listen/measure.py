@@ -1,4 +1,4 @@
-"""Is what a bundle says still understood: sentences through a server, written down by a recogniser."""
+"""Is a bundle's speech understood? Sentences are spoken through a server, and a recogniser transcribes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import cycle, groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from bark_client import BarkClient, Speech
 from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
 from bark_serving.voices import VoiceLibrary
-from benchmarks.results import SPEED, Measurement
+from benchmarks.results import SPEED, Fact, Measurement
 from benchmarks.servers import own_server
 from benchmarks.variants import Variant
 from reference import recordings
@@ -26,23 +26,23 @@ from reference.recordings import Clip
 TEACHER, CODED = "teacher's recordings", "recordings through the codec"
 ALL, NO_VOICE = "all", "no voice"
 ERRORS, PITCH, ENDED = "word errors", "pitch", "ended by themselves"
-IN_FLIGHT = 4  #: sentences spoken together where their time is not measured
+IN_FLIGHT = 4  #: sentences spoken at once where time is not measured
 
-Said = Mapping[str, Sequence[Clip]]  #: by whom: a voice, `NO_VOICE`, a speaker of the recordings
+Clips = Mapping[str, Sequence[Clip]]  #: by speaker: a voice, `NO_VOICE`, or a speaker of the recordings
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Who speaks, and what."""
+    """Which variants and voices speak, and which sentences."""
 
     bundle: Bundle
     variants: Sequence[Variant]
     store: EngineStore
     threads: int
-    spoken: Sequence[str]  #: sentences that each voice speaks, to be written down
-    ended: Sequence[str]  #: sentences that the voices speak in turns, to see whether they end
-    recordings: Path | None  #: the teacher's
-    voices: Sequence[str | None] = field(default=(None,))  #: None: none is named
+    spoken: Sequence[str]  #: sentences that each voice speaks for the recogniser
+    ended: Sequence[str]  #: sentences that the voices speak in turns, to see whether speech ends by itself
+    recordings: Path | None  #: folder of the teacher's recordings
+    voices: Sequence[str | None] = field(default=(None,))  #: None: speech without a voice
 
 
 def voices_of(bundle: Bundle) -> list[str | None]:
@@ -56,7 +56,7 @@ def step_count(trial: Trial) -> int:
 
 
 def measure(trial: Trial, *, listener: Listener, on_step: Callable[[str], None]) -> list[Measurement]:
-    """Word errors, pitch, ends and speed of every variant; word errors and pitch of the recordings."""
+    """Word errors, pitch, share of ended sentences and speed of each variant; word errors and pitch of recordings."""
     found: list[Measurement] = []
     if trial.recordings:
         on_step(TEACHER)
@@ -73,21 +73,21 @@ def measure(trial: Trial, *, listener: Listener, on_step: Callable[[str], None])
     return sorted(found, key=lambda measurement: order.index(measurement.subject))
 
 
-def doubts(trial: Trial, measurements: Sequence[Measurement]) -> list[str]:
-    """What a reader must know of the recordings beside which the variants stand."""
+def caveats(trial: Trial, measurements: Sequence[Measurement]) -> list[str]:
+    """Notes for the reader: recordings that are missing."""
     if not trial.recordings:
-        return ["There are no recordings by a teacher to hold them against."]
+        return ["There are no recordings by a teacher to compare with."]
     by_teacher = [m for m in measurements if (m.subject, m.metric) == (TEACHER, ERRORS) and m.case != ALL]
     fewest = min(int(str(m.facts["sentences"])) for m in by_teacher)
     if fewest < len(trial.spoken):
-        return [f"The recordings are of {fewest} of the {len(trial.spoken)} sentences."]
+        return [f"There are recordings of {fewest} of the {len(trial.spoken)} sentences."]
     return []
 
 
 def _one_server(
     trial: Trial, variants: Sequence[Variant], listener: Listener, on_step: Callable[[str], None]
 ) -> list[Measurement]:
-    """Variants that differ in options only."""
+    """Measure variants of the same profile and precision: they differ only in request options."""
     profile, precision = variants[0].server
     on_step(f"{profile} {precision}: starting")
     found: list[Measurement] = []
@@ -102,11 +102,11 @@ def _one_variant(
     trial: Trial, variant: Variant, client: BarkClient, listener: Listener, on_step: Callable[[str], None]
 ) -> list[Measurement]:
     options = variant.options(trial.bundle.spec)
-    said: dict[str, list[Clip]] = {}
+    clips_by_voice: dict[str, list[Clip]] = {}
     speeds: list[float] = []
     for voice in trial.voices:
         on_step(f"{variant.name}: {voice or NO_VOICE}")
-        clips = said.setdefault(voice or NO_VOICE, [])
+        clips = clips_by_voice.setdefault(voice or NO_VOICE, [])
         for seed, text in enumerate(trial.spoken):
             started = time.perf_counter()
             speech = client.speak(text, voice=voice, seed=seed, language="en", **options)
@@ -115,17 +115,18 @@ def _one_variant(
     on_step(f"{variant.name}: do sentences end")
     ends = [ended(speech) for speech in speak_all(client, trial.ended, voices=trial.voices, **options)]
     on_step(f"{variant.name}: listening")
-    found = judge(said, variant.name, listener)
+    found = judge(clips_by_voice, variant.name, listener)
     found.append(_speed(variant.name, speeds))
     if ends:
-        found.append(_share_ended(variant.name, ends))
+        share = sum(ends) / len(ends)
+        found.append(_share(ALL, variant.name, ENDED, share, better="higher", sentences=len(ends)))
     return found
 
 
 def speak_all(
     client: BarkClient, texts: Sequence[str], *, voices: Sequence[str | None], seed: int = 0, **options: Any
 ) -> list[Speech]:
-    """Each sentence by the next of the voices, several at once, with seeds that follow each other."""
+    """Speak the sentences with the voices in turns and the seeds ``seed``, ``seed`` + 1, …; `IN_FLIGHT` at once."""
 
     def speak(number: int, text: str, voice: str | None) -> Speech:
         return client.speak(text, voice=voice, seed=seed + number, language="en", **options)
@@ -139,12 +140,12 @@ def clip_of(speech: Speech) -> Clip:
 
 
 def ended(speech: Speech) -> bool:
-    """Whether speech began, and ended before the limit of a sentence's length."""
+    """Whether there is speech, and it ended by itself before the longest duration of a sentence."""
     return bool(speech.samples.size) and not any(" was cut at " in warning for warning in speech.warnings)
 
 
 def write_down(clips: Sequence[Clip], listener: Listener) -> list[Heard]:
-    """What was to be said and what was understood of it."""
+    """The text of each clip, and what the recogniser understood."""
     return [
         Heard(clip.text, listener.write_down(clip.samples, rate=clip.rate) if clip.samples.size else "")
         for clip in clips
@@ -152,16 +153,16 @@ def write_down(clips: Sequence[Clip], listener: Listener) -> list[Heard]:
 
 
 def pitches(clips: Sequence[Clip]) -> list[float]:
-    """The median pitch, in Hz, of each clip that has any."""
+    """The median pitch, in Hz, of each clip that has a pitch."""
     found = [pitch(clip.samples, rate=clip.rate) for clip in clips]
     return [hertz for hertz in found if np.isfinite(hertz)]
 
 
-def judge(said: Said, subject: str, listener: Listener) -> list[Measurement]:
-    """Word errors of everybody and of all together, and the pitch of those who have a voice."""
-    heard = {name: write_down(clips, listener) for name, clips in said.items()}
-    found = [_errors(ALL, subject, [one for some in heard.values() for one in some])]
-    for name, clips in said.items():
+def judge(clips_by_voice: Clips, subject: str, listener: Listener) -> list[Measurement]:
+    """Word errors of each voice and of all together, and the pitch of each voice."""
+    heard = {name: write_down(clips, listener) for name, clips in clips_by_voice.items()}
+    found = [_errors(ALL, subject, [sentence for sentences in heard.values() for sentence in sentences])]
+    for name, clips in clips_by_voice.items():
         found.append(_errors(name, subject, heard[name]))
         hertz = pitches(clips) if name != NO_VOICE else []
         if hertz:
@@ -172,28 +173,19 @@ def judge(said: Said, subject: str, listener: Listener) -> list[Measurement]:
 
 
 def _errors(case: str, subject: str, heard: Sequence[Heard]) -> Measurement:
-    return Measurement(
-        case=case,
-        subject=subject,
-        metric=ERRORS,
-        unit="share",
-        samples=(error_rate(heard),),
-        facts={"sentences": len(heard), "words": sum(len(words(one.said)) for one in heard)},
-    )
+    count = sum(len(words(one.said)) for one in heard)
+    return _share(case, subject, ERRORS, error_rate(heard), sentences=len(heard), words=count)
 
 
-def _share_ended(subject: str, ends: Sequence[bool]) -> Measurement:
+def _share(
+    case: str, subject: str, metric: str, share: float, *, better: Literal["lower", "higher"] = "lower", **facts: Fact
+) -> Measurement:
+    """Measurement of a share, 0 to 1."""
     return Measurement(
-        case=ALL,
-        subject=subject,
-        metric=ENDED,
-        unit="share",
-        better="higher",
-        samples=(sum(ends) / len(ends),),
-        facts={"sentences": len(ends)},
+        case=case, subject=subject, metric=metric, unit="share", better=better, samples=(share,), facts=facts
     )
 
 
 def _speed(subject: str, speeds: Sequence[float]) -> Measurement:
-    """Seconds of audio a second, one sentence at a time."""
+    """Seconds of audio per second, one sentence at a time."""
     return Measurement(case=ALL, subject=subject, metric=SPEED, unit="×", better="higher", samples=tuple(speeds))

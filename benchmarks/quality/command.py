@@ -21,21 +21,21 @@ def command(
     size: opt.Size = "tiny",
     bundle: opt.Bundle = None,
     variant: opt.Variants = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Utterances to compare; each is a sample.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Utterances to compare, one sample per utterance.")] = 1,
     threads: opt.Threads = None,
     tokens_scale: opt.Scale = 1.0,
     engines: opt.Engines = opt.ENGINES,
     output: opt.Output = None,
 ) -> None:
-    """What speed costs: precisions and approximations against fp32 on the same weights.
+    """What speed costs: compares lower precisions and approximations with fp32 on the same weights.
 
-    fp32 speaks; then every variant is made to say the same tokens, and asked at each step what it would have said
-    (*agreement*: the share of steps with the same most likely token) and how likely it finds what was said (*drift*, in
-    nats). Then it speaks by itself from the same seed; the *mel distance* of the audio stands beside that of two takes
-    of fp32. "Same coarse tokens" is the sound of the fine stage and decoder alone.
+    First fp32 generates tokens. Every variant then reads the same tokens, and its logits are compared at each step.
+    *Agreement* is the share of steps with the same most likely token. *Drift* is the difference in the log-likelihood
+    of the token, in nats. Then each variant speaks with the same seed, and the *mel distance* of its audio to fp32's is
+    measured. Compare it with the mel distance of two fp32 utterances with different seeds. "Same coarse tokens" runs
+    only the fine stage and the decoder, on fp32's coarse tokens.
 
-    Weights matter here. Those of a --bundle may end their speech by themselves, at the longest after what one sentence
-    holds.
+    The weights matter here. With a --bundle, speech may end by itself, and is at most as long as one sentence.
 
     Try it: `python -m benchmarks quality --size tiny --tokens-scale 0.1`
 
@@ -46,13 +46,13 @@ def command(
         count, here = opt.threads_of(threads), machine.describe()
         chosen = [one for one in variants.chosen(variant) if one != variants.reference()]
         opened, store = prepare(size, bundle, variants=[variants.reference(), *chosen], engines=engines)
-        most = min(SEMANTIC_TOKENS, opened.spec.semantic.max_steps)
+        max_tokens = min(SEMANTIC_TOKENS, opened.spec.semantic.max_steps)
         trial = quality.Trial(
             bundle=opened,
             variants=chosen,
             store=store,
             threads=count,
-            work=make_work(opened.spec, semantic_tokens=most, scale=tokens_scale),
+            work=make_work(opened.spec, semantic_tokens=max_tokens, scale=tokens_scale),
             folder=Path(folder),
             seeds=range(seeds),
         )
@@ -60,7 +60,7 @@ def command(
             measured = quality.measure(trial, on_step=step)
         settings = {"bundle": opened.spec.name, "threads": count, "seeds": seeds, "scale": tokens_scale}
         finish(
-            results.make("quality", measured, on=here, settings=settings, notes=quality.doubts(measured)),
+            results.make("quality", measured, on=here, settings=settings, notes=quality.caveats(measured)),
             opt.output_of(output, "quality", what=opened.spec.name),
             table=table,
             plot=plot,

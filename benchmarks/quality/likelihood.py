@@ -1,4 +1,4 @@
-"""What a network thinks of given tokens: its logits at every step when it is made to say what another one said."""
+"""A network's logits at every step when it reads given tokens instead of its own (teacher forcing)."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def forced_logits(runtime: Runtime, prompt: Floats, prompt_end: int, tokens: Ids
 
 
 def forced_windows(runtime: Runtime, schedule: Schedule, ids: Ids, rule: Rule) -> list[Floats]:
-    """The same for all coarse ids, each window prefilled with what its schedule shows it."""
+    """The same for all coarse ids. Each window is prefilled with the prompt of the schedule."""
     found: list[Floats] = []
     for start in schedule.starts:
         prompt = schedule.prompt(start, ids)
-        made = ids[start : start + schedule.length(start)]
-        found += forced_logits(runtime, runtime.embed(prompt), int(prompt[-1]), made, rule)
+        tokens = ids[start : start + schedule.length(start)]
+        found += forced_logits(runtime, runtime.embed(prompt), int(prompt[-1]), tokens, rule)
     return found
 
 
 def indices(rule: Rule, tokens: Ids, before: int) -> Ints:
-    """Where each token stands among the ids that could be drawn, given the one before it."""
+    """The index of each token among the ids allowed at its step; ``before`` is the id before the first token."""
     found, last = [], before
     for token in tokens:
         found.append(int(np.flatnonzero(allowed_ids(rule, last) == token)[0]))
@@ -47,19 +47,19 @@ def indices(rule: Rule, tokens: Ids, before: int) -> Ints:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two networks' opinions about the same steps."""
+    """How similar two networks' logits are over the same steps."""
 
-    agreement: float  #: share of steps at which both find the same token most likely
-    drift: float  #: mean |log p − log p'| of the token said, in nats
+    agreement: float  #: share of steps at which both have the same most likely token
+    drift: float  #: mean |log p − log q| of the given token, in nats
     divergence: float  #: mean Kullback–Leibler divergence of the distributions, in nats
 
 
 def compare(reference: Sequence[Floats], other: Sequence[Floats], tokens: Ints) -> Agreement:
-    """Opinions of n steps, and the index that was said at each."""
+    """Compare the logits of n steps; ``tokens`` [n] has the index of the given token at each."""
     same, drifts, divergences = [], [], []
-    for ours, theirs, token in zip(reference, other, tokens, strict=True):
-        log_p, log_q = _log_softmax(ours), _log_softmax(theirs)
-        same.append(int(ours.argmax()) == int(theirs.argmax()))
+    for p, q, token in zip(reference, other, tokens, strict=True):
+        log_p, log_q = _log_softmax(p), _log_softmax(q)
+        same.append(int(p.argmax()) == int(q.argmax()))
         drifts.append(abs(float(log_p[token] - log_q[token])))
         divergences.append(float((np.exp(log_p) * (log_p - log_q)).sum()))
     return Agreement(float(np.mean(same)), float(np.mean(drifts)), max(0.0, float(np.mean(divergences))))

@@ -1,4 +1,4 @@
-"""What speed costs: every variant against full precision on the same weights, stage by stage and by ear."""
+"""What speed costs: compares every variant with full precision on the same weights, in each stage and in the audio."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 
 from bark_serving.arrays import Array, Floats, Ids, Ints
 from bark_serving.bundle import Bundle, Vocabulary
@@ -21,13 +20,10 @@ from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import fine as fine_layout
 from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.layouts.coarse import Schedule
-from bark_serving.profiles import TABLE
-from bark_serving.runtimes.factory import open_gpts
-from bark_serving.runtimes.settings import RuntimeSettings
-from bark_serving.spec import GptStage
+from bark_serving.spec import GptStage, Spec
 from bark_serving.triton.in_process import InProcess
 from bark_serving.voices import Voice
-from benchmarks.bundles import ensure_engines, repository_of
+from benchmarks.bundles import open_in_process, open_sampler
 from benchmarks.errors import BenchmarkError
 from benchmarks.quality import likelihood, mel
 from benchmarks.quality.likelihood import Agreement
@@ -35,15 +31,15 @@ from benchmarks.results import Measurement
 from benchmarks.variants import Variant, reference
 from benchmarks.work import SomeStages, Speaker, Work
 
-OTHER_SEED = "fp32, another seed"  #: how different two takes of one text are: the yardstick of mel distances
-OTHER_CONTEXT = "other context"  #: the share of tokens before which a variant sees what the reference does not
-_STEPS = 4  #: reported for each variant
+OTHER_SEED = "fp32, another seed"  #: the same text with another seed: a scale for mel distances
+OTHER_CONTEXT = "other context"  #: the share of tokens whose context differs from the reference's
+_STEPS = 4  #: progress steps per variant and seed
 _Key: TypeAlias = tuple[str, str, str]  #: subject, case, metric
 
 
 @dataclass(frozen=True, eq=False)
-class Opinions:
-    """Logits of every step of the reference's utterance, by stage."""
+class StageLogits:
+    """Logits at every step of the reference's tokens, by stage."""
 
     semantic: Sequence[Floats]
     coarse: Sequence[Floats]
@@ -52,7 +48,7 @@ class Opinions:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What is compared, on what."""
+    """The variants to compare, and the work."""
 
     bundle: Bundle
     variants: Sequence[Variant]
@@ -62,15 +58,19 @@ class Trial:
     folder: Path
     seeds: Sequence[int] = (0,)  #: one utterance each
 
+    @property
+    def spec(self) -> Spec:
+        return self.bundle.spec
+
 
 def step_count(trial: Trial) -> int:
     return len(trial.seeds) * (_STEPS + 1) + _STEPS * len(trial.variants) * len(trial.seeds)
 
 
 def measure(trial: Trial, *, on_step: Callable[[str], None]) -> list[Measurement]:
-    """Agreement, drift and mel distance of every variant, a sample a seed.
+    """Agreement, drift and mel distance of every variant, one sample per seed.
 
-    Speech may end by itself. Where a variant's is longer or shorter, as much is compared as both have.
+    Speech may end by itself. If two utterances differ in length, the common length is compared.
     """
     samples: dict[_Key, list[float]] = {}
     for seed in trial.seeds:
@@ -91,21 +91,21 @@ def measure(trial: Trial, *, on_step: Callable[[str], None]) -> list[Measurement
     ]
 
 
-def doubts(measurements: Sequence[Measurement]) -> list[str]:
-    """What a reader must know of the figures: approximations that had nothing to approximate, takes without a word."""
+def caveats(measurements: Sequence[Measurement]) -> list[str]:
+    """Notes for the reader: approximations without effect, and utterances without speech."""
     notes = []
     for case in ("coarse", "fine"):
         contexts = [m for m in measurements if m.case == case and m.metric == OTHER_CONTEXT]
-        if alike := [m.subject for m in contexts if max(m.samples) == 0]:
+        if unchanged := [m.subject for m in contexts if max(m.samples) == 0]:
             notes.append(
-                f"In speech of this length, the {case} windows of {', '.join(map(repr, alike))} show every token what "
-                "the reference's do, so that these figures say nothing of them: give another --tokens-scale."
+                f"Speech of this length is too short for the {case} windows of {', '.join(map(repr, unchanged))} to "
+                "differ from the reference's. These figures do not show their effect: give another --tokens-scale."
             )
-    takes = {m.subject: len(m.samples) for m in measurements if m.case == "audio"}
-    most = max((len(m.samples) for m in measurements), default=0)
+    utterances = {m.subject: len(m.samples) for m in measurements if m.case == "audio"}
+    seeds = max((len(m.samples) for m in measurements), default=0)
     subjects = dict.fromkeys(m.subject for m in measurements)
-    if silent := [subject for subject in subjects if takes.get(subject, 0) < most]:
-        notes.append(f"Takes of {', '.join(map(repr, silent))} that said nothing are left out of the audio's distance.")
+    if silent := [subject for subject in subjects if utterances.get(subject, 0) < seeds]:
+        notes.append(f"The mel distances of {', '.join(map(repr, silent))} leave out utterances without speech.")
     return notes
 
 
@@ -114,17 +114,19 @@ def _one_seed(trial: Trial, seed: int, on_step: Callable[[str], None]) -> list[t
     with ExitStack() as stack:
         on_step(f"{exact.name}: speak")
         caller = stack.enter_context(_open(trial, exact))
-        said, audio = _speak(trial, exact, caller, seed)
+        spoken, audio = _speak(trial, exact, caller, seed)
         on_step(f"{OTHER_SEED}: speak")
         _, other = _speak(trial, exact, caller, seed + 1_000_003)
-        if not said.frames:
-            raise BenchmarkError(f"{exact.name} said nothing with seed {seed}.", remedy="Give a bundle that speaks.")
-        ours = _opinions(trial, exact, caller, said, on_step)
+        if not spoken.frames:
+            raise BenchmarkError(
+                f"{exact.name} generated no speech with seed {seed}.", remedy="Give a trained --bundle."
+            )
+        logits = _forced_logits(trial, exact, caller, spoken, on_step)
     found = _distance(trial, OTHER_SEED, "audio", audio, other)
     for variant in trial.variants:
         if variant != exact:
-            with _open(trial, variant) as theirs:
-                found += _one_variant(trial, variant, theirs, seed, (said, audio, ours), on_step)
+            with _open(trial, variant) as other_caller:
+                found += _one_variant(trial, variant, other_caller, seed, (spoken, audio, logits), on_step)
     return found
 
 
@@ -133,50 +135,46 @@ def _one_variant(
     variant: Variant,
     caller: InProcess,
     seed: int,
-    expected: tuple[Voice, Floats, Opinions],
+    expected: tuple[Voice, Floats, StageLogits],
     on_step: Callable[[str], None],
 ) -> list[tuple[_Key, float]]:
-    said, audio, ours = expected
-    theirs = _opinions(trial, variant, caller, said, on_step)
+    spoken, audio, expected_logits = expected
+    logits = _forced_logits(trial, variant, caller, spoken, on_step)
     on_step(f"{variant.name}: speak")
-    spoken, sound = _speak(trial, variant, caller, seed)
-    given = replace(trial.work, semantic=said.semantic, coarse=said.coarse, fine=said.fine)
-    _, fine_sound = _speak(
-        trial, variant, SomeStages(caller, ["fine", "encodec_decode"], work=given, spec=_spec(trial)), seed
-    )
+    own_tokens, own_audio = _speak(trial, variant, caller, seed)
+    given = replace(trial.work, semantic=spoken.semantic, coarse=spoken.coarse, fine=spoken.fine)
+    last_stages = SomeStages(caller, ["fine", "encodec_decode"], work=given, spec=trial.spec)
+    _, fine_audio = _speak(trial, variant, last_stages, seed)
     found: list[tuple[_Key, float]] = []
-    for stage, tokens in _said_indices(trial, said).items():
-        result: Agreement = likelihood.compare(getattr(ours, stage), getattr(theirs, stage), tokens)
+    for stage, tokens in _token_indices(trial, spoken).items():
+        result: Agreement = likelihood.compare(getattr(expected_logits, stage), getattr(logits, stage), tokens)
         found += [((variant.name, stage, name), value) for name, value in vars(result).items()]
-        found.append(((variant.name, stage, "same tokens"), _same(getattr(spoken, stage), getattr(said, stage))))
+        found.append(((variant.name, stage, "same tokens"), _same(getattr(own_tokens, stage), getattr(spoken, stage))))
     if "coarse" in variant.changes:
-        found.append(((variant.name, "coarse", OTHER_CONTEXT), _other_context(trial, variant, said)))
+        found.append(((variant.name, "coarse", OTHER_CONTEXT), _other_context(trial, variant, spoken)))
     if "fine" in variant.changes:
-        found.append(((variant.name, "fine", OTHER_CONTEXT), float(_is_padded(trial, said))))
-    found += _distance(trial, variant.name, "audio, same coarse tokens", audio, fine_sound)
-    found += _distance(trial, variant.name, "audio", audio, sound)
+        found.append(((variant.name, "fine", OTHER_CONTEXT), float(spoken.frames < trial.spec.fine.window)))
+    found += _distance(trial, variant.name, "audio, same coarse tokens", audio, fine_audio)
+    found += _distance(trial, variant.name, "audio", audio, own_audio)
     return found
 
 
 def _same(one: Ids, other: Ids) -> float:
-    """Share of [..., n] tokens that are equal, as far as both go."""
+    """Share of equal tokens in two arrays [..., n], over their common length."""
     count = min(one.shape[-1], other.shape[-1])
     return float(np.mean(one[..., :count] == other[..., :count])) if count else 0.0
 
 
-def _other_context(trial: Trial, variant: Variant, said: Voice) -> float:
-    spec = _spec(trial)
-    ids = coarse_layout.flatten(said.coarse, spec=spec)
-    ours, theirs = (_contexts(one.schedule(said.semantic, spec=spec), ids) for one in (reference(), variant))
-    return float(np.mean([not np.array_equal(*pair) for pair in zip(ours, theirs, strict=True)]))
-
-
-def _is_padded(trial: Trial, said: Voice) -> bool:
-    return said.frames < int(_spec(trial).fine.window)
+def _other_context(trial: Trial, variant: Variant, spoken: Voice) -> float:
+    """Share of coarse ids before which the variant's network sees other ids than the reference's."""
+    spec = trial.spec
+    ids = coarse_layout.flatten(spoken.coarse, spec=spec)
+    pairs = (_contexts(one.schedule(spoken.semantic, spec=spec), ids) for one in (reference(), variant))
+    return float(np.mean([not np.array_equal(*pair) for pair in zip(*pairs, strict=True)]))
 
 
 def _contexts(schedule: Schedule, ids: Ids) -> list[Ids]:
-    """What is seen before each of [n] coarse ids."""
+    """The ids that the network sees before each of [n] coarse ids."""
     return [
         np.concatenate([schedule.prompt(start, ids), ids[start:at]])
         for start in schedule.starts
@@ -184,18 +182,13 @@ def _contexts(schedule: Schedule, ids: Ids) -> list[Ids]:
     ]
 
 
-def _spec(trial: Trial) -> Any:
-    return trial.bundle.spec
-
-
 def _open(trial: Trial, variant: Variant) -> InProcess:
-    folder = trial.folder / variant.name.replace(" ", "-").replace(",", "")
-    return InProcess(repository_of(trial.bundle, variant, store=trial.store, folder=folder, threads=trial.threads))
+    return open_in_process(trial.bundle, variant, store=trial.store, folder=trial.folder, threads=trial.threads)
 
 
 def _speak(trial: Trial, variant: Variant, caller: Any, seed: int) -> tuple[Voice, Floats]:
-    ending = {"min_eos_p": _spec(trial).sampling.min_eos_p}
-    speaker = Speaker(trial.bundle, options={**ending, **variant.options(_spec(trial))})
+    ending = {"min_eos_p": trial.spec.sampling.min_eos_p}
+    speaker = Speaker(trial.bundle, options={**ending, **variant.options(trial.spec)})
     return speaker.speak(caller, trial.work, seed=seed)
 
 
@@ -203,59 +196,51 @@ def _distance(trial: Trial, subject: str, case: str, one: Floats, other: Floats)
     """A sample, but for a take that says nothing: it is no likeness."""
     if not len(one) or not len(other):
         return []
-    return [((subject, case, "mel distance"), mel.distance(one, other, rate=_spec(trial).encodec.sample_rate))]
+    return [((subject, case, "mel distance"), mel.distance(one, other, rate=trial.spec.encodec.sample_rate))]
 
 
-def _opinions(
-    trial: Trial, variant: Variant, caller: InProcess, said: Voice, on_step: Callable[[str], None]
-) -> Opinions:
-    """What a variant thinks of the reference's tokens."""
+def _forced_logits(
+    trial: Trial, variant: Variant, caller: InProcess, spoken: Voice, on_step: Callable[[str], None]
+) -> StageLogits:
+    """A variant's logits at every step when it reads the reference's tokens."""
     on_step(f"{variant.name}: semantic")
-    semantic = _semantic(trial, variant, said)
+    semantic = _semantic(trial, variant, spoken)
     on_step(f"{variant.name}: coarse")
-    coarse = _coarse(trial, variant, said)
+    coarse = _coarse(trial, variant, spoken)
     on_step(f"{variant.name}: fine")
-    return Opinions(semantic, coarse, _fine(trial, variant, caller, said))
+    return StageLogits(semantic, coarse, _fine(trial, variant, caller, spoken))
 
 
 def _runtime(trial: Trial, variant: Variant, stage: GptStage) -> Runtime:
-    ensure_engines(trial.bundle, variant, store=trial.store)
-    profile, precision = variant.server
-    engine = None
-    if TABLE[profile].stages[stage].engine:
-        engine = trial.store.find(trial.bundle, stage=stage, profile=profile, precision=precision).folder
-    device = "cuda:0" if profile == "torch" and torch.cuda.is_available() else "cpu"
-    settings = RuntimeSettings(profile, precision, trial.bundle, engine, [device], trial.threads)
-    [sampler] = open_gpts(stage, settings, max_batch=1)
-    return sampler.runtime
+    return open_sampler(trial.bundle, variant, stage, store=trial.store, threads=trial.threads, max_batch=1).runtime
 
 
-def _semantic(trial: Trial, variant: Variant, said: Voice) -> list[Floats]:
-    runtime, numbers = _runtime(trial, variant, "semantic"), _spec(trial).semantic
+def _semantic(trial: Trial, variant: Variant, spoken: Voice) -> list[Floats]:
+    runtime, spec = _runtime(trial, variant, "semantic"), trial.spec.semantic
     tokens = np.array(Vocabulary(trial.bundle.tokenizer).tokenise(trial.work.text), np.int32)
-    text, past = semantic_layout.prompt_ids(tokens, spec=numbers)
+    text, past = semantic_layout.prompt_ids(tokens, spec=spec)
     rows = runtime.embed(text) + runtime.embed(past)
-    prompt = np.concatenate([rows, runtime.embed(np.array([numbers.infer_token]))]).astype(np.float32)
-    rule = rule_of("semantic", _spec(trial))
-    return likelihood.forced_logits(runtime, prompt, numbers.infer_token, said.semantic, rule)
+    prompt = np.concatenate([rows, runtime.embed(np.array([spec.infer_token]))]).astype(np.float32)
+    rule = rule_of("semantic", trial.spec)
+    return likelihood.forced_logits(runtime, prompt, spec.infer_token, spoken.semantic, rule)
 
 
-def _coarse(trial: Trial, variant: Variant, said: Voice) -> list[Floats]:
-    spec = _spec(trial)
-    schedule = variant.schedule(said.semantic, spec=spec)
-    ids = coarse_layout.flatten(said.coarse, spec=spec)
+def _coarse(trial: Trial, variant: Variant, spoken: Voice) -> list[Floats]:
+    spec = trial.spec
+    schedule = variant.schedule(spoken.semantic, spec=spec)
+    ids = coarse_layout.flatten(spoken.coarse, spec=spec)
     return likelihood.forced_windows(_runtime(trial, variant, "coarse"), schedule, ids, rule_of("coarse", spec))
 
 
-def _fine(trial: Trial, variant: Variant, caller: InProcess, said: Voice) -> list[Floats]:
-    """Logits of every predicted codebook of every frame of the last window that fills it."""
-    spec = _spec(trial)
+def _fine(trial: Trial, variant: Variant, caller: InProcess, spoken: Voice) -> list[Floats]:
+    """Logits of every predicted codebook and frame, from the last window that predicts the frame."""
+    spec = trial.spec
     padding = variant.fine_padding(spec)
     found: list[Floats] = []
     for codebook in range(spec.coarse.codebooks, spec.encodec.codebooks):
-        codes, _ = fine_layout.buffer(said.frames, spec=spec, padding=padding)
-        codes[:codebook, : said.frames] = said.fine[:codebook]
-        for window in fine_layout.windows(said.frames, spec=spec, padding=padding):
+        codes, _ = fine_layout.buffer(spoken.frames, spec=spec, padding=padding)
+        codes[:codebook, : spoken.frames] = spoken.fine[:codebook]
+        for window in fine_layout.windows(spoken.frames, spec=spec, padding=padding):
             rows = codes[:, window.start : window.start + spec.fine.window]
             logits = asyncio.run(caller.call("fine", _fine_inputs(rows, codebook), ["logits"]))["logits"][0]
             found += list(logits[window.fill : window.final - window.start])
@@ -271,18 +256,18 @@ def _fine_inputs(codes: Ids, codebook: int) -> dict[str, Array]:
     }
 
 
-def _said_indices(trial: Trial, said: Voice) -> dict[str, Ints]:
-    """Where each said token stands among those that could be drawn, by stage, in the order of `Opinions`."""
-    spec = _spec(trial)
-    flat = coarse_layout.flatten(said.coarse, spec=spec)
-    windows = fine_layout.windows(said.frames, spec=spec)
+def _token_indices(trial: Trial, spoken: Voice) -> dict[str, Ints]:
+    """The index of each token among the ids allowed at its step, by stage, in the order of `StageLogits`."""
+    spec = trial.spec
+    flat = coarse_layout.flatten(spoken.coarse, spec=spec)
+    windows = fine_layout.windows(spoken.frames, spec=spec)
     fine = [
-        said.fine[codebook, window.start + window.fill : window.final]
+        spoken.fine[codebook, window.start + window.fill : window.final]
         for codebook in range(spec.coarse.codebooks, spec.encodec.codebooks)
         for window in windows
     ]
     return {
-        "semantic": likelihood.indices(rule_of("semantic", spec), said.semantic, spec.semantic.infer_token),
+        "semantic": likelihood.indices(rule_of("semantic", spec), spoken.semantic, spec.semantic.infer_token),
         "coarse": likelihood.indices(rule_of("coarse", spec), flat, spec.coarse.infer_token),
         "fine": np.concatenate(fine),
     }

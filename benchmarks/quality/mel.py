@@ -1,4 +1,4 @@
-"""How different two sounds are to the ear, roughly: the mean distance of their mel spectrograms in decibels."""
+"""A rough measure of how different two sounds are to the ear: the distance of their mel spectrograms, in decibels."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from bark_serving.arrays import Floats
 
-_WINDOW, _HOP, _BANDS = 1024, 256, 80
-_FLOOR_DB = -80.0  #: below a full-scale sine; what is quieter counts as silence
+_WINDOW, _HOP, _BANDS = 1024, 256, 80  #: samples, samples, mel bands
+_FLOOR_DB = -80.0  #: relative to a full-scale sine; quieter sound counts as this
 
 
 def mel_spectrogram(samples: Floats, *, rate: int) -> npt.NDArray[np.float64]:
@@ -23,7 +23,7 @@ def mel_spectrogram(samples: Floats, *, rate: int) -> npt.NDArray[np.float64]:
 
 
 def _filters(rate: int) -> npt.NDArray[np.float64]:
-    """[80, bins] triangles at equal steps of O'Shaughnessy's mel scale, each of height 1."""
+    """[80, bins] triangles of height 1, at equal steps of O'Shaughnessy's mel scale."""
     top = 2595 * np.log10(1 + rate / 2 / 700)
     edges = 700 * (10 ** (np.linspace(0, top, _BANDS + 2) / 2595) - 1)
     bins = np.linspace(0, rate / 2, _WINDOW // 2 + 1)
@@ -34,12 +34,12 @@ def _filters(rate: int) -> npt.NDArray[np.float64]:
 
 
 def distance(one: Floats, other: Floats, *, rate: int) -> float:
-    """Mean absolute difference in dB over all bands and frames of the shorter one; 0 for equal sounds.
+    """Mean absolute difference in dB over all bands and over the frames of the shorter sound; 0 for equal sounds.
 
-    Raises `ValueError` where one has no samples at all.
+    Raises `ValueError` if a sound has no samples.
     """
     count = min(len(one), len(other))
     if count == 0:
-        raise ValueError("a sound without samples is like no other")
+        raise ValueError("a sound without samples has no distance")
     first, second = (mel_spectrogram(samples[:count], rate=rate) for samples in (one, other))
     return float(np.abs(first - second).mean())

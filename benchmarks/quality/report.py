@@ -33,16 +33,16 @@ def table(result: Result) -> Table:
 
 
 def plot(result: Result, figure: Any) -> None:
-    """Three panels: disagreement, drift, mel distance; a group a stage, a bar a variant."""
+    """Three panels: disagreement, drift and mel distance. One group of bars per stage, one bar per variant."""
     panels = figure.subplots(1, 3, width_ratios=(3, 3, 2))
-    wanted: tuple[tuple[str, str, Callable[[Measurement], float]], ...] = (
-        ("agreement", "tokens that differ, %", lambda m: 100 * (1 - m.median)),
-        ("drift", "log-likelihood drift, nats", lambda m: m.median),
+    contents: tuple[tuple[str, str, Callable[[Measurement], float]], ...] = (
+        ("agreement", "steps with another likeliest token, %", lambda m: 100 * (1 - m.median)),
+        ("drift", "drift of the log-likelihood, nats", lambda m: m.median),
         ("mel distance", "mel distance of the audio, dB", lambda m: m.median),
     )
     subjects = list(dict.fromkeys(m.subject for m in result.measurements))
     colours = colours_of(subjects)
-    for axes, (metric, title, value) in zip(panels, wanted, strict=True):
+    for axes, (metric, title, value) in zip(panels, contents, strict=True):
         bar_groups(axes, result, colours, metric, value)
         tidy(axes, title)
     legend_above(figure, panels[0])

@@ -26,42 +26,45 @@ def command(
     size: opt.Size = "tiny",
     bundle: opt.Bundle = None,
     variant: opt.OneVariant = "cpu int8",
-    most: Annotated[int, typer.Option("--most", min=1, max=1024, help="Concurrency doubles from 1 up to this.")] = 64,
-    requests_each: Annotated[int, typer.Option(min=3, help="Requests per point and per request in flight.")] = 3,
+    most: Annotated[
+        int, typer.Option("--most", min=1, max=1024, help="Highest concurrency. The sweep doubles from 1 up to this.")
+    ] = 64,
+    requests_each: Annotated[int, typer.Option(min=3, help="Requests per load, times its concurrency.")] = 3,
     least_requests: Annotated[
-        int, typer.Option(min=3, help="At least so many requests per point. A 95th percentile needs 20, a 99th 100.")
+        int, typer.Option(min=3, help="Fewest requests per load. A 95th percentile needs 20, a 99th needs 100.")
     ] = 20,
     rates: Annotated[
-        bool, typer.Option("--rates/--no-rates", help="Also arrivals at random, at 50, 80 and 100 % of the best rate.")
+        bool, typer.Option("--rates/--no-rates", help="Add random arrivals at 50, 80 and 100 % of the best rate.")
     ] = True,
-    whole: Annotated[bool, typer.Option("--whole/--no-whole", help="Also with one answer instead of a stream.")] = True,
+    whole: Annotated[bool, typer.Option("--whole/--no-whole", help="Also measure without streaming.")] = True,
     fixed: Annotated[
-        bool, typer.Option("--fixed/--natural", help="2, 5 and 10 s of speech for the three texts, or as it comes.")
+        bool, typer.Option("--fixed/--natural", help="Fix the speech of the three texts to 2, 5 and 10 s.")
     ] = True,
-    all_points: Annotated[bool, typer.Option("--all-points", help="Go on where more load gives no more.")] = False,
-    point_timeout: Annotated[float, typer.Option(min=1, help="At most so many seconds per point.")] = 1_800,
-    max_batch: Annotated[int, typer.Option(min=1, help="Sequences that a server of our own runs together.")] = 8,
+    all_points: Annotated[bool, typer.Option("--all-points", help="Never end the sweep early.")] = False,
+    point_timeout: Annotated[float, typer.Option(min=1, help="Most seconds per load.")] = 1_800,
+    max_batch: Annotated[int, typer.Option(min=1, help="Batch size of the server that this command starts.")] = 8,
     grow: Annotated[
-        bool, typer.Option("--growth", help="Instead: one request at a time, over the length of its text.")
+        bool, typer.Option("--growth", help="Measure texts of growing length instead, one request at a time.")
     ] = False,
     longest: Annotated[
         float, typer.Option(min=5, help="Seconds of speech of the longest text.", rich_help_panel=_GROWTH)
     ] = 120.0,
     one_by_one: Annotated[
-        bool, typer.Option("--one-by-one", help="No sentences decode together.", rich_help_panel=_GROWTH)
+        bool, typer.Option("--one-by-one", help="Decode one sentence at a time.", rich_help_panel=_GROWTH)
     ] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each length, in turns.", rich_help_panel=_GROWTH)] = 3,
     threads: opt.Threads = None,
     engines: opt.Engines = opt.ENGINES,
     output: opt.Output = None,
 ) -> None:
-    """A server under load, by Triton's perf_analyzer: latency, time to first audio, throughput, the knee.
+    """Load a server with Triton's perf_analyzer: latency, time to first audio, throughput and its knee.
 
-    The binary is fetched for this machine into build/tools. Texts of three lengths are mixed. Each load is a run of its
-    own: one that fails leaves a note, and the others go on. The sweep ends where twice the load gives no more.
+    perf_analyzer is downloaded into build/tools. The requests mix texts of three lengths. Each load is a separate run:
+    if it fails, the result has a note and the other loads are still measured. The sweep ends when doubling the load
+    gives no more throughput.
 
-    `--growth` measures cost over length: wall time of texts of 5 s to 120 s of speech, and how straight the line is. A
-    sentence has 5 s. The sentences of a long text decode together, so the line bends where the batch fills.
+    `--growth` measures the wall time of texts of 5 s to 120 s of speech and fits a straight line. Each sentence has 5 s
+    of speech. The sentences of one text decode together, so the line becomes steeper when the batch is full.
 
     Try it: `python -m benchmarks serve --size tiny --most 4 --no-rates`, or `… serve --growth --longest 20 --repeats 1`
 

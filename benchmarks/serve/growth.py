@@ -1,4 +1,4 @@
-"""`serve --growth`: wall time over the length of the text."""
+"""`serve --growth`: how the wall time grows with the length of the text."""
 
 from __future__ import annotations
 
@@ -31,43 +31,36 @@ _COUNTS = (1, 2, 3, 4, 6, 8, 12, 16, 20, 24)
 
 @dataclass(frozen=True)
 class Lengths:
-    """Which texts are spoken, and how often."""
+    """The lengths of the texts, and how often each text is spoken."""
 
     longest_s: float  #: seconds of speech of the longest text
     repeats: int
-    one_by_one: bool  #: each sentence after the one before, so that none decode together
+    one_by_one: bool  #: decode one sentence at a time
 
     @property
     def counts(self) -> list[int]:
-        """Sentences of each text."""
-        most = max(1, round(self.longest_s / SENTENCE_S))
-        return [*(count for count in _COUNTS if count < most), most]
+        """The number of sentences of each text."""
+        longest = max(1, round(self.longest_s / SENTENCE_S))
+        return [*(count for count in _COUNTS if count < longest), longest]
 
     def step_count(self) -> int:
         return len(self.counts) * self.repeats + 1
 
 
 def text_of(count: int) -> str:
-    """So many sentences."""
+    """A text of ``count`` sentences."""
     return " ".join(_SENTENCES[index % len(_SENTENCES)] for index in range(count))
 
 
 def measure(
     client: BarkClient, lengths: Lengths, *, subject: str, options: Mapping[str, Any], on_step: Callable[[str], None]
 ) -> list[Measurement]:
-    """Seconds for texts of each length, lengths in turns; the audio's true length is among the facts."""
+    """Seconds for a text of each length, lengths in turns. The facts hold the length of the audio."""
     audio: dict[str, float] = {}
-    given = {
-        "max_duration": SENTENCE_S,
-        "min_eos_p": ENDLESS,
-        "chain_sentences": lengths.one_by_one,
-        "language": "en",
-        "seed": 0,
-        **options,
-    }
+    given = {"max_duration": SENTENCE_S, "min_eos_p": ENDLESS, "chain_sentences": lengths.one_by_one, **options}
 
     def speak(count: int) -> dict[str, float]:
-        speech = client.speak(text_of(count), **given)
+        speech = client.speak(text_of(count), language="en", seed=0, **given)
         audio[_case(count)] = speech.seconds
         return {"first audio": speech.timings.first_audio_seconds or 0.0}
 
@@ -105,12 +98,13 @@ def table(result: Result) -> Table:
     more = []
     if len(set(audio)) > 1:
         fitted = line(audio, [m.median for m in measured])
-        more.append(f"fit: {number(fitted.intercept)} s + {number(fitted.slope)} s a second, R² {fitted.r_squared:.4f}")
+        slope = f"{number(fitted.slope)} s per second of audio"
+        more.append(f"fit: {number(fitted.intercept)} s + {slope}, R² {fitted.r_squared:.4f}")
     return Table(["text", "audio", "wall time", "RTF"], rows, caption(result, more=more))
 
 
 def plot(result: Result, figure: Any) -> None:
-    """Wall time over audio, with a straight line through it and real time for scale."""
+    """Wall time over seconds of audio, with the fitted line. A dashed line marks real time."""
     axes = figure.add_subplot()
     for subject, colour in colours_of(result.subjects()).items():
         found = [m for m in result.measurements if m.subject == subject and m.metric == "seconds"]
@@ -121,13 +115,13 @@ def plot(result: Result, figure: Any) -> None:
         if len(set(audio)) > 1:
             fitted = line(audio, [m.median for m in found])
             ends = np.array([0, max(audio)])
-            label = f"{number(fitted.slope)} s a second of audio, R² {fitted.r_squared:.4f}"
+            label = f"{number(fitted.slope)} s per second of audio, R² {fitted.r_squared:.4f}"
             axes.plot(ends, fitted.intercept + fitted.slope * ends, color=colour, linewidth=1.2, label=label)
         axes.plot([0, max(audio)], [0, max(audio)], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="real time")
     axes.set_xlim(left=0)
-    # far below real time, that line may leave the picture
+    # where Bark is much faster than real time, the dashed line may leave the picture
     axes.set_ylim(0, 1.6 * max(m.high for m in result.measurements if m.metric == "seconds"))
     axes.set_xlabel("seconds of audio")
     axes.set_ylabel("seconds of wall time")
-    tidy(axes, f"Cost growth with the length of the text: {server_of(result)}")
+    tidy(axes, f"Wall time over the length of the text: {server_of(result)}")
     legend(axes, loc="upper left")

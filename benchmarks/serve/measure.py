@@ -1,4 +1,4 @@
-"""A server under load: a sweep of perf_analyzer's points, the knee in it, what each point means in audio."""
+"""A server under load: perf_analyzer runs a sweep of loads; each load gives latencies and audio throughput."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.serve.perf_analyzer import Load, Spoken, Tool, profile
 from benchmarks.servers import Target
 from benchmarks.work import ENDLESS
 
-#: Texts by length, and the seconds of speech that each of its sentences is given where lengths are fixed.
+#: By length: a text, and the seconds of speech of each of its sentences if lengths are fixed.
 TEXTS: Mapping[str, tuple[str, float]] = {
     "short": ("Good morning.", 2.0),
     "medium": ("The train to the coast leaves from the other platform today.", 5.0),
@@ -31,11 +31,10 @@ TEXTS: Mapping[str, tuple[str, float]] = {
         10 / 3,
     ),
 }
-_SEEDS = 4  #: of each text
-#: A load counts as the knee when it reaches this share of the best throughput.
-KNEE_SHARE = 0.9
-_FLAT = 1.05  #: less gain than this for twice the load is none
-RATE_SHARES = (0.5, 0.8, 1.0)  #: of the most requests a second that the sweep found
+_SEEDS = 4  #: seeds per text
+KNEE_SHARE = 0.9  #: the knee is the lowest load with this share of the best throughput
+_MIN_GAIN = 1.05  #: throughput must grow by this factor when the load doubles; else the sweep is flat
+RATE_SHARES = (0.5, 0.8, 1.0)  #: of the sweep's highest requests per second
 _COUNTER = re.compile(
     r'^bark_(?:stage_seconds|requests)_total\{(?:[^}]*,)?(?:stage|outcome)="(\w+)"[^}]*\} (\S+)$', re.MULTILINE
 )
@@ -43,13 +42,13 @@ _SPOKEN = "spoken"
 
 
 def write_data(path: Path, *, stream: bool, fixed: bool, options: Mapping[str, int] | None = None) -> Path:
-    """perf_analyzer's input: every text with some seeds, lengths mixed, and ``options`` with all of them."""
-    further = {name: [value] for name, value in (options or {}).items()}
+    """Write perf_analyzer's input: every text with `_SEEDS` seeds, lengths mixed, each with the same ``options``."""
+    extra = {name: [value] for name, value in (options or {}).items()}
     steps: list[dict[str, Any]] = []
     for seed in range(_SEEDS):
         for text, seconds in TEXTS.values():
-            step: dict[str, Any] = {"text": [text], "seed": [seed], "stream": [stream], **further}
-            if fixed:  # floats must be written with a point: the parser takes 5 for an integer
+            step: dict[str, Any] = {"text": [text], "seed": [seed], "stream": [stream], **extra}
+            if fixed:  # floats need a decimal point: the parser reads 5 as an integer
                 step |= {"max_duration": [round(float(seconds), 3)], "min_eos_p": [float(ENDLESS)]}
             steps.append(step)
     path.write_text(json.dumps({"data": steps}))
@@ -58,25 +57,25 @@ def write_data(path: Path, *, stream: bool, fixed: bool, options: Mapping[str, i
 
 @dataclass(frozen=True)
 class Sweep:
-    """How to load a server."""
+    """The loads of a server, and how each is measured."""
 
     tool: Tool
-    most: int  #: concurrency doubles from 1 up to this
-    requests_each: int  #: per request in flight
-    least_requests: int
-    timeout: float  #: seconds per point
-    rates: bool = True
+    max_concurrency: int  #: concurrency doubles from 1 up to this
+    requests_each: int  #: requests of a load, divided by its concurrency
+    least_requests: int  #: fewest requests of a load
+    timeout_s: float  #: of one load
+    rates: bool = True  #: also random arrivals
     whole: bool = True  #: also without streaming
-    fixed: bool = True  #: lengths of speech
-    all_points: bool = False  #: go on where more load no longer gives more
+    fixed: bool = True  #: speech has fixed lengths
+    all_points: bool = False  #: never end the sweep early
 
     @property
     def concurrencies(self) -> list[int]:
-        return [2**power for power in range(self.most.bit_length())]
+        return [2**power for power in range(self.max_concurrency.bit_length())]
 
     @property
     def modes(self) -> dict[str, bool]:
-        """Subjects, and whether they are streamed."""
+        """By subject: whether it is streamed."""
         return {"streamed": True, **({"whole": False} if self.whole else {})}
 
     def point_count(self) -> int:
@@ -86,7 +85,7 @@ class Sweep:
         return max(self.least_requests, self.requests_each * concurrency)
 
     def settings(self, measured: Sequence[Measurement]) -> dict[str, Any]:
-        """What the result says of it."""
+        """The settings that the result records."""
         names = ("requests_each", "least_requests", "rates", "whole", "fixed", "all_points")
         found = {name: getattr(self, name) for name in names}
         return {**found, "perf_analyzer": self.tool.version, "knee_concurrency": knee_of(measured, "streamed")}
@@ -95,23 +94,23 @@ class Sweep:
 def run_all(
     sweep: Sweep, server: Target, *, options: Mapping[str, Any], on_step: Callable[[str], None]
 ) -> tuple[list[Measurement], list[str]]:
-    """Measurements and notes of every mode. Raises `BenchmarkError` when no point could be measured."""
+    """Measurements and notes of every mode. Raises `BenchmarkError` if no load could be measured."""
     measured: list[Measurement] = []
     notes: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         for name, stream in sweep.modes.items():
             data = write_data(Path(folder) / f"{name}.json", stream=stream, fixed=sweep.fixed, options=options)
-            found, noted = run(sweep, name, server, data, on_step=on_step)
-            measured, notes = measured + found, notes + noted
+            of_mode, notes_of_mode = run(sweep, name, server, data, on_step=on_step)
+            measured, notes = measured + of_mode, notes + notes_of_mode
     if not measured:
-        raise BenchmarkError("No point could be measured. " + " ".join(notes[:2]), remedy="Look at the server's log.")
+        raise BenchmarkError("No load could be measured. " + " ".join(notes[:2]), remedy="Look at the server's log.")
     return measured, notes
 
 
 def run(
     sweep: Sweep, subject: str, server: Target, data: Path, *, on_step: Callable[[str], None]
 ) -> tuple[list[Measurement], list[str]]:
-    """Measurements of every point that could be had, and notes about the others."""
+    """Measurements of every load that could be measured, and notes about the others."""
     measurements: list[Measurement] = []
     notes: list[str] = []
     speeds: dict[int, float] = {}
@@ -121,7 +120,7 @@ def run(
         on_step(f"{subject}: {load.name}, {requests} requests")
         before = _counters(server, notes)
         try:
-            spoken = profile(sweep.tool, load, url=server.url, data=data, requests=requests, timeout=sweep.timeout)
+            spoken = profile(sweep.tool, load, url=server.url, data=data, requests=requests, timeout_s=sweep.timeout_s)
         except BenchmarkError as error:
             notes.append(f"{subject}, {error.problem}")
             return []
@@ -137,11 +136,11 @@ def run(
         spoken = point(Load(concurrency=concurrency), sweep.requests(concurrency))
         if not spoken:
             continue
-        found = pace(spoken, concurrency)
-        speeds[concurrency] = found.audio
-        best_rate = max(best_rate, found.requests)
+        kept = pace(spoken, concurrency)
+        speeds[concurrency] = kept.audio
+        best_rate = max(best_rate, kept.requests)
         if not sweep.all_points and is_flat(list(speeds.values())):
-            notes.append(f"{subject}: more than {concurrency} requests in flight gave no more and were left out.")
+            notes.append(f"{subject}: the sweep ended at {concurrency} requests in flight, as throughput grew no more.")
             break
     if sweep.rates and best_rate:
         for share in RATE_SHARES:
@@ -150,7 +149,7 @@ def run(
 
 
 def _counters(server: Target, notes: list[str]) -> dict[str, float]:
-    """What the server has counted so far: seconds by stage, requests by how they ended."""
+    """The server's counters so far: seconds by stage, and requests by outcome."""
     if server.metrics is None:
         return {}
     try:
@@ -162,12 +161,12 @@ def _counters(server: Target, notes: list[str]) -> dict[str, float]:
 
 
 def read_counters(metrics: str) -> dict[str, float]:
-    """Seconds by stage and requests by outcome, of what ``/metrics`` says."""
+    """Seconds by stage and requests by outcome, from the text of ``/metrics``."""
     return {label: float(value) for label, value in _COUNTER.findall(metrics)}
 
 
 def stage_means(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """Seconds in each stage a request, between two looks at the counters; nothing if either is missing."""
+    """Seconds per request in each stage between two reads of the counters; empty if a read failed."""
     requests = after.get(_SPOKEN, 0) - before.get(_SPOKEN, 0) if before and after else 0
     if not requests:
         return {}
@@ -176,20 +175,20 @@ def stage_means(before: Mapping[str, float], after: Mapping[str, float]) -> dict
 
 @dataclass(frozen=True)
 class Pace:
-    """What is done a second while a load stands."""
+    """Throughput of a load."""
 
-    requests: float
-    audio: float  #: seconds of it
-    in_flight: float  #: requests, on average
+    requests: float  #: per second
+    audio: float  #: seconds of audio per second
+    in_flight: float  #: mean number of requests in flight
 
 
 def pace(spoken: Sequence[Spoken], in_flight: int | None = None) -> Pace:
-    """The pace from the end of the first ``in_flight`` requests until all that are left are under way.
+    """Throughput while the whole load is in flight, so that neither the start nor the drain counts.
 
-    Between the two the whole load is in flight, so that neither the start nor the drain counts. Each request counts
-    with the share of its time that lies between them: what is half done in the end makes up for what was half done in
-    the beginning, also where half of it was waiting. Where there are too few requests for that, or none are held in
-    flight: from the first request to the last answer.
+    This window begins when ``in_flight`` requests have ended and ends when ``in_flight`` requests are left. Each
+    request counts with the share of its time that lies in the window, so that requests cut off at the end make up for
+    those cut off at the beginning. With too few requests for such a window, or without a fixed concurrency, the window
+    lasts from the first request to the last answer.
     """
     ends = sorted(one.ended for one in spoken)
     if in_flight and len(ends) > 2 * in_flight:
@@ -204,15 +203,15 @@ def pace(spoken: Sequence[Spoken], in_flight: int | None = None) -> Pace:
 
 
 def is_flat(speeds: Sequence[float]) -> bool:
-    """Whether the last two steps up gave nothing: neither is better than the best before them."""
+    """Whether neither of the last two doublings of the load gave more throughput than the best before them."""
     if len(speeds) < 3:
         return False
     before = max(speeds[:-2])
-    return all(speed < _FLAT * before for speed in speeds[-2:])
+    return all(speed < _MIN_GAIN * before for speed in speeds[-2:])
 
 
 def knee(speeds: Mapping[int, float]) -> int | None:
-    """The least load that reaches nearly the best throughput: from there on, more load only means waiting."""
+    """The lowest load with `KNEE_SHARE` of the best throughput. Above it, more load mainly means more waiting."""
     if not speeds:
         return None
     best = max(speeds.values())
@@ -220,7 +219,7 @@ def knee(speeds: Mapping[int, float]) -> int | None:
 
 
 def knee_of(measurements: Sequence[Measurement], subject: str) -> int | None:
-    """The knee of a subject's sweep of concurrencies."""
+    """The knee of a subject's sweep over concurrencies."""
     speeds = {
         int(m.case.split()[1]): m.median
         for m in measurements
@@ -232,9 +231,10 @@ def knee_of(measurements: Sequence[Measurement], subject: str) -> int | None:
 def summarise(
     spoken: Sequence[Spoken], *, load: Load, subject: str, stages: Mapping[str, float] | None = None
 ) -> list[Measurement]:
-    """Throughput of a point, and every request's latency, time to first audio, real-time factor and stage times.
+    """Throughput of a load, and every request's latency, time to first audio, real-time factor and stage times.
 
-    stages: mean seconds a request in each, as the server counts them; they are told apart from what requests report.
+    stages: mean seconds per request in each stage, by the server's counters. They are a metric of their own, beside
+    the stage times that the requests report.
     """
     lengths = {text: length for length, (text, _) in TEXTS.items()}
     samples: dict[str, list[float]] = defaultdict(list)

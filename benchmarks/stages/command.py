@@ -22,7 +22,7 @@ from benchmarks.stages.report import plot, table
 def _known(names: list[str] | None, choices: tuple[str, ...], option: str) -> list[str]:
     for name in names or ():
         if name not in choices:
-            raise typer.BadParameter(f"{name!r} is none of {', '.join(choices)}", param_hint=option)
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(choices)}", param_hint=option)
     return names or list(choices)
 
 
@@ -32,22 +32,20 @@ def command(
     variant: opt.Variants = None,
     case: Annotated[
         list[str] | None,
-        typer.Option("--case", help=f"Only this one; may be repeated. {', '.join(stages.CASES)}. Default: all."),
+        typer.Option("--case", help=f"One of {', '.join(stages.CASES)}; may be repeated. Default: all."),
     ] = None,
     peer: Annotated[
         list[str] | None,
-        typer.Option("--peer", help=f"Only this one; may be repeated. {', '.join(stages.PEERS)}. Default: both."),
+        typer.Option("--peer", help=f"One of {', '.join(stages.PEERS)}; may be repeated. Default: both."),
     ] = None,
-    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Measure other implementations at all.")] = True,
+    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Measure other implementations too.")] = True,
     peer_device: opt.PeerDevice = "cpu",
     triton: Annotated[
-        bool, typer.Option("--triton/--no-triton", help="Also through a real server; `utterance` through it only.")
+        bool, typer.Option("--triton/--no-triton", help="Measure through a Triton server too; `utterance` only there.")
     ] = True,
     in_flight: Annotated[
         list[int] | None,
-        typer.Option(
-            "--in-flight", min=1, help="Utterances at once, to see what batching gives; may be repeated. Default: 4."
-        ),
+        typer.Option("--in-flight", min=1, help="Utterances at once, for batching; may be repeated. Default: 4."),
     ] = None,
     threads: opt.Threads = None,
     repeats: opt.Repeats = 3,
@@ -55,12 +53,12 @@ def command(
     engines: opt.Engines = opt.ENGINES,
     output: opt.Output = None,
 ) -> None:
-    """The article's table on this machine: every stage, by Suno's package, transformers, and us.
+    """The article's table on this machine: the time of each stage in Suno's package, in transformers and in ours.
 
-    Ten seconds of speech of fixed lengths: 499 semantic tokens, 1 500 coarse tokens, 750 frames. All columns of a stage
-    run in turns, their networks in memory together. `utterance` is the whole of it, ours through the real server: what
-    a client waits for. With --no-triton it runs in this process. Decoding stages show how much of the memory's
-    bandwidth they reach.
+    The work is ten seconds of speech: 499 semantic tokens, 1 500 coarse tokens and 750 frames. The implementations of a
+    stage run in turns, with all their networks in memory. `utterance` is the whole way from text to audio: ours runs
+    through a Triton server, as for a client, or in this process with --no-triton. For the decoding stages, the result
+    shows how much of the memory bandwidth they reach.
 
     Try it: `python -m benchmarks stages --size tiny --tokens-scale 0.1`
 
@@ -68,7 +66,6 @@ def command(
     """
     with errors_shown():
         require("matplotlib")
-        together = in_flight or [4]
         idle, count = machine.describe(), opt.threads_of(threads)
         named, cases = _known(peer, stages.PEERS, "--peer"), _known(case, stages.CASES, "--case")
         measured_stages = stages.STAGES if UTTERANCE in cases else cases
@@ -91,24 +88,12 @@ def command(
                 folder=Path(folder),
                 cases=cases,
                 triton=triton,
-                in_flight=together,
+                in_flight=in_flight or [4],
                 bandwidth=here.bandwidth_gb_s,
                 gpu_bandwidth=here.gpu_bandwidth_gb_s,
                 device=peer_device,
             )
             with steps(stages.step_count(plan)) as step:
                 measured = stages.measure(plan, on_step=step)
-        result = results.make(
-            "stages",
-            measured,
-            on=here,
-            settings={
-                "bundle": plan.bundle.spec.name,
-                "threads": count,
-                "repeats": repeats,
-                "scale": tokens_scale,
-                "in_flight": together[0] if len(together) == 1 else together,
-                "peer_device": peer_device,
-            },
-        )
+        result = results.make("stages", measured, on=here, settings=plan.settings())
         finish(result, opt.output_of(output, "stages", what=plan.bundle.spec.name), table=table, plot=plot)

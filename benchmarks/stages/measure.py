@@ -1,4 +1,4 @@
-"""Stage by stage and end to end: Suno's package, transformers and our variants on one utterance, in turns."""
+"""One utterance in Suno's package, transformers and our variants, in turns: stage by stage and end to end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bark_serving.profiles import Stage, stage_precision
 from bark_serving.spec import Network, Spec
 from bark_serving.triton.in_process import InProcess
 from benchmarks import roofline
-from benchmarks.bundles import repository_of
+from benchmarks.bundles import open_in_process
 from benchmarks.errors import BenchmarkError
 from benchmarks.grpc_caller import GrpcCaller
 from benchmarks.peers import suno
@@ -32,19 +32,13 @@ from benchmarks.work import Speaker, Work, make_work
 STAGES: tuple[Stage, ...] = ("hubert", "semantic", "coarse", "fine", "encodec_decode")
 CASES = (*STAGES, UTTERANCE)
 PEERS = (suno.NAME, transformers_bark.NAME)
-_WARM_TOKENS = 8
-_NETWORKS: Mapping[str, Network] = {
-    "hubert": "hubert",
-    "semantic": "semantic",
-    "coarse": "coarse",
-    "fine": "fine",
-    "encodec_decode": "encodec",
-}
+_WARM_UP_TOKENS = 8
+_NETWORKS: Mapping[str, Network] = {"hubert": "hubert", **suno.NETWORKS}
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What to measure."""
+    """What to measure, and how."""
 
     bundle: Bundle
     peers: Sequence[str]
@@ -53,25 +47,34 @@ class Plan:
     threads: int
     repeats: int
     scale: float
-    folder: Path  #: for repositories
+    folder: Path  #: for model repositories
     cases: Sequence[str] = CASES
-    triton: bool = True  #: stages through a server, too; `utterance` through a server instead of in this process
-    in_flight: Sequence[int] = (4,)  #: utterances at once in each throughput case; 1: no such case
-    bandwidth: float | None = None  #: GB/s, for the roofline of what runs on the CPU
-    gpu_bandwidth: float | None = None
+    triton: bool = True  #: measure stages through a server too, and `utterance` only through a server
+    in_flight: Sequence[int] = (4,)  #: utterances at once, one throughput case each; 1 is no case
+    bandwidth: float | None = None  #: GB/s of the CPU's memory, for the roofline
+    gpu_bandwidth: float | None = None  #: GB/s of the GPU's memory
     device: str = "cpu"  #: of the peers
 
     @property
     def max_batch(self) -> int:
         return max(8, *self.in_flight)
 
+    def settings(self) -> dict[str, Any]:
+        """The settings that the result records."""
+        return {
+            "bundle": self.bundle.spec.name,
+            "threads": self.threads,
+            "repeats": self.repeats,
+            "scale": self.scale,
+            "in_flight": self.in_flight[0] if len(self.in_flight) == 1 else self.in_flight,
+            "peer_device": self.device,
+        }
+
     def open_local(self, variant: Variant) -> InProcess:
         """The stages of a variant in this process."""
-        folder = self.folder / variant.name.replace(" ", "-").replace(",", "")
-        repository = repository_of(
-            self.bundle, variant, store=self.store, folder=folder, threads=self.threads, max_batch=self.max_batch
+        return open_in_process(
+            self.bundle, variant, store=self.store, folder=self.folder, threads=self.threads, max_batch=self.max_batch
         )
-        return InProcess(repository)
 
 
 def measure(plan: Plan, *, on_step: Callable[[str], None] = lambda label: None) -> list[Measurement]:
@@ -79,7 +82,8 @@ def measure(plan: Plan, *, on_step: Callable[[str], None] = lambda label: None) 
     import torch
 
     torch.set_num_threads(plan.threads)
-    work, warm = make_work(plan.bundle.spec, scale=plan.scale), _warm_work(plan)
+    work = make_work(plan.bundle.spec, scale=plan.scale)
+    warm = make_work(plan.bundle.spec, semantic_tokens=_WARM_UP_TOKENS)
     measurements: list[Measurement] = []
     with ExitStack() as stack:
         servers = _start_servers(plan, stack, on_step) if plan.triton else {}
@@ -104,12 +108,8 @@ def measure(plan: Plan, *, on_step: Callable[[str], None] = lambda label: None) 
     return measurements
 
 
-def _warm_work(plan: Plan) -> Work:
-    return make_work(plan.bundle.spec, semantic_tokens=_WARM_TOKENS)
-
-
 def _start_servers(plan: Plan, stack: ExitStack, on_step: Callable[[str], None]) -> dict[str, Target]:
-    """A server for each profile and precision among the variants, all up at once and idle unless it is their turn."""
+    """One server per profile and precision of the variants. All run at once; each is idle until its turn."""
     servers: dict[str, Target] = {}
     for variant in plan.variants:
         if server_name(variant) not in servers:
@@ -122,9 +122,6 @@ def _start_servers(plan: Plan, stack: ExitStack, on_step: Callable[[str], None])
 def _start_time(name: str, target: Target) -> Measurement:
     assert target.start_seconds is not None
     return Measurement(case="start to first answer", subject=f"{name}, Triton", samples=(target.start_seconds,))
-
-
-# One stage
 
 
 def _measure_stage(
@@ -148,15 +145,15 @@ def _measure_stage(
 def _stage_subjects(
     plan: Plan, stage: Stage, work: Work, warm: Work, servers: Mapping[str, Target]
 ) -> Iterator[list[Subject]]:
-    """Every column that has the stage, its networks in memory for the length of the block."""
+    """Every implementation of the stage. Its network is in memory for the length of the ``with`` block."""
     with ExitStack() as stack:
         subjects: list[Subject] = []
         if suno.NAME in plan.peers and stage in suno.STAGES:
-            run_suno = stack.enter_context(suno.opened(plan.bundle, (stage,), device=plan.device))
+            run_suno = stack.enter_context(suno.load(plan.bundle, (stage,), device=plan.device))
             subjects.append(_subject(suno.NAME, lambda given: run_suno(stage, given), work, warm))
         if transformers_bark.NAME in plan.peers:
-            run_theirs = transformers_bark.opened(plan.bundle, stage, device=plan.device)
-            subjects.append(_subject(transformers_bark.NAME, run_theirs, work, warm))
+            run_transformers = transformers_bark.load(plan.bundle, stage, device=plan.device)
+            subjects.append(_subject(transformers_bark.NAME, run_transformers, work, warm))
         for variant in _variants_of(plan, stage):
             speaker = Speaker(plan.bundle, options=variant.options(plan.bundle.spec))
             local = stack.enter_context(plan.open_local(variant))
@@ -168,7 +165,7 @@ def _stage_subjects(
 
 
 def _variants_of(plan: Plan, stage: Stage) -> list[Variant]:
-    """Those that differ at this stage: options change some stages only, a precision may share another's engine."""
+    """One of each group of variants that are the same at this stage: same engine and same options of the stage."""
     spec = plan.bundle.spec
     seen: dict[tuple[str, str, str], Variant] = {}
     for variant in plan.variants:
@@ -195,10 +192,11 @@ def _stage_subject(name: str, speaker: Speaker, caller: Any, stage: Stage, work:
 def _facts(
     plan: Plan, stage: Stage, work: Work, *, variant: Variant | None, seconds: Sequence[float]
 ) -> dict[str, Fact]:
-    """What explains a time: sizes, and what memory allows. No variant is a peer, in fp32."""
+    """What explains a time: sizes, and the roofline. Without a ``variant``: a peer, which runs in fp32."""
     facts: dict[str, Fact] = {"parameters": roofline.parameters(plan.bundle, _NETWORKS[stage])}
+    hubert = plan.bundle.spec.hubert
     amounts = {
-        "hubert": (round(len(work.clip) / _rate(plan.bundle), 3), "seconds"),
+        "hubert": (round(len(work.clip) / (hubert.sample_rate if hubert else 1), 3), "seconds"),
         "semantic": (len(work.semantic), "tokens"),
         "coarse": (work.coarse_tokens, "tokens"),
         "fine": (work.frames, "frames"),
@@ -206,12 +204,10 @@ def _facts(
     }
     facts["amount"], facts["unit"] = amounts[stage]
     if stage in ("semantic", "coarse"):
-        gpt = plan.bundle.spec.semantic.gpt if stage == "semantic" else plan.bundle.spec.coarse.gpt
         tokens = len(work.semantic) if stage == "semantic" else work.coarse_tokens
-        precision = variant.precision if variant else "fp32"
-        size = roofline.bytes_a_token(
-            gpt,
-            precision=precision,
+        size = roofline.bytes_per_token(
+            plan.bundle.spec.gpt(stage),
+            precision=variant.precision if variant else "fp32",
             context=mean_context(plan.bundle.spec, stage, work, variant=variant or reference()),
             head_rows=roofline.cut_head(stage, plan.bundle.spec) if variant and variant.profile == "cpu" else None,
         )
@@ -224,22 +220,18 @@ def _facts(
     return facts
 
 
-def _rate(bundle: Bundle) -> int:
-    return bundle.spec.hubert.sample_rate if bundle.spec.hubert else 1
-
-
 def mean_context(spec: Spec, stage: Stage, work: Work, *, variant: Variant) -> int:
-    """Positions in the cache at a decode step, on average."""
+    """Mean number of positions in the KV cache at a decode step."""
     if stage == "semantic":
         return spec.semantic.prefill + len(work.semantic) // 2
-    plan = variant.schedule(work.semantic, spec=spec)
-    made = coarse_layout.flatten(work.coarse, spec=spec)
-    lengths = [len(plan.prompt(start, made)) + plan.length(start) / 2 for start in plan.starts]
-    return int(np.average(lengths, weights=[plan.length(start) for start in plan.starts]))
+    schedule = variant.schedule(work.semantic, spec=spec)
+    ids = coarse_layout.flatten(work.coarse, spec=spec)
+    lengths = [len(schedule.prompt(start, ids)) + schedule.length(start) / 2 for start in schedule.starts]
+    return int(np.average(lengths, weights=[schedule.length(start) for start in schedule.starts]))
 
 
 def step_count(plan: Plan) -> int:
-    """About how many steps `measure` reports: for a progress bar."""
+    """An estimate, for the progress bar, of how many steps `measure` reports."""
     columns = len(plan.peers) + len(plan.variants) * (2 if plan.triton else 1)
     stages = sum(case in STAGES for case in plan.cases)
     total = stages * columns * (plan.repeats + 1)

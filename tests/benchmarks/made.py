@@ -1,4 +1,4 @@
-"""Results made by hand."""
+"""Builds results for tests by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What judges speech: words and their errors, pitch, recordings, and the recogniser itself."""
+"""The parts of `listen`: words and their errors, pitch, recordings, and the recogniser itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.benchmarks.made import result
 from tests.speech import speech
 
 RATE = 24_000
-TEACHER_ERRORS = 0.15  #: of the words of the teacher's recordings, at most
+MAX_TEACHER_ERRORS = 0.15  #: share of the words in the teacher's recordings
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def listener() -> Listener:
     try:
         return Listener()
     except UserError as error:
-        pytest.skip(f"NOBODY LISTENED: {error}")
+        pytest.skip(f"NO RECOGNISER: {error}")
 
 
 # words
@@ -63,12 +63,12 @@ def test_an_edit_is_a_word_inserted_deleted_or_replaced(said: str, heard: str, c
         ("Hello, World", "hello world"),
     ],
 )
-def test_words_are_the_same_however_they_are_written(one: str, other: str) -> None:
+def test_spelling_and_punctuation_are_no_word_errors(one: str, other: str) -> None:
     assert words(one) == words(other)
     assert Heard(one, other).errors == 0
 
 
-def test_the_error_rate_is_of_all_words_not_of_sentences() -> None:
+def test_the_error_rate_counts_words_and_not_sentences() -> None:
     heard = [
         Heard("She has never been to this town.", "She has never been to this town"),
         Heard("Good morning.", "Good evening everybody."),
@@ -80,7 +80,7 @@ def test_the_error_rate_is_of_all_words_not_of_sentences() -> None:
 
 
 def voiced(hertz: float, *, seconds: float = 1.5, noise: float = 0.1) -> Floats:
-    """A tone of ten harmonics that fall off like a voice's, in noise of a share of its loudness."""
+    """A tone of ten harmonics, like a voice, with noise. `noise` is its loudness relative to the tone."""
     time = np.arange(int(seconds * RATE)) / RATE
     tone = sum(np.sin(2 * np.pi * hertz * n * time + n) / n for n in range(1, 11))
     tone = 0.1 * tone / np.std(tone)
@@ -110,7 +110,7 @@ def test_silence_around_a_voice_does_not_matter() -> None:
     ids=["silence", "nothing", "a moment", "noise"],
 )
 @pytest.mark.filterwarnings("error")
-def test_what_is_no_voice_has_no_pitch(samples: Floats) -> None:
+def test_sound_without_a_voice_has_no_pitch(samples: Floats) -> None:
     assert math.isnan(pitch(samples, rate=RATE))
     assert understanding.pitches([Clip("", samples, RATE)]) == []
 
@@ -125,7 +125,7 @@ def recorded(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_recordings_are_found_with_what_they_say(tmp_path: Path) -> None:
+def test_recordings_are_found_with_their_texts(tmp_path: Path) -> None:
     folder = recorded(tmp_path, "low/00.ogg", "low/01.ogg", "low/07.ogg", "high/01.ogg")
     found = recordings.by_teacher(["One.", "Two."], folder=folder)
     assert {name: [clip.text for clip in clips] for name, clips in found.items()} == {
@@ -135,7 +135,7 @@ def test_recordings_are_found_with_what_they_say(tmp_path: Path) -> None:
     assert found["high"][0].samples.shape == (1.5 * RATE,) and found["high"][0].rate == RATE
 
 
-def test_a_folder_without_recordings_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no recordings of these sentences"):
         recordings.by_teacher(["One."], folder=recorded(tmp_path, "low/05.ogg"))
     (tmp_path / "low/00.ogg").write_text("no sound")
@@ -143,13 +143,13 @@ def test_a_folder_without_recordings_says_so(tmp_path: Path) -> None:
         recordings.by_teacher(["One."], folder=tmp_path)
 
 
-def test_no_more_sentences_can_be_asked_for_than_there_are() -> None:
+def test_a_request_for_too_many_sentences_is_refused() -> None:
     assert len(set(recordings.sentences(120))) == 120
     with pytest.raises(UserError, match=r"unseen\.txt has 120 sentences; 121"):
         recordings.sentences(121)
 
 
-def test_a_recording_through_the_codec_is_as_long_as_before(tiny_bundle: Bundle) -> None:
+def test_the_codec_keeps_the_length_of_a_recording(tiny_bundle: Bundle) -> None:
     clips = {"low": [Clip("One.", voiced(120.0)[:12_345], RATE), Clip("Two.", voiced(120.0)[:16_000], 16_000)]}
     first, second = recordings.through_codec(clips, tiny_bundle)["low"]
     assert (first.text, first.samples.shape, first.rate) == ("One.", (12_345,), RATE)
@@ -168,35 +168,35 @@ def test_real_speech_is_understood(listener: Listener) -> None:
 
 def test_the_teacher_is_understood(listener: Listener) -> None:
     if not recordings.TEACHER.is_dir():
-        pytest.skip(f"{recordings.TEACHER} is not there: nobody knows how well the teacher is understood")
+        pytest.skip(f"{recordings.TEACHER} is missing: the word errors of the teacher were not measured")
     for speaker, clips in recordings.by_teacher(recordings.sentences(20)).items():
         heard = understanding.write_down(clips, listener)
-        assert error_rate(heard) < TEACHER_ERRORS, (speaker, heard)
+        assert error_rate(heard) < MAX_TEACHER_ERRORS, (speaker, heard)
 
 
-def test_nothing_said_is_nothing_understood() -> None:
-    class Deaf(Listener):
+def test_a_clip_without_samples_is_understood_as_no_words() -> None:
+    class NoRecogniser(Listener):
         def __init__(self) -> None:
-            """No recogniser is needed."""
+            """Loads no recogniser, because none is called."""
 
-    [heard] = understanding.write_down([Clip("Two words.", np.zeros(0, np.float32), RATE)], Deaf())
+    [heard] = understanding.write_down([Clip("Two words.", np.zeros(0, np.float32), RATE)], NoRecogniser())
     assert heard.errors == 2
 
 
-# what becomes of it
+# measurements
 
 
 def spoken(samples: int = 10, *warnings: str) -> Speech:
     return Speech("One.", np.zeros(samples, np.float32), RATE, 0, Timings(), warnings=warnings)
 
 
-def test_speech_ended_by_itself_unless_it_was_cut_or_never_began() -> None:
+def test_speech_ended_by_itself_unless_it_was_cut_or_is_empty() -> None:
     assert understanding.ended(spoken()) and understanding.ended(spoken(10, "another matter."))
     assert not understanding.ended(spoken(10, "sentence 1 ('One.') was cut at 8.0 s; split it or try another seed."))
     assert not understanding.ended(spoken(0, "sentence 1 ('One.') ended before it began; try another seed."))
 
 
-def test_a_table_has_a_row_for_everyone_who_spoke() -> None:
+def test_the_table_has_one_row_per_recording_and_variant() -> None:
     def measured(subject: str, case: str, metric: str, value: float) -> Measurement:
         return Measurement(case=case, subject=subject, metric=metric, samples=(value,))
 
@@ -218,4 +218,4 @@ def test_a_table_has_a_row_for_everyone_who_spoke() -> None:
         [understanding.TEACHER, "3.0 %", "3.0 %", "116 Hz", "", ""],
         ["cpu int8", "12.5 %", "", "", "99.0 %", "2.50"],
     ]
-    assert "20 sentences a voice" in table.caption
+    assert "20 sentences per voice; 100 more" in table.caption

@@ -1,4 +1,4 @@
-"""perf_analyzer's exports, as recorded from 2.51.0, and what is read out of them."""
+"""Exports of perf_analyzer 2.51.0, the figures read from them, and a sweep with a stand-in for the binary."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def recorded() -> list[Spoken]:
         return perf_analyzer.parse_export(file)
 
 
-def test_a_recorded_export_gives_every_request_with_its_times(recorded: list[Spoken]) -> None:
+def test_a_recorded_export_has_every_request_with_its_times(recorded: list[Spoken]) -> None:
     raw = json.loads(EXPORT.read_text())["experiments"][0]["requests"]
     assert len(recorded) == len(raw) == 3
     for spoken, request in zip(recorded, raw, strict=True):
         assert spoken.text == request["request_inputs"]["text"]
         stamps = [stamp / 1e9 for stamp in request["response_timestamps"]]
         assert spoken.started < stamps[0] == spoken.first_audio
-        assert spoken.ended == stamps[-2], "Triton's empty final answer is no audio"
+        assert spoken.ended == stamps[-2], "Triton's empty final answer has no audio"
         assert spoken.report is not None and spoken.report["last"] and spoken.audio_seconds > 0
     assert recorded[-1].first_audio < recorded[-1].ended, "two sentences, two chunks"  # type: ignore[operator]
 
@@ -66,13 +66,13 @@ def test_a_failed_request_has_no_report() -> None:
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 11, 1000])
-def test_audio_is_dropped_wherever_the_blocks_end(block: int) -> None:
+def test_audio_is_dropped_for_any_block_size(block: int) -> None:
     text = '{"a":[{"audio":[0.1,-2e-5],"b":"]"},{"audio":[],"c":[1,2]},{"audio":3.5}],"d":"\\"audio\\":"}'
     kept = "".join(perf_analyzer.without_audio(io.StringIO(text), block=block))
     assert kept == text.replace("0.1,-2e-5", "")
 
 
-def test_a_point_is_summarised_in_audio(recorded: list[Spoken]) -> None:
+def test_a_summary_has_latencies_and_audio_throughput(recorded: list[Spoken]) -> None:
     texts = [text for text, _ in serving.TEXTS.values()]
     spoken = [
         Spoken(texts[0], 0.0, 1.0, 2.0, {"audio_seconds": 2.0, "stages": {"coarse": {"seconds": 0.5}}}),
@@ -86,7 +86,7 @@ def test_a_point_is_summarised_in_audio(recorded: list[Spoken]) -> None:
 
 
 def closed_loop(requests: int, *, in_flight: int, latency: float) -> list[Spoken]:
-    """Clients that send the next request when the last one is answered, 6 s of audio each; they begin one by one."""
+    """Clients that each send the next request after the last answer, 6 s of audio per request. They start one by one."""
     spoken = []
     for number in range(requests):
         client, turn = number % in_flight, number // in_flight
@@ -97,8 +97,8 @@ def closed_loop(requests: int, *, in_flight: int, latency: float) -> list[Spoken
 
 @pytest.mark.parametrize("in_flight", [1, 4, 8, 16, 64])
 @pytest.mark.parametrize("together", [True, False])
-def test_throughput_is_that_of_a_server_under_the_whole_load(in_flight: int, together: bool) -> None:
-    """Requests that only wait for the eight that a server takes at once are no work done."""
+def test_throughput_is_measured_while_the_whole_load_is_in_flight(in_flight: int, together: bool) -> None:
+    """The server works on eight requests at once. Waiting requests do not count as throughput."""
     spoken = queued(3 * in_flight + 20, in_flight=in_flight, places=8, latency=3.0, together=together)
     found = serving.pace(spoken, in_flight)
     assert found.requests == pytest.approx(min(in_flight, 8) / 3.0, rel=0.1)
@@ -106,8 +106,8 @@ def test_throughput_is_that_of_a_server_under_the_whole_load(in_flight: int, tog
     assert found.in_flight == pytest.approx(in_flight, rel=0.1)
 
 
-def test_throughput_of_three_requests_each_is_right_where_they_differ_in_length() -> None:
-    """Eight clients begin together; the server does one second of each one's audio a second."""
+def test_throughput_is_right_for_requests_of_different_lengths() -> None:
+    """Eight clients start together. The server generates one second of audio per second for each of them."""
     ends, spoken = [0.0] * 8, []
     for number in range(24):
         client = ends.index(min(ends))
@@ -117,15 +117,14 @@ def test_throughput_of_three_requests_each_is_right_where_they_differ_in_length(
     assert serving.pace(spoken, 8).audio == pytest.approx(8.0)
 
 
-def test_throughput_of_few_requests_is_that_of_all_their_time() -> None:
+def test_throughput_of_few_requests_is_measured_over_their_whole_time() -> None:
     assert serving.pace(closed_loop(4, in_flight=4, latency=3.0), 4).audio == pytest.approx(24 / (3 + 3 * 3 / 4))
     assert serving.pace([Spoken("x", 1.0, None, 4.0, {"audio_seconds": 6.0})], 1) == serving.Pace(1 / 3, 2.0, 1.0)
 
 
 def queued(requests: int, *, in_flight: int, places: int, latency: float, together: bool) -> list[Spoken]:
-    """Clients that send the next request when one is answered; the server takes `places` at once, in order of arrival.
-
-    They begin together, or one by one.
+    """Clients send a request whenever one is answered. The server works on `places` requests at once, first come, first
+    served. Clients start together or one by one.
     """
     free = [0.0 if together else place * latency / places for place in range(places)]
     ended: list[float] = []
@@ -158,13 +157,13 @@ bark_requests_total{model="bark",outcome="spoken",version="1"} %s
 """
 
 
-def test_stage_times_are_what_the_server_counted_meanwhile() -> None:
+def test_stage_times_are_the_difference_of_the_servers_counters() -> None:
     before, after = (serving.read_counters(METRICS % values) for values in (("1.5", "2"), ("7.5", "5")))
     assert serving.stage_means(before, after) == {"coarse": 2.0}
     assert serving.stage_means({}, after) == {} and serving.stage_means(before, before) == {}
 
 
-def test_the_knee_is_the_least_load_near_the_best_throughput() -> None:
+def test_the_knee_is_the_lowest_load_near_the_best_throughput() -> None:
     assert serving.knee({1: 1.0, 2: 1.8, 4: 2.9, 8: 3.0, 16: 3.1, 32: 2.9}) == 4
     assert serving.knee({1: 1.0}) == 1
     assert serving.knee({}) is None
@@ -183,10 +182,10 @@ def sweep(tmp_path: Path, script: str, **options: object) -> serving.Sweep:
     binary.chmod(0o755)
     return serving.Sweep(
         tool=Tool(binary, tmp_path, "test"),
-        most=4,
+        max_concurrency=4,
         requests_each=2,
         least_requests=3,
-        timeout=20,
+        timeout_s=20,
         **{"rates": False, **options},  # type: ignore[arg-type]
     )
 
@@ -198,7 +197,7 @@ def run(
     return serving.run(sweep, "streamed", nowhere, Path("data.json"), on_step=on_step)
 
 
-#: Reads what the binary is asked for into $load and $export.
+#: Shell code that reads the binary's arguments into $load and $export.
 READ = (
     'for i in "$@"; do case $prev in --concurrency-range) load=$i;; --profile-export-file) export=$i;; esac; '
     "prev=$i; done; "
@@ -206,7 +205,7 @@ READ = (
 GIVE_RECORDED = f'{READ} cp {EXPORT} "$export"'
 
 
-def test_a_point_that_fails_leaves_a_note_and_the_sweep_goes_on(tmp_path: Path) -> None:
+def test_a_load_that_fails_leaves_a_note_and_the_sweep_goes_on(tmp_path: Path) -> None:
     unstable = 'if [ "$load" = 2:2:1 ]; then echo "Failed to obtain stable measurement." >&2; exit 99; fi'
     script = f"{READ} {unstable}; {GIVE_RECORDED}"
     steps: list[str] = []
@@ -216,7 +215,7 @@ def test_a_point_that_fails_leaves_a_note_and_the_sweep_goes_on(tmp_path: Path) 
     assert len(steps) == 3
 
 
-def test_an_export_that_was_cut_off_is_measured_again(tmp_path: Path) -> None:
+def test_a_load_is_measured_again_if_its_export_was_cut_off(tmp_path: Path) -> None:
     first = tmp_path / "first"
     cut = f'if [ ! -e {first} ]; then touch {first}; head -c 3000 {EXPORT} > "$export"; exit 139; fi'
     measured, notes = run(sweep(tmp_path, f"{READ} {cut}; {GIVE_RECORDED}"))
@@ -230,21 +229,21 @@ def test_exports_that_are_always_cut_off_leave_a_note(tmp_path: Path) -> None:
     assert not measured and len(notes) == 3 and all("exit status 139" in note for note in notes)
 
 
-def test_a_point_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+def test_a_load_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     tool = sweep(tmp_path, "exec sleep 30").tool
     with pytest.raises(BenchmarkError, match=r"concurrency 1 was not done within 0\.2 s"):
         perf_analyzer.profile(
-            tool, Load(concurrency=1), url="127.0.0.1:1", data=tmp_path / "d", requests=1, timeout=0.2
+            tool, Load(concurrency=1), url="127.0.0.1:1", data=tmp_path / "d", requests=1, timeout_s=0.2
         )
 
 
-def test_rates_follow_from_the_best_that_concurrency_gave(tmp_path: Path) -> None:
+def test_rates_are_shares_of_the_best_rate_of_the_sweep(tmp_path: Path) -> None:
     measured, _ = run(sweep(tmp_path, GIVE_RECORDED, rates=True))
     rates = [m.case for m in measured if m.metric == SPEED and m.case.startswith("rate ")]
     assert len(rates) == len(serving.RATE_SHARES)
 
 
-def test_loads_are_one_point_a_call() -> None:
+def test_each_load_is_one_run_of_perf_analyzer() -> None:
     assert Load(concurrency=8).arguments() == ["--concurrency-range", "8:8:1"]
     assert Load(rate=0.5).arguments()[:2] == ["--request-rate-range", "0.5:0.5:1"]
 
@@ -261,7 +260,7 @@ def test_input_data_has_every_length_and_floats_with_a_point(tmp_path: Path) -> 
     assert all(step["coarse_window"] == [384] for step in json.loads(natural)["data"])
 
 
-def test_a_served_table_has_percentiles_of_every_load(recorded: list[Spoken]) -> None:
+def test_the_table_has_percentiles_of_every_load(recorded: list[Spoken]) -> None:
     measured = serving.summarise(recorded, load=Load(concurrency=1), subject="streamed")
     table = table_of(result("serve", *measured, knee_concurrency=1))
     assert table.above is not None
@@ -270,13 +269,13 @@ def test_a_served_table_has_percentiles_of_every_load(recorded: list[Spoken]) ->
         assert row[0] == "streamed, concurrency 1" and len(row) == len(part.header)
     assert table.above.rows[0][1] == "3" and table.above.rows[0][-4] and not any(table.above.rows[0][-3:])
     assert all(table.rows[0][-4:]), "seconds of four stages"
-    assert "knee at 1 in flight" in table.caption
+    assert "knee at a concurrency of 1" in table.caption
 
 
-# fetching
+# downloading
 
 
-def test_a_binary_that_runs_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_binary_that_runs_is_not_downloaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     binary = tmp_path / "9.9.9/perf_analyzer"
     binary.parent.mkdir()
     binary.write_text("#!/bin/bash\necho $LD_LIBRARY_PATH\n")
@@ -284,10 +283,10 @@ def test_a_binary_that_runs_is_not_fetched_again(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(perf_analyzer, "BUILDS", (Build("9.9.9", (2, 0), {}),))
     tool = perf_analyzer.ensure(tmp_path, glibc=(2, 36))
     assert tool.version == "9.9.9"
-    assert tool.run([], timeout=5).stdout.split(os.pathsep)[0].strip() == str(tmp_path / "9.9.9/lib")
+    assert tool.run([], timeout_s=5).stdout.split(os.pathsep)[0].strip() == str(tmp_path / "9.9.9/lib")
 
 
-def test_an_old_system_is_told_so(tmp_path: Path) -> None:
+def test_a_system_with_an_old_glibc_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"glibc 2\.17.*too old"):
         perf_analyzer.ensure(tmp_path, glibc=(2, 17))
 

@@ -7,23 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import statistics
-from benchmarks.turns import Subject, in_turns, run_count
+from benchmarks.turns import Subject, in_turns
 
 SAMPLES = st.lists(st.floats(0.01, 1e4), min_size=2, max_size=8)
 
 
-def test_quartiles_hold_the_middle_half() -> None:
+def test_quartiles_enclose_the_middle_half() -> None:
     found = statistics.quartiles([5, 1, 2, 4, 3])
     assert (found.low, found.median, found.high) == (2, 3, 4)
 
 
-def test_no_samples_have_no_quartiles() -> None:
+def test_quartiles_need_samples() -> None:
     with pytest.raises(ValueError, match="no samples"):
         statistics.quartiles([])
 
 
 @given(SAMPLES, SAMPLES)
-def test_a_ratio_lies_in_its_band(base: list[float], new: list[float]) -> None:
+def test_the_band_lies_within_the_ratios_of_single_samples(base: list[float], new: list[float]) -> None:
     found = statistics.ratio(base, new)
     assert found.known
     assert found.low <= found.high
@@ -42,23 +42,23 @@ def test_one_sample_says_nothing_about_noise() -> None:
     assert not found.known and not found.is_noise
 
 
-def test_few_samples_have_the_band_of_their_ranges() -> None:
+def test_the_band_of_few_samples_is_the_range_of_their_ratios() -> None:
     found = statistics.ratio([1.0, 1.0, 2.0], [2.0, 2.0, 3.0])
     assert (found.low, found.high) == (1.0, 3.0) and found.is_noise
     many = statistics.ratio([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0], [2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 3.0])
-    assert (many.low, many.high) == (2.0, 2.0), "one outlier of seven seldom is the median"
+    assert (many.low, many.high) == (2.0, 2.0), "one outlier among seven is seldom the median"
 
 
-def test_the_same_samples_always_have_the_same_band() -> None:
+def test_the_same_samples_always_give_the_same_band() -> None:
     assert statistics.ratio([1, 2, 3], [2, 3, 5]) == statistics.ratio([1, 2, 3], [2, 3, 5])
 
 
-def test_nothing_over_nothing_is_no_change() -> None:
+def test_zero_over_zero_is_no_change() -> None:
     assert statistics.ratio([0.0, 0.0], [0.0, 0.0]).value == 1
     assert statistics.ratio([0.0, 0.0], [1.0, 1.0]).value == float("inf")
 
 
-def test_a_line_is_found_and_its_fit_judged() -> None:
+def test_a_line_is_fitted_with_its_r_squared() -> None:
     straight = statistics.line([1, 2, 3], [3, 5, 7])
     assert (straight.slope, straight.intercept) == pytest.approx((2, 1)) and straight.r_squared == pytest.approx(1)
     assert statistics.line([1, 2, 3, 4], [1, 4, 1, 4]).r_squared < 0.5
@@ -80,10 +80,10 @@ def test_subjects_run_in_turns_after_all_are_warm() -> None:
     labels: list[str] = []
     samples = in_turns(subjects, repeats=2, on_run=labels.append)
     assert ran == ["warm A", "warm B", "A", "B", "A", "B"]
-    assert len(labels) == run_count(subjects, repeats=2)
+    assert labels == ["A: warm-up", "B: warm-up", "A: 1 of 2", "B: 1 of 2", "A: 2 of 2", "B: 2 of 2"]
     assert [len(samples[name]["seconds"]) for name in "AB"] == [2, 2]
 
 
-def test_a_run_may_tell_its_own_seconds_and_more() -> None:
+def test_a_run_may_return_its_own_seconds_and_more() -> None:
     samples = in_turns([Subject("A", lambda: {"seconds": 7.0, "first audio": 1.0})], repeats=2)
     assert samples == {"A": {"seconds": [7.0, 7.0], "first audio": [1.0, 1.0]}}
