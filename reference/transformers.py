@@ -1,7 +1,7 @@
-"""Hugging Face's implementations of Bark's networks on the weights of our bundles: the second oracle, and a peer.
+"""Hugging Face's implementations of Bark's networks on a bundle's weights: an oracle for tests, a peer for benchmarks.
 
-Each function takes a network's weights under our names and gives transformers' model in eval mode, in fp32, on torch's
-default device.
+Each function takes a network's weights under our names and returns transformers' model in eval mode, in fp32, on
+torch's default device.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def fine(weights: dict[str, Tensor], spec: Spec) -> Any:
 
 
 def encodec(weights: dict[str, Tensor], spec: Spec) -> Any:
-    """EncodecModel; it has more codebooks than Bark uses, and those keep their initial values."""
+    """EncodecModel. It has more codebooks than Bark uses; those keep their initial values."""
     from transformers import EncodecConfig, EncodecModel
 
     sizes = spec.encodec
@@ -77,7 +77,7 @@ def encodec(weights: dict[str, Tensor], spec: Spec) -> Any:
 
 
 def hubert(spec: Spec, weights: dict[str, Tensor], *, layers: int | None = None) -> Any:
-    """HubertModel, without the token head. `layers`: build only the first so many."""
+    """HubertModel, without the token head. `layers`: build only the first ``layers``."""
     from transformers import HubertConfig, HubertModel
 
     sizes = spec.hubert
@@ -101,7 +101,7 @@ def hubert(spec: Spec, weights: dict[str, Tensor], *, layers: int | None = None)
 
 
 def token_head(spec: Spec, weights: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
-    """The published token head out of torch's own parts: features [B, T, width] → scores [B, T, vocabulary]."""
+    """The published token head, built of torch's own layers: features [B, T, width] → scores [B, T, vocabulary]."""
     assert spec.hubert is not None
     head, device = spec.hubert.head, torch.get_default_device()
     lstm = torch.nn.LSTM(head.input_width, head.hidden, head.layers, batch_first=True)
@@ -143,7 +143,7 @@ def _sizes(spec: GptSpec) -> dict[str, Any]:
 
 
 def _filled(model: Any, state: dict[str, Tensor]) -> Any:
-    """The model with exactly these parameters. Its buffers (masks) stay its own. Raises `ValueError`."""
+    """Load exactly these parameters into the model; its buffers (masks) stay. Raises `ValueError` if names differ."""
     result = model.load_state_dict(state, strict=False)
     parameters = {name for name, _ in model.named_parameters()}
     missing = parameters.intersection(result.missing_keys) - {"masked_spec_embed"}
@@ -153,10 +153,10 @@ def _filled(model: Any, state: dict[str, Tensor]) -> Any:
 
 
 class CloningOracle:
-    """A bundle's semantic tokens and codes of audio, by transformers.
+    """Checks a bundle's semantic tokens and codes of audio against transformers.
 
-    Both end in an argmax. Where two candidates differ by rounding only, another machine may choose the other one: a
-    difference is allowed there, and only there.
+    Both are an argmax. If two candidates differ only by rounding, another machine may choose the other one. Only such
+    differences are allowed.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -177,7 +177,7 @@ class CloningOracle:
         assert ours.shape == expected.shape
         shortfall = best - scores.gather(-1, ours[..., None])[..., 0]
         assert (shortfall <= TIE * best.abs()).all(), f"{int((ours != expected).sum())} of {ours.numel()} tokens differ"
-        assert (ours != expected).sum() <= 1 + ours.numel() // 500, "more ties than there can be"
+        assert (ours != expected).sum() <= 1 + ours.numel() // 500, "more differences than ties can explain"
 
     @torch.inference_mode()
     def assert_codes(self, codes: npt.ArrayLike, *, audio: Floats) -> None:
@@ -193,4 +193,4 @@ class CloningOracle:
             assert (distance - best <= TIE * best)[same].all(), f"codebook {k} differs beyond rounding"
             same &= ours[:, k] == expected[:, k]
             residual = residual - codebook[expected[:, k]]
-        assert (~same).sum() <= 1 + same.numel() // 500, "more ties than there can be"
+        assert (~same).sum() <= 1 + same.numel() // 500, "more differences than ties can explain"

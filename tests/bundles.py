@@ -26,7 +26,7 @@ from bark_serving.spec import (
 
 
 def small_spec(*, bias: bool = False, head_version: int = 0) -> Spec:
-    """Real vocabularies of codes and real windows, everything else as small as it goes."""
+    """The real vocabularies of codes and the real windows; everything else as small as possible."""
     sizes = {"layers": 2, "heads": 2, "width": 32, "bias": bias}
     return Spec(
         name="random",
@@ -53,14 +53,14 @@ def small_spec(*, bias: bool = False, head_version: int = 0) -> Spec:
 
 
 def coarse_of_width(width: int) -> Spec:
-    """`small_spec` with a coarse network of another width, 64 a head."""
+    """`small_spec` with a coarse network of another width and 64 dimensions per head."""
     spec = small_spec()
     gpt = spec.coarse.gpt.model_copy(update={"width": width, "heads": width // 64})
     return spec.model_copy(update={"coarse": spec.coarse.model_copy(update={"gpt": gpt})})
 
 
 def true_size_spec() -> Spec:
-    """Bark small: real sizes that still fit a test machine."""
+    """Bark small: real sizes that fit into the memory of a test machine."""
     spec = Spec(name="true-size")
 
     def sized(gpt: GptSpec) -> dict[str, GptSpec]:
@@ -76,7 +76,7 @@ def true_size_spec() -> Spec:
 
 
 def random_weights(network: Network, spec: Spec, *, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Weights large enough that outputs differ between inputs, positions and codebooks."""
+    """Random weights, large enough that outputs differ between inputs, positions and codebooks."""
     generator = torch.Generator().manual_seed(seed)
     weights: dict[str, torch.Tensor] = {}
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Command lines that files quote, parsed by the package's own command lines without running them."""
+"""Parses command lines that documents quote, with the real commands, without running them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ APPS = {"bark": bark, "bark-serve": bark_serve, "bark-build": bark_build, "pytho
 
 
 def parse(words: list[str]) -> None:
-    """Fail as the command would, on an option, a value or a subcommand that it does not know."""
+    """Raise the command's own error for an unknown option, value or subcommand."""
     count = 3 if words[:2] == ["python", "-m"] else 1
     program, arguments = " ".join(words[:count]), words[count:]
     command = typer.main.get_command(APPS[program])

@@ -13,7 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--server-url", metavar="HOST:PORT", help="run tests/system/test_speech.py against this server (gRPC)"
     )
-    parser.addoption("--gpu-device", default="cuda:0", help="device of tests/gpu; cpu tries them out without a GPU")
+    parser.addoption("--gpu-device", default="cuda:0", help="device of tests/gpu; cpu tries the tests without a GPU")
 
 
 @pytest.fixture(scope="session")

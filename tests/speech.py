@@ -1,4 +1,4 @@
-"""The one clip of real speech that tests have, at any rate, length and number of channels."""
+"""A clip of real speech for tests, at any sample rate, length and number of channels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLIP = Path(__file__).parent / "data/speech/north_wind.flac"
 
 
 def speech(*, rate: int, seconds: float | None = None, channels: int = 1) -> Floats:
-    """[channels, samples] of the clip, repeated when it is too short. A second channel is quieter than the first."""
+    """[channels, samples] of the clip, repeated if it is too short. A second channel is quieter than the first."""
     samples, recorded = soundfile.read(CLIP, dtype="float32")
     mono = np.asarray(soxr.resample(samples, recorded, rate), np.float32)
     if seconds is not None:

@@ -1,4 +1,4 @@
-"""`make demo`, with programs that only say how they were called."""
+"""`make demo`, with stand-ins for the programs that print their arguments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
-    """A virtual environment that make takes for a finished one."""
+    """A virtual environment that looks complete to make."""
     (tmp_path / "bin").mkdir()
     for program in ("bark", "bark-build", "bark-serve"):
         path = tmp_path / "bin" / program
@@ -50,12 +50,12 @@ def test_each_checkpoint_has_a_bundle_of_its_own(environment: Path, checkpoint: 
     assert f"bark-build <engines> <--profile> <cpu> <--bundle> <{bundle}> <--precision> <int8>" in said
 
 
-def test_what_a_checkpoint_lacks_is_handed_to_the_importer(environment: Path) -> None:
+def test_import_args_are_passed_to_the_importer(environment: Path) -> None:
     said = demo(environment, "CHECKPOINT=bark_v0", "IMPORT_ARGS=--encodec e.th --tokenizer vocab.txt")
     assert "bark-build <import> <bark_v0> <build/bundles/bark_v0> <--encodec> <e.th> <--tokenizer> <vocab.txt>" in said
 
 
-def test_the_demo_has_a_fixed_seed_unless_told_another(environment: Path) -> None:
+def test_the_demo_has_a_fixed_seed_that_a_variable_changes(environment: Path) -> None:
     default = next(line.split()[-1] for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("SEED"))
     assert any(f"<--seed> <{default}>" in line for line in demo(environment))
     assert any("<--seed> <5>" in line for line in demo(environment, "SEED=5"))

@@ -1,4 +1,4 @@
-"""The commands, run for real on the miniature: figures come out, files are written, tables are made of them."""
+"""Runs the real commands on the miniature: they measure, write files and make tables."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from tests.benchmarks.made import result as made_result
 from tests.benchmarks.made import stage as made_stage
 from tests.speech import speech
 
-#: Engines outlive the session; their key holds everything that decides them.
+#: Engines are kept after the session; their key contains everything that they depend on.
 ENGINES = Path(__file__).parents[2] / "build/test-engines"
 SCALE = "0.02"
 
 
 @pytest.fixture(scope="module")
 def endless(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The miniature of random weights whose speech does not end by itself."""
+    """A bundle of random weights, of tiny size, whose speech does not end by itself."""
     return bundles.bundle_of("tiny", folder=tmp_path_factory.mktemp("benchmarks"))
 
 
@@ -138,7 +138,7 @@ def test_quality_lets_a_trained_checkpoint_end_its_speech(tmp_path: Path) -> Non
 
 @pytest.fixture
 def with_a_voice(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
-    """The miniature of random weights, whose speech ends, with a voice called low."""
+    """A tiny bundle of random weights, whose speech ends by itself, with a voice called low."""
     folder = tmp_path / "bundle"
     shutil.copytree(tiny_bundle.folder, folder)
     codes = np.ones((8, 150), np.int32)
@@ -152,8 +152,8 @@ def with_a_voice(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
     return Bundle(folder)
 
 
-def test_listen_has_everyone_written_down(with_a_voice: Bundle, tmp_path: Path) -> None:
-    pytest.importorskip("faster_whisper", reason="nobody listens without the bench extra: pip install -e '.[bench]'")
+def test_listen_transcribes_recordings_and_variants(with_a_voice: Bundle, tmp_path: Path) -> None:
+    pytest.importorskip("faster_whisper", reason="listen needs the bench extra: pip install -e '.[bench]'")
     teacher = tmp_path / "teacher/low"
     teacher.mkdir(parents=True)
     soundfile.write(teacher / "00.ogg", speech(rate=24_000, seconds=2)[0], 24_000, format="OGG", subtype="VORBIS")
@@ -168,13 +168,13 @@ def test_listen_has_everyone_written_down(with_a_voice: Bundle, tmp_path: Path) 
         speed = result.find(case="all", subject=name, metric=SPEED)
         assert ended is not None and 0 <= ended.median <= 1 and ended.facts["sentences"] == 2
         assert speed is not None and len(speed.samples) == 4
-    assert "The recordings are of 1 of the 2 sentences." in result.notes
+    assert "There are recordings of 1 of the 2 sentences." in result.notes
     pitch = result.find(case="low", subject=teachers[0], metric="pitch")
     assert pitch is not None and 60 < pitch.median < 400
 
 
-def test_listen_says_what_it_lacks(endless: Bundle, tmp_path: Path) -> None:
-    pytest.importorskip("faster_whisper", reason="nobody listens without the bench extra: pip install -e '.[bench]'")
+def test_listen_refuses_missing_sentences_and_recordings(endless: Bundle, tmp_path: Path) -> None:
+    pytest.importorskip("faster_whisper", reason="listen needs the bench extra: pip install -e '.[bench]'")
     many = CliRunner().invoke(app, ["listen", *common(endless), "--sentences", "1000"])
     assert many.exit_code == 1 and "has 120 sentences; 1100 were asked for" in many.output
     options = ["--variant", "cpu int8", "--recordings", str(tmp_path)]
@@ -182,14 +182,14 @@ def test_listen_says_what_it_lacks(endless: Bundle, tmp_path: Path) -> None:
     assert none.exit_code == 1 and "has no recordings of these sentences" in " ".join(none.output.split())
 
 
-def test_the_drag_race_is_run_by_everyone(endless: Bundle, tmp_path: Path) -> None:
+def test_the_drag_race_measures_every_runtime(endless: Bundle, tmp_path: Path) -> None:
     pytest.importorskip("rwkv", reason="the drag race against RWKV needs the bench extra: pip install -e '.[bench]'")
     options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu fp32"]
     result = run(tmp_path / "race.json", "drag-race", *options)
     assert result.subjects() == ["torch fp32", "rwkv 4 fp32", "cpu fp32"]
 
 
-def test_our_runtimes_also_race_in_batches(endless: Bundle, tmp_path: Path) -> None:
+def test_the_drag_race_measures_our_runtimes_in_batches(endless: Bundle, tmp_path: Path) -> None:
     options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "torch fp32", "--no-rwkv"]
     result = run(tmp_path / "race.json", "drag-race", *options, "--batch", "1", "--batch", "3")
     assert result.subjects() == ["torch fp32", "torch fp32, our runtime", "torch fp32, our runtime, batch 3"]
@@ -222,7 +222,7 @@ def test_the_load_is_read_before_any_work_of_the_command(
     assert (result.machine.bandwidth_gb_s or 0) > 0 and (result.machine.compute_gflop_s or 0) > 1
 
 
-def test_nothing_to_measure_is_said(endless: Bundle, tmp_path: Path) -> None:
+def test_options_that_leave_nothing_to_measure_are_refused(endless: Bundle, tmp_path: Path) -> None:
     shutil.copytree(endless.folder, tmp_path / "bundle")
     spec = endless.spec.model_copy(update={"hubert": None})
     (tmp_path / "bundle/spec.json").write_text(spec.model_dump_json())
@@ -239,7 +239,7 @@ def test_the_utterance_also_runs_without_triton(endless: Bundle, tmp_path: Path)
     assert [m.facts["at_once"] for m in result.measurements if m.metric == SPEED] == [1, 2, 3]
 
 
-def test_a_missing_extra_is_named_with_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BenchmarkError, match=r"no_such_module is not installed.*'\.\[bench\]'"):
         require("numpy", "no_such_module")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "rwkv" else name)
@@ -247,18 +247,18 @@ def test_a_missing_extra_is_named_with_the_checkout(monkeypatch: pytest.MonkeyPa
     assert answer.exit_code == 1 and "rwkv is not installed" in answer.output
 
 
-def test_growth_speaks_texts_of_every_length(server: servers.Target, tmp_path: Path) -> None:
+def test_growth_measures_texts_of_every_length(server: servers.Target, tmp_path: Path) -> None:
     result = run(
         tmp_path / "growth.json", "serve", "--growth", "--url", server.url, "--longest", "10", "--repeats", "1"
     )
     audio = [m.facts["audio_seconds"] for m in result.measurements if m.metric == "seconds"]
     assert audio == [5.0, 10.0]
-    assert result.subjects() == [f"server at {server.url}"], "which variant it runs is not known"
+    assert result.subjects() == [f"server at {server.url}"], "the variant of a server given by URL is unknown"
     assert not {"threads", "bundle"} & result.settings.keys()
     assert table_of(result).caption.startswith(f"server at {server.url}, the client on ")
 
 
-def test_growth_of_one_length_has_no_line(server: servers.Target, tmp_path: Path) -> None:
+def test_growth_fits_no_line_through_a_single_length(server: servers.Target, tmp_path: Path) -> None:
     options = ["--growth", "--url", server.url, "--repeats", "1"]
     result = run(tmp_path / "growth.json", "serve", *options, "--longest", "6")
     assert len(result.cases()) == 1 and "fit" not in table_of(result).caption
@@ -273,7 +273,7 @@ def test_a_soak_watches_memory_and_latency(server: servers.Target, tmp_path: Pat
 
 
 class Ending:
-    """A server that runs for a while, and what then happens."""
+    """A server whose `check` raises an exception after some calls."""
 
     def __init__(self, url: str, what: BaseException, after: int) -> None:
         self.url, self.memory, self._what, self._left = url, lambda: None, what, after
@@ -285,7 +285,7 @@ class Ending:
 
 
 @pytest.mark.parametrize("what", [BenchmarkError("The server ended by itself."), KeyboardInterrupt()])
-def test_a_soak_that_is_ended_early_keeps_what_it_saw(
+def test_a_soak_that_ends_early_keeps_its_samples(
     server: servers.Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: BaseException
 ) -> None:
     ending = nullcontext(Ending(server.url, what, after=6))
@@ -299,19 +299,23 @@ def test_a_soak_that_is_ended_early_keeps_what_it_saw(
     assert any("of 10 min were measured" in note for note in result.notes)
 
 
-def test_a_take_that_says_nothing_is_no_likeness() -> None:
-    def takes(subject: str, case: str, count: int) -> results.Measurement:
+def test_utterances_without_speech_have_no_mel_distance() -> None:
+    def measurement(subject: str, case: str, count: int) -> results.Measurement:
         return results.Measurement(case=case, subject=subject, metric="mel distance", unit="dB", samples=(1.0,) * count)
 
-    measured = [takes("cpu int8", "semantic", 3), takes("cpu int8", "audio", 3), takes("cpu int4", "audio", 2)]
-    [note] = quality.doubts(measured)
+    measured = [
+        measurement("cpu int8", "semantic", 3),
+        measurement("cpu int8", "audio", 3),
+        measurement("cpu int4", "audio", 2),
+    ]
+    [note] = quality.caveats(measured)
     assert "'cpu int4'" in note and "'cpu int8'" not in note
-    assert quality.doubts(measured[:2]) == []
+    assert quality.caveats(measured[:2]) == []
     with pytest.raises(ValueError, match="without samples"):
         mel.distance(np.zeros(0, np.float32), np.zeros(24_000, np.float32), rate=24_000)
 
 
-def test_of_a_long_series_some_points_are_kept_that_stand_for_all() -> None:
+def test_a_random_part_of_a_long_series_is_kept() -> None:
     points = [(float(second), 1.0 + second % 3) for second in range(30_000)]  # three lengths of text in turns
     kept = soak.thin(points)
     assert len(kept) == 2_000 and kept == sorted(kept)
@@ -321,7 +325,7 @@ def test_of_a_long_series_some_points_are_kept_that_stand_for_all() -> None:
 
 
 @pytest.mark.parametrize("command", ["soak", "serve", "stages", "drag-race", "quality", "listen"])
-def test_a_result_that_could_not_be_written_is_refused_before_anything_is_measured(command: str) -> None:
+def test_an_output_that_is_no_json_file_is_refused_before_measuring(command: str) -> None:
     answer = CliRunner().invoke(app, [command, "--output", "results/soak"])
     assert answer.exit_code == 2
     assert "must end in .json" in answer.output
@@ -338,17 +342,17 @@ def test_a_soak_ends_with_the_server_it_watches(tmp_path: Path) -> None:
             soak.soak(target, seconds=60, clients=2, fixed=False)
 
 
-def test_memory_is_told_by_model(server: servers.Target) -> None:
+def test_memory_is_measured_by_model(server: servers.Target) -> None:
     memory = server.memory()
     assert memory is not None and {"tritonserver", "bark", "semantic", "coarse", "fine"} <= memory.keys()
     assert all(size > 1e6 for size in memory.values())
 
 
-def test_serve_finds_its_way_with_the_real_load_generator(server: servers.Target, tmp_path: Path) -> None:
+def test_serve_measures_a_sweep_with_the_real_perf_analyzer(server: servers.Target, tmp_path: Path) -> None:
     try:
         perf_analyzer.ensure()
     except BenchmarkError as error:
-        pytest.skip(f"perf_analyzer cannot be had here: {error}")
+        pytest.skip(f"perf_analyzer is not available here: {error}")
     options = ["--most", "2", "--requests-each", "3", "--least-requests", "3", "--rates", "--no-whole"]
     result = run(tmp_path / "serve.json", "serve", "--url", server.url, *options)
     assert {"concurrency 1", "concurrency 2"} <= set(result.cases(SPEED))
@@ -358,10 +362,10 @@ def test_serve_finds_its_way_with_the_real_load_generator(server: servers.Target
     first = result.find(case="concurrency 1", subject="streamed", metric="first audio, long text")
     whole = result.find(case="concurrency 1", subject="streamed", metric="latency, long text")
     assert latency is not None and first is not None and whole is not None
-    assert first.median < whole.median, "a text of three sentences is heard before it is done"
+    assert first.median < whole.median, "the first of three sentences arrives before the last"
 
 
-def test_compare_exits_with_one_when_something_got_worse(tmp_path: Path) -> None:
+def test_compare_exits_with_1_if_a_figure_got_worse(tmp_path: Path) -> None:
     fast = results.save(made_result("stages", made_stage("a", "b", 1.0, 1.0)), tmp_path / "fast.json")
     slow = results.save(made_result("stages", made_stage("a", "b", 2.0, 2.0)), tmp_path / "slow.json")
     runner = CliRunner()
@@ -372,9 +376,9 @@ def test_compare_exits_with_one_when_something_got_worse(tmp_path: Path) -> None
     assert runner.invoke(app, ["compare", str(fast), str(slow), "--threshold", "2"]).exit_code == 0
 
 
-def test_tables_check_says_when_a_readme_is_out_of_date(tmp_path: Path) -> None:
+def test_tables_check_fails_if_a_table_is_out_of_date(tmp_path: Path) -> None:
     results.save(made_result("stages", made_stage("a", "b", 1.0)), tmp_path / "results/mine.json")
-    (tmp_path / "results/gpu.json").write_text('{"size": "large"}')  # no result, and no marker names it
+    (tmp_path / "results/gpu.json").write_text('{"size": "large"}')  # not a result, but no marker names it
     picture = tmp_path / "results/mine.png"
     picture.write_bytes(b"old")
     path = tmp_path / "README.md"
@@ -388,27 +392,27 @@ def test_tables_check_says_when_a_readme_is_out_of_date(tmp_path: Path) -> None:
     assert runner.invoke(app, [*arguments, "--check"]).exit_code == 0
 
 
-def test_an_unknown_variant_is_refused_with_those_there_are(endless: Bundle) -> None:
+def test_an_unknown_variant_is_refused_with_a_list_of_variants(endless: Bundle) -> None:
     answer = CliRunner().invoke(app, ["quality", *common(endless), "--variant", "cpu int3"])
     assert answer.exit_code == 1 and "'cpu int8'" in answer.output and "Traceback" not in answer.output
 
 
 @pytest.mark.parametrize("arguments", [["drag-race"], ["stages", "--case", "semantic", "--case", "fine"]])
-def test_an_approximation_that_changes_nothing_measured_is_refused(endless: Bundle, arguments: list[str]) -> None:
+def test_an_approximation_without_effect_on_the_cases_is_refused(endless: Bundle, arguments: list[str]) -> None:
     answer = CliRunner().invoke(app, [*arguments, *common(endless), "--variant", "cpu int4, long windows"])
-    assert answer.exit_code == 1 and "differs in its coarse windows only" in " ".join(answer.output.split())
+    assert answer.exit_code == 1 and "changes only the coarse windows" in " ".join(answer.output.split())
     assert "Name 'cpu int4'" in answer.output
 
 
 @pytest.mark.parametrize("command", ["drag-race", "stages"])
-def test_peers_on_a_gpu_that_is_not_there_are_refused(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peers_on_a_gpu_are_refused_without_a_gpu(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     answer = CliRunner().invoke(app, [command, "--peer-device", "cuda"])
     assert answer.exit_code == 2 and "torch finds no GPU here" in answer.output
 
 
-def test_speech_that_ends_by_itself_is_no_measurement(tiny_bundle: Bundle, tmp_path: Path) -> None:
+def test_a_stage_whose_speech_ends_by_itself_is_not_measured(tiny_bundle: Bundle, tmp_path: Path) -> None:
     variant = variants.find("cpu fp32")
     repository = bundles.repository_of(tiny_bundle, variant, store=EngineStore(ENGINES), folder=tmp_path, threads=1)
-    with InProcess(repository) as caller, pytest.raises(BenchmarkError, match="an end token was drawn"):
+    with InProcess(repository) as caller, pytest.raises(BenchmarkError, match="an end token was sampled"):
         Speaker(tiny_bundle).stage(caller, "semantic", make_work(tiny_bundle.spec))

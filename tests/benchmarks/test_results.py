@@ -133,7 +133,11 @@ def test_different_machines_and_settings_give_warnings() -> None:
     warnings = " ".join(compare.compare(base, new).warnings())
     clients = [result("soak", stage("a", "b", 1.0), clients=count, repeats=count) for count in (2, 4)]
     assert compare.compare(*clients).warnings() == ["Their settings differ: clients."]
-    assert "different machines" in warnings and "settings differ: threads" in warnings and "Only the base has: old" in warnings
+    assert (
+        "different machines" in warnings
+        and "settings differ: threads" in warnings
+        and "Only the base has: old" in warnings
+    )
 
 
 # tables

