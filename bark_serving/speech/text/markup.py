@@ -37,7 +37,11 @@ def _lines(tokens: Sequence[Token]) -> Iterator[str]:
     for index, token in enumerate(tokens):
         match token.type:
             case "list_item_open":
-                in_item, prefix = True, f"{numbers[index]}{token.markup} " if index in numbers else ""
+                in_item = True
+                prefix += f"{numbers[index]}{token.markup} " if index in numbers else ""
+            case "list_item_close" if prefix:  # an item without text: "5."
+                yield prefix.rstrip()
+                in_item, prefix = False, ""
             case "tr_open":
                 cells = []
             case "tr_close":

@@ -50,6 +50,8 @@ def test_markup_is_taken_away_and_the_words_stay(text: str, said: list[str]) -> 
         "It costs $5 & that's <fine>.",
         "    four blanks in front",
         "#hashtag [x] marks it",
+        "1984.",
+        "3. 2. 1. Go!",
         "One line\nand the next",
     ],
 )
