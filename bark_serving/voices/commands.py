@@ -11,7 +11,8 @@ import numpy as np
 from bark_serving.arrays import Array
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
-from bark_serving.voices.library import Entry, VoiceLibrary
+from bark_serving.voices.entries import Entry
+from bark_serving.voices.library import VoiceLibrary
 from bark_serving.voices.voice import ARRAYS, Voice, voice_from_arrays
 
 _Inputs = dict[str, Any]

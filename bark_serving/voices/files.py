@@ -33,8 +33,13 @@ def max_bytes(spec: Spec) -> int:
     return int(8 * (frames + MAX_VOICE_S * spec.semantic.rate_hz)) + MAX_MEMBERS * MAX_HEADER_BYTES
 
 
-def read(file: IO[bytes], *, name: str, spec: Spec) -> Voice:
-    """The voice in an open ``.npz`` file. Raises `InvalidRequest` naming the voice and what is wrong with its file."""
+def read(
+    file: IO[bytes], *, name: str, spec: Spec, remedy: str = "put a good file in its place, or delete it"
+) -> Voice:
+    """The voice in an open ``.npz`` file.
+
+    Raises `InvalidRequest` naming the voice and what is wrong with its file; it ends with the remedy.
+    """
     limit = max_bytes(spec)
     try:
         size = os.fstat(file.fileno()).st_size
@@ -42,12 +47,13 @@ def read(file: IO[bytes], *, name: str, spec: Spec) -> Voice:
             raise InvalidRequest(f"it has {size} bytes; a voice has at most {limit}")
         with zipfile.ZipFile(file) as archive:
             arrays = _members(archive, limit=limit)
-        return voice_from_arrays(arrays, spec=spec)
+        return voice_from_arrays(arrays, spec=spec, remedy="")
     except InvalidRequest as error:
         reason = error.args[0]
     except Exception as error:  # noqa: BLE001 - zipfile and numpy raise many kinds on broken files; all mean the same here
         reason = f"not a valid .npz ({type(error).__name__})"
-    raise InvalidRequest(f"the file of voice {name!r} cannot be read: {reason.removesuffix('.')}.")
+    problem = f"the file of voice {name!r} cannot be read: {reason.removesuffix('.')}"
+    raise InvalidRequest("; ".join(filter(None, (problem, remedy))) + ".")
 
 
 def _members(archive: zipfile.ZipFile, *, limit: int) -> dict[str, Array]:
@@ -67,13 +73,13 @@ def _members(archive: zipfile.ZipFile, *, limit: int) -> dict[str, Array]:
 
 
 def _array(stream: IO[bytes], *, name: str, limit: int) -> Array:
-    """An array of integers. Checks the stated shape, and reads at most `limit` bytes of data."""
+    """An array of numbers. Checks the stated shape, and reads at most `limit` bytes of data."""
     version = npy.read_magic(stream)  # type: ignore[no-untyped-call]
     if version not in ((1, 0), (2, 0)):
         raise InvalidRequest(f"{name} is of .npy version {version}; versions 1 and 2 are read")
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, fortran, dtype = read_header(stream)  # type: ignore[no-untyped-call]
-    if dtype.kind not in "iu":
+    if dtype.kind not in "iuf":
         raise InvalidRequest(f"{name} is of type {dtype}; it must hold integers")
     count = 1
     for length in shape:

@@ -9,37 +9,25 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
 from bark_serving.voices import files
+from bark_serving.voices.entries import Entry, shared_language
+from bark_serving.voices.names import check_name, is_hash, is_name, language_of, similar_names, why_no_name
 from bark_serving.voices.store import VoiceStore
-from bark_serving.voices.voice import Voice, check_name, content_hash, is_hash, is_name, language_of
+from bark_serving.voices.voice import Voice, content_hash
 
 log = logging.getLogger(__name__)
 
 MAX_CACHED_BYTES = 64 * 2**20  #: of the voices in memory
 MAX_KNOWN_FILES = 10_000  #: files whose numbers are remembered
 _Signature = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row of a list of voices. stored: it can be deleted and renamed; created: ISO time, None if not stored."""
-
-    name: str
-    hash: str
-    language: str | None
-    semantic_tokens: int
-    frames: int
-    seconds: float
-    stored: bool
-    created: str | None
 
 
 @dataclass(frozen=True)
@@ -84,16 +72,29 @@ class VoiceLibrary:
 
     def entries(self) -> Iterator[Entry]:
         """All voices by name. Broken files are left out, and named in the log."""
+        entries = []
         for name in self.names():
             try:
-                yield self.entry(name)
+                entries.append(self._entry(name))
             except InvalidRequest as error:
                 log.warning("left out of the list: %s", error)
+        names: dict[str, list[str]] = defaultdict(list)
+        for entry in entries:
+            names[entry.hash].append(entry.name)
+        for entry in entries:
+            yield replace(entry, language=shared_language(entry, names[entry.hash]))
 
     def entry(self, name: str) -> Entry:
         """What a list says about the voice of that name or hash. Raises `InvalidRequest`."""
         with self._lock:
-            name = self.resolve(name)
+            entry = self._entry(self.resolve(name))
+            return entry if entry.language else replace(entry, language=self._language(entry))
+
+    def _language(self, entry: Entry) -> str | None:
+        return shared_language(entry, self._with_hash(entry.hash))
+
+    def _entry(self, name: str) -> Entry:
+        with self._lock:
             path = self._path(name)
             known = self._learn(path, name)
         stored = self._is_stored(path)
@@ -146,7 +147,9 @@ class VoiceLibrary:
     def resolve(self, name: str) -> str:
         """The name of the voice that `name`, a name or the beginning of a hash, stands for. Raises `InvalidRequest`."""
         if not is_hash(name):
-            return check_name(name)
+            if not is_name(name):
+                raise self._unknown(name)
+            return name
         found = self._with_hash(name)
         if not found:
             raise InvalidRequest(f"there is no voice {name}; `bark voice list` shows those that this server has.")
@@ -203,11 +206,21 @@ class VoiceLibrary:
         return self._store is not None and path.is_relative_to(self._store.folder)
 
     def _path(self, name: str) -> Path:
-        for folder in self._searched:
-            path = folder / f"{check_name(name)}{files.SUFFIX}"
-            if path.is_file():
-                return path
-        raise InvalidRequest(f"there is no voice {name!r}; `bark voice list` shows those that this server has.")
+        if is_name(name):
+            for folder in self._searched:
+                path = folder / f"{name}{files.SUFFIX}"
+                if path.is_file():
+                    return path
+        raise self._unknown(name)
+
+    def _unknown(self, name: str) -> InvalidRequest:
+        """The refusal of a name that no voice here has. It names the voices that may be meant."""
+        problem = f"there is no voice {name!r}" if is_name(name) else why_no_name(name)
+        if found := similar_names(name, self.names()):
+            problem += f"; did you mean {' or '.join(map(repr, found))}?"
+        else:
+            problem += ";"
+        return InvalidRequest(f"{problem} `bark voice list` shows those that this server has.")
 
     def _learn(self, path: Path, name: str) -> _Known:
         """The numbers of a file. Reads it again only if it changed."""
@@ -217,7 +230,9 @@ class VoiceLibrary:
                 self._read(path, name)
                 known = self._known[path]
         except OSError as error:  # deleted since it was found
-            raise InvalidRequest(f"there is no voice {name!r} any more.") from error
+            raise InvalidRequest(
+                f"there is no voice {name!r} any more; `bark voice list` shows those that there are."
+            ) from error
         if known.error:
             raise InvalidRequest(known.error)
         return known
@@ -226,7 +241,9 @@ class VoiceLibrary:
         try:
             file = path.open("rb")
         except OSError as error:  # deleted since it was found, or not ours to read
-            raise InvalidRequest(f"the file of voice {name!r} cannot be read: {error.strerror}.") from error
+            raise InvalidRequest(
+                f"the file of voice {name!r} cannot be read: {error.strerror}; the server must be allowed to read it."
+            ) from error
         with file:
             signature = _signature(os.fstat(file.fileno()))
             recent = self._recent.get(path)

@@ -17,7 +17,8 @@ from pathlib import Path
 from bark_serving.errors import InvalidRequest, StageFailed
 from bark_serving.host.files import exclusive
 from bark_serving.voices import files
-from bark_serving.voices.voice import Voice, check_name
+from bark_serving.voices.names import check_name
+from bark_serving.voices.voice import Voice
 
 MAX_VOICES = 1_000
 MAX_BYTES = 256 * 2**20
@@ -120,7 +121,9 @@ class VoiceStore:
 
     def _check_exists(self, path: Path, name: str) -> None:
         if not path.is_file():
-            raise InvalidRequest(f"there is no voice {name!r} in the store.")
+            raise InvalidRequest(
+                f"there is no voice {name!r} in the store; `bark voice list` shows those that there are."
+            )
 
     def _sync(self, path: Path) -> None:
         files.sync_folder(path.parent)

@@ -1,9 +1,8 @@
-"""A voice: its three arrays and the rules for them, its hash, and the rule for its name."""
+"""A voice: its three arrays and the rules for them, and its hash."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,11 +12,9 @@ from bark_serving.arrays import Array, Ids
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
 from bark_serving.voices.limits import MAX_VOICE_S
+from bark_serving.voices.names import HASH_PREFIX
 
 ARRAYS = ("semantic_prompt", "coarse_prompt", "fine_prompt")
-HASH_PREFIX = "sha256:"
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64})?")
-_HASH = re.compile(r"sha256:[0-9a-f]{12,64}")
 
 
 @dataclass(frozen=True)
@@ -53,37 +50,23 @@ def content_hash(voice: Voice) -> str:
     return HASH_PREFIX + digest.hexdigest()
 
 
-def is_hash(name: str) -> bool:
-    """Whether this is a content hash, or the beginning of one, instead of a name."""
-    return _HASH.fullmatch(name) is not None
+def voice_from_arrays(
+    arrays: Mapping[str, Array], *, spec: Spec, remedy: str = "clone the voice again, or export it again"
+) -> Voice:
+    """Check the three arrays as Bark's own code does and make a voice of them.
+
+    Arrays of whole floats count as integers. Raises `InvalidRequest`, which ends with the remedy.
+    """
+    try:
+        return _checked(arrays, spec=spec)
+    except InvalidRequest as error:
+        raise InvalidRequest("; ".join(filter(None, (error.args[0], remedy))) + ".") from None
 
 
-def is_name(name: str) -> bool:
-    """Whether a voice can have this name: one part, or two parts joined by ``/``; see `check_name`."""
-    return _NAME.fullmatch(name) is not None
-
-
-def check_name(name: str) -> str:
-    """Returns the name. Raises `InvalidRequest` for one that no voice can have."""
-    if not is_name(name):
-        raise InvalidRequest(
-            f"{name[:80]!r} is no voice name; names look like v2/en_speaker_6: letters, digits, _ and -, "
-            "at most one slash, at most 64 characters on either side of it."
-        )
-    return name
-
-
-def language_of(name: str) -> str | None:
-    """The language in a name like ``v2/de_speaker_3``, as an ISO 639-1 code."""
-    named = re.search(r"(?:^|/)([a-z]{2})_speaker_\d+$", name)
-    return named[1] if named else None
-
-
-def voice_from_arrays(arrays: Mapping[str, Array], *, spec: Spec) -> Voice:
-    """Check the three arrays as Bark's own code does and make a voice of them. Raises `InvalidRequest`."""
+def _checked(arrays: Mapping[str, Array], *, spec: Spec) -> Voice:
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
-        raise InvalidRequest(f"the voice lacks {', '.join(missing)}; a voice needs {', '.join(ARRAYS)}.")
+        raise InvalidRequest(f"the voice lacks {', '.join(missing)}; a voice needs {', '.join(ARRAYS)}")
     codebook = spec.encodec.codebook_size
     semantic = _tokens("semantic_prompt", arrays["semantic_prompt"], rows=None, limit=spec.semantic.vocab)
     coarse = _tokens("coarse_prompt", arrays["coarse_prompt"], rows=spec.coarse.codebooks, limit=codebook)
@@ -93,22 +76,30 @@ def voice_from_arrays(arrays: Mapping[str, Array], *, spec: Spec) -> Voice:
     if round(ratio, 1) != round(expected, 1):
         raise InvalidRequest(
             f"coarse_prompt has {coarse.shape[1]} frames for {len(semantic)} semantic tokens, a ratio of {ratio:.2f}; "
-            f"both must cover the same time, a ratio of {expected:.1f}."
+            f"both must cover the same time, a ratio of {expected:.1f}"
         )
-    seconds = max(coarse.shape[1], fine.shape[1]) / spec.encodec.frame_rate_hz
+    if fine.shape[1] != coarse.shape[1]:
+        raise InvalidRequest(
+            f"fine_prompt has {fine.shape[1]} frames and coarse_prompt {coarse.shape[1]}; both must have the same"
+        )
+    seconds = fine.shape[1] / spec.encodec.frame_rate_hz
     if seconds > MAX_VOICE_S:
-        raise InvalidRequest(f"the voice is {seconds:.0f} s long; the limit is {MAX_VOICE_S} s.")
+        raise InvalidRequest(f"the voice is {seconds:.0f} s long; the limit is {MAX_VOICE_S} s")
     return Voice(semantic=semantic, coarse=coarse, fine=fine)
 
 
 def _tokens(name: str, array: Array, *, rows: int | None, limit: int) -> Ids:
     shape = "[tokens]" if rows is None else f"[{rows}, frames]"
     if array.ndim != (1 if rows is None else 2) or (rows is not None and array.shape[0] != rows):
-        raise InvalidRequest(f"{name} has shape {list(array.shape)}; it must be {shape}.")
-    if not np.issubdtype(array.dtype, np.integer):
-        raise InvalidRequest(f"{name} is of type {array.dtype}; it must hold integers.")
+        raise InvalidRequest(f"{name} has shape {list(array.shape)}; it must be {shape}")
+    if array.dtype.kind not in "iuf":
+        raise InvalidRequest(f"{name} is of type {array.dtype}; it must hold integers")
     if array.size == 0:
-        raise InvalidRequest(f"{name} is empty; it must be {shape} with at least one column.")
+        raise InvalidRequest(f"{name} is empty; it must be {shape} with at least one column")
+    if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all():
+        raise InvalidRequest(f"{name} holds numbers that are not whole; it must hold integers")
     if array.min() < 0 or array.max() >= limit:
-        raise InvalidRequest(f"{name} holds {array.min()}..{array.max()}; its tokens must be in 0..{limit - 1}.")
+        raise InvalidRequest(
+            f"{name} holds {int(array.min())}..{int(array.max())}; its tokens must be in 0..{limit - 1}"
+        )
     return array.astype(np.int32)

@@ -10,9 +10,8 @@ import numpy.typing as npt
 
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
-from bark_serving.voices import ARRAYS, Voice, voice_from_arrays
+from bark_serving.voices import ARRAYS, Voice, is_name, voice_from_arrays
 from bark_serving.voices import files as voice_files
-from bark_serving.voices.voice import is_name
 from build_engines.errors import CheckpointError
 
 _REMEDY = "Remove the file or fetch it again."
@@ -41,7 +40,8 @@ def choose(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         if not is_name(voice):
             raise CheckpointError(
                 f"the voice {voice!r} has a name that the server would not list.",
-                remedy="Rename its file: letters, digits, _, -, at most one slash, at most 64 characters on each side.",
+                remedy="Rename its file: letters, digits, _, -, no - at the beginning, at most one slash, at most 64 "
+                "characters on each side, no name that Windows reserves (CON, NUL, …).",
             )
     return voices
 
@@ -52,9 +52,9 @@ def read_voice(name: str, folder: Path, files: tuple[str, ...], *, spec: Spec) -
     try:
         if len(paths) == 1:
             with paths[0].open("rb") as file:
-                return voice_files.read(file, name=name, spec=spec)
+                return voice_files.read(file, name=name, spec=spec, remedy="")
         arrays = {array: _load(path) for array, path in zip(ARRAYS, paths, strict=True)}
-        return voice_from_arrays(arrays, spec=spec)
+        return voice_from_arrays(arrays, spec=spec, remedy="")
     except InvalidRequest as error:
         source = str(paths[0]).removesuffix(f"_{ARRAYS[0]}.npy")
         raise CheckpointError(f"{source}: {error.args[0]}", remedy=_REMEDY) from error

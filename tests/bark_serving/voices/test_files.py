@@ -44,9 +44,11 @@ def archive(path: Path, *, compression: int = zipfile.ZIP_STORED, **members: byt
     return path
 
 
-@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.int32, np.int64, ">i4"])
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.int32, np.int64, ">i4", np.float32, np.float64, ">f8"])
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_integers_of_any_width_and_order_are_read(tmp_path: Path, dtype: str, save: Callable[..., None]) -> None:
+def test_whole_numbers_of_any_type_width_and_order_are_read(
+    tmp_path: Path, dtype: str, save: Callable[..., None]
+) -> None:
     save(tmp_path / "a.npz", **{name: np.asfortranarray(array.astype(dtype)) for name, array in arrays().items()})
     for name, array in read(tmp_path / "a.npz").arrays.items():
         assert array.dtype == np.int32
@@ -81,7 +83,10 @@ CODE = "{'descr': __import__('os').system('true'), 'fortran_order': False, 'shap
         (b"", "not a valid .npz"),
         (b"MZ" * 100, "not a valid .npz"),
         (npy(np.zeros((8, 150), bool)), "of type bool"),
-        (npy(np.zeros((8, 150), np.float32)), "of type float32"),
+        (npy(np.full((8, 150), 0.5, np.float32)), "numbers that are not whole; it must hold integers"),
+        (npy(np.full((8, 150), np.nan)), "numbers that are not whole"),
+        (npy(np.zeros((8, 150), np.complex64)), "of type complex64"),
+        (npy(np.zeros((8, 150), bool)), "of type bool"),
         (npy(np.zeros((8, 150), "m8[s]")), r"of type timedelta64\[s\]"),
         (npy(np.zeros((8, 150), "i4,i4")), "must hold integers"),
         (npy(np.array(["a"])), "must hold integers"),

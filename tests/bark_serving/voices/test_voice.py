@@ -9,7 +9,7 @@ import pytest
 
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
-from bark_serving.voices import VoiceLibrary, language_of, voice_from_arrays
+from bark_serving.voices import VoiceLibrary, voice_from_arrays
 from reference import suno as oracle
 
 SPEC = Spec(name="released")
@@ -39,18 +39,31 @@ def test_all_271_voices_of_the_suno_package_load() -> None:
         ({"semantic_prompt": np.array([], int)}, "semantic_prompt is empty"),
         ({"semantic_prompt": np.array([10_000])}, r"holds 10000..10000; its tokens must be in 0..9999"),
         ({"semantic_prompt": np.array([0.5])}, "must hold integers"),
+        ({"semantic_prompt": np.array([np.inf])}, "must hold integers"),
+        ({"semantic_prompt": np.array([1e9])}, "holds 1000000000..1000000000; its tokens must be in 0..9999"),
         ({"coarse_prompt": np.ones((3, 150), int)}, r"shape \[3, 150\]; it must be \[2, frames\]"),
         ({"coarse_prompt": np.full((2, 150), 1024)}, "must be in 0..1023"),
         ({"coarse_prompt": np.full((2, 150), -1)}, "must be in 0..1023"),
         ({"coarse_prompt": np.ones((2, 300), int)}, "a ratio of 3.00; both must cover the same time, a ratio of 1.5"),
         ({"fine_prompt": np.ones((7, 150), int)}, r"it must be \[8, frames\]"),
+        ({"fine_prompt": np.ones((8, 149), int)}, "fine_prompt has 149 frames and coarse_prompt 150; both must have"),
+        ({"fine_prompt": np.ones((8, 151), int)}, "fine_prompt has 151 frames and coarse_prompt 150; both must have"),
         ({"fine_prompt": None}, "lacks fine_prompt"),
     ],
 )
 def test_malformed_arrays_are_refused_with_the_reason(change: dict[str, np.ndarray | None], message: str) -> None:
     broken = {name: array for name, array in {**arrays(), **change}.items() if array is not None}
-    with pytest.raises(InvalidRequest, match=message):
+    with pytest.raises(InvalidRequest, match=rf"{message}.*; clone the voice again, or export it again\.$"):
         voice_from_arrays(broken, spec=SPEC)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_that_are_whole_numbers_are_tokens(dtype: type) -> None:
+    floats = {name: array.astype(dtype) for name, array in arrays().items()}
+    expected = voice_from_arrays(arrays(), spec=SPEC)
+    for name, array in voice_from_arrays(floats, spec=SPEC).arrays.items():
+        assert array.dtype == np.int32
+        np.testing.assert_array_equal(array, expected.arrays[name])
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b/c", "", "a\\b", "v2/../../x", "x" * 9 + ".npz"])
@@ -91,7 +104,3 @@ def test_an_earlier_folder_shadows_a_later_one(tmp_path: Path) -> None:
         np.savez(tmp_path / folder / "a.npz", **{**arrays(), "semantic_prompt": np.full(100, value)})
     library = VoiceLibrary([tmp_path / "mine", tmp_path / "theirs"], spec=SPEC)
     assert library.names() == ["a"] and library.get("a").semantic[0] == 7
-
-
-def test_a_name_states_its_language() -> None:
-    assert [language_of(name) for name in ("v2/de_speaker_3", "tr_speaker_0", "announcer")] == ["de", "tr", None]
