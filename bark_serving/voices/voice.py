@@ -99,7 +99,5 @@ def _tokens(name: str, array: Array, *, rows: int | None, limit: int) -> Ids:
     if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all():
         raise InvalidRequest(f"{name} holds numbers that are not whole; it must hold integers")
     if array.min() < 0 or array.max() >= limit:
-        raise InvalidRequest(
-            f"{name} holds {int(array.min())}..{int(array.max())}; its tokens must be in 0..{limit - 1}"
-        )
+        raise InvalidRequest(f"{name} holds {array.min()}..{array.max()}; its tokens must be in 0..{limit - 1}")
     return array.astype(np.int32)

@@ -25,6 +25,7 @@ LANGUAGES: Final = {
     "ko": "Korean", "pl": "Polish", "pt": "Portuguese", "ru": "Russian", "tr": "Turkish", "zh": "Chinese",
 }  # fmt: skip
 _MAX_ARRAY_BYTES: Final = 16 << 20  # in a file: half an hour of frames. Those of Suno's voices have 70 kB
+_REMEDY: Final = "clone it again, or export it again"
 _UNREADABLE: Final = (
     OSError, ValueError, TypeError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
@@ -35,7 +36,8 @@ class Voice:
     """Three token arrays, int32: `semantic_prompt` [n], `coarse_prompt` and `fine_prompt` [codebooks, frames].
 
     Interchangeable with Suno's speaker prompts: `Voice.load("en_speaker_6.npz")`, `voice.save("mine.npz")`.
-    Shapes and types are checked here. The server checks ranges and lengths, which depend on the checkpoint.
+    Arrays of whole floats count as integers. Shapes, types and equal lengths are checked here. The server checks ranges
+    and the ratio of lengths, which depend on the checkpoint.
     """
 
     semantic_prompt: NDArray[np.int32]
@@ -46,6 +48,11 @@ class Voice:
     def __post_init__(self) -> None:
         for name, dimensions in ARRAYS.items():
             object.__setattr__(self, name, _tokens(name, getattr(self, name), dimensions))
+        if self.fine_prompt.shape[1] != self.coarse_prompt.shape[1]:
+            raise InvalidRequest(
+                f"fine_prompt has {self.fine_prompt.shape[1]} frames and coarse_prompt {self.coarse_prompt.shape[1]}; "
+                f"both must have the same: {_REMEDY}"
+            )
 
     def __str__(self) -> str:
         return f"{self.semantic_prompt.size} semantic tokens, {self.frames} frames"
@@ -72,7 +79,9 @@ class Voice:
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Voice:
         """Make a voice from a mapping of the three names to arrays. Other names are ignored."""
         if missing := [name for name in ARRAYS if name not in arrays]:
-            raise InvalidRequest(f"a voice needs the arrays {', '.join(ARRAYS)}; missing: {', '.join(missing)}")
+            raise InvalidRequest(
+                f"a voice needs the arrays {', '.join(ARRAYS)}; missing: {', '.join(missing)}: {_REMEDY}"
+            )
         return cls(**{name: arrays[name] for name in ARRAYS})
 
     @classmethod
@@ -81,17 +90,17 @@ class Voice:
         try:
             arrays = np.load(path, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise InvalidRequest("it holds a single array")
+                raise InvalidRequest(f"it holds a single array; a voice has three: {_REMEDY}")
             with arrays:
                 for entry in arrays.zip.infolist() if arrays.zip else ():
                     _check_size(entry.filename, entry.file_size)
                 return cls.from_arrays(arrays)
         except FileNotFoundError:
-            raise InvalidRequest(f"voice {path}: no such file") from None
+            raise InvalidRequest(f"voice {path}: no such file{_named_instead(path)}") from None
         except InvalidRequest as error:
             raise InvalidRequest(f"voice {path}: {error}") from None
         except _UNREADABLE as error:
-            raise InvalidRequest(f"voice {path}: not a readable .npz file ({error})") from None
+            raise InvalidRequest(f"voice {path}: not a readable .npz file ({error}): {_REMEDY}") from None
 
     @classmethod
     def load_parts(cls, paths: Mapping[str, Path]) -> Voice:
@@ -102,9 +111,9 @@ class Voice:
                 _check_size(path.name, path.stat().st_size)
                 arrays[name] = np.load(path, allow_pickle=False)
             except FileNotFoundError:
-                raise InvalidRequest(f"voice {path}: no such file") from None
+                raise InvalidRequest(f"voice {path}: no such file; a voice needs {', '.join(ARRAYS)}") from None
             except _UNREADABLE as error:
-                raise InvalidRequest(f"voice {path}: not a readable .npy file ({error})") from None
+                raise InvalidRequest(f"voice {path}: not a readable .npy file ({error}): {_REMEDY}") from None
         try:
             return cls.from_arrays(arrays)
         except InvalidRequest as error:
@@ -169,7 +178,7 @@ def resolve(voice: VoiceLike) -> str | Voice:
     match voice:
         case Voice():
             return voice
-        case str() if not voice.endswith(".npz"):
+        case str() if not voice.lower().endswith(".npz"):
             if not voice.strip():
                 raise InvalidRequest("voice: the name is empty; leave voice out and Bark makes up a speaker")
             return voice
@@ -182,19 +191,32 @@ def resolve(voice: VoiceLike) -> str | Voice:
     )
 
 
+def _named_instead(path: str | os.PathLike[str]) -> str:
+    """What to say of a missing file, which may have been meant as a voice of the server: `joe.npz`, `v2\\joe.npz`."""
+    text = str(path).replace("\\", "/").removeprefix("./")
+    name = text[: -len(".npz")] if text.lower().endswith(".npz") else ""
+    if not name or name.startswith(("/", "..")) or name.count("/") > 1:
+        return "; correct the path, or give the name of a voice of the server (`bark voice list`)"
+    return f"; if you mean the server's voice, did you mean {name!r}? Names have no .npz (`bark voice list` shows them)"
+
+
 def _check_size(name: str, size: int) -> None:
     if size > _MAX_ARRAY_BYTES:
-        raise InvalidRequest(f"{name} has {size:,} bytes; an array of a voice has at most {_MAX_ARRAY_BYTES:,}")
+        raise InvalidRequest(
+            f"{name} has {size:,} bytes; an array of a voice has at most {_MAX_ARRAY_BYTES:,}: {_REMEDY}"
+        )
 
 
 def _tokens(name: str, value: Any, dimensions: int) -> NDArray[np.int32]:
     """`value` as an int32 array of that many dimensions, or InvalidRequest."""
     array = np.asarray(value)
-    if array.ndim != dimensions or array.dtype.kind not in "iu" or array.size == 0:
+    if array.ndim != dimensions or array.dtype.kind not in "iuf" or array.size == 0:
         raise InvalidRequest(
             f"{name}: expected a non-empty integer array of {dimensions} dimension{'s' * (dimensions > 1)}, "
-            f"not {array.dtype} {list(array.shape)}"
+            f"not {array.dtype} {list(array.shape)}: {_REMEDY}"
         )
+    if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all():
+        raise InvalidRequest(f"{name}: tokens must be whole numbers, found others: {_REMEDY}")
     if array.min() < 0 or array.max() > np.iinfo(np.int32).max:
-        raise InvalidRequest(f"{name}: tokens must lie in 0..2147483647, found {array.min()}..{array.max()}")
+        raise InvalidRequest(f"{name}: tokens must lie in 0..2147483647, found {array.min()}..{array.max()}: {_REMEDY}")
     return np.ascontiguousarray(array, dtype=np.int32)

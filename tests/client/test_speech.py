@@ -17,6 +17,7 @@ import soundfile
 
 from bark_client import InvalidRequest, MissingExtra, Speech, StageTime, Timings, Voice, audio
 from bark_client.cli import picture
+from bark_client.voice import resolve
 
 RATE = 24_000
 
@@ -146,6 +147,35 @@ def test_a_file_that_is_no_voice_is_named(tmp_path: Path, content: bytes) -> Non
         Voice.load(path)
 
 
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("joe.npz", "did you mean 'joe'? Names have no .npz"),
+        ("./JOE.NPZ", "did you mean 'JOE'?"),
+        ("v2\\joe.npz", "did you mean 'v2/joe'?"),
+        ("v2/en_speaker_1.npz", "did you mean 'v2/en_speaker_1'?"),
+        ("/gone/a/b/joe.npz", "correct the path, or give the name of a voice of the server"),
+        ("../joe.npz", "correct the path"),
+    ],
+)
+def test_a_voice_file_that_is_not_there_may_mean_a_voice_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, hint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidRequest) as caught:
+        resolve(path)
+    assert "no such file" in str(caught.value) and hint in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_that_are_whole_numbers_are_tokens(tmp_path: Path, dtype: type) -> None:
+    arrays = {"semantic_prompt": np.arange(9), "coarse_prompt": np.ones((2, 5)), "fine_prompt": np.ones((8, 5))}
+    np.savez(tmp_path / "floats.npz", **{name: array.astype(dtype) for name, array in arrays.items()})
+    voice = Voice.load(tmp_path / "floats.npz")
+    assert voice.semantic_prompt.dtype == np.int32
+    assert voice.hash == Voice.from_arrays({name: array.astype(int) for name, array in arrays.items()}).hash
+
+
 def test_a_bare_array_is_no_voice(tmp_path: Path) -> None:
     path = tmp_path / "array.npz"
     with path.open("wb") as file:
@@ -163,7 +193,14 @@ def test_a_bare_array_is_no_voice(tmp_path: Path) -> None:
         ),
         ({"semantic_prompt": []}, "semantic_prompt: expected a non-empty"),
         ({"coarse_prompt": np.ones(4, dtype=int)}, "coarse_prompt: expected a non-empty integer array of 2 dimensions"),
-        ({"fine_prompt": np.ones((8, 5))}, "fine_prompt: expected a non-empty integer array.*float64"),
+        ({"fine_prompt": np.ones((8, 5), complex)}, "fine_prompt: expected a non-empty integer array.*complex128"),
+        ({"fine_prompt": np.full((8, 5), 0.5)}, "fine_prompt: tokens must be whole numbers.*clone it again"),
+        ({"fine_prompt": np.full((8, 5), np.nan)}, "fine_prompt: tokens must be whole numbers"),
+        ({"fine_prompt": np.full((8, 5), 1e300)}, "fine_prompt: tokens must lie in"),
+        (
+            {"fine_prompt": np.ones((8, 9), int)},
+            r"fine_prompt has 9 frames and coarse_prompt \d; both must have the same",
+        ),
         ({"fine_prompt": np.full((8, 5), -1)}, "fine_prompt: tokens must lie in"),
         ({"fine_prompt": np.full((8, 5), 2**31)}, "fine_prompt: tokens must lie in"),
     ],

@@ -67,7 +67,7 @@ def show(
     """
     with plain_errors(), BarkClient(url) as client:
         target = _picture(voice, output)
-        info = None if voice.endswith(".npz") else client.voice_info(voice)
+        info = None if voice.lower().endswith(".npz") else client.voice_info(voice)
         preview = client.preview_voice(voice)
         Console().print(terminal.voice_table(preview, info))
         if target:
@@ -214,15 +214,19 @@ def import_(
 
     For example one, `bark voice import me.npz`, or all of a checkpoint: `bark voice import path/to/bark-small`
 
-    The path inside a folder is the name: v2/en_speaker_6.npz becomes v2/en_speaker_6. Voices that the server has
-    already are skipped.
+    The path inside a folder is the name: v2/en_speaker_6.npz becomes v2/en_speaker_6. Voices of a folder that the
+    server has already are skipped. A single file is refused if its name is taken.
     """
     with plain_errors(), BarkClient(url) as client:
         files = voice_files.find(path)
-        if name is not None:
-            if path.is_dir():
-                raise InvalidRequest("--name is for one file; a folder's layout gives the names")
-            files = [VoiceFile(name, path)]
+        if path.is_dir() and name is not None:
+            raise InvalidRequest("--name is for one file; a folder's layout gives the names: leave --name out")
+        if not path.is_dir():
+            one = VoiceFile(name or files[0].name, files[0].path)
+            # A voice that was asked for by itself is never skipped: the server keeps it, has it, or says why not.
+            client.save_voice(one.name, one.load(), overwrite=overwrite)
+            messages.print(f"[bold green]1 voice imported[/] as {escape(one.name)}", highlight=False)
+            return
         stored = {voice.name: voice.stored for voice in client.voices()}
         built_in = [file for file in files if not stored.get(file.name, True)]
         existing = [file for file in files if stored.get(file.name) and not overwrite]
@@ -245,10 +249,7 @@ def _import(client: BarkClient, files: list[VoiceFile], *, overwrite: bool) -> i
         for file in bar.track(files, description="importing"):
             try:
                 client.save_voice(file.name, file.load(), overwrite=overwrite)
-            except InvalidRequest as error:
-                if len(files) == 1:
-                    raise
-                # Carry on: the others may be good.
+            except InvalidRequest as error:  # carry on: the others may be good
                 messages.print(f"[yellow]left out:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
                 refused += 1
     return refused

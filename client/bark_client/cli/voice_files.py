@@ -23,7 +23,7 @@ class VoiceFile:
 
     def load(self) -> Voice:
         """Read the voice. InvalidRequest names the file and what is wrong with it."""
-        if self.path.suffix == ".npz":
+        if self.path.suffix.lower() == ".npz":
             return Voice.load(self.path)
         stem = self.path.name.removesuffix(_PART)
         return Voice.load_parts({name: self.path.with_name(f"{stem}_{name}.npy") for name in ARRAYS})
@@ -35,11 +35,9 @@ def find(path: Path) -> list[VoiceFile]:
     Raises InvalidRequest if there is none.
     """
     if path.is_file():
-        if path.suffix != ".npz":
-            raise InvalidRequest(f"{path}: a voice is an .npz file; `bark voice clone` makes one from sound")
-        return [VoiceFile(path.stem, path)]
+        return [_one(path)]
     if not path.is_dir():
-        raise InvalidRequest(f"{path}: no such file or folder")
+        raise InvalidRequest(f"{path}: no such file or folder; give an .npz file, or a folder of voices")
     base = next((path / inside for inside in _INSIDE if (path / inside).is_dir()), path)
     found = {}
     for pattern, suffix in ((f"*{_PART}", _PART), ("*.npz", ".npz")):
@@ -49,3 +47,14 @@ def find(path: Path) -> list[VoiceFile]:
     if not found:
         raise InvalidRequest(f"{path}: no voices in this folder (.npz files, or three .npy files each)")
     return [found[name] for name in sorted(found)]
+
+
+def _one(path: Path) -> VoiceFile:
+    """The voice in an `.npz` file, or in the three `.npy` files of which this is one."""
+    if path.suffix.lower() == ".npz":
+        return VoiceFile(path.stem, path)
+    for array in ARRAYS:
+        if path.name.endswith(f"_{array}.npy"):
+            stem = path.name.removesuffix(f"_{array}.npy")
+            return VoiceFile(stem, path.with_name(f"{stem}{_PART}"))
+    raise InvalidRequest(f"{path}: a voice is an .npz file; `bark voice clone` makes one from sound")

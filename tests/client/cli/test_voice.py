@@ -274,6 +274,27 @@ def test_a_bad_voice_among_good_ones_is_left_out_and_named(bark: Any, triton: Fa
     assert "2 voices imported" in result.stderr and "3 of 5 left out" in result.stderr
 
 
+def test_one_file_under_a_name_is_reported_as_one(bark: Any, triton: FakeTriton) -> None:
+    voices_in(Path(), friend=75)
+    done = bark("voice", "import", "friend.npz", "--name", "pals/ada")
+    assert (done.exit_code, "1 voice imported as pals/ada" in done.stderr) == (0, True)
+    taken = bark("voice", "import", "friend.npz", "--name", "me")
+    assert (taken.exit_code, "there is a voice 'me' already" in taken.stderr) == (2, True)
+    assert "1 voice imported" in bark("voice", "import", "friend.npz", "--name", "me", "--overwrite").stderr
+    assert triton.voices.stored["me"]["fine_prompt"].shape == (8, 75)
+    built_in = bark("voice", "import", "friend.npz", "--name", "v2/en_speaker_6")
+    assert (built_in.exit_code, "comes with the server" in built_in.stderr) == (2, True)
+
+
+def test_any_of_three_files_stands_for_the_voice(bark: Any, triton: FakeTriton) -> None:
+    for name, array in arrays_of(90).items():
+        np.save(f"it_speaker_0_{name}.npy", array)
+    assert "1 voice imported as it_speaker_0" in bark("voice", "import", "it_speaker_0_fine_prompt.npy").stderr
+    named = bark("voice", "import", "it_speaker_0_semantic_prompt.npy", "--name", "ada")
+    assert "1 voice imported as ada" in named.stderr
+    assert triton.voices.stored["ada"]["fine_prompt"].shape == (8, 90)
+
+
 def test_a_bad_file_alone_is_an_error_like_any_other(bark: Any) -> None:
     Path("broken.npz").write_bytes(b"PK")
     result = bark("voice", "import", "broken.npz")
