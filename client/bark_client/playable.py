@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bark_client import audio
+from bark_client.errors import InvalidRequest
+from bark_client.growing import Writable, write_all, write_whole
 
 
 class Playable(ABC):
@@ -36,12 +40,37 @@ class Playable(ABC):
         """Length of the audio."""
         return self.samples.size / self.sample_rate
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write an audio file; the suffix (.wav, .flac, .ogg, .mp3) chooses the format."""
-        target = Path(path)
-        data = audio.encode(self.samples, sample_rate=self.sample_rate, format=audio.format_of(target))
-        target.write_bytes(data)
-        return target
+    @overload
+    def save(self, target: str | os.PathLike[str], *, format: str | None = None) -> Path: ...
+
+    @overload
+    def save(self, target: Writable, *, format: str) -> None: ...
+
+    def save(self, target: str | os.PathLike[str] | Writable, *, format: str | None = None) -> Path | None:  # noqa: A002
+        """Write an audio file and return its path; or write to an open file, or anything that has `write`.
+
+        >>> speech.save("hello.flac")
+        >>> speech.save(response, format="mp3")  # a file object, opened for bytes; it stays open
+
+        Args:
+            target: a path, or an object whose `write` takes bytes. It is written from its position on, without seeking.
+            format: "wav", "flac", "ogg" or "mp3". Default: the suffix of the path. An object has none: say it.
+
+        Raises:
+            InvalidRequest: no such format, or none for an object.
+            OSError: the file can't be written. A file that could not be written whole is deleted.
+        """
+        if isinstance(target, str | os.PathLike):
+            path = Path(target)
+            chosen = audio.check_format(format) if format else audio.format_of(path)
+            write_whole(path, audio.encode(self.samples, sample_rate=self.sample_rate, format=chosen))
+            return path
+        if format is None:
+            raise InvalidRequest(f"format: say one of {', '.join(audio.FORMATS)}; a file object has no suffix")
+        if isinstance(target, io.TextIOBase):
+            raise InvalidRequest("the file was opened for text; open it for bytes: mode 'wb'")
+        write_all(target, audio.encode(self.samples, sample_rate=self.sample_rate, format=audio.check_format(format)))
+        return None
 
     def _repr_html_(self) -> str:
         data = base64.b64encode(audio.encode(self.samples, sample_rate=self.sample_rate)).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import zipfile
 import zlib
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bark_client.errors import InvalidRequest
+from bark_client.growing import write_whole
 from bark_client.playable import Playable
 
 FRAME_RATE_HZ: Final = 75  #: frames of a voice per second
@@ -124,7 +126,9 @@ class Voice:
         target = Path(path)
         if target.suffix != ".npz":
             raise InvalidRequest(f"voice file {target}: the suffix must be .npz")
-        np.savez(target, **{name: getattr(self, name) for name in ARRAYS})
+        buffer = io.BytesIO()
+        np.savez(buffer, **{name: getattr(self, name) for name in ARRAYS})
+        write_whole(target, buffer.getvalue())
         return target
 
 

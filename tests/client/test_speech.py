@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
+import resource
 import struct
 import sys
+import threading
 import wave
 import zipfile
 from pathlib import Path
@@ -49,6 +52,59 @@ def test_another_suffix_is_refused_with_those_there_are(tmp_path: Path) -> None:
         make_speech().save(tmp_path / "x.aac")
     with pytest.raises(InvalidRequest, match=r"\.wav"):
         make_speech().save(tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "mp3"])
+def test_a_file_object_gets_the_format_that_is_said(tmp_path: Path, kind: str) -> None:
+    speech = make_speech()
+    buffer, expected = io.BytesIO(b"mail"), soundfile.read(speech.save(tmp_path / f"x.{kind}"))[0]
+    buffer.seek(4)
+    assert speech.save(buffer, format=kind) is None  # type: ignore[func-returns-value]
+    assert not buffer.closed
+    np.testing.assert_array_equal(soundfile.read(io.BytesIO(buffer.getvalue()[4:]))[0], expected)
+    assert speech.save(tmp_path / "upload", format=kind.upper()) == tmp_path / "upload"
+    np.testing.assert_array_equal(soundfile.read(tmp_path / "upload")[0], expected)
+
+
+def test_an_unbuffered_pipe_gets_a_whole_file() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    received = bytearray()
+
+    def read() -> None:
+        with os.fdopen(reading, "rb") as pipe:
+            received.extend(pipe.read())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    speech = make_speech(seconds=10)  # longer than the buffer of a pipe
+    with os.fdopen(writing, "wb", buffering=0) as pipe:
+        speech.save(pipe, format="wav")
+    reader.join()
+    assert soundfile.read(io.BytesIO(received))[0].size == 10 * RATE
+
+
+def test_a_file_object_that_cannot_take_it_is_said_how(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="format: say one of wav, flac, ogg, mp3; a file object has no suffix"):
+        make_speech().save(io.BytesIO())  # type: ignore[call-overload]
+    with pytest.raises(InvalidRequest, match="format: 'aac' is not one of wav, flac, ogg, mp3"):
+        make_speech().save(io.BytesIO(), format="aac")
+    with (tmp_path / "x.wav").open("w") as text, pytest.raises(InvalidRequest, match="mode 'wb'"):
+        make_speech().save(text, format="wav")
+
+
+def test_a_file_that_cannot_be_saved_whole_is_deleted_and_it_is_said(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+    try:
+        for name in ("x.wav", "x.flac"):
+            with pytest.raises(OSError, match="File too large; nothing was kept"):
+                make_speech().save(tmp_path / name)
+        with pytest.raises(OSError, match="nothing was kept"):
+            Voice(np.arange(9000), np.ones((2, 5), dtype=int), np.ones((8, 5), dtype=int)).save(tmp_path / "me.npz")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -17,21 +19,49 @@ from bark_client.errors import BarkError, InvalidRequest
 messages = Console(stderr=True)  # standard output is for audio and tables, so that both can be piped
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
     """Show an expected error as one red line. Exit with 2 for a wrong request, else with 1."""
     try:
-        yield
+        with _sigterm_raises():
+            yield
     except InvalidRequest as error:
         fail(str(error), code=2)
     except BrokenPipeError:
         # The player at the other end has quit. Without this, Python would report it again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
-    except (BarkError, OSError) as error:
+    except BarkError as error:
         fail(str(error), code=1)
+    except OSError as error:  # mostly of a file: a full disk, or no right to write
+        words = (error.strerror or str(error)).lower()
+        fail(f"can't write or read {error.filename}: {words}" if error.filename else words, code=1)
+    except Terminated:
+        fail("stopped", code=128 + signal.SIGTERM)
     except KeyboardInterrupt:
         fail("stopped", code=130)
+
+
+@contextlib.contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM unwind as Ctrl-C does: files get closed, and the server is told."""
+    free = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if not free:
+        yield
+        return
+
+    def stop(*_: object) -> NoReturn:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def fail(message: str, *, code: int) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from bark_client.cli.outputs import check_writable
 from bark_client.errors import InvalidRequest, MissingExtra
+from bark_client.growing import write_whole
 from bark_client.playable import Playable
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
@@ -56,7 +58,9 @@ def draw(sound: Playable, path: str | os.PathLike[str]) -> Path:
             axes.axvline(start, color=ink, alpha=0.7, linewidth=0.8, linestyle=(0, (3, 3)))
     spectrum.set_xlim(0, sound.seconds)
     target = Path(path)
-    figure.savefig(target)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=target.suffix.lower().removeprefix("."))
+    write_whole(target, buffer.getvalue())
     return target
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from bark_client import audio
 from bark_client.cli.outputs import check_writable
 from bark_client.errors import BarkError, InvalidRequest, MissingExtra
+from bark_client.growing import WavWriter, Writer, is_regular, open_writer, write_all
 
 
 class Sink(Protocol):
@@ -29,45 +28,104 @@ class FileSink:
 
     def __init__(self, path: Path) -> None:
         self._path, self._format = path, audio.format_of(path)
-        self._file: Any = None
+        self._file: BinaryIO | None = None
+        self._writer: Writer | None = None
         check_writable(path)
 
     def write(self, samples: NDArray[np.float32], *, sample_rate: int) -> None:
-        with self._errors_named():
-            self._file = self._file or audio.open_file(self._path, sample_rate=sample_rate, format=self._format)
-            audio.write_blocks(self._file, samples)
+        try:
+            if self._file is None:
+                self._file = _unbuffered(self._path)
+            self._writer = self._writer or open_writer(self._file, sample_rate=sample_rate, format=self._format)
+            self._writer.write(samples)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def close(self) -> None:
-        if self._file is not None:
-            with self._errors_named():
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        except OSError as error:
+            raise self._failed(error) from error
+        finally:
+            self._writer = None
+            if self._file is not None:
                 self._file.close()
 
-    @contextlib.contextmanager
-    def _errors_named(self) -> Iterator[None]:
-        """Turn an error of libsndfile, such as a full disk, into a BarkError."""
-        import soundfile
-
-        try:
-            yield
-        except soundfile.SoundFileError as error:
-            raise BarkError(f"can't write {self._path}: {error}") from error
+    def _failed(self, error: OSError) -> BarkError:
+        """Leave a file that plays, or none, and say what was kept."""
+        if self._writer is not None:
+            self._writer.abandon()
+            self._writer = None
+        kept = ""
+        if self._file is not None and is_regular(self._file):
+            self._file.close()
+            seconds = _readable_seconds(self._path)
+            kept = _kept(seconds)
+            if not seconds:
+                self._path.resolve().unlink()  # the file itself, not a link to it
+        return _write_error(str(self._path), error, kept)
 
 
 class PipeSink:
-    """A byte stream, such as standard output: a WAV of unknown length, or bare 16-bit samples."""
+    """A byte stream, such as standard output: a WAV, or bare 16-bit samples.
+
+    The header of a WAV says its length if the stream is a file, and "until the end" if it is a pipe.
+    """
 
     def __init__(self, stream: BinaryIO | None = None, *, raw: bool = False) -> None:
-        self._stream, self._header_due = stream or sys.stdout.buffer, not raw
+        stream = stream or sys.stdout.buffer
+        stream.flush()
+        self._stream: BinaryIO = getattr(stream, "raw", stream)  # a buffer would fail again when Python exits
+        self._raw = raw
+        self._writer: WavWriter | None = None
+        self._seconds = 0.0  # written
 
     def write(self, samples: NDArray[np.float32], *, sample_rate: int) -> None:
-        if self._header_due:
-            self._stream.write(audio.endless_wav_header(sample_rate=sample_rate))
-            self._header_due = False
-        self._stream.write(audio.pcm16(samples))
-        self._stream.flush()
+        try:
+            if not self._raw:
+                self._writer = self._writer or WavWriter(self._stream, sample_rate=sample_rate)
+            for second in audio.blocks(samples, sample_rate):
+                if self._writer is None:
+                    write_all(self._stream, audio.pcm16(second))
+                else:
+                    self._writer.write(second)
+                self._seconds += second.size / sample_rate
+        except BrokenPipeError:
+            raise  # the player has quit
+        except OSError as error:
+            if self._writer is not None:
+                self._writer.abandon()
+            kept = _kept(self._seconds) if is_regular(self._stream) else ""
+            raise _write_error("standard output", error, kept) from error
 
     def close(self) -> None:
-        self._stream.flush()
+        """Nothing: no sample is held back."""
+
+
+def _unbuffered(path: Path) -> BinaryIO:
+    """Open a file to write; one on a disk can be read too, which a writer needs."""
+    special = path.exists() and not path.is_file()
+    return path.open("wb" if special else "w+b", buffering=0)
+
+
+def _readable_seconds(path: Path) -> float:
+    """Seconds of audio in a file that may end early: as much as can be read of it."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            return float(sum(block.size for block in file.blocks(audio.MAX_BLOCK_SAMPLES)) / file.samplerate)
+    except soundfile.SoundFileError:
+        return 0.0
+
+
+def _kept(seconds: float) -> str:
+    return f"; it keeps the first {seconds:.1f} s" if seconds else "; nothing was kept"
+
+
+def _write_error(name: str, error: OSError, kept: str) -> BarkError:
+    return BarkError(f"can't write {name}: {(error.strerror or str(error)).lower()}{kept}")
 
 
 class SpeakerSink:

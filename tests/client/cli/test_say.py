@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
-import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import pytest
 import soundfile
 
 import bark_client
+from tests.client.cli.processes import python_bark
 from tests.client.fake_sound_device import FakeSoundDevice
 from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, abort, hang, say_error, say_nothing
 
@@ -228,29 +226,6 @@ def test_a_link_to_a_file_that_is_not_there_yet_is_written_through(bark: Any) ->
     Path("out.wav").symlink_to("elsewhere.wav")
     assert bark("say", "Hello.").exit_code == 0
     assert Path("out.wav").is_symlink() and read("elsewhere.wav").size == CHUNK
-
-
-def test_a_disk_that_is_full_is_one_line(bark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise soundfile.LibsndfileError(2)
-
-    monkeypatch.setattr("bark_client.audio.write_blocks", full)
-    result = bark("say", "Hello.")
-    assert result.exit_code == 1
-    assert "error: can't write out.wav: System error" in result.stderr
-
-
-def python_bark(*arguments: str, triton: FakeTriton, **more: Any) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "BARK_URL": triton.url, "PYTHONPATH": str(Path(bark_client.__file__).parents[1])}
-    return subprocess.Popen(
-        [sys.executable, "-m", "bark_client", *arguments],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # jobs in the background begin without
-        **more,
-    )
 
 
 def test_a_player_that_quits_early_ends_it_without_noise(triton: FakeTriton) -> None:
