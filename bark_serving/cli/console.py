@@ -10,13 +10,25 @@ from contextlib import contextmanager
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bark_serving.errors import UserError
 
-console = Console(stderr=True, highlight=False)
+_UNWRAPPED_COLUMNS = 10_000
+
+
+class Lines(Console):
+    """A console that breaks lines for a terminal only. A log file or a pipe gets one line per message or row."""
+
+    @property  # type: ignore[misc]
+    def size(self) -> ConsoleDimensions:
+        size = super().size
+        return size if self.file.isatty() else ConsoleDimensions(_UNWRAPPED_COLUMNS, size.height)
+
+
+console = Lines(stderr=True, highlight=False)
 EXIT_ERROR = 1
 EXIT_WRONG_OPTION = 2
 

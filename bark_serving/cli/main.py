@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from bark_serving import __version__
 from bark_serving.bundle import MINIATURE
-from bark_serving.cli.console import console, errors_shown, steps
+from bark_serving.cli.console import Lines, console, errors_shown, steps
 from bark_serving.cli.options import with_render_options
 from bark_serving.errors import UserError
 from bark_serving.server import Server, ServerSettings, detach, serve, state
@@ -204,7 +203,7 @@ def status(
         listed = [server.model_dump(mode="json") for server in servers]
         print(json.dumps(listed if not name else listed[0] if listed else None))
     elif servers:
-        Console(highlight=False).print(_table(servers, in_full=bool(name)))
+        Lines(highlight=False).print(_table(servers, in_full=bool(name)))
     else:
         which = f"No server named {escape(repr(name))}" if name else "No server"
         console.print(f"{which} is running. Start one with `bark-serve up`.", soft_wrap=True)

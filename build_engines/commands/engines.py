@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from bark_serving.bundle import MINIATURE, Bundle
-from bark_serving.cli.console import console, errors_shown, print_error
+from bark_serving.cli.console import Lines, console, errors_shown, print_error
 from bark_serving.engines.store import Engine, EngineStore
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile
 from build_engines.commands.requirements import EXPORT, require
@@ -148,7 +147,7 @@ def list_engines(store: EnginesOption = _STORE) -> None:
         table.add_column(column, no_wrap=column != "bundle", justify="right" if column == "MB" else "left")
     for engine in found:
         table.add_row(*_row(engine))
-    Console().print(table)  # on stdout: it is the answer, not a message
+    Lines().print(table)  # on stdout: it is the answer, not a message
 
 
 def verify(store: EnginesOption = _STORE) -> None:

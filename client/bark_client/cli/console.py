@@ -11,12 +11,24 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
 
 from bark_client.errors import BarkError, InvalidRequest
 
-messages = Console(stderr=True)  # standard output is for audio and tables, so that both can be piped
+_UNWRAPPED_COLUMNS = 10_000
+
+
+class Lines(Console):
+    """A console that breaks lines for a terminal only. A log file or a pipe gets one line per message or row."""
+
+    @property  # type: ignore[misc]
+    def size(self) -> ConsoleDimensions:
+        size = super().size
+        return size if self.file.isatty() else ConsoleDimensions(_UNWRAPPED_COLUMNS, size.height)
+
+
+messages = Lines(stderr=True)  # standard output is for audio and tables, so that both can be piped
 
 
 class Terminated(KeyboardInterrupt):

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from bark_client.cli import options as opt
 from bark_client.cli import picture, terminal, voice_files
-from bark_client.cli.console import fail, messages, plain_errors
+from bark_client.cli.console import Lines, fail, messages, plain_errors
 from bark_client.cli.outputs import check_voice_file
 from bark_client.cli.sinks import open_sinks
 from bark_client.cli.voice_files import VoiceFile
@@ -47,7 +46,7 @@ def list_(
             for voice in found:
                 typer.echo(voice.name)
         elif found:
-            Console().print(terminal.voices_table(found))
+            Lines().print(terminal.voices_table(found))
         else:
             messages.print(f"no voices{f' of language {language!r}' * bool(language)} on {url}", highlight=False)
 
@@ -69,7 +68,7 @@ def show(
         target = _picture(voice, output)
         info = None if voice.lower().endswith(".npz") else client.voice_info(voice)
         preview = client.preview_voice(voice)
-        Console().print(terminal.voice_table(preview, info))
+        Lines().print(terminal.voice_table(preview, info))
         if target:
             _done(picture.draw(preview, target), "waveform and spectrogram")
 

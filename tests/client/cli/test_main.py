@@ -74,3 +74,12 @@ def test_the_client_needs_nothing_of_the_server_or_the_builder() -> None:
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root)}, check=False)
     assert done.returncode == 0
     assert (Path(bark_client.__file__).parent / "py.typed").exists()
+
+
+def test_messages_to_a_log_file_are_not_wrapped(bark: Any, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    folder = Path("a-folder-with-a-long-name" * 4)
+    folder.mkdir()
+    result = bark("say", "Hello.", "--max-duration", "1", "--timings", "-o", str(folder / "hello.wav"))
+    assert f"{folder}/hello.wav: 0.1 s of audio, real-time factor 60.00, seed 4711" in result.stderr.splitlines()
+    assert any("coarse" in line and "900 tokens" in line and "225" in line for line in result.stderr.splitlines())
