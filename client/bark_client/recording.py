@@ -1,9 +1,10 @@
-"""A recording to clone a voice from: a file that libsndfile reads, or samples."""
+"""A recording to clone a voice from: a sound file of any usual kind, or samples."""
 
 from __future__ import annotations
 
 import math
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
@@ -11,9 +12,11 @@ from typing import Any, BinaryIO, Final, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bark_client import sound_file
 from bark_client.errors import InvalidRequest
 
 MIN_CLIP_S, MAX_CLIP_S = 1.0, 30.0
+MAX_COUNTED_S = 600  #: a longer recording is not read to its end only to say how long it is
 MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 192_000
 _ADVICE: Final = "5 to 12 s of one person's clear speech are best"
 
@@ -56,21 +59,42 @@ def read(source: Source, *, start: float = 0.0, duration: float | None = None) -
 def _from_file(
     source: str | os.PathLike[str] | BinaryIO, *, start: float, duration: float | None
 ) -> tuple[str, NDArray[np.float32], int]:
-    import soundfile
-
-    path = Path(source) if isinstance(source, str | os.PathLike) else None
-    name = str(path) if path else str(getattr(source, "name", "the clip"))
-    if path and not path.is_file():
-        raise InvalidRequest(f"{name}: no such file")
+    if not isinstance(source, str | os.PathLike):
+        return _from_open_file(source, name=str(getattr(source, "name", "the clip")), start=start, duration=duration)
+    path = Path(source)
+    if not path.is_file():
+        raise InvalidRequest(f"{path}: no such file; give the path of a recording")
     try:
-        with soundfile.SoundFile(path or source) as file:
-            first, end = _span(name, file.frames, file.samplerate, start=start, duration=duration)
-            file.seek(first)
-            return name, file.read(end - first, dtype="float32", always_2d=True).T, file.samplerate
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: samples without a header (.raw)
+        with path.open("rb") as file:
+            return _from_open_file(file, name=str(path), start=start, duration=duration)
+    except OSError as error:
+        raise InvalidRequest(f"{path}: it cannot be read ({error.strerror}); you must be allowed to read it") from None
+
+
+def _from_open_file(
+    file: BinaryIO, *, name: str, start: float, duration: float | None
+) -> tuple[str, NDArray[np.float32], int]:
+    kept: list[NDArray[np.float32]] = []
+    count = 0
+    try:
+        with sound_file.opened(file) as sound:
+            rate = sound.rate
+            _check_rate(name, rate)
+            first = round(start * rate)
+            end = first + (math.ceil(MAX_CLIP_S * rate) if duration is None else round(duration * rate))
+            counted = end if duration is not None else first + MAX_COUNTED_S * rate
+            for position, block in sound.blocks(start=first):
+                count = position + block.shape[1]
+                kept.append(block[:, max(0, first - position) : max(0, end - position)])
+                if count >= counted or (duration is not None and count - first > MAX_COUNTED_S * rate):
+                    break
+    except sound_file.UnreadableSound as error:
         raise InvalidRequest(
-            f"{name}: not a sound file that can be read ({error}); convert it first: ffmpeg -i {name} clip.wav"
+            f"{name}: not a sound file that can be read ({error}); convert it first: "
+            f"ffmpeg -i {shlex.quote(name)} clip.wav"
         ) from None
+    _span(name, count, rate, start=start, duration=duration)
+    return name, np.concatenate(kept, axis=1), rate
 
 
 def _from_samples(source: tuple[ArrayLike, int]) -> tuple[NDArray[Any], int]:
@@ -94,8 +118,7 @@ def _from_samples(source: tuple[ArrayLike, int]) -> tuple[NDArray[Any], int]:
 
 def _span(name: str, count: int, rate: int, *, start: float, duration: float | None) -> tuple[int, int]:
     """The first sample and the end of the requested part of `count` samples."""
-    if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
-        raise InvalidRequest(f"{name}: its sample rate is {rate} Hz; a clip needs {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz")
+    _check_rate(name, rate)
     first = round(start * rate)
     if first >= count:
         raise InvalidRequest(f"{name}: it ends at {count / rate:.1f} s, before the start of {start:g} s")
@@ -105,5 +128,15 @@ def _span(name: str, count: int, rate: int, *, start: float, duration: float | N
     if seconds < MIN_CLIP_S:
         raise InvalidRequest(f"{name}: {seconds:.2f} s of sound; {limits}, and {_ADVICE}")
     if seconds > MAX_CLIP_S:
-        raise InvalidRequest(f"{name}: {seconds:.1f} s of sound; {limits}: pick a part with start and duration")
+        at_least = "at least " * (seconds >= MAX_COUNTED_S)
+        raise InvalidRequest(
+            f"{name}: {at_least}{seconds:.1f} s of sound; {limits}: pick a part with start and duration"
+        )
     return first, end
+
+
+def _check_rate(name: str, rate: int) -> None:
+    if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
+        raise InvalidRequest(
+            f"{name}: its sample rate is {rate} Hz; a clip needs {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz: resample it first"
+        )
