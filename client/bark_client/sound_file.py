@@ -11,13 +11,10 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    import av
 
 #: FFmpeg's names of the containers that may hold a recording. Playlists, scripts and lists of files are not among them:
 #: those make FFmpeg open further files and addresses.
@@ -38,9 +35,9 @@ class UnreadableSound(Exception):
 class SoundFile:
     """The sound of an open container. Its rate and channels are those of its first samples."""
 
-    def __init__(self, container: av.container.InputContainer) -> None:
+    def __init__(self, container: Any) -> None:
         self._container = container
-        self._stream = container.streams.best("audio")
+        self._stream: Any = container.streams.best("audio")
         if self._stream is None:
             raise UnreadableSound("it holds no sound")
         self._frames = _uniform(self._decoded())
@@ -99,7 +96,7 @@ class SoundFile:
                 if packet is None:
                     return
                 if seconds:
-                    damage = damage or f"it is damaged at {seconds:.1f} s: {error.strerror}"
+                    damage = damage or f"it is damaged at {seconds:.1f} s: {_reason(error)}"
                 continue
             if packet is None:
                 return
@@ -117,12 +114,15 @@ def opened(file: BinaryIO) -> Iterator[SoundFile]:
 
     source = file if file.seekable() else io.BytesIO(file.read())
     try:
-        with av.open(
-            source, metadata_errors="replace", container_options={"format_whitelist": _CONTAINERS}
-        ) as container:
+        options = {"format_whitelist": _CONTAINERS}
+        with av.open(source, metadata_errors="replace", container_options=options) as container:
             yield SoundFile(container)
     except _errors() as error:
-        raise UnreadableSound(error.strerror or type(error).__name__) from None
+        raise UnreadableSound(_reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or type(error).__name__)
 
 
 def _errors() -> tuple[type[Exception], ...]:
@@ -159,10 +159,9 @@ def _uniform(frames: Iterator[Any]) -> Iterator[Any]:
 
 def _floats(frame: Any) -> NDArray[np.float32]:
     """The samples of a frame, [channels, n], scaled to ±1 as libsndfile scales them."""
-    array = frame.to_ndarray()
+    array: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         array = array.reshape(-1, frame.layout.nb_channels).T
     if array.dtype == np.uint8:
-        return (array.astype(np.float32) - 128) / 128
-    scaled = array.astype(np.float32)
-    return scaled / np.float32(_FULL_SCALE[array.dtype.name]) if array.dtype.kind == "i" else scaled
+        return (array.astype(np.float32) - np.float32(128)) / np.float32(128)
+    return array.astype(np.float32) / np.float32(_FULL_SCALE.get(array.dtype.name, 1.0))
