@@ -17,7 +17,7 @@ import soxr
 from bark_serving.arrays import Array, Floats
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import HubertSpec, Spec
-from bark_serving.voices import ARRAYS, Voice, clip_quality, voice_from_arrays
+from bark_serving.voices import ARRAYS, Voice, clip_quality, clip_repair, voice_from_arrays
 from bark_serving.voices.limits import (
     MAX_CLIP_AMPLITUDE,
     MAX_CLIP_CHANNELS,
@@ -55,8 +55,9 @@ def prepare(audio: Array, *, sample_rate: int, spec: Spec) -> Prepared:
     hubert = hubert_of(spec)
     channels = _checked(audio, sample_rate=sample_rate)
     seconds = channels.shape[1] / sample_rate
-    mono = channels.mean(axis=0, dtype=np.float64).astype(np.float32)
-    warnings = clip_quality.warnings(channels, mono, sample_rate=sample_rate)
+    mixed, of_channels = clip_repair.mix(channels)
+    mono, of_noise = clip_repair.clean(mixed, sample_rate=sample_rate)
+    warnings = [*of_channels, *of_noise, *clip_quality.warnings(channels, mono, sample_rate=sample_rate)]
     mono = clip_quality.normalise(mono, sample_rate=sample_rate)
     units = math.ceil(Fraction(channels.shape[1], sample_rate) * units_of(spec).hz)
     return Prepared(
