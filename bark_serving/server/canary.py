@@ -21,6 +21,7 @@ from bark_serving.server.settings import ServerSettings
 
 MODEL = "bark"
 TEXT = "Hello."
+CHECK_ID = "bark-check"  #: request id: `bark` counts the request as a check, not as speech
 MAX_DURATION_S = 0.2  #: of the speech that the canary asks for
 _POLL_S = 0.1  # Triton has no event for "ready"
 _MAX_CALL_S = 2.0  # of a health call
@@ -87,7 +88,7 @@ def speak(
     try:
         # The timeout limits the call itself, so that a dead stub cannot block us.
         client.start_stream(lambda result, error: answers.put((result, error)), stream_timeout=timeout)
-        client.async_stream_infer(MODEL, _request(), enable_empty_final_response=True)
+        client.async_stream_infer(MODEL, _request(), request_id=CHECK_ID, enable_empty_final_response=True)
         while True:
             result, error = _next(answers, started + timeout + _MAX_CALL_S, ended=ended, stop=stop)
             if error is not None or result is None:

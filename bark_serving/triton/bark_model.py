@@ -23,15 +23,17 @@ from bark_serving.bundle import Vocabulary, mapped
 from bark_serving.errors import Cancelled, InvalidRequest
 from bark_serving.speech.job import Answer
 from bark_serving.speech.orchestrator import Orchestrator
+from bark_serving.speech.report import SpeechSummary
 from bark_serving.speech.request import check_parameters, parse
 from bark_serving.speech.stage_capabilities import StageCapabilities
 from bark_serving.triton.bls import BlsCaller
-from bark_serving.triton.metrics import SpeechMetrics
+from bark_serving.triton.metrics import Outcome, SpeechMetrics
 from bark_serving.triton.parameters import Parameters, open_library
 from bark_serving.triton.tensors import failure, finish, inputs_of, read_inputs, response
 
 log = logging.getLogger(__name__)
 
+CHECK_ID = "bark-check"  #: the request id by which a client says that it only checks whether the server speaks
 CANCEL_POLL_S = 0.05  #: between two checks whether a client is still there: Triton has no event for it
 CLIENT_CLOSE_GRACE_S = 0.05  #: that a client gets to close its stream after an error
 
@@ -62,8 +64,9 @@ class BarkModel:
     def execute(self, requests: list[Any]) -> None:
         for request in requests:
             sender = request.get_response_sender()
-            speaking = self._speak(inputs_of(request), json.loads(request.parameters() or "{}"), sender)
-            future = asyncio.run_coroutine_threadsafe(serve(speaking, sender, self._metrics), self._loop)
+            count = _Count(self._metrics, check=request.request_id() == CHECK_ID)
+            speaking = self._speak(inputs_of(request), json.loads(request.parameters() or "{}"), sender, count)
+            future = asyncio.run_coroutine_threadsafe(serve(speaking, sender, count), self._loop)
             self._running.add(future)
             future.add_done_callback(self._running.discard)
 
@@ -73,17 +76,31 @@ class BarkModel:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    async def _speak(self, inputs: dict[str, Array], parameters: Mapping[str, Any], sender: Any) -> None:
+    async def _speak(self, inputs: dict[str, Array], parameters: Mapping[str, Any], sender: Any, count: _Count) -> None:
         check_parameters(parameters)
         request = parse(read_inputs(inputs), spec=self._spec, capabilities=self._capabilities)
         async with aclosing(self._orchestrator.speak(request, request_id=uuid.uuid4().hex)) as answers:
             async for answer in answers:
                 sender.send(response(_outputs(answer)))
                 if answer.report.summary is not None:
-                    self._metrics.spoke(answer.report.summary)
+                    count.spoke(answer.report.summary)
 
 
-async def serve(speaking: Coroutine[Any, Any, None], sender: Any, metrics: SpeechMetrics) -> None:
+class _Count:
+    """The metrics of one request. A check, which nobody listens to, counts as a check and as nothing else."""
+
+    def __init__(self, metrics: SpeechMetrics, *, check: bool) -> None:
+        self._metrics, self._check = metrics, check
+
+    def ended(self, outcome: Outcome) -> None:
+        self._metrics.ended("check" if self._check else outcome)
+
+    def spoke(self, summary: SpeechSummary) -> None:
+        if not self._check:
+            self._metrics.spoke(summary)
+
+
+async def serve(speaking: Coroutine[Any, Any, None], sender: Any, metrics: _Count) -> None:
     """Run what speaks one request and sends its answers. Whatever happens, the stream of the request ends."""
     try:
         await _cancel_when_client_leaves(asyncio.ensure_future(speaking), sender)

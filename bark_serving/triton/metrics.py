@@ -8,8 +8,8 @@ import triton_python_backend_utils as pb_utils
 
 from bark_serving.speech.report import SpeechSummary
 
-Outcome = Literal["spoken", "refused", "cancelled", "failed"]
-_OUTCOMES: tuple[Outcome, ...] = ("spoken", "refused", "cancelled", "failed")
+Outcome = Literal["spoken", "refused", "cancelled", "failed", "check"]
+_OUTCOMES: tuple[Outcome, ...] = ("spoken", "refused", "cancelled", "failed", "check")
 
 _BUCKETS_S = [0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]
 _BUCKETS_FACTOR = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]
@@ -18,10 +18,11 @@ _BUCKETS_FACTOR = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]
 class SpeechMetrics:
     """Prometheus metrics of the requests that one model has answered.
 
-    All requests: ``bark_requests_total{outcome}``. Requests spoken to their end: ``bark_audio_seconds_total``,
-    ``bark_stage_seconds_total{stage}`` and ``bark_stage_calls_total{stage}`` (sentences run side by side, and their
-    seconds add up), and two histograms: ``bark_first_audio_seconds`` (from the request to its first audio) and
-    ``bark_real_time_factor`` (seconds from the request to its last audio, per second of audio; below 1 is faster).
+    All requests: ``bark_requests_total{outcome}``; that of a check is ``check``, however it ended, and a check is in no
+    other metric. Requests spoken to their end: ``bark_audio_seconds_total``, ``bark_stage_seconds_total{stage}`` and
+    ``bark_stage_calls_total{stage}`` (sentences run side by side, and their seconds add up), and two histograms:
+    ``bark_first_audio_seconds`` (from the request to its first audio) and ``bark_real_time_factor`` (seconds from the
+    request to its last audio, per second of audio; below 1 is faster).
     """
 
     def __init__(self) -> None:

@@ -122,7 +122,10 @@ class AsyncBarkClient(AsyncVoiceMethods):
             if deep and ready:
                 before, start = await self._decoded(), time.monotonic()
                 try:
-                    await self.speak(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT_S, **CANARY_OPTIONS)
+                    word = self.stream(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT_S, **CANARY_OPTIONS)
+                    async with word.as_check() as chunks:
+                        async for _ in chunks:
+                            pass
                     canary = time.monotonic() - start
                 except RequestTimeout:
                     busy = await self._decoded() > before

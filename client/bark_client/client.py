@@ -186,7 +186,10 @@ class BarkClient(VoiceMethods):
             if deep and ready:
                 before, start = self._decoded(), time.monotonic()
                 try:
-                    self.speak(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT_S, **CANARY_OPTIONS)
+                    word = self.stream(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT_S, **CANARY_OPTIONS)
+                    with word.as_check() as chunks:
+                        for _ in chunks:
+                            pass
                     canary = time.monotonic() - start
                 except RequestTimeout:
                     busy = self._decoded() > before

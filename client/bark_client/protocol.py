@@ -22,6 +22,7 @@ from bark_client.speech import Chunk, StageTime, Timings
 from bark_client.voice import ARRAYS, Voice, VoiceLike, resolve
 
 MODEL: Final = "bark"
+CHECK_ID: Final = "bark-check"  #: request id: the server counts the request as a check, not as speech
 DECODER: Final = "encodec_decode"  #: the last stage of every speech
 SAMPLE_RATE: Final = 24_000  #: in Hz, of chunks; the report of the last answer confirms it
 MAX_SEED: Final = 2**64 - 1

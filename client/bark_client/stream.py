@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import cleandoc
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from tritonclient.grpc import service_pb2_grpc
 
 from bark_client.connection import Connection
 from bark_client.exchange import Exchange, cancelled_error
+from bark_client.protocol import CHECK_ID
 from bark_client.speech import Chunk, Speech
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,6 +37,11 @@ class StreamBase:
         """Stop the request here and on the server. Does nothing once it has ended."""
         self._exchange.cancelled = True
         self._cancel_call()
+
+    def as_check(self) -> Self:
+        """Mark the request as a check of the server, which keeps it out of the metrics of speech."""
+        self._exchange.request.id = CHECK_ID
+        return self
 
     def _cancel_call(self) -> None:
         if self._call is not None:

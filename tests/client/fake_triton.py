@@ -33,6 +33,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     def __init__(self, port: int = 0) -> None:
         self.plan: deque[Behaviour] = deque()
         self.requests: list[dict[str, Any]] = []  # inputs of each stream, in order
+        self.request_ids: list[str] = []
         self.metadata: list[dict[str, str]] = []
         self.cancelled = threading.Semaphore(0)  # released when a stream ends before its behaviour does
         self.release = threading.Event()  # lets hanging behaviours go
@@ -93,6 +94,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         assert "triton_grpc_error" not in self.metadata[-1], "our clients do not send this header"
         inputs = inputs_of(request)
         self.requests.append(inputs)
+        self.request_ids.append(request.id)
         behaviour = self.plan.popleft() if self.plan else speak
         done = threading.Event()
         if not context.add_callback(lambda: None if done.is_set() else self.cancelled.release()):

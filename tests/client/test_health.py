@@ -34,6 +34,8 @@ def test_deep_health_speaks_a_word(client: Any, triton: FakeTriton) -> None:
     assert health.canary_seconds is not None
     assert health.canary_seconds > 0
     assert triton.requests[0]["max_duration"] < 1
+    client.speak("Hello.")
+    assert triton.request_ids == ["bark-check", ""]
 
 
 def test_deep_health_finds_a_ready_model_whose_process_is_dead(client: Any, triton: FakeTriton) -> None:

@@ -45,3 +45,16 @@ def test_metrics_count_what_was_said_and_how_requests_ended(triton: RealServer) 
     for stage, times in speech.timings.stages.items():
         assert grown[f"bark_stage_seconds_total {stage}"] == pytest.approx(times.seconds, abs=1e-4)
         assert grown[f"bark_stage_calls_total {stage}"] == times.calls
+
+
+def test_checks_of_the_server_are_not_counted_as_speech(triton: RealServer) -> None:
+    before = counted(triton)
+    assert before["bark_requests_total check"] >= 1  # the word that a server says before it counts as started
+    with BarkClient(triton.url) as bark:
+        assert bark.health(deep=True).ok
+    deadline = time.monotonic() + 20
+    while counted(triton)["bark_requests_total check"] == before["bark_requests_total check"]:
+        assert time.monotonic() < deadline, "the check was never counted"
+        time.sleep(0.05)
+    grown = {name: value - before.get(name, 0) for name, value in counted(triton).items()}
+    assert {name for name, value in grown.items() if value} == {"bark_requests_total check"}
