@@ -1,7 +1,7 @@
 """The engines that a profile needs for a bundle, one job per engine: is it there, can it be built here, and how.
 
-Listing the jobs builds nothing, and imports a builder's libraries only if the profile uses that builder. A finished
-engine lies in the store under its key, so a job that is done twice is built once.
+Listing the jobs builds nothing, and imports a builder's libraries only if the profile uses that builder. The store
+keeps each engine under its key, so a job that runs twice builds once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from bark_serving.engines.store import Engine, EngineError, EngineStore
 from bark_serving.profiles import STAGES, TABLE, Backend, Precision, Profile, Stage, stage_precision
 from build_engines.errors import BuildError
 from build_engines.estimate import Estimate, Maker, estimate
-from build_engines.steps import OnStep
 from build_engines.tensorrt import library as tensorrt
 
 ANY = "any"  #: the architecture of engines that run everywhere
@@ -35,7 +34,7 @@ class EngineJob:
     estimate: Estimate
     existing: Engine | None = None
     refusal: BuildError | None = None  #: why this machine cannot build it
-    make: Callable[[OnStep], Engine] | None = field(default=None, repr=False)
+    make: Callable[..., Engine] | None = field(default=None, repr=False)  #: takes `on_step`
 
     @property
     def to_build(self) -> bool:
@@ -49,8 +48,8 @@ class BuilderOptions:
 
     library: tensorrt.Library | None = None  #: the TensorRT to use
     batch: int = 32  #: sequences that a TensorRT-LLM engine has room for
-    temperature: float | None = None  #: of the end token's probability, built into the semantic engine
-    min_eos_p: float | None = None  #: end token's probability at which speech ends, built in as well
+    temperature: float | None = None  #: at which a TensorRT-LLM engine computes the end token's probability
+    min_eos_p: float | None = None  #: probability of the end token at which a TensorRT-LLM engine ends speech
 
 
 def engine_jobs(
@@ -85,7 +84,7 @@ def engine_jobs(
 
 @dataclass(frozen=True)
 class _Builder:
-    """One of the builder modules on this machine, with its own options; or why it cannot be used."""
+    """A builder module with its own options, or the reason why this machine cannot use it."""
 
     maker: Maker
     title: str
@@ -101,9 +100,9 @@ def _job(
     if builder.refusal:
         existing = _find_prebuilt(bundle, stage, precision, architecture, store)
     else:
-        what = {"stage": stage, "precision": precision, **builder.options}
-        existing = store.get(builder.module.manifest(bundle, **what))
-        make = partial(_make, builder.module.make, bundle, store, what)
+        options = {"stage": stage, "precision": precision, **builder.options}
+        existing = store.get(builder.module.manifest(bundle, **options))
+        make = partial(builder.module.make, bundle, store=store, **options)
     return EngineJob(
         stage=stage,
         precision=precision,
@@ -115,12 +114,6 @@ def _job(
         refusal=None if existing else builder.refusal,
         make=make,
     )
-
-
-def _make(
-    make: Callable[..., Engine], bundle: Bundle, store: EngineStore, what: dict[str, Any], on_step: OnStep
-) -> Engine:
-    return make(bundle, store=store, on_step=on_step, **what)
 
 
 def _find_prebuilt(
@@ -160,17 +153,11 @@ def _tensorrt_llm(bundle: Bundle, architecture: str, options: BuilderOptions) ->
 
     constants = checkpoint.engine_constants(bundle, temperature=options.temperature, min_eos_p=options.min_eos_p)
     try:
-        release = build.installed_release()
-        here = build.architecture_here(release)
-        if here != architecture:
-            raise BuildError(
-                f"TensorRT-LLM builds for the GPU it runs on, here {here}, not for {architecture}.",
-                remedy=f"Run this command on a machine that has {architecture}.",
-            )
+        release = build.release_for(architecture)
     except BuildError as error:
         return _Builder("tensorrt_llm", "TensorRT-LLM", refusal=error)
-    what = {"release": release, "architecture": here, "batch": options.batch, "constants": constants}
-    return _Builder("tensorrt_llm", f"TensorRT-LLM {release}", build, what)
+    own = {"release": release, "architecture": architecture, "batch": options.batch, "constants": constants}
+    return _Builder("tensorrt_llm", f"TensorRT-LLM {release}", build, own)
 
 
 _BUILDERS: dict[Backend, Callable[[Bundle, str, BuilderOptions], _Builder]] = {

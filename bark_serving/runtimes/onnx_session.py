@@ -27,20 +27,17 @@ def wide_graph(engine: Path) -> Path:
     return wide if wide.exists() and multiplies_int8_exactly() else engine / MODEL_FILE
 
 
-def open_session(
-    graph: Path, *, threads: int, spin: bool = False, prepack: bool = True, profile: Path | None = None
-) -> ort.InferenceSession:
+def open_session(graph: Path, *, threads: int, spin: bool = False, prepack: bool = True) -> ort.InferenceSession:
     """Open a graph on the CPU with ``threads`` threads.
 
     spin: threads busy-wait during a call and sleep between calls. This suits many short operators.
     prepack: copy the weights into memory in the fastest layout. Otherwise they stay in the memory-mapped file.
-    profile: prefix of the file to which the session's ``end_profiling`` writes the time of every operator.
+
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    if profile is not None:
-        options.enable_profiling, options.profile_file_prefix = True, str(profile)
+
     options.enable_mem_pattern = False  # patterns cost an eighth more memory and save no time
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     options.add_session_config_entry("session.force_spinning_stop", "1")  # other sessions use the same cores

@@ -1,7 +1,7 @@
-"""Bundles of random weights: a miniature for tests and first tries, the true sizes for measuring speed.
+"""Bundles of random weights: a tiny one for tests and first tries, and Bark's true sizes for measuring speed.
 
-The miniature keeps Bark's vocabularies, codebooks, contexts and windows and shrinks the networks, so that real
-voices and texts run through it. What it says is noise.
+The tiny one has Bark's vocabularies, codebooks, contexts and windows but smaller networks. So real voices and texts run
+through it. Its speech is noise.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from build_engines.steps import OnStep, ignore_steps, report_steps
 Size = Literal["tiny", "small", "large"]
 STEPS = ("tokenizer", *NETWORKS)
 
-#: layers, heads, width of the three transformers
+#: Size → layers, heads and width of the three transformers.
 _GPT_SIZES: dict[Size, tuple[int, int, int]] = {"tiny": (2, 2, 32), "small": (12, 12, 768), "large": (24, 16, 1024)}
 
-#: Real logits differ by a few units; this is the standard deviation of random ones.
-_LOGIT_SPREAD = 1.5
-#: The end token's logit varies this many times as much as others', so that speech ends after seconds, not at the limit.
-_END_SPREAD = 1.7
+#: Standard deviation of random logits. Real ones differ by a few units, too.
+_LOGIT_STD = 1.5
+#: The end token's logit varies this many times as much as the others, so that speech ends after seconds.
+_END_FACTOR = 1.7
 
 
 def random_spec(size: Size, *, name: str, tokens: int) -> Spec:
-    """Spec of a random bundle. `tokens` is the tokenizer's size, for which the miniature's vocabulary is cut."""
+    """Spec of a random bundle. `tokens`: the tokenizer's size. The tiny bundle's vocabulary is cut to it."""
     layers, heads, width = _GPT_SIZES[size]
     spec = Spec(name=name)
 
@@ -81,10 +81,10 @@ def _tiny_hubert() -> HubertSpec:
 
 
 def random_tensors(network: Network, spec: Spec, *, seed: int) -> dict[str, torch.Tensor]:
-    """Random weights of one network. Each tensor depends on the seed and its name alone."""
+    """Random weights of one network. Each tensor depends only on the seed and on its name."""
     tensors = {name: _random(network, name, shape, seed) for name, shape in expected(network, spec).items()}
     if network == "semantic":
-        tensors["head.weight"][spec.semantic.end_token] *= _END_SPREAD
+        tensors["head.weight"][spec.semantic.end_token] *= _END_FACTOR
     return tensors
 
 
@@ -98,12 +98,12 @@ def _random(network: Network, name: str, shape: Shape, seed: int) -> torch.Tenso
     if "bias" in name.rsplit(".", 1)[-1]:
         return normal * 0.02
     if name in ("head.weight", "token_embedding.weight"):  # the fine network's head is its embedding
-        return normal * (_LOGIT_SPREAD / math.sqrt(shape[-1]))
+        return normal * (_LOGIT_STD / math.sqrt(shape[-1]))
     if name == "position_embedding.weight":
         return normal * (1.0 / math.sqrt(shape[-1]))
     if name.startswith("head.lstm.weight_ih"):
-        # Else every frame of any audio is given the same token. The recurrent weights stay small: a random LSTM with
-        # large ones is chaotic, and rounding alone would decide its tokens after a few seconds.
+        # With smaller weights every frame of any audio gets the same token. The recurrent weights stay small: a random
+        # LSTM with large ones is chaotic, so that rounding would change its tokens after a few seconds.
         normal *= 16
     return normal / math.sqrt(math.prod(shape[1:]))
 
@@ -120,8 +120,8 @@ def make_random_bundle(
 ) -> Bundle:
     """Make a bundle of random weights at `out`, one network in memory at a time.
 
-    The same arguments give the same bytes. `tokenizer` (a vocab.txt or tokenizer.json) replaces the small one of
-    our own. `on_step` is told each of `STEPS` before it starts.
+    The same arguments give the same bytes. `tokenizer` (a vocab.txt or tokenizer.json) replaces our own small one.
+    `on_step` is told each of `STEPS` before it starts.
     Raises `OutputError`, and `CheckpointError` for a tokenizer that cannot be read or does not fit.
     """
     report = report_steps(on_step, STEPS)

@@ -34,7 +34,7 @@ def tiny(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Make a bundle of **random weights**: a miniature for tests and for trying things out.
+    """Make a bundle of **random weights**, for tests and for trying things out.
 
     It runs like Bark and speaks noise. With `--size small` or `large` the networks have Bark's true sizes, for
     measuring speed without a checkpoint.

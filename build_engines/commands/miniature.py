@@ -18,21 +18,23 @@ Device = Literal["auto", "cpu", "cuda"]
 def miniature(
     out: Annotated[Path, typer.Argument(help="The folder to make.")] = Path("build/bundles/miniature"),
     work: Annotated[
-        Path, typer.Option(help="Recordings and states of the training, 2 GB; the command goes on from what is there.")
+        Path, typer.Option(help="Folder of recordings and training states, 2 GB. The command continues from it.")
     ] = Path("build/miniature"),
     recipe: Annotated[
-        Path | None, typer.Option(help="Numbers other than the defaults, as JSON, like the recipe.json in --work.")
+        Path | None,
+        typer.Option(help="JSON file of numbers that replace the defaults, like the recipe.json in --work."),
     ] = None,
     device: Annotated[
-        Device, typer.Option(help="What trains. auto: a GPU if torch sees one. What one began another goes on with.")
+        Device,
+        typer.Option(help="Where to train. auto: a GPU if torch sees one. A stopped training may change device."),
     ] = "auto",
     until: Annotated[str, typer.Option(help="The last step to run: recordings, units, codec … bundle.")] = "bundle",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle at OUT.")] = False,
 ) -> None:
     """Train a **miniature Bark** that speaks English: for demonstration and tests, 28 MB.
 
-    A teacher (Piper) speaks some thousand sentences, which takes minutes; then five networks learn from it, one after
-    the other. Two CPU cores take hours. Stop it whenever you like: the same command goes on where it was.
+    A teacher (Piper) speaks thousands of sentences, which takes minutes. Then five networks learn from them, one after
+    the other. With two CPU cores this takes hours. You can stop it at any time: the same command continues.
 
     Needs `pip install -e '.[train]'` in the checkout of bark-triton.
 
@@ -47,7 +49,9 @@ def miniature(
         from build_engines.miniature.teacher import Piper, Whisper
 
         if until not in STEPS:
-            raise typer.BadParameter(f"{until!r} is none of {', '.join(STEPS)}.", param_hint="--until")
+            raise typer.BadParameter(
+                f"{until!r} is not a step. The steps are {', '.join(STEPS)}.", param_hint="--until"
+            )
         has_gpu = torch.cuda.is_available()
         if device == "cuda" and not has_gpu:
             raise typer.BadParameter("torch sees no GPU. Leave it out to train on the CPU.", param_hint="--device")

@@ -88,7 +88,7 @@ def _build(job: EngineJob, progress: Progress) -> None:
         progress.update(task, description=f"{label}: {step}", completed=share)
 
     try:
-        engine = job.make(on_step)
+        engine = job.make(on_step=on_step)
     except BuildError:
         progress.update(task, description=f"[red]{label}: failed[/red]")
         progress.stop_task(task)

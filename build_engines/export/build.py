@@ -31,9 +31,10 @@ from build_engines.steps import OnStep, ignore_steps, report_steps
 log = logging.getLogger(__name__)
 
 STEPS = ("load", "export", "quantize", "save", "validate", "publish")
-BITS: dict[Precision, int] = {"int8": 8, "int4": 4}  #: of a weight, in a decode step; many positions at once take 8
-_NARROW = "-narrow"  #: said of a builder whose CPU cannot check a graph for many positions, and leaves it out
-#: Of an exported graph: this package, the networks and what surrounds them.
+#: Bits of a weight in the graph for decode steps. In the graph for many positions it always has 8.
+BITS: dict[Precision, int] = {"int8": 8, "int4": 4}
+_NARROW = "-narrow"  #: marks a builder that leaves out the graph for many positions, because its CPU cannot check it
+#: The code that determines an exported graph.
 SOURCES = (Path(__file__).parent, Path(networks.__file__).parent, Path(layouts.__file__).parent, Path(rules.__file__))
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
 
@@ -69,13 +70,12 @@ def make(
 
     Raises `BundleError` for a bad bundle and `ExportError` when the graph does not compute what the network does.
     """
-
     report = report_steps(on_step, STEPS)
 
     def build(folder: Path) -> Mapping[str, object]:
-        learnt = _export(bundle, stage=stage, precision=precision, folder=folder, report=report)
+        changes = _export(bundle, stage=stage, precision=precision, folder=folder, report=report)
         report("publish")
-        return learnt
+        return changes
 
     return store.publish(manifest(bundle, stage=stage, precision=precision), build)
 
@@ -83,12 +83,12 @@ def make(
 def _export(
     bundle: Bundle, *, stage: Stage, precision: Precision, folder: Path, report: Callable[..., None]
 ) -> Mapping[str, object]:
-    """Write and validate the stage's graphs; returns what the manifest could not say before."""
+    """Write and validate the stage's graphs. Returns the manifest's entries that are known only now."""
     spec, stage_graph = bundle.spec, GRAPHS[stage]
     report("load")
     module = stage_graph.forward(networks.load(stage_graph.network, bundle), spec)
     report("export")
-    # traced at batch 2 and a length of its own: torch takes an axis of 1 for a fixed one
+    # batch 2, because torch takes an axis of size 1 as fixed; a length that validation does not use
     sample = stage_graph.sample(spec, 2, stage_graph.lengths[0] + 4, np.random.default_rng(1))
     with onnxruntime_operators(module), torch.inference_mode():
         model = graph.to_onnx(
@@ -104,8 +104,9 @@ def _export(
         validate(stage, module=module, spec=spec, precision=precision, path=folder / MODEL_FILE)
         return {}
     gpt = module.spec if isinstance(module, Gpt) else None
-    choices = [kv_cache.measure_scales(module, bundle, stage), None] if isinstance(module, Gpt) else [None]
-    for scales in choices:
+    # first with an int8 cache; if that loses too much, with fp32
+    scale_choices = [kv_cache.measure_scales(module, bundle, stage), None] if isinstance(module, Gpt) else [None]
+    for scales in scale_choices:
         report("quantize")
         graphs = _quantized(model, precision=precision, scales=scales, gpt=gpt)
         report("save")
@@ -114,8 +115,8 @@ def _export(
         report("validate")
         try:
             for path in sorted(folder.glob("*.onnx")):
-                held_to: Precision = "int8" if path.name == WIDE_FILE else precision
-                validate(stage, module=module, spec=spec, precision=held_to, path=path)
+                its_precision: Precision = "int8" if path.name == WIDE_FILE else precision
+                validate(stage, module=module, spec=spec, precision=its_precision, path=path)
         except ExportError as error:
             if scales is None:
                 raise
@@ -133,9 +134,9 @@ def _export(
 def _quantized(
     model: ModelProto, *, precision: Precision, scales: kv_cache.Scales | None, gpt: GptSpec | None
 ) -> Iterator[tuple[str, ModelProto]]:
-    """The graphs of a quantized engine by file, each made when it is asked for; `model` stays as it is.
+    """The graphs of a quantized engine with their file names, made one by one to save memory. `model` is not changed.
 
-    scales: of an int8 cache. gpt: of a network that has a cache.
+    scales: of an int8 cache; None keeps it in fp32. gpt: the sizes of a network that has a cache, else None.
     """
     if multiplies_int8_exactly():
         wide = quantize.quantize_matmuls_int8(model)

@@ -18,8 +18,8 @@ from build_engines.errors import ExportError
 from build_engines.export.operators import CONTRIB
 
 OPSET = 20  # the first with Gelu
-#: Bytes of weights. Those in a file of their own are mapped when the graph is opened, not read and copied.
-EXTERNAL_DATA_ABOVE = 8 * 2**20
+#: Weights above this size go into a file of their own. When the graph is opened, that file is mapped, not copied.
+EXTERNAL_DATA_ABOVE_BYTES = 8 * 2**20
 _DTYPES = {"float32": onnx.TensorProto.FLOAT, "int32": onnx.TensorProto.INT32, "int64": onnx.TensorProto.INT64}
 
 
@@ -32,14 +32,14 @@ def to_onnx(
 ) -> ModelProto:
     """Trace `module` on `sample` and return its graph with the declared inputs, outputs and axis labels.
 
-    Raises `ExportError` when an axis declared free came out fixed, or the other way round.
+    Raises `ExportError` when an axis is declared free and exported as fixed, or the other way round.
     """
     dynamic = torch.export.Dim.DYNAMIC
     free = [{i: dynamic for i, axis in enumerate(info.axes) if isinstance(axis, str)} for info in inputs.values()]
     positional = sum(not name.startswith("past_") for name in inputs)  # the cache is taken as *past
     shapes = (*free[:positional], *([tuple(free[positional:])] if len(free) > positional else []))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's exporter about itself
+        warnings.simplefilter("ignore")  # torch's exporter warns about its own code
         logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
         program = torch.onnx.export(
             module,
@@ -52,7 +52,7 @@ def to_onnx(
             dynamo=True,
             verbose=False,
         )
-    assert program is not None  # it is None only where a file is written
+    assert program is not None  # it is None only if torch writes a file
     model = program.model_proto
     _strip(model)
     _label(model.graph.input, inputs)
@@ -61,8 +61,8 @@ def to_onnx(
 
 
 def save(model: ModelProto, path: Path) -> None:
-    """Write a graph, and a file of the same name with ``.data`` beside it when the weights are large."""
-    external = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > EXTERNAL_DATA_ABOVE
+    """Write a graph. Large weights go into a second file with the suffix ``.data``."""
+    external = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > EXTERNAL_DATA_ABOVE_BYTES
     weights = path.with_name(f"{path.name}.data")
     weights.unlink(missing_ok=True)  # onnx would append to it
     onnx.save_model(
@@ -76,14 +76,14 @@ def save(model: ModelProto, path: Path) -> None:
 
 
 def replace(field: Any, items: Sequence[Any]) -> None:
-    """Give a repeated field of a message other items."""
-    kept = [type(item).FromString(item.SerializeToString()) for item in items]
+    """Replace the items of a protobuf message's repeated field."""
+    copies = [type(item).FromString(item.SerializeToString()) for item in items]
     del field[:]
-    field.extend(kept)
+    field.extend(copies)
 
 
 def _strip(model: ModelProto) -> None:
-    """Drop what only describes the tracing: source paths of this machine, intermediate shapes, node documentation."""
+    """Remove what only describes the tracing: source paths of this machine, intermediate shapes, documentation."""
     del model.metadata_props[:]
     del model.graph.metadata_props[:]
     del model.graph.value_info[:]

@@ -1,6 +1,6 @@
-"""What each stage's graph is: its network, its inputs and outputs with axis labels, and sample inputs.
+"""Each stage's graph: its network, its inputs and outputs with axis labels, and sample inputs.
 
-This is the contract between the exporter and whoever runs an engine; nothing else declares these names.
+The exporter, and all code that runs an engine, rely on these names. They are declared nowhere else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bark_serving.decoding.rules import head_rows, rule_of
 from bark_serving.engines.manifest import TensorInfo
 from bark_serving.networks import Encodec, Gpt
 from bark_serving.profiles import Stage
-from bark_serving.spec import GptSpec, Network, Spec
+from bark_serving.spec import GptSpec, GptStage, Network, Spec
 
 Arrays = dict[str, npt.NDArray[Any]]
 Axes = dict[str, TensorInfo]
@@ -27,7 +27,7 @@ Axes = dict[str, TensorInfo]
 class StageGraph:
     """One stage as a graph.
 
-    ``sample(spec, batch, length, rng)`` makes inputs; `lengths` are the two that every export is validated at, in the
+    ``sample(spec, batch, length, rng)`` makes inputs. Every export is validated at both `lengths`, which are in the
     stage's own unit (positions, frames or samples).
     """
 
@@ -69,44 +69,41 @@ def _encoder(codec: Encodec, _: Spec) -> nn.Module:
     return Encode(codec)
 
 
-def _cache_axes(gpt: GptSpec, when: str) -> Axes:
+def _cache_axes(gpt: GptSpec, prefix: str) -> Axes:
     axes = ("batch", gpt.heads, "capacity", gpt.head_width)
     return {
-        f"{when}_{kind}_{i}": TensorInfo(dtype="float32", axes=axes)
+        f"{prefix}_{kind}_{i}": TensorInfo(dtype="float32", axes=axes)
         for i in range(gpt.layers)
         for kind in ("key", "value")
     }
 
 
 def with_int8_cache(axes: Axes) -> Axes:
-    """The same with an int8 cache."""
+    """The axes with int8 as the type of the cache."""
     return {
         name: info.model_copy(update={"dtype": "int8"}) if name.startswith(("past_", "present_")) else info
         for name, info in axes.items()
     }
 
 
-def _gpt_graph(network: Network) -> StageGraph:
-    def gpt_of(spec: Spec) -> GptSpec:
-        return spec.semantic.gpt if network == "semantic" else spec.coarse.gpt
-
+def _gpt_graph(stage: GptStage) -> StageGraph:
     def inputs(spec: Spec) -> Axes:
         return {
-            "embeddings": TensorInfo(dtype="float32", axes=("batch", "sequence", gpt_of(spec).width)),
+            "embeddings": TensorInfo(dtype="float32", axes=("batch", "sequence", spec.gpt(stage).width)),
             "positions": TensorInfo(dtype="int64", axes=("batch", "sequence")),
             "seqlens": TensorInfo(dtype="int32", axes=("batch",)),
             "total_length": TensorInfo(dtype="int32", axes=(1,)),
-            **_cache_axes(gpt_of(spec), "past"),
+            **_cache_axes(spec.gpt(stage), "past"),
         }
 
     def outputs(spec: Spec) -> Axes:
-        gpt, rows = gpt_of(spec), head_rows(rule_of(network, spec))
+        gpt, rows = spec.gpt(stage), head_rows(rule_of(stage, spec))
         logits = TensorInfo(dtype="float32", axes=("batch", rows.stop - rows.start))
         return {"logits": logits, **_cache_axes(gpt, "present")}
 
     def sample(spec: Spec, batch: int, length: int, rng: np.random.Generator) -> Arrays:
         """A prefill of `length` positions; the cache has room for a few more."""
-        gpt = gpt_of(spec)
+        gpt = spec.gpt(stage)
         cache = np.zeros((batch, gpt.heads, length + 4, gpt.head_width), np.float32)
         return {
             "embeddings": rng.standard_normal((batch, length, gpt.width), np.float32),
@@ -117,13 +114,13 @@ def _gpt_graph(network: Network) -> StageGraph:
         }
 
     def forward(gpt: Gpt, spec: Spec) -> nn.Module:
-        """The network with the rows of its head that may be drawn: a step reads every weight of its graph."""
-        head = gpt.head.weight[head_rows(rule_of(network, spec))]
+        """The network with only those rows of its head that may be sampled. A step reads every weight of its graph."""
+        head = gpt.head.weight[head_rows(rule_of(stage, spec))]
         gpt.head = nn.Linear(gpt.spec.width, len(head), bias=False)
         gpt.head.weight = nn.Parameter(head)
         return gpt
 
-    return StageGraph(network, inputs, outputs, sample, lengths=(7, 19), forward=forward)
+    return StageGraph(stage, inputs, outputs, sample, lengths=(7, 19), forward=forward)
 
 
 def _fine_graph() -> StageGraph:
@@ -142,14 +139,14 @@ def _fine_graph() -> StageGraph:
         }
 
     def sample(spec: Spec, batch: int, length: int, rng: np.random.Generator) -> Arrays:
-        """Every row at another codebook, the last one greedy."""
+        """Each row samples another codebook. The last row is greedy."""
         codebooks = spec.encodec.codebooks
-        first = codebooks - 1 - np.arange(batch, dtype=np.int32) % (codebooks - spec.fine.codebooks_given)
+        sampled = codebooks - 1 - np.arange(batch, dtype=np.int32) % (codebooks - spec.fine.codebooks_given)
         temperature = np.full((batch, 1), 0.5, np.float32)
         temperature[-1] = 0
         return {
             "codes": rng.integers(0, spec.encodec.codebook_size, (batch, codebooks, length), np.int32),
-            "codebook": first[:, None],
+            "codebook": sampled[:, None],
             "temperature": temperature,
             "uniforms": rng.random((batch, length), np.float32),
         }

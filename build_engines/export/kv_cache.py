@@ -2,7 +2,7 @@
 
 At a thousand positions the cache of one sequence is as large as the weights, and each sequence of a batch reads its
 own. In int8 it takes a quarter of the memory and of the time. Each channel of each layer's keys and values has one
-scale, from the largest value seen while the network reads the kind of prompts that it reads when it serves.
+scale. It comes from the largest value that occurs while the network reads prompts like those of a server.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Scales = dict[str, Floats]  #: ``key_0``, ``value_0``, …: [heads, head_width],
 #: Headroom over the measured range. Clipping a value costs far more than coarser steps: on random weights the cosine of
 #: logits is 0.9977 with a margin of 1.0, 0.9990 with 1.2, and best from 1.5 on.
 MARGIN = 1.5
-LIMIT = 127  #: largest int8 step
-MAX_VOICES = 4  #: that are read
-_TEXT_TOKENS = 40
+MAX_STEP = 127  #: largest int8 value
+MAX_VOICES = 4  #: voices that scales are measured on
+_TEXT_TOKENS = 40  #: tokens of the random text in a prompt
 
 
 def measure_scales(network: Gpt, bundle: Bundle, stage: Stage) -> Scales:
@@ -48,13 +48,13 @@ def measure_scales(network: Gpt, bundle: Bundle, stage: Stage) -> Scales:
                 *network.empty_cache(batch=1, capacity=length),
             )
         for name, cached in zip(_names(network.spec.layers), present, strict=True):
-            seen = cached[0].abs().amax(dim=1).numpy()
-            largest[name] = np.maximum(largest.get(name, np.float32(1e-6)), seen)
-    return {name: (MARGIN * seen / LIMIT).astype(np.float32) for name, seen in largest.items()}
+            values = cached[0].abs().amax(dim=1).numpy()
+            largest[name] = np.maximum(largest.get(name, np.float32(1e-6)), values)
+    return {name: (MARGIN * values / MAX_STEP).astype(np.float32) for name, values in largest.items()}
 
 
 def use_int8_cache(model: ModelProto, scales: Scales) -> None:
-    """Make a graph's caches int8, read and written in place."""
+    """Change a graph so that it reads and updates an int8 cache in place."""
     for node, layer in _attentions(model):
         node.attribute.extend(
             helper.make_attribute(name, value)
@@ -75,7 +75,7 @@ def use_int8_cache(model: ModelProto, scales: Scales) -> None:
 
 
 def make_prefill_graph(model: ModelProto, scales: Scales | None) -> None:
-    """Make a graph start without a cache and return that of its positions; in int8 if there are scales."""
+    """Change a graph so that it takes no cache, and returns the cache of its positions: in int8 if there are scales."""
     nodes: list[NodeProto] = []
     layers = {node.output[0]: layer for node, layer in _attentions(model)}
     if scales is not None:
@@ -88,9 +88,9 @@ def make_prefill_graph(model: ModelProto, scales: Scales | None) -> None:
         node.input[3] = node.input[4] = ""
         if scales is None:
             continue
-        for place, kind in ((1, "key"), (2, "value")):
+        for index, kind in ((1, "key"), (2, "value")):
             name = f"{kind}_{layers[node.output[0]]}"
-            node.output[place] = f"{name}_exact"
+            node.output[index] = f"{name}_exact"
             _constant(model, f"{name}_inverse", 1 / scales[name][None, :, None])
             nodes += [
                 helper.make_node("Mul", [f"{name}_exact", f"{name}_inverse"], [f"{name}_steps"]),
@@ -110,7 +110,7 @@ def _semantic_prompts(network: Gpt, bundle: Bundle) -> Iterator[Floats]:
     spec = bundle.spec.semantic
     table = network.token_embedding.weight.detach().numpy()
     text = np.random.default_rng(0).integers(0, spec.text_pad - spec.text_offset, _TEXT_TOKENS)
-    for tokens, _ in _spoken(bundle):
+    for tokens, _ in _token_samples(bundle):
         for history in (tokens, None):
             ids, past = semantic.prompt_ids(text, spec=spec, history=history)
             prompt = semantic.prompt_table(ids, past, embeddings=table, spec=spec)
@@ -120,15 +120,15 @@ def _semantic_prompts(network: Gpt, bundle: Bundle) -> Iterator[Floats]:
 def _coarse_prompts(network: Gpt, bundle: Bundle) -> Iterator[Floats]:
     """[n, width]: the inputs of the first and the last window of a voice's own speech."""
     table = network.token_embedding.weight.detach().numpy()
-    for tokens, codes in _spoken(bundle):
+    for tokens, codes in _token_samples(bundle):
         ids = coarse.flatten(codes, spec=bundle.spec)
         windows = coarse.schedule(tokens, spec=bundle.spec)
         for start in {0, min(windows.starts[-1], len(ids))}:
             yield table[windows.prompt(start, ids)]
 
 
-def _spoken(bundle: Bundle) -> Iterator[tuple[Ints, Ints]]:
-    """Semantic tokens [n] and coarse codes [codebooks, frames] of a few voices, spread over all of the bundle's."""
+def _token_samples(bundle: Bundle) -> Iterator[tuple[Ints, Ints]]:
+    """Semantic tokens [n] and coarse codes [codebooks, frames] of some of the bundle's voices, or random ones."""
     paths = sorted(bundle.voices.rglob("*.npz"))
     for path in paths[:: max(1, len(paths) // MAX_VOICES)][:MAX_VOICES]:
         with path.open("rb") as file:

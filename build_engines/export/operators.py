@@ -1,8 +1,8 @@
-"""ONNX Runtime's own operators in place of a network's attention and LSTMs, and a codec that needs less memory, for the
-time of an export.
+"""Replaces parts of a network during an export: attention and LSTMs by single operators, the codec by a smaller one.
 
-Written out in plain operators, attention over a shared KV cache cannot be expressed, full attention is slower and
-takes quadratic memory, and an LSTM becomes one node a step. Each function below has the signature of what it replaces.
+Plain ONNX operators cannot express attention over a shared KV cache. With them, full attention is slower and takes
+quadratic memory, and an LSTM becomes one node per step. The codec's decoder runs in pieces, which takes less memory.
+Each function has the signature of the function that it replaces.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CONTRIB = "com.microsoft"
 def group_query_attention(
     qkv: Tensor, past_key: Tensor, past_value: Tensor, seqlens: Tensor, total_length: Tensor, heads: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`gpt.cached_attention` as one node; bound to the same memory, present is past updated in place."""
+    """`gpt.cached_attention` as one node. If past and present are bound to the same memory, it is updated in place."""
     attended, key, value = torch.onnx.ops.symbolic_multi_out(
         f"{CONTRIB}::GroupQueryAttention",
         (qkv, None, None, past_key, past_value, seqlens, total_length),
@@ -53,7 +53,7 @@ def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) 
 
 
 class OnnxLstm(nn.Module):
-    """`nn.LSTM` (time first, one direction) as one ONNX node a layer. Returns outputs and no state."""
+    """`nn.LSTM` (time first, one direction) as one ONNX node per layer. Returns outputs and no state."""
 
     def __init__(self, lstm: nn.LSTM) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class OnnxLstm(nn.Module):
 
 @contextlib.contextmanager
 def onnxruntime_operators(network: nn.Module) -> Iterator[None]:
-    """Swap the operators in, and back out: the module stays usable as the reference for validation."""
+    """Swap the operators in until the block ends. Afterwards the module is the reference for validation again."""
     swapped: list[tuple[nn.Module, str, Any]] = []
 
     def swap(module: nn.Module, name: str, new: Any) -> None:

@@ -23,14 +23,14 @@ from bark_serving.arrays import Array, Floats
 from build_engines.errors import ExportError
 from build_engines.export.operators import CONTRIB
 
-#: Bits per weight → at most how many weights share a scale. Long blocks have fewer scales to apply. With 8 bits, a
+#: Bits per weight → maximum number of weights that share a scale. Long blocks have fewer scales. With 8 bits, a
 #: decode step of Bark small takes 7 to 10 % less time with 256 than with 64, and its logits are as close to fp32's.
 #: With 4 bits, 128 would save as much against 32, but the error of the logits grows by half.
 BLOCKS = {8: 256, 4: 32}
 #: Bits per weight → the block length from which ONNX Runtime 1.32 sums an odd last row in another order on some
-#: processors: AVX-512 with 8 bits from 128 and with 4 bits from 64, AVX2 with 4 bits from 32. The runtime measures
-#: whether its own does. See `build_engines.export.row_pairs`.
-_PAIRING = {8: 128, 4: 32}
+#: processors: AVX-512 with 8 bits from 128 and with 4 bits from 64, AVX2 with 4 bits from 32. At run time the server
+#: measures whether its processor does. See `build_engines.export.row_pairs`.
+_MIN_PAIRED_BLOCK = {8: 128, 4: 32}
 ACCURACY_LEVEL = 4  # int8 activations
 
 
@@ -44,25 +44,25 @@ def quantize_blockwise(model: ModelProto, *, bits: int) -> ModelProto:
     quantizer.process()
     quantized: ModelProto = quantizer.model.model
     constants = {tensor.name for tensor in quantized.graph.initializer}
-    left = [node.name for node in quantized.graph.node if _is_linear(node, constants)]
+    missed = [node.name for node in quantized.graph.node if _is_linear(node, constants)]
     done = sum(node.op_type == "MatMulNBits" for node in quantized.graph.node)
-    if left or not done:
-        raise ExportError(f"{len(left)} linear layers stayed in fp32 ({', '.join(left[:3])}), {done} did not.")
+    if missed or not done:
+        raise ExportError(f"{len(missed)} linear layers stayed in fp32 ({', '.join(missed[:3])}), {done} did not.")
     if not any(opset.domain == CONTRIB for opset in quantized.opset_import):
         raise ExportError(f"The quantized graph does not import {CONTRIB}.")
     return quantized
 
 
 def block_size(model: ModelProto, *, bits: int) -> int:
-    """The longest block that `BLOCKS` allows and that divides the rows of every linear layer: none is padded."""
+    """The longest block that `BLOCKS` allows and that divides the rows of every linear layer. So none is padded."""
     constants = {tensor.name: tensor.dims for tensor in model.graph.initializer}
     rows = [constants[node.input[1]][0] for node in model.graph.node if _is_linear(node, constants)]
     return math.gcd(BLOCKS[bits], *rows)
 
 
 def needs_even_rows(model: ModelProto, *, bits: int) -> bool:
-    """Whether a row's products in a graph `quantize_blockwise` would depend on its being the last of an odd number."""
-    return block_size(model, bits=bits) >= _PAIRING[bits]
+    """Whether an odd last row may get other results than a row of a pair, once `model` is quantized blockwise."""
+    return block_size(model, bits=bits) >= _MIN_PAIRED_BLOCK[bits]
 
 
 def _is_linear(node: NodeProto, constants: Container[str]) -> bool:
@@ -70,7 +70,7 @@ def _is_linear(node: NodeProto, constants: Container[str]) -> bool:
 
 
 def quantize_matmuls_int8(model: ModelProto) -> ModelProto:
-    """A copy of the graph in which every MatMul by a constant is an integer product of rows by columns.
+    """A copy of the graph in which every MatMul by a constant is an integer product with a scale per row and column.
 
     Raises `ExportError` when there is none.
     """
@@ -109,7 +109,7 @@ _SHARED: dict[str, Array] = {
 
 
 def _integer_product(node: NodeProto, weight: Floats) -> tuple[list[NodeProto], list[TensorProto]]:
-    """Nodes and constants in place of ``MatMul(x [.., k], weight [k, n])``."""
+    """The nodes and constants that replace ``MatMul(x [.., k], weight [k, n])``."""
     (x, name), (y,) = node.input, node.output
     scale = np.maximum(np.abs(weight).max(0) / 127, np.float32(1e-12))
     columns = np.clip(np.round(weight / scale), -127, 127).astype(np.int8)

@@ -1,8 +1,9 @@
-"""Decode steps whose linear layers always have an even number of rows, whatever the number of sequences.
+"""Gives the linear layers of a decode step an even number of rows, also for an odd number of sequences.
 
 ONNX Runtime's products with long blocks of weights process rows in pairs, and sum an odd last row in another order.
-So a step with an odd number of sequences gets an idle row, which passes through everything but attention. Then the
-tokens of a sequence do not depend on how many others decode with it. An idle row costs only its share of arithmetic.
+So a step with an odd number of sequences gets an idle row. It passes through all layers except attention. Then the
+tokens of a sequence do not depend on the number of sequences that decode with it. An idle row costs its arithmetic
+only.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _TO_THE_END = 2**31 - 1
 def pad_rows_to_even(model: ModelProto, *, width: int) -> None:
     """Let a graph take more rows of embeddings than it has sequences. Only the first rows take part in attention.
 
-    width: of the network. The output of attention for an idle row has no meaning.
+    width: of the network. An idle row's output of attention has no meaning.
     """
     constants = {"pairs_zero": [0], "pairs_axes": [0, 2], "pairs_end": [_TO_THE_END, width]}
     model.graph.initializer.extend(numpy_helper.from_array(np.array(value), name) for name, value in constants.items())
@@ -50,12 +51,12 @@ def with_rows_axis(axes: Axes) -> Axes:
 def _attention_beside_idle_row(attention: NodeProto) -> list[NodeProto]:
     """Attention of the sequences' rows, then the idle row appended if there is one."""
     (qkv, *_), (attended, *_) = attention.input, attention.output
-    alone = NodeProto()
-    alone.CopyFrom(attention)
-    alone.input[0], alone.output[0] = f"{qkv}_of_sequences", f"{attended}_of_sequences"
+    inner = NodeProto()
+    inner.CopyFrom(attention)
+    inner.input[0], inner.output[0] = f"{qkv}_of_sequences", f"{attended}_of_sequences"
     return [
-        helper.make_node("Slice", [qkv, "pairs_zero", "pairs_count", "pairs_zero"], [alone.input[0]]),
-        alone,
+        helper.make_node("Slice", [qkv, "pairs_zero", "pairs_count", "pairs_zero"], [inner.input[0]]),
+        inner,
         helper.make_node("Slice", [qkv, "pairs_idle", "pairs_end", "pairs_axes"], [f"{qkv}_idle"]),
-        helper.make_node("Concat", [alone.output[0], f"{qkv}_idle"], [attended], axis=0),
+        helper.make_node("Concat", [inner.output[0], f"{qkv}_idle"], [attended], axis=0),
     ]

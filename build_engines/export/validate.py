@@ -32,7 +32,7 @@ MIN_AGREEMENT = 0.99  #: minimum share of equal codes or tokens; rounding moves 
 
 
 def validate(stage: Stage, *, module: nn.Module, spec: Spec, precision: Precision, path: Path) -> None:
-    """Run the graph at `path` and `module`. Raises `ExportError` naming the first output that differs."""
+    """Run the graph at `path` and `module` on the same inputs. Raises `ExportError` if an output differs too much."""
     graph = GRAPHS[stage]
     session = open_session(path)
     has_cache = "past_key_0" in [tensor.name for tensor in session.get_inputs()]
@@ -66,14 +66,14 @@ def random_embeddings(gpt: Gpt, batch: int, length: int, rng: np.random.Generato
 
 
 def open_session(path: Path) -> ort.InferenceSession:
-    """A session as a server opens it."""
+    """A session on the CPU that logs errors only."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def run_graph(session: ort.InferenceSession, inputs: Arrays) -> Arrays:
-    """Outputs by name. Inputs that the graph does not have are left out; an empty cache is cast to the graph's type."""
+    """Outputs by name. Ignores inputs that the graph does not have, and casts an empty cache to the graph's type."""
     types = {tensor.name: tensor.type for tensor in session.get_inputs()}
     fed = {
         name: array.astype(np.int8) if types[name] == "tensor(int8)" else array
@@ -85,7 +85,7 @@ def run_graph(session: ort.InferenceSession, inputs: Arrays) -> Arrays:
 
 
 def run_module(stage: Stage, module: nn.Module, spec: Spec, inputs: Arrays) -> Arrays:
-    """The torch module on the same inputs, by the names of the graph."""
+    """Outputs of the torch module for the same inputs, under the graph's names."""
     with torch.inference_mode():
         outputs = module(*(torch.from_numpy(inputs[name]) for name in GRAPHS[stage].inputs(spec)))
     tensors = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -93,13 +93,13 @@ def run_module(stage: Stage, module: nn.Module, spec: Spec, inputs: Arrays) -> A
 
 
 def decode_step(prefill: Arrays, present: Arrays, embeddings: Floats) -> Arrays:
-    """The step after a prefill, each row at another length: row r steps back by r positions."""
+    """The inputs of a step after a prefill. Each row is at another position: row r is r positions back."""
     batch, length, _ = prefill["embeddings"].shape
-    at = (length - np.arange(batch)).astype(np.int32)
+    positions = (length - np.arange(batch)).astype(np.int32)
     return {
         "embeddings": embeddings,
-        "positions": at[:, None].astype(np.int64),
-        "seqlens": at,
+        "positions": positions[:, None].astype(np.int64),
+        "seqlens": positions,
         "total_length": np.array([length + 1], np.int32),
         **{name.replace("present", "past"): array for name, array in present.items() if name != "logits"},
     }

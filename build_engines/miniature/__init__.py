@@ -1,8 +1,8 @@
 """A miniature Bark that really speaks English: trained from scratch, small enough to ship with the code.
 
-`make.make_miniature` runs the steps in order; each leaves its result in a work folder and is skipped when that is
-there, so the same command goes on where it was stopped:
+`make.make_miniature` runs the steps in order. Each step writes its result into a work folder, and is skipped if the
+result is there. So the same command continues where it was stopped:
 
-sentences → recordings (a teacher speaks them) → units (what was said, 50 a second) → codec → codes (how it sounded)
-→ hubert, semantic, coarse, fine → bundle.
+sentences → recordings (a teacher speaks them) → units (what was said, 50 per second) → hubert and semantic → codec
+→ codes (how it sounded) → coarse and fine → bundle.
 """

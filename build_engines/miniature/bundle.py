@@ -1,4 +1,4 @@
-"""From trained networks to a bundle: half the bytes, and a voice of each speaker."""
+"""From trained networks to a bundle: weights in half precision, and one voice per speaker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from build_engines.bundles.writer import new_bundle
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.recipe import GRID_HZ, Recipe
 
-VOICE_SECONDS = (4.0, 6.5)
+VOICE_S = (4.0, 6.5)  #: preferred length of a voice, from and to
 
 
 def write(
@@ -39,13 +39,13 @@ def write(
 
 
 def voice_of(clips: Clips, *, speaker: int, codebooks: int) -> Voice:
-    """The first clip of a speaker's that is long enough to be a voice, or else the longest.
+    """The speaker's first clip of a length within `VOICE_S`. If there is none: the speaker's longest clip.
 
-    codebooks: of the coarse stage.
+    codebooks: how many the coarse stage has.
     """
     own = [clip for clip in clips.recordings.clips if clip.speaker == speaker]
-    low, high = (seconds * GRID_HZ for seconds in VOICE_SECONDS)
-    fit = [clip for clip in own if low <= clip.cells <= high]
-    clip = fit[0] if fit else max(own, key=lambda clip: clip.cells)
+    shortest, longest = (seconds * GRID_HZ for seconds in VOICE_S)
+    suitable = [clip for clip in own if shortest <= clip.cells <= longest]
+    clip = suitable[0] if suitable else max(own, key=lambda clip: clip.cells)
     codes = clips.codes(clip)
     return Voice(clips.units(clip), codes[:codebooks], codes)

@@ -1,4 +1,4 @@
-"""What the transformers learn from: text, semantic tokens and codes of every clip."""
+"""The training data of the transformers: text, semantic tokens and codes of every clip."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from build_engines.miniature.recordings import Clip, Recordings
 
 @dataclass(frozen=True)
 class Clips:
-    """All clips, and tables over all of them end to end: units i32 [n × 2], codes i32 [n × 3, codebooks]."""
+    """All clips with their tokens. The tables hold the clips end to end.
+
+    unit_table: i32 [2 × cells of all clips]. code_table: i32 [3 × cells of all clips, codebooks]. See `Clip` for cells.
+    """
 
     recordings: Recordings
     tokenizer: Tokenizer
@@ -44,13 +47,13 @@ class Clips:
         return self.recordings.rows(self.code_table, clip).T
 
     def similar_length(self, random: np.random.Generator, count: int) -> list[Clip]:
-        """`count` clips of about one length, so that a batch has little padding."""
+        """`count` clips of about the same length, so that a batch has little padding."""
         start = int(random.integers(0, max(1, len(self) - 4 * count)))
         near = self._by_length[start : start + 4 * count]
         return [near[i] for i in random.permutation(len(near))[:count]]
 
     def another_of_speaker(self, random: np.random.Generator, clip: Clip) -> Clip:
-        """A clip of the same speaker."""
+        """A random clip of the same speaker. It may be the same clip."""
         while True:
             other = self.recordings.clips[int(random.integers(len(self)))]
             if other.speaker == clip.speaker:

@@ -1,4 +1,4 @@
-"""The miniature, step by step. Each step writes a file into the work folder, and is skipped if that file exists."""
+"""Makes the miniature step by step. Each step writes a file into the work folder, and is skipped if the file exists."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Teachers:
-    """The speaking and the listening model. Each is loaded only if a step needs it."""
+    """Loaders of the model that speaks and of the one that listens. A step that needs one calls its loader."""
 
-    speak: Callable[[int], Speak]  #: given a sample rate
+    speak: Callable[[int], Speak]  #: takes the sample rate of the recordings
     listen: Callable[[], Listen]
 
 
@@ -65,15 +65,15 @@ def make_miniature(
     force: bool = False,
     on_progress: Progress,
 ) -> Bundle | None:
-    """Make the bundle at `out`; None if `until` names a step before the last.
+    """Make the bundle at `out`. Returns None if `until` names a step before the last.
 
     device: torch's name of the device that trains, as in ``cuda``. Another device can continue the work.
 
-    Raises `OutputError` if `work` belongs to another recipe, or if another process works there, and whatever
-    `new_bundle` raises.
+    Raises `OutputError` if `work` belongs to another recipe, if another process works there, or if `out` cannot be
+    written.
     """
     maker = _Maker(work, recipe=recipe, teachers=teachers, on_progress=on_progress)
-    with _exclusive(work), torch.device(device):
+    with _locked(work), torch.device(device):
         for step in STEPS[: STEPS.index(until) + 1]:
             if step == "bundle":
                 return bundles.write(out, maker.clips(), maker.networks(), spec=maker.spec, recipe=recipe, force=force)
@@ -82,7 +82,7 @@ def make_miniature(
 
 
 @contextmanager
-def _exclusive(work: Path) -> Iterator[None]:
+def _locked(work: Path) -> Iterator[None]:
     """Hold the work folder's lock. Raises `OutputError` if another process holds it."""
     with ExitStack() as stack:
         try:
@@ -94,7 +94,7 @@ def _exclusive(work: Path) -> Iterator[None]:
 
 
 class _Maker:
-    """The steps over one work folder."""
+    """The steps in one work folder."""
 
     def __init__(self, work: Path, *, recipe: Recipe, teachers: Teachers, on_progress: Progress) -> None:
         self.work = work
@@ -103,9 +103,10 @@ class _Maker:
         self.spec = recipe.spec or spec_for(recipe, tokens=self.tokenizer.get_vocab_size())
         self._teachers = teachers
         self._progress = on_progress
-        self._claim()
+        self._check_recipe()
 
-    def _claim(self) -> None:
+    def _check_recipe(self) -> None:
+        """Write the recipe into a new work folder. Raises `OutputError` if the folder has another one."""
         self.work.mkdir(parents=True, exist_ok=True)
         path, text = self.work / RECIPE_FILE, self.recipe.model_dump_json(indent=2) + "\n"
         if not path.exists():
@@ -114,9 +115,10 @@ class _Maker:
             raise OutputError(f"{self.work} was begun with another recipe.", remedy="Give another --work.")
 
     def run(self, step: str) -> None:
-        simple = {"recordings": self._record, "units": self._units, "codes": self._codes}
-        if step in simple:
-            simple[step]()
+        """Run one step before the bundle, unless its file exists."""
+        without_training = {"recordings": self._record, "units": self._units, "codes": self._codes}
+        if step in without_training:
+            without_training[step]()
         else:
             self.trained(cast(Trained, step))
 
@@ -143,7 +145,7 @@ class _Maker:
         features = extract_features(
             clips, listen=self._teachers.listen(), on_clip=self._counter("units", len(clips.clips))
         )
-        self._keep("units.npy", units(features, count=self.recipe.units, seed=self.recipe.seed))
+        self._save("units.npy", units(features, count=self.recipe.units, seed=self.recipe.seed))
 
     def _codes(self) -> None:
         if (self.work / "codes.npy").exists():
@@ -151,10 +153,10 @@ class _Maker:
         clips = self.recordings()
         codec = self.trained("codec")
         assert isinstance(codec, Encodec)
-        self._keep("codes.npy", code_table(codec, clips, on_clip=self._counter("codes", len(clips.clips))))
+        self._save("codes.npy", code_table(codec, clips, on_clip=self._counter("codes", len(clips.clips))))
 
     def clips(self) -> Clips:
-        codes = self.work / "codes.npy"  # the semantic stage and HuBERT learn without
+        codes = self.work / "codes.npy"  # HuBERT and the semantic network are trained before the codes exist
         table = np.load(codes) if codes.exists() else np.empty((0, self.spec.encodec.codebooks), np.int32)
         return Clips(self.recordings(), self.tokenizer, np.load(self.work / "units.npy"), table)
 
@@ -162,18 +164,18 @@ class _Maker:
         return {name: self.trained(name) for name in get_args(Trained)}
 
     def trained(self, name: Trained) -> nn.Module:
-        """A network with its final weights; trains what is left of it."""
+        """A network with its final weights. Does the rest of its training first."""
         spec, schedule = self.spec, self.recipe.schedule(name)
         torch.manual_seed(self.recipe.seed)
         network = build("encodec" if name == "codec" else name, spec)
-        whole: nn.Module = network
+        module: nn.Module = network  # what `train` moves and saves
         loss: Loss
         times = {"semantic": semantic_times(spec), "coarse": coarse_times(spec)}
         match network:
             case Encodec():
                 seconds, recordings = self.recipe.codec_seconds, self.recordings()
                 codec = CodecLoss(network, recordings, seconds=seconds, batch=schedule.batch, steps=schedule.steps)
-                whole, loss = codec, codec
+                module, loss = codec, codec
             case Hubert() if spec.hubert:
                 loss = hubert_loss(network, self.clips(), spec=spec.hubert, batch=schedule.batch)
             case Gpt() if name == "semantic":
@@ -186,7 +188,7 @@ class _Maker:
                 raise AssertionError(name)
         init_weights(network, times=times.get(name))
         train(
-            whole,
+            module,
             loss,
             schedule=schedule,
             state=self.work / f"{name}.pt",
@@ -196,16 +198,17 @@ class _Maker:
         return network
 
     def _counter(self, step: str, total: int) -> Callable[[int], None]:
+        """A function that adds to the clips done, and reports them."""
         done = 0
 
-        def count(more: int) -> None:
+        def count(clips: int) -> None:
             nonlocal done
-            done += more
+            done += clips
             self._progress(step, done, total)
 
         return count
 
-    def _keep(self, name: str, table: Ids) -> None:
+    def _save(self, name: str, table: Ids) -> None:
         part = self.work / f"{name}.part"
         with part.open("wb") as file:
             np.save(file, table)

@@ -1,4 +1,4 @@
-"""Every number of the miniature: sizes of its networks, speakers, data, lengths of training, seeds."""
+"""All numbers of the miniature: sizes of its networks, speakers, data, lengths of training, seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bark_serving.spec import (
 )
 
 Trained = Literal["codec", "hubert", "semantic", "coarse", "fine"]
-#: Frames of the codec (75 Hz) and semantic tokens (50 Hz) share a grid of 25 Hz: clips are whole numbers of its cells.
+#: Cells per second. One cell is 3 frames of the codec (75 Hz) and 2 semantic tokens (50 Hz). Clips are whole cells.
 GRID_HZ = 25
 
 
@@ -30,7 +30,7 @@ class _Frozen(BaseModel):
 
 
 class Speaker(_Frozen):
-    """The teacher's voice played `pitch` times as fast, after it spoke that much slower."""
+    """The teacher's voice at another pitch: it speaks `pitch` times slower, and is played `pitch` times faster."""
 
     name: str
     pitch: float
@@ -40,23 +40,23 @@ class Schedule(_Frozen):
     """How long and how fast a network learns."""
 
     steps: int
-    batch: int  #: clips, or windows, a step
-    rate: float  #: of AdamW at its highest: after the warm-up, before the cosine's way down
-    warmup: int = 200
+    batch: int  #: clips or windows per step
+    rate: float  #: the highest learning rate, which is reached at the end of the warm-up
+    warmup: int = 200  #: steps
 
 
 class Recipe(_Frozen):
-    """The whole of it. Two recipes with the same numbers make the same bundle on the same machine."""
+    """How the miniature is made. The same recipe on the same machine gives the same bundle."""
 
     name: str = "bark-miniature"
     seed: int = 0
     speakers: tuple[Speaker, ...] = (Speaker(name="joe", pitch=1.0), Speaker(name="jo", pitch=1.3))
-    drawn: int = 7_800  #: sentences drawn from the templates, beside those written by hand
-    pace: float = 1.1  #: the teacher's length scale
-    longest: float = 7.0  #: seconds; what the teacher says slower is left out
-    units: int = 1_024  #: semantic tokens
-    codec_seconds: float = 0.64  #: of audio in an example of the codec's
-    spec: Spec | None = None  #: numbers of the networks other than what `spec_for` fills in; None: the miniature's
+    drawn: int = 7_800  #: sentences made from templates, in addition to those written by hand
+    pace: float = 1.1  #: the teacher's length scale; above 1 is slower than usual
+    longest: float = 7.0  #: seconds; longer recordings are left out
+    units: int = 1_024  #: number of different semantic tokens
+    codec_seconds: float = 0.64  #: of audio in one training example of the codec
+    spec: Spec | None = None  #: of the networks; None: what `spec_for` returns
     codec: Schedule = Schedule(steps=6_500, batch=12, rate=1e-3)
     hubert: Schedule = Schedule(steps=2_000, batch=12, rate=1e-3)
     semantic: Schedule = Schedule(steps=4_500, batch=24, rate=1e-3)
@@ -74,7 +74,7 @@ class Recipe(_Frozen):
 
 
 def spec_for(recipe: Recipe, *, tokens: int) -> Spec:
-    """The bundle's spec for a tokenizer of so many tokens: Bark's, with every number smaller that can be."""
+    """The miniature's spec: Bark's with smaller numbers. `tokens` is the size of the tokenizer."""
     units = recipe.units
     outputs = units + 8
     inputs = outputs + math.ceil((tokens + 8) / 8) * 8

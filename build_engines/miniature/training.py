@@ -1,4 +1,4 @@
-"""One way to train a network: AdamW, a warm-up and a cosine, a state on disk that another call goes on from."""
+"""Trains a network with Muon and AdamW, and saves its state so that another call can continue."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from torch import Tensor, nn
 from bark_serving.arrays import Array
 from build_engines.miniature.recipe import Schedule
 
-#: The random numbers of a step → what is minimised, and figures to log beside it.
+#: The random generator of a step → the loss of a batch, and figures for the log.
 Loss = Callable[[np.random.Generator], tuple[Tensor, dict[str, float]]]
 
-SAVE_SECONDS = 60.0
-LOG_STEPS = 50
-CLIP = 1.0
-LAST_RATE = 0.05  #: of the highest
+SAVE_INTERVAL_S = 60.0
+LOG_STEPS = 50  #: steps from one line of the log to the next
+MAX_GRADIENT_NORM = 1.0
+LAST_RATE = 0.05  #: learning rate of the last step, as a share of the highest
 
 
-def half() -> torch.autocast:
-    """Where a network's forward pass is in bfloat16: twice as fast on processors that have it."""
+def bfloat16() -> torch.autocast:
+    """A context for forward passes in bfloat16. On processors that support it they take half the time."""
     return torch.autocast(torch.get_default_device().type, torch.bfloat16)
 
 
 def tensor(array: Array) -> Tensor:
-    """A tensor of an array, where torch makes its own: on the device that trains."""
+    """The array as a tensor on torch's default device, which is the device that trains."""
     return torch.as_tensor(array, device=torch.get_default_device())
 
 
 def rate_at(step: int, schedule: Schedule) -> float:
-    """The learning rate: up in a line, down in a cosine."""
+    """The learning rate of a step: linear warm-up, then cosine decay."""
     if step < schedule.warmup:
         return schedule.rate * (step + 1) / schedule.warmup
-    way = (step - schedule.warmup) / max(1, schedule.steps - schedule.warmup)
-    return schedule.rate * (LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * min(1.0, way))))
+    progress = (step - schedule.warmup) / max(1, schedule.steps - schedule.warmup)
+    return schedule.rate * (LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
 def train(
@@ -52,11 +52,11 @@ def train(
     seed: int,
     on_step: Callable[[int, float], None],
 ) -> None:
-    """Train `network` in place for ``schedule.steps``.
+    """Train `network` in place for ``schedule.steps``. `on_step` is told the steps done and the average loss.
 
-    state: where weights and optimizer are kept; training goes on from there if it exists. Losses are appended to the
-    ``.jsonl`` beside it. A step's random numbers depend on the seed and its number alone, so a training that was
-    stopped sees the very examples it would have seen.
+    state: the file of weights and optimizers. If it exists, training continues from it. Losses are appended to the
+    ``.jsonl`` file beside it. The random numbers of a step depend only on the seed and on the step's number. So a
+    training that was stopped continues with the same examples as one that was not.
     """
     network.requires_grad_(True).train()
     optimizers = _optimizers(network, rate=schedule.rate)
@@ -72,7 +72,7 @@ def train(
         value, figures = loss(np.random.default_rng([seed, step]))
         network.zero_grad(set_to_none=True)
         torch.autograd.backward(value)
-        nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+        nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
         for optimizer in optimizers:
             optimizer.step()
         average = value.item() if average is None else 0.98 * average + 0.02 * value.item()
@@ -80,7 +80,7 @@ def train(
         if (step + 1) % LOG_STEPS == 0:
             with log.open("a") as file:
                 file.write(json.dumps({"step": step + 1, "loss": round(average, 4), **figures}) + "\n")
-        if time.monotonic() - saved > SAVE_SECONDS:
+        if time.monotonic() - saved > SAVE_INTERVAL_S:
             _save(network, optimizers, state, step + 1)
             saved = time.monotonic()
     if first < schedule.steps:
@@ -89,17 +89,17 @@ def train(
 
 
 def _optimizers(network: nn.Module, *, rate: float) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al., 2024) for the matrices within transformers, AdamW for all else.
+    """Muon (Jordan et al., 2024) for the matrices inside transformers, AdamW for everything else.
 
-    Muon's steps are scaled to the size of AdamW's (Liu et al., "Muon is Scalable for LLM Training", 2025), so one rate
-    serves both.
+    Muon's steps are scaled to the size of AdamW's (Liu et al., "Muon is Scalable for LLM Training", 2025). So both use
+    the same learning rate.
     """
     matrices: list[nn.Parameter] = []
     tables: list[nn.Parameter] = []
     vectors: list[nn.Parameter] = []
     for name, weight in network.named_parameters():
-        inner = weight.dim() == 2 and "layers." in name and "lstm" not in name
-        (matrices if inner else tables if weight.dim() > 1 else vectors).append(weight)
+        is_inner = weight.dim() == 2 and "layers." in name and "lstm" not in name
+        (matrices if is_inner else tables if weight.dim() > 1 else vectors).append(weight)
     groups = [{"params": tables, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
     optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)]
     if matrices:
@@ -109,17 +109,18 @@ def _optimizers(network: nn.Module, *, rate: float) -> list[torch.optim.Optimize
 
 def _save(network: nn.Module, optimizers: list[torch.optim.Optimizer], state: Path, step: int) -> None:
     part = state.with_suffix(".part")
-    kept = {"step": step, "network": network.state_dict(), "optimizers": [one.state_dict() for one in optimizers]}
-    torch.save(kept, part)
+    optimizer_states = [optimizer.state_dict() for optimizer in optimizers]
+    torch.save({"step": step, "network": network.state_dict(), "optimizers": optimizer_states}, part)
     part.rename(state)
 
 
 def _restore(network: nn.Module, optimizers: list[torch.optim.Optimizer], state: Path) -> int:
+    """Load a saved state if there is one. Returns the number of steps that are done."""
     if not state.exists():
         return 0
-    kept: dict[str, Any] = torch.load(state, weights_only=True, map_location="cpu")  # whichever device it was on
-    network.load_state_dict(kept["network"])
-    for optimizer, its in zip(optimizers, kept["optimizers"], strict=True):
-        optimizer.load_state_dict(its)
-    step: int = kept["step"]
+    saved: dict[str, Any] = torch.load(state, weights_only=True, map_location="cpu")  # it may be from another device
+    network.load_state_dict(saved["network"])
+    for optimizer, optimizer_state in zip(optimizers, saved["optimizers"], strict=True):
+        optimizer.load_state_dict(optimizer_state)
+    step: int = saved["step"]
     return step

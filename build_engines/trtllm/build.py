@@ -35,7 +35,7 @@ _LOGS = ".logs"
 
 
 def dtype_of(precision: Precision) -> Dtype:
-    """The type that an engine computes in. Raises `BuildError` for a precision that there is no engine in."""
+    """The type that an engine computes in. Raises `BuildError` for a precision that engines do not have."""
     if precision not in _DTYPES:
         raise BuildError(
             f"A TensorRT-LLM engine cannot be built in {precision}.",
@@ -79,6 +79,18 @@ def architecture_here(release: Release) -> str:
             remedy=f"It has them for {', '.join(known)}. Serve with --profile torch on this GPU.",
         )
     return here[0]
+
+
+def release_for(architecture: str) -> Release:
+    """The installed release, if it builds for this architecture here. Raises `BuildError` if it does not."""
+    release = installed_release()
+    here = architecture_here(release)
+    if here != architecture:
+        raise BuildError(
+            f"TensorRT-LLM builds for the GPU it runs on, here {here}, not for {architecture}.",
+            remedy=f"Run this command on a machine that has {architecture}.",
+        )
+    return release
 
 
 def manifest(
@@ -133,8 +145,8 @@ def make(
 ) -> Engine:
     """The engine of one stage, from the store or built now. ``on_step`` is told each of `STEPS` as it begins.
 
-    `release` and `architecture` are those of this machine, which `installed_release` and `architecture_here` tell.
-    Raises `BuildError` when ``trtllm-build`` fails.
+    `release` and `architecture` are those of this machine: see `release_for`. Raises `BuildError` when
+    ``trtllm-build`` fails.
     """
     planned = manifest(
         bundle,
@@ -183,6 +195,6 @@ def _run(command: Sequence[str], *, folder: Path, log: Path) -> None:
         status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
     missing = [name for name in _ENGINE_FILES if not (folder / name).is_file()]
     if status or missing:
-        said = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         reason = f"status {status}" if status else f"no {missing[0]}"
-        raise BuildError(f"{PROGRAM} failed ({reason}): {said[-1]}", remedy=f"Its whole output is in {log}.")
+        raise BuildError(f"{PROGRAM} failed ({reason}): {lines[-1]}", remedy=f"Its whole output is in {log}.")

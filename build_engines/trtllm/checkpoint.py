@@ -1,8 +1,8 @@
 """A bundle's GPTs as TensorRT-LLM checkpoints: ``config.json`` and ``rank0.safetensors``.
 
-Bark's GPTs are TensorRT-LLM's GPT-2 but for three things: layer norms always have a bias there (zeros here), GELU is
-the exact one, and the logit rules (both in `model.py`). Linears need no change: both sides keep them [out, in], with
-query, key and value stacked in that order.
+Bark's GPTs differ from TensorRT-LLM's GPT-2 in three points. TensorRT-LLM's layer norms always have a bias, which is
+zero here. GELU is the exact one, and the head applies Bark's logit rules: `model.py` does both. Linear layers need no
+change: both sides keep them as [out, in], with query, key and value stacked in this order.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Constants:
 
 
 def engine_constants(bundle: Bundle, *, temperature: float | None = None, min_eos_p: float | None = None) -> Constants:
-    """These numbers; where one is None, the bundle's default. Raises `BuildError` for numbers out of range."""
+    """The given constants, with the bundle's default for None. Raises `BuildError` for a number out of range."""
     sampling = bundle.spec.sampling
     return Constants(
         temperature=sampling.semantic_temperature if temperature is None else temperature,
@@ -80,7 +80,7 @@ def config_of(
     constants: Constants | None = None,
     release: Release = DEFAULT,
 ) -> dict[str, Any]:
-    """``config.json``. `int8`: weight-only, quantized by ``trtllm-build`` from the weights as they are."""
+    """The content of ``config.json``. `int8`: ``trtllm-build`` quantizes the weights; activations stay `dtype`."""
     gpt, chosen = bundle.spec.gpt(stage), constants or engine_constants(bundle)
     quantization: dict[str, Any] = {"quant_algo": None, "kv_cache_quant_algo": None}
     if int8:
@@ -112,14 +112,14 @@ def config_of(
 
 
 def tensors_of(bundle: Bundle, *, stage: GptStage, dtype: Dtype) -> dict[str, Tensor]:
-    """``rank0.safetensors``. Raises `BuildError` for a network that TensorRT-LLM's GPT cannot be."""
+    """The tensors of ``rank0.safetensors``. Raises `BuildError` if TensorRT-LLM's GPT cannot express the network."""
     gpt, kind = bundle.spec.gpt(stage), getattr(torch, dtype)
     _check_vocabularies(bundle, stage, gpt)
     tensors: dict[str, Tensor] = {}
     for name, tensor in load_file(bundle.weights(stage)).items():
         if name == "token_embedding.weight":
-            # One vocabulary size serves both ends there. Ids beyond the head's only occur in the semantic prompt,
-            # whose embeddings come with the request.
+            # TensorRT-LLM has one vocabulary size for input and output. Ids beyond the output's occur in the semantic
+            # prompt only, and its embeddings come with the request.
             tensor = tensor[: gpt.output_vocab]
         tensors[_renamed(name)] = tensor.to(kind).contiguous()
     if not gpt.bias:

@@ -20,7 +20,7 @@ _MAX_TOKENS = 8_192
 
 @dataclass(frozen=True)
 class Limits:
-    """The sizes that an engine has room for."""
+    """The largest sizes that an engine is built for."""
 
     batch: int  #: sequences in flight
     input_length: int  #: positions of a prompt
@@ -30,19 +30,19 @@ class Limits:
 
 
 def limits_of(bundle: Bundle, *, stage: GptStage, batch: int) -> Limits:
-    """Room for every request that `bark_serving.speech.request` lets through, `batch` of them at a time.
+    """Limits for every request that `bark_serving.speech.request` accepts, `batch` of them at a time.
 
     A coarse window may be long where its history is short, so both stages may use all positions of their network.
     """
     spec = bundle.spec
     if stage == "semantic":
         length, table = spec.semantic.prefill, spec.semantic.prefill * batch
-        most = length + spec.semantic.max_steps
+        total = length + spec.semantic.max_steps
     else:
         length, table = spec.coarse.semantic_context + 1 + spec.coarse.max_history, 0
-        most = bundle.spec.gpt(stage).block_size + 1
+        total = bundle.spec.gpt(stage).block_size + 1
     tokens = max(length + batch, min(length * batch, _MAX_TOKENS))
-    return Limits(batch=batch, input_length=length, sequence_length=most, tokens=tokens, prompt_table=table)
+    return Limits(batch=batch, input_length=length, sequence_length=total, tokens=tokens, prompt_table=table)
 
 
 def build_command(
@@ -55,7 +55,7 @@ def build_command(
     model_file: Path = MODEL_FILE,
     program: str = PROGRAM,
 ) -> Sequence[str]:
-    """Program and arguments that build the engine of a checkpoint into `output`."""
+    """The program and its arguments. It builds the engine of `checkpoint` into `output`."""
     values: dict[str, object] = {
         "checkpoint": checkpoint,
         "output": output,

@@ -1,8 +1,8 @@
 """Bark's GPTs for ``trtllm-build --model_cls_file``: GPT-2 with exact GELU and Bark's logit rules in the engine.
 
-This file is loaded by itself, inside a container that has TensorRT-LLM but nothing of this project: it imports nothing
-of ours. What the rules need to know stands in the checkpoint's ``config.json`` as ``bark_…`` keys. The same arithmetic
-in numpy, with which this is compared, is `tests/build_engines/trtllm/numpy_rules.py`.
+This file is loaded alone, in a container that has TensorRT-LLM but not this project. So it imports nothing of this
+project. The numbers of the rules are the ``bark_…`` keys of the checkpoint's ``config.json``. The tests compare this
+file with the same rules in numpy, `tests/build_engines/trtllm/numpy_rules.py`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from tensorrt_llm.functional import (
 from tensorrt_llm.layers import ColumnLinear
 from tensorrt_llm.models import GPTForCausalLM
 
-MASKED, LIFTED = -1e9, 1e9  # finite: the engine's softmax must not see infinity minus infinity
+MASKED, LIFTED = -1e9, 1e9  # finite, because infinity minus infinity in the engine's softmax is not a number
 
-# The stock names all mean the tanh approximation; Bark's is the error function's.
+# All names that TensorRT-LLM has for GELU mean the tanh approximation. Bark's GELU uses the error function.
 ACT2FN["gelu_erf"] = partial(activation, act_type=trt.ActivationType.GELU_ERF)
 
 
 class SemanticRule:
-    """Semantic tokens and the end token; the end token alone where its probability reaches ``bark_min_eos_p``."""
+    """Allows semantic tokens and the end token, or only the end token if its probability reaches ``bark_min_eos_p``."""
 
     def __init__(self, config: Any) -> None:
         end = config.bark_end_token
@@ -49,34 +49,34 @@ class SemanticRule:
     def __call__(self, logits: Tensor, last_ids: Tensor) -> Tensor:
         """[batch, vocab] float32 logits."""
         logits = logits + constant(self.mask)
-        chances = softmax(logits * (1.0 / self.temperature), dim=-1)
-        end_chance = index_select(chances, 1, constant(self.end))  # [batch, 1]
-        return where(lt(end_chance, self.min_eos_p), logits, logits + constant(self.lift))
+        probabilities = softmax(logits * (1.0 / self.temperature), dim=-1)
+        end_probability = index_select(probabilities, 1, constant(self.end))  # [batch, 1]
+        return where(lt(end_probability, self.min_eos_p), logits, logits + constant(self.lift))
 
 
 class CoarseRule:
-    """Codebooks take turns: after an id of codebook k comes one of k + 1; after anything else, codebook 0."""
+    """Allows one codebook: after an id of codebook k the next one, after any other id the first one."""
 
     def __init__(self, config: Any) -> None:
         books, size, offset = config.bark_codebooks, config.bark_codebook_size, config.bark_offset
-        self.turns = np.zeros(config.vocab_size, np.int32)  # by last id: whose turn it is
+        self.next_books = np.zeros(config.vocab_size, np.int32)  # for each last id: the codebook that comes next
         self.masks = np.full((books, config.vocab_size), MASKED, np.float32)
         for book in range(books):
             ids = slice(offset + book * size, offset + (book + 1) * size)
-            self.turns[ids] = (book + 1) % books
+            self.next_books[ids] = (book + 1) % books
             self.masks[book, ids] = 0
 
     def __call__(self, logits: Tensor, last_ids: Tensor) -> Tensor:
         """[batch, vocab] float32 logits; [batch] last ids."""
-        turns = index_select(constant(self.turns), 0, last_ids)
-        return logits + index_select(constant(self.masks), 0, turns)
+        next_books = index_select(constant(self.next_books), 0, last_ids)
+        return logits + index_select(constant(self.masks), 0, next_books)
 
 
 RULES: dict[str, type[SemanticRule | CoarseRule]] = {"semantic": SemanticRule, "coarse": CoarseRule}
 
 
 class RuledHead(ColumnLinear):  # type: ignore[misc]
-    """The head, and the stage's rule on its logits."""
+    """The head, followed by the stage's rule."""
 
     def __init__(self, config: Any) -> None:
         super().__init__(config.hidden_size, config.vocab_size, bias=False, dtype=config.dtype)
@@ -84,12 +84,12 @@ class RuledHead(ColumnLinear):  # type: ignore[misc]
         self.last_ids = None
 
     def forward(self, hidden: Tensor, **kwargs: Any) -> Tensor:
-        """[batch, hidden] → [batch, vocab], float32 whatever the network's own type is."""
+        """[batch, hidden] → float32 [batch, vocab], also for a network of another type."""
         return self.rule(cast(super().forward(hidden, **kwargs), "float32"), self.last_ids)
 
 
 class BarkForCausalLM(GPTForCausalLM):  # type: ignore[misc]
-    """GPT-2 whose head knows each sequence's last id. One GPU, packed inputs, one beam."""
+    """GPT-2 with a head that gets each sequence's last id. For one GPU, packed inputs and one beam."""
 
     def __init__(self, config: Any) -> None:
         if config.mapping.world_size != 1:
@@ -105,7 +105,7 @@ class BarkForCausalLM(GPTForCausalLM):  # type: ignore[misc]
         last_token_ids: Tensor = None,
         **kwargs: Any,
     ) -> Any:
-        """As the base class: [tokens] ids of all sequences, end to end, and [batch] the count up to each one's end."""
+        """As the base class. input_ids: [tokens], all sequences end to end. last_token_ids: [batch], end of each."""
         if len(input_ids.shape) != 1:
             raise ValueError("input_ids are padded; build with --remove_input_padding enable.")
         self.lm_head.last_ids = index_select(input_ids, 0, last_token_ids - 1)

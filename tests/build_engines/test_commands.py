@@ -1,4 +1,4 @@
-"""``bark-build engines``: the table of jobs, what is built, what is refused and how; and ``bark-build`` itself."""
+"""``bark-build engines``: its table of jobs, its builds and its refusals; and ``bark-build`` itself."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ def run(*arguments: str | Path) -> Result:
 
 
 def machine_with(monkeypatch: pytest.MonkeyPatch, *names: str, tensorrt: str | None = None) -> None:
-    """GPUs, and a TensorRT that can say its version and nothing else."""
+    """This machine gets these GPUs, and a TensorRT that only has a version."""
 
-    def found(wanted: Sequence[int] | None = None) -> Sequence[str]:
+    def architectures(numbers: Sequence[int] | None = None) -> Sequence[str]:
         return names
 
-    monkeypatch.setattr(gpus, "architectures", found)
+    monkeypatch.setattr(gpus, "architectures", architectures)
     if tensorrt:
         monkeypatch.setattr(
             library, "load_library", lambda *_: library.Library("tensorrt", SimpleNamespace(), tensorrt)
         )
 
 
-def test_the_cpu_profile_is_planned_built_and_then_there(bundle: Bundle, root: Path) -> None:
+def test_the_cpu_profile_is_built_once(bundle: Bundle, root: Path) -> None:
     arguments = ("engines", "--bundle", bundle.folder, "--engines", root, "--stage", "fine", "--precision", "fp32")
     first = run(*arguments)
     assert first.exit_code == 0, first.output
@@ -78,10 +78,10 @@ def test_the_cpu_profile_is_planned_built_and_then_there(bundle: Bundle, root: P
     assert engine.folder.name[:8] in second.output
 
 
-def test_the_plan_alone_builds_nothing(bundle: Bundle, root: Path) -> None:
-    shown = run("engines", "--bundle", bundle.folder, "--engines", root, "--dry-run")
-    assert shown.exit_code == 0
-    assert f"0 exist, {len(STAGES)} to build" in shown.output
+def test_dry_run_builds_nothing(bundle: Bundle, root: Path) -> None:
+    result = run("engines", "--bundle", bundle.folder, "--engines", root, "--dry-run")
+    assert result.exit_code == 0
+    assert f"0 exist, {len(STAGES)} to build" in result.output
     assert not root.exists()
 
 
@@ -92,7 +92,7 @@ def test_without_a_gpu_auto_asks_for_a_name(bundle: Bundle, root: Path) -> None:
     assert "--gpu sm80,sm90" in refused.output
 
 
-def test_what_cannot_be_built_here_is_said_and_the_rest_is_built(
+def test_refused_engines_are_reported_and_the_others_are_built(
     bundle: Bundle, root: Path, rtx: library.Library
 ) -> None:
     done = run(
@@ -107,7 +107,7 @@ def test_what_cannot_be_built_here_is_said_and_the_rest_is_built(
     assert "Build on a machine that has sm90" in done.output
 
 
-def test_tensorrt_for_rtx_is_said_not_to_serve(bundle: Bundle, root: Path, rtx: library.Library) -> None:
+def test_plans_of_tensorrt_for_rtx_come_with_a_warning(bundle: Bundle, root: Path, rtx: library.Library) -> None:
     done = run(
         *("engines", "--profile", "tensorrt", "--gpu", "sm86+sm89", "--stage", "hubert", "--library", "tensorrt_rtx"),
         *("--bundle", bundle.folder, "--engines", root),
@@ -118,7 +118,7 @@ def test_tensorrt_for_rtx_is_said_not_to_serve(bundle: Bundle, root: Path, rtx: 
     assert "Triton loads plans of TensorRT only" in done.output
 
 
-def test_wrong_options_are_usage_errors_or_one_red_line(bundle: Bundle, root: Path) -> None:
+def test_wrong_options_give_an_error_and_no_traceback(bundle: Bundle, root: Path) -> None:
     stage = run("engines", "--stage", "text", "--bundle", bundle.folder)
     assert stage.exit_code == 2 and "is not a stage" in stage.output
     precision = run("engines", "--profile", "tensorrt", "--gpu", "sm90", "--precision", "int4")
@@ -148,7 +148,7 @@ def planned(bundle: Bundle, root: Path, *architectures: str) -> Sequence[EngineJ
     )
 
 
-def test_tensorrt_plans_for_its_own_gpu(bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorrt_has_jobs_for_its_own_gpu_only(bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine_with(monkeypatch, "sm90", tensorrt="10.11.0.33")
     jobs = {(job.stage, job.architecture): job for job in planned(bundle, root, "sm80", "sm90")}
     assert all(jobs[stage, "sm90"].to_build for stage in PLANS)  # type: ignore[index]
@@ -165,10 +165,10 @@ def test_a_bundle_without_hubert_needs_no_engine_for_it(tmp_path: Path, root: Pa
     assert "hubert" not in {job.stage for job in jobs}
 
 
-def test_an_engine_built_elsewhere_counts_where_nothing_can_be_built(
+def test_an_engine_built_elsewhere_counts_as_existing(
     bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder of engines carried to a machine without TensorRT-LLM."""
+    """As on a machine without TensorRT-LLM that got a folder of engines."""
     manifest = Manifest(
         stage="coarse",
         profile="tensorrt",
@@ -181,14 +181,14 @@ def test_an_engine_built_elsewhere_counts_where_nothing_can_be_built(
         inputs={},
         outputs={},
     )
-    made = EngineStore(root).publish(manifest, lambda folder: None)
+    engine = EngineStore(root).publish(manifest, lambda folder: None)
     jobs = {(job.stage, job.architecture): job for job in planned(bundle, root, "sm80", "sm90")}
-    assert jobs["coarse", "sm90"].existing == made
+    assert jobs["coarse", "sm90"].existing == engine
     assert jobs["coarse", "sm80"].existing is None and jobs["coarse", "sm80"].refusal
     assert jobs["semantic", "sm90"].refusal
 
 
-def test_an_estimate_learns_from_what_was_built(bundle: Bundle, root: Path) -> None:
+def test_an_estimate_uses_the_build_time_of_a_similar_engine(bundle: Bundle, root: Path) -> None:
     store = EngineStore(root)
     before = estimate(bundle, stage="fine", precision="fp16", maker="tensorrt", store=store)
     assert before.seconds == pytest.approx(30, abs=1)
@@ -235,10 +235,10 @@ def job(bundle: Bundle, root: Path, make: object, *, stage: str = "fine") -> Eng
     )
 
 
-def test_one_failure_does_not_keep_the_others_from_being_built(
+def test_after_a_failure_the_other_engines_are_built(
     bundle: Bundle, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine = SimpleNamespace(folder=root / "made")
+    engine = SimpleNamespace(folder=root / "engine")
 
     def fails(on_step: object) -> Engine:
         raise BuildError("It broke.", remedy="Mend it.")
@@ -247,12 +247,14 @@ def test_one_failure_does_not_keep_the_others_from_being_built(
     with pytest.raises(typer.Exit) as caught:
         progress.build_all(jobs, root=root)
     assert caught.value.exit_code == 1
-    said = capsys.readouterr().err
-    assert str(engine.folder) in said
-    assert "fine: It broke." in said and "Mend it." in said
+    output = capsys.readouterr().err
+    assert str(engine.folder) in output
+    assert "fine: It broke." in output and "Mend it." in output
 
 
-def test_ctrl_c_says_that_what_is_done_is_kept(bundle: Bundle, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_says_that_finished_engines_are_kept(
+    bundle: Bundle, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(on_step: object) -> Engine:
         raise KeyboardInterrupt
 
@@ -263,9 +265,9 @@ def test_ctrl_c_says_that_what_is_done_is_kept(bundle: Bundle, root: Path, capsy
 
 
 def test_the_help_has_an_example_per_profile_with_engines() -> None:
-    said = " ".join(run("engines", "--help").output.split())
-    assert "bark-build engines --bundle build/bundles/bark-small" in said
-    assert "bark-build engines --profile tensorrt --gpu sm80,sm90" in said
+    text = " ".join(run("engines", "--help").output.split())
+    assert "bark-build engines --bundle build/bundles/bark-small" in text
+    assert "bark-build engines --profile tensorrt --gpu sm80,sm90" in text
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
@@ -302,7 +304,7 @@ def test_without_torch_a_command_says_what_to_install(arguments: Sequence[str], 
 @pytest.mark.parametrize(
     "arguments", [("--help",), ("--version",), ("engines", "--help"), ("list",), ("verify",), ("prune", "--dry-run")]
 )
-def test_what_needs_no_torch_works_without(arguments: Sequence[str], tmp_path: Path) -> None:
+def test_commands_that_need_no_torch_work_without_it(arguments: Sequence[str], tmp_path: Path) -> None:
     said = without_torch(*arguments, folder=tmp_path)
     assert said.returncode == 0, said.stderr
 

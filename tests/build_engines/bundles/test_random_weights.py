@@ -48,10 +48,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tiny_bundle: Bu
 def test_a_tiny_bundle_verifies_and_every_network_loads(tiny_bundle: Bundle) -> None:
     tiny_bundle.verify()
     for network in NETWORKS:
-        load(network, tiny_bundle)
+        assert load(network, tiny_bundle).state_dict().keys() == expected(network, tiny_bundle.spec).keys()
 
 
-def test_the_miniature_keeps_codes_contexts_and_windows_of_the_released_models(tiny_bundle: Bundle) -> None:
+def test_the_tiny_bundle_has_the_codes_contexts_and_windows_of_bark(tiny_bundle: Bundle) -> None:
     spec, released = tiny_bundle.spec, Spec(name="released")
     for ours, theirs, shrunk in (
         (spec.semantic, released.semantic, {"gpt", "text_pad", "infer_token"}),
@@ -73,12 +73,12 @@ def test_the_small_tokenizer_knows_every_character_of_an_ordinary_sentence(tiny_
     assert last < tiny_bundle.spec.semantic.text_pad
 
 
-def test_the_small_tokenizer_says_unk_to_what_it_does_not_know(tiny_bundle: Bundle) -> None:
+def test_the_small_tokenizer_gives_unk_for_an_unknown_character(tiny_bundle: Bundle) -> None:
     assert Tokenizer.from_file(str(tiny_bundle.tokenizer)).encode("𓀀 hello").tokens == ["[UNK]", "hello"]
 
 
 def test_a_vocabulary_file_tokenises_as_bark_did(vocabulary: Path) -> None:
-    """Against the input that Suno's own code made of a French sentence."""
+    """Compared with the input that Suno's own code made from a French sentence."""
     golden = np.fromfile(vocabulary.parent / "golden" / "semantic_1.bin", dtype="<i4")
     ids = golden[1 + golden[0] :][:256]
     ids = ids[ids < 129_595] - 10_048
@@ -86,8 +86,8 @@ def test_a_vocabulary_file_tokenises_as_bark_did(vocabulary: Path) -> None:
     assert read_tokenizer(vocabulary).encode(sentence, add_special_tokens=False).ids == ids.tolist()
 
 
-def test_random_networks_answer_different_things_to_different_input(tiny_bundle: Bundle) -> None:
-    """What a test on random weights proves depends on it."""
+def test_outputs_of_random_networks_depend_on_their_input(tiny_bundle: Bundle) -> None:
+    """Tests on random weights prove something only if this holds."""
     encodec, hubert = load("encodec", tiny_bundle), load("hubert", tiny_bundle)
     assert isinstance(encodec, Encodec) and isinstance(hubert, Hubert)
     time = torch.arange(32_000) / 16_000
@@ -99,7 +99,7 @@ def test_random_networks_answer_different_things_to_different_input(tiny_bundle:
         assert 0.02 < float(encodec.decode(codes).std()) < 1
 
 
-def test_true_sizes_are_the_released_ones() -> None:
+def test_the_true_sizes_are_those_of_the_released_models() -> None:
     large, small = (random_spec(size, name="x", tokens=119_547) for size in ("large", "small"))
     assert large.model_dump(exclude={"name"}) == Spec(name="y").model_dump(exclude={"name"})
     assert {(gpt.layers, gpt.heads, gpt.width) for gpt in (small.semantic.gpt, small.coarse.gpt, small.fine.gpt)} == {
@@ -109,10 +109,10 @@ def test_true_sizes_are_the_released_ones() -> None:
     assert parameters == pytest.approx(446e6, rel=0.001)
 
 
-def test_each_step_is_told_before_it_starts(tmp_path: Path) -> None:
-    told: list[str] = []
-    make_random_bundle(tmp_path / "bundle", on_step=lambda step, _: told.append(step))
-    assert tuple(told) == STEPS
+def test_each_step_is_reported_before_it_starts(tmp_path: Path) -> None:
+    steps: list[str] = []
+    make_random_bundle(tmp_path / "bundle", on_step=lambda step, _: steps.append(step))
+    assert tuple(steps) == STEPS
 
 
 def test_a_tokenizer_too_large_for_the_network_is_refused(tmp_path: Path, vocabulary: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_tokenizer_too_large_for_the_network_is_refused(tmp_path: Path, vocabu
         make_random_bundle(tmp_path / "bundle", size="small", tokenizer=longer)
 
 
-def test_an_existing_folder_is_kept_unless_it_is_a_bundle_and_force_is_given(tmp_path: Path) -> None:
+def test_an_existing_folder_is_replaced_only_if_forced_and_a_bundle(tmp_path: Path) -> None:
     out = tmp_path / "bundle"
     first = make_random_bundle(out)
     with pytest.raises(OutputError, match="exists"):
@@ -137,7 +137,7 @@ def test_an_existing_folder_is_kept_unless_it_is_a_bundle_and_force_is_given(tmp
 
 
 def test_a_failure_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
-    def stop(step: str) -> None:
+    def stop(step: str, _: float) -> None:
         if step == "fine":
             raise KeyboardInterrupt
 

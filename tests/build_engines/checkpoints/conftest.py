@@ -1,4 +1,4 @@
-"""Checkpoints that several tests read; written once."""
+"""Checkpoints that several tests read. Each is written once per session."""
 
 from __future__ import annotations
 

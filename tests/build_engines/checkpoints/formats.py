@@ -1,4 +1,4 @@
-"""Small random checkpoints in the formats that people have, written by the code that defines each format."""
+"""Small random checkpoints in all supported formats, written by the code that defines each format."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FINE = {"input_vocab_size": 1_056, "output_vocab_size": 1_056}
 
 
 def randomise(module: nn.Module, *, seed: int = 0) -> nn.Module:
-    """Every parameter and floating buffer drawn anew, so that no two tensors are alike and none is zero."""
+    """Give every parameter and codebook new random values, so that no two tensors are equal and none is zero."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, tensor in module.named_parameters():
@@ -116,7 +116,7 @@ def bark_model(*, bias: bool = False) -> Any:
 
 
 def save_bark(folder: Path, model: Any) -> None:
-    """Write a BarkModel, with generation settings that are nobody's defaults."""
+    """Write a BarkModel with generation settings that differ from all defaults."""
     from transformers.models.bark import generation_configuration_bark as generation
 
     settings = generation.BarkGenerationConfig.from_sub_model_configs(
@@ -193,7 +193,7 @@ class _FairseqConfig:
 def save_fairseq(path: Path, *, model: Any, modern: bool) -> None:
     """Write HuBERT as fairseq does: settings in an argparse.Namespace (early) or in omegaconf nodes, and a Dictionary.
 
-    fairseq's class is made up here and is gone again when the file is read. omegaconf's are the real ones.
+    fairseq's class is created here, and no longer exists when the file is read. omegaconf's classes are the real ones.
     """
     settings = {
         "encoder_attention_heads": HEADS,

@@ -1,4 +1,4 @@
-"""A tiny server that plays the Hugging Face hub: repositories are folders, all at one commit."""
+"""A small server that stands for the Hugging Face hub. Repositories are folders, all at the same commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REVISIONS = ("main", "v1", COMMIT)
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves `root/<owner>/<name>/`; `fetched` lists the files that were asked for."""
+    """Serves `root/<owner>/<name>/`. `fetched` lists the requested files."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)

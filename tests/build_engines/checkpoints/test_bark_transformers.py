@@ -25,7 +25,7 @@ def bundle(bark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundl
     return import_bundle(Request(str(bark_folder)), tmp_path_factory.mktemp("out") / "bundle")
 
 
-def test_every_network_computes_what_transformers_does(bundle: Bundle, bark_model: Any) -> None:
+def test_every_network_computes_the_same_as_transformers(bundle: Bundle, bark_model: Any) -> None:
     ids = torch.randint(0, 10_000, (1, 12), generator=torch.Generator().manual_seed(0))
     close = {"rtol": 1e-5, "atol": 1e-5}
     with torch.inference_mode():
@@ -63,7 +63,7 @@ def test_numbers_are_read_from_both_json_files(bundle: Bundle) -> None:
         update={"gpt": GptSpec(input_vocab=1_056, output_vocab=1_056, **sizes)}
     )
     assert spec.encodec == released.encodec.model_copy(update={"filters": 4, "dimension": 16})
-    # the coarse temperature is 1.0, transformers' default: nobody chose it
+    # the coarse temperature is 1.0, transformers' default, so it counts as absent
     assert spec.sampling == SamplingSpec(semantic_temperature=0.65, fine_temperature=0.45, min_eos_p=0.15)
     assert spec.name == "my-bark"
     assert [source.file for source in spec.sources] == [
@@ -127,7 +127,7 @@ def test_old_weight_norm_names_and_biases_are_read(tmp_path: Path, vocabulary: P
     assert bundle.spec.semantic.gpt.bias
     weights = load_file(bundle.weights("semantic"))
     assert torch.equal(weights["layers.1.mlp.up.bias"], model.semantic.layers[1].mlp.in_proj.bias)
-    # without generation_config.json, Suno's numbers
+    # without generation_config.json the numbers are Suno's
     assert bundle.spec.semantic.max_steps == 768
     assert bundle.spec.sampling == SamplingSpec()
 
@@ -143,7 +143,7 @@ def test_half_precision_weights_become_single(bark_folder: Path, bundle: Bundle,
     torch.testing.assert_close(weights["norm.weight"], exact["norm.weight"], rtol=1e-3, atol=1e-3)
 
 
-def test_transformers_format_is_preferred_and_sunos_can_be_asked_for(
+def test_transformers_format_is_preferred_and_sunos_can_be_requested(
     bark_folder: Path, suno_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "both"
@@ -151,9 +151,9 @@ def test_transformers_format_is_preferred_and_sunos_can_be_asked_for(
     for file in suno_folder.iterdir():
         (folder / file.name).symlink_to(file)
     preferred = import_bundle(Request(str(folder)), tmp_path / "one")
-    asked = import_bundle(Request(str(folder), format="suno"), tmp_path / "two")
+    requested = import_bundle(Request(str(folder), format="suno"), tmp_path / "two")
     assert "model.safetensors" in [source.file for source in preferred.spec.sources]
-    assert "text_2.pt" in [source.file for source in asked.spec.sources]
+    assert "text_2.pt" in [source.file for source in requested.spec.sources]
 
 
 def test_a_tokenizer_json_loses_the_padding_it_was_saved_with(

@@ -1,4 +1,4 @@
-"""`bark-build tiny` and `bark-build import` as users run them; the hub is played by a local server."""
+"""`bark-build tiny` and `bark-build import` as users run them. A local server stands for the hub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def bark_build(*arguments: str | Path, endpoint: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, with an empty cache and the hub at `endpoint`."""
+    """Run the command in its own process, with an empty cache and the hub at `endpoint`."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -57,7 +57,7 @@ def local_hub(repositories: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def repositories(
     tmp_path_factory: pytest.TempPathFactory, bark_folder: Path, suno_folder: Path, vocabulary: Path
 ) -> Path:
-    """What the hub holds: Bark in both formats in one repository, as suno/bark, and what goes with it."""
+    """The hub's repositories: suno/bark with both formats, HuBERT, and its token heads."""
     root = tmp_path_factory.mktemp("hub")
     bark = root / "suno" / "bark"
     shutil.copytree(bark_folder, bark)
@@ -84,7 +84,7 @@ def test_tiny_makes_a_bundle_and_does_not_make_it_twice(tmp_path: Path, tiny_bun
 
 
 @pytest.mark.parametrize("command", ["tiny", "import"])
-def test_help_teaches_with_an_example(command: str) -> None:
+def test_the_help_has_an_example(command: str) -> None:
     done = run_here(command, "--help")
     assert done.exit_code == 0
     assert f"bark-build {command} " in done.stdout
@@ -95,7 +95,7 @@ def test_unknown_values_are_usage_errors() -> None:
     assert run_here("import").exit_code == 2
 
 
-def test_a_checkpoint_is_imported_from_the_hub_fetching_only_what_is_needed(
+def test_an_import_from_the_hub_fetches_only_the_needed_files(
     repositories: Path, bark_folder: Path, tmp_path: Path
 ) -> None:
     head = "GitMylo/bark-voice-cloning:quantifier_hubert_base_ls960_14.pth"
@@ -147,14 +147,14 @@ def test_sunos_files_are_fetched_from_the_same_repository_at_a_revision(reposito
     ],
 )
 @pytest.mark.usefixtures("local_hub")
-def test_what_the_hub_does_not_have_is_one_red_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_what_the_hub_does_not_have_is_a_one_line_error(tmp_path: Path, arguments: list[str], message: str) -> None:
     done = run_here("import", arguments[0], str(tmp_path / "bundle"), *arguments[1:])
     assert done.exit_code == 1
     assert message in " ".join(done.stderr.split())
     assert not (tmp_path / "bundle").exists()
 
 
-def test_without_a_network_a_name_of_the_hub_fails_at_once_in_words(
+def test_without_a_network_a_name_of_the_hub_is_an_immediate_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")  # nothing listens there

@@ -90,7 +90,7 @@ def test_all_formats_give_the_same_bundle_files_and_numbers(folder: Path, bark_f
 
 
 @pytest.mark.parametrize("version", [0, 1])
-def test_both_versions_of_the_head_score_as_their_modules_do(
+def test_both_versions_of_the_head_give_the_scores_of_their_modules(
     folder: Path, bark_folder: Path, tmp_path: Path, version: int
 ) -> None:
     head = folder / f"head_{version}.pth"

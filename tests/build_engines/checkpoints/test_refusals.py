@@ -24,7 +24,7 @@ from tests.build_engines.checkpoints import formats
 
 
 class Hostile:
-    """Unpickled by pickle, it runs a command that makes a file."""
+    """An object that runs a command when pickle loads it. The command makes a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -77,7 +77,7 @@ def test_a_bare_pickle_that_runs_a_command_is_refused_too(suno: Path, tmp_path: 
 
 
 def test_names_of_inert_packages_are_never_imported(tmp_path: Path) -> None:
-    """`numpy` may be named in Suno's files, but what it names there is not called."""
+    """Suno's files may name objects of `numpy`, but these are not called."""
     call = b"\x80\x02cnumpy.testing\nassert_equal\nK\x01K\x02\x86R."
     archive = tmp_path / "file.pt"
     torch.save({}, archive)
@@ -193,7 +193,7 @@ def test_a_fine_model_with_untied_heads_is_refused(suno: Path) -> None:
     refused(suno, r"fine_2\.pt: lm_heads\.3 differs from the embedding of codebook 4")
 
 
-def test_model_args_that_are_missing_or_senseless_are_named(suno: Path) -> None:
+def test_missing_or_invalid_model_args_are_named(suno: Path) -> None:
     path = suno / "text_2.pt"
     checkpoint = torch.load(path, weights_only=False)
     for arguments, message in (
@@ -225,7 +225,7 @@ def test_a_state_dict_of_something_else_in_transformers_format_is_refused(transf
         ({"fine_acoustics_config": {"n_codes_total": 9}}, r"embeddings 8 of 9 is missing"),
     ],
 )
-def test_a_config_that_the_weights_or_we_do_not_fit_is_named(
+def test_a_config_that_fits_neither_weights_nor_our_networks_is_named(
     transformers: Path, change_to: dict[str, dict[str, Any]], message: str
 ) -> None:
     path = transformers / "config.json"
@@ -264,7 +264,7 @@ def test_a_broken_voice_is_named(transformers: Path, values: np.ndarray[Any, Any
 
 
 def test_a_voice_whose_histories_cover_different_times_is_refused(transformers: Path) -> None:
-    """Neither builder nor server could use it: both continue the histories together."""
+    """Neither builder nor server could use it, because both continue all histories from the same time."""
     path = transformers / "speaker_embeddings" / "v2" / "en_speaker_6_coarse_prompt.npy"
     np.save(path, np.zeros((2, 400), np.int64))
     refused(transformers, r"en_speaker_6: coarse_prompt has 400 frames for 50 semantic tokens")
@@ -275,7 +275,7 @@ def test_a_voice_without_one_of_its_arrays_is_named(transformers: Path) -> None:
     refused(transformers, r"en_speaker_6_coarse_prompt\.npy")
 
 
-def test_a_folder_without_a_checkpoint_says_what_was_looked_for(tmp_path: Path) -> None:
+def test_the_error_for_a_folder_without_a_checkpoint_names_the_files(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", r"holds no Bark checkpoint\. Expected config\.json .* text_2\.pt")
 
@@ -293,7 +293,7 @@ def test_a_missing_folder_is_named_without_asking_the_hub(
     assert "OWNER/NAME" in caught.value.remedy
 
 
-def test_a_tokenizer_that_is_none_is_named(transformers: Path) -> None:
+def test_a_file_that_is_not_a_tokenizer_is_named(transformers: Path) -> None:
     (transformers / "vocab.txt").unlink()
     (transformers / "tokenizer.json").write_text("{}")
     refused(transformers, r"tokenizer\.json is not a tokenizer of the tokenizers library")

@@ -34,7 +34,7 @@ def assert_same(ours: nn.Module, theirs: nn.Module) -> None:
         torch.testing.assert_close(ours.state_dict()[name], tensor, rtol=0, atol=0, msg=name)
 
 
-def test_the_three_transformers_come_back_as_sunos_own_classes_held_them(
+def test_the_three_transformers_equal_those_of_sunos_classes(
     bundle: Bundle, suno_networks: dict[str, nn.Module]
 ) -> None:
     for network, spec in (("semantic", bundle.spec.semantic.gpt), ("coarse", bundle.spec.coarse.gpt)):
@@ -42,7 +42,7 @@ def test_the_three_transformers_come_back_as_sunos_own_classes_held_them(
     assert_same(oracle.fine(load_file(bundle.weights("fine")), bundle.spec), suno_networks["fine"])
 
 
-def test_folded_encodec_computes_what_the_weight_normed_one_does(
+def test_folded_encodec_computes_the_same_as_the_weight_normed_one(
     bundle: Bundle, suno_networks: dict[str, nn.Module]
 ) -> None:
     ours, theirs = load("encodec", bundle), suno_networks["encodec"]
@@ -55,7 +55,7 @@ def test_folded_encodec_computes_what_the_weight_normed_one_does(
         torch.testing.assert_close(ours.encoder(audio[:, None]), theirs.encoder(audio[:, None]), rtol=1e-5, atol=1e-5)  # type: ignore[operator]
 
 
-def test_every_number_is_the_files_or_sunos(bundle: Bundle) -> None:
+def test_every_number_comes_from_the_files_or_from_sunos_code(bundle: Bundle) -> None:
     sizes = {"layers": 2, "heads": 2, "width": 32, "block_size": 1024, "bias": False}
     spec, released = bundle.spec, Spec(name="released")
     assert spec.semantic.gpt == GptSpec(input_vocab=129_600, output_vocab=10_048, **sizes)
@@ -104,7 +104,7 @@ def test_first_generation_files_of_a_compiled_model_are_read(tmp_path: Path, voc
     assert_same(oracle.fine(load_file(bundle.weights("fine")), bundle.spec), fine)
 
 
-def test_of_large_and_small_files_the_large_are_read_unless_small_is_asked_for(
+def test_large_files_are_preferred_unless_small_ones_are_requested(
     suno_folder: Path, vocabulary: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "both"
@@ -132,8 +132,8 @@ def test_encodec_may_come_from_transformers_instead(suno_folder: Path, vocabular
         torch.testing.assert_close(ours.decode(codes), wave, rtol=1e-5, atol=1e-5)
 
 
-def test_bark_in_transformers_format_beside_it_is_not_taken_for_encodec(suno_folder: Path, tmp_path: Path) -> None:
-    """As in suno/bark, which holds both: gigabytes would be fetched only to be refused."""
+def test_bark_in_transformers_format_is_not_taken_for_encodec(suno_folder: Path, tmp_path: Path) -> None:
+    """suno/bark holds both. Without this, gigabytes would be fetched and then refused."""
     folder = tmp_path / "both"
     folder.mkdir()
     for file in suno_folder.iterdir():
@@ -176,13 +176,13 @@ def test_a_voice_is_imported_only_under_a_name_that_the_server_lists(
     assert list(VoiceLibrary([bundle.voices], spec=bundle.spec).names()) == ["a" * length]
 
 
-def test_importing_twice_gives_the_same_bundle_and_tells_each_step(
+def test_importing_twice_gives_the_same_bundle_and_reports_each_step(
     suno_folder: Path, vocabulary: Path, tmp_path: Path, bundle: Bundle
 ) -> None:
-    told: list[str] = []
+    steps: list[str] = []
     request = Request(str(suno_folder), tokenizer=str(vocabulary))
-    assert import_bundle(request, tmp_path / "bundle", on_step=lambda step, _: told.append(step)).hash == bundle.hash
-    assert told == [step for step in STEPS if step != "hubert"]
+    assert import_bundle(request, tmp_path / "bundle", on_step=lambda step, _: steps.append(step)).hash == bundle.hash
+    assert steps == [step for step in STEPS if step != "hubert"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The int8 KV cache: its scales, and what happens where it does not hold."""
+"""The int8 KV cache: its scales, and what happens if int8 loses too much."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def open_gpt(bundle: Bundle, stage: GptStage, precision: Precision, store: Engin
 
 
 @pytest.mark.parametrize("stage", ["semantic", "coarse"])
-def test_every_channel_has_a_scale_that_holds_more_than_was_seen(bundle: Bundle, stage: GptStage) -> None:
+def test_every_channel_has_a_positive_scale(bundle: Bundle, stage: GptStage) -> None:
     network = cast(Gpt, networks.load(stage, bundle))
     scales = kv_cache.measure_scales(network, bundle, stage)
     spec = network.spec
     assert list(scales) == [f"{kind}_{layer}" for layer in range(spec.layers) for kind in ("key", "value")]
     for scale in scales.values():
         assert scale.shape == (spec.heads, spec.head_width) and scale.min() > 0
-        assert scale.max() < 1, "random weights make numbers of a few units, not hundreds"
+        assert scale.max() < 1, "random weights give values of a few units, not of hundreds"
 
 
-def test_scales_come_from_the_bundles_voices_where_it_has_some(tmp_path: Path) -> None:
+def test_scales_are_measured_on_the_bundles_voices(tmp_path: Path) -> None:
     bundle = random_bundle(tmp_path / "bundle", small_spec(), networks=["coarse"])
     network = cast(Gpt, networks.load("coarse", bundle))
     before = kv_cache.measure_scales(network, bundle, "coarse")
@@ -63,8 +63,8 @@ def test_scales_come_from_the_bundles_voices_where_it_has_some(tmp_path: Path) -
         kv_cache.measure_scales(network, bundle, "coarse")
 
 
-def test_scales_hold_a_prompt_without_a_voice(bundle: Bundle) -> None:
-    """Two hundred positions of padding, in which a trained network may do what it does nowhere else."""
+def test_scales_are_measured_on_prompts_without_a_voice_too(bundle: Bundle) -> None:
+    """Such a prompt has two hundred positions of padding, and there a trained network may have unusual values."""
     network = cast(Gpt, networks.load("semantic", bundle))
     with torch.no_grad():
         network.token_embedding.weight[bundle.spec.semantic.end_token] *= 30
@@ -77,7 +77,7 @@ def test_scales_hold_a_prompt_without_a_voice(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("stage", ["semantic", "coarse"])
 def test_steps_after_a_prefill_stay_close_to_fp32(bundle: Bundle, stage: GptStage, tmp_path: Path) -> None:
-    """The prefill's graph and the decode step's agree about what is in the cache."""
+    """The graphs of prefill and decode step store the same values in the cache."""
     store = EngineStore(tmp_path / "engines")
     rng = np.random.default_rng(7)
     ids = rng.integers(0, 10_000, 200)
@@ -94,11 +94,11 @@ def test_a_cache_that_int8_cannot_hold_stays_in_fp32(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = EngineStore(tmp_path / "engines")
-    sound = make(bundle, stage="coarse", precision="int8", store=EngineStore(tmp_path / "sound"))
+    usual = make(bundle, stage="coarse", precision="int8", store=EngineStore(tmp_path / "sound"))
     monkeypatch.setattr(kv_cache, "MARGIN", 0.05)
-    monkeypatch.setattr("build_engines.export.graph.EXTERNAL_DATA_ABOVE", 1_000)
+    monkeypatch.setattr("build_engines.export.graph.EXTERNAL_DATA_ABOVE_BYTES", 1_000)
     engine = make(bundle, stage="coarse", precision="int8", store=store)
-    assert engine.size < 1.1 * sound.size, "nothing of the first try is left in it"
+    assert engine.size < 1.1 * usual.size, "no file of the first try is left in it"
     assert engine.manifest.inputs["past_key_0"].dtype == "float32"
     assert "coarse keeps its cache in fp32" in caplog.text
     assert sorted(path.name for path in engine.folder.glob("*.onnx")) == (
@@ -113,7 +113,7 @@ def test_a_cache_that_int8_cannot_hold_stays_in_fp32(
     assert cosine(step[None], whole[None]) > 0.999
 
 
-def test_every_step_of_a_build_is_told_in_order(bundle: Bundle, tmp_path: Path) -> None:
+def test_every_step_of_a_build_is_reported_in_order(bundle: Bundle, tmp_path: Path) -> None:
     steps: list[tuple[str, float]] = []
     store = EngineStore(tmp_path / "engines")
     make(bundle, stage="coarse", precision="int8", store=store, on_step=lambda step, share: steps.append((step, share)))

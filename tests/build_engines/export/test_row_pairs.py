@@ -1,4 +1,4 @@
-"""Blocks of weights, and the rows that long ones take in pairs."""
+"""Block lengths of quantized weights, and the idle row that long blocks need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.bundles import coarse_of_width, random_bundle
     ("width", "precision", "block", "rows"),
     [(256, "int8", 256, "rows"), (192, "int8", 64, "batch"), (256, "int4", 32, "batch")],
 )
-def test_blocks_divide_every_layer_and_rows_are_apart_where_they_are_long(
+def test_blocks_divide_every_layer_and_long_ones_get_a_rows_axis(
     tmp_path: Path, width: int, precision: Precision, block: int, rows: str
 ) -> None:
     bundle = random_bundle(tmp_path / "bundle", coarse_of_width(width), networks=["coarse"])
@@ -29,7 +29,7 @@ def test_blocks_divide_every_layer_and_rows_are_apart_where_they_are_long(
     assert all(size["K"] % block == 0 for size in sizes)
     for tensor in (*graph.input, *graph.output):
         first = tensor.type.tensor_type.shape.dim[0].dim_param
-        whose = rows if tensor.name in ("embeddings", "positions", "logits") else "batch"
-        assert tensor.name == "total_length" or first == whose
+        expected = rows if tensor.name in ("embeddings", "positions", "logits") else "batch"
+        assert tensor.name == "total_length" or first == expected
     assert engine.manifest.inputs["embeddings"].axes[0] == rows
     assert engine.manifest.outputs["logits"].axes[0] == rows

@@ -1,4 +1,4 @@
-"""A recipe that takes seconds, and teachers that hum."""
+"""A recipe that takes seconds, and teachers that hum tones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from build_engines.miniature.recipe import Recipe, Schedule, Speaker, spec_for
 from build_engines.miniature.sentences import letter_tokenizer
 
 TEXTS = ("Good morning.", "How are you?", "It is 7 o'clock, and it rains.", "We go home now!", "I like tea.", "No.")
-HUM = 80.0  #: Hz of the lowest letter
+MIN_TONE_HZ = 80.0  #: of the tones that stand for letters
 
 
 def small_recipe(**numbers: object) -> Recipe:
@@ -41,8 +41,8 @@ def small_recipe(**numbers: object) -> Recipe:
 
 
 def hum(text: str, speaker: Speaker, *, rate: int = 24_000) -> Floats:
-    """A tone of 60 ms a letter, between two silences."""
-    letters = [HUM + zlib.crc32(letter.encode()) % 200 for letter in text]
+    """A tone of 60 ms per letter, with silence before and after."""
+    letters = [MIN_TONE_HZ + zlib.crc32(letter.encode()) % 200 for letter in text]
     time = np.arange(round(0.06 * rate)) / rate
     tones = [0.3 * np.sin(2 * np.pi * speaker.pitch * hertz * time) for hertz in letters]
     silence = np.zeros(round(0.3 * rate))
@@ -50,12 +50,12 @@ def hum(text: str, speaker: Speaker, *, rate: int = 24_000) -> Floats:
 
 
 def listen(clips: Sequence[Floats]) -> list[Floats]:
-    """Spectra of each 20 ms, as features."""
-    heard = []
+    """One spectrum per 20 ms, as features."""
+    features = []
     for clip in clips:
         frames = clip[: len(clip) // 320 * 320].reshape(-1, 320)
-        heard.append(np.log(np.abs(np.fft.rfft(frames))[:, 1:9] + 1e-3).astype(np.float32))
-    return heard
+        features.append(np.log(np.abs(np.fft.rfft(frames))[:, 1:9] + 1e-3).astype(np.float32))
+    return features
 
 
 TEACHERS = Teachers(speak=lambda rate: lambda text, speaker: hum(text, speaker, rate=rate), listen=lambda: listen)
@@ -63,12 +63,12 @@ TEACHERS = Teachers(speak=lambda rate: lambda text, speaker: hum(text, speaker, 
 
 @pytest.fixture
 def few_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The teacher says these only."""
+    """The teacher speaks only `TEXTS`."""
     monkeypatch.setattr("build_engines.miniature.make.sentences", lambda **_: list(TEXTS))
 
 
 def run(work: Path, out: Path, *, recipe: Recipe, until: str = STEPS[-1]) -> list[str]:
-    """Make the miniature; returns each step that did something, in order."""
+    """Make the miniature. Returns the steps that did something, in order."""
     done: list[str] = []
     make_miniature(
         out,

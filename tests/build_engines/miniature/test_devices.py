@@ -1,4 +1,7 @@
-"""The training runs on whatever device torch is told to use, checked without one: nothing is left where numpy was."""
+"""The training computes on torch's default device. This is checked without a GPU.
+
+Tensors that would stay on the CPU are followed. Mixing one with other tensors would fail on a GPU.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,12 @@ from typer.testing import CliRunner
 from build_engines.cli import app
 from tests.build_engines.miniature.conftest import run, small_recipe
 
-#: What may have an operand on the CPU beside others on a GPU: an index, a copy.
+#: Functions that allow one operand on the CPU and others on a GPU: indexing and copying.
 MAY_MIX = ("__getitem__", "copy_", "__get__", "__set__")
 
 
 class _HostWatch(TorchFunctionMode):
-    """Follows tensors that stay on the host, wherever torch's default device is; notes what mixes them with others."""
+    """Follows tensors that stay on the host whatever the default device is, and lists functions that mix them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,53 +45,55 @@ class _HostWatch(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        made, taken = ([one for one in tree_leaves(tree) if isinstance(one, Tensor)] for tree in (out, (args, kwargs)))
+        outputs, inputs = (
+            [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)] for tree in (out, (args, kwargs))
+        )
         name = resolve_name(func) or str(func)
-        # "cpu" in so many words; a device taken from a tensor or from torch's default is never a string
+        # the literal "cpu": a device that comes from a tensor or from torch's default is never a string
         if name == "torch.Tensor.cpu" or kwargs.get("device") == "cpu":
-            self.add(made)
+            self.add(outputs)
         elif name != "torch.as_tensor":
-            arrays = [one for one in taken if one.dim()]
-            host = [one for one in arrays if self._is_host(one)]
-            if host and len(host) < len(arrays) and not name.endswith(MAY_MIX):
+            arrays = [tensor for tensor in inputs if tensor.dim()]
+            on_host = [tensor for tensor in arrays if self._is_host(tensor)]
+            if on_host and len(on_host) < len(arrays) and not name.endswith(MAY_MIX):
                 self.mixed.append(name)
-            if host and len(host) == len(arrays):
-                self.add(made)
+            if on_host and len(on_host) == len(arrays):
+                self.add(outputs)
         return out
 
 
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> _HostWatch:
-    made, from_numpy = _HostWatch(), torch.from_numpy
+    host_watch, from_numpy = _HostWatch(), torch.from_numpy
 
     def watched(array: Any) -> Tensor:
         tensor = from_numpy(array)
-        made.add([tensor])
+        host_watch.add([tensor])
         return tensor
 
     monkeypatch.setattr(torch, "from_numpy", watched)
-    return made
+    return host_watch
 
 
 @pytest.mark.usefixtures("few_sentences")
-def test_what_a_training_computes_with_is_all_made_on_the_default_device(tmp_path: Path, watch: _HostWatch) -> None:
+def test_a_training_mixes_no_host_tensors_with_others(tmp_path: Path, watch: _HostWatch) -> None:
     with watch:
         run(tmp_path / "work", tmp_path / "out", recipe=small_recipe())
     assert watch.mixed == []
 
 
-def test_a_tensor_left_on_the_host_is_noticed(watch: _HostWatch) -> None:
+def test_the_watch_notices_a_tensor_left_on_the_host(watch: _HostWatch) -> None:
     with watch:
         torch.nn.functional.embedding(torch.from_numpy(np.arange(3)), torch.ones(3, 2))
     assert set(watch.mixed) == {"torch.nn.functional.embedding"}
 
 
-@pytest.mark.parametrize(("there", "expected"), [(True, "cuda"), (False, "cpu")])
-def test_auto_is_a_gpu_where_torch_sees_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: str, *, there: bool
+@pytest.mark.parametrize(("has_gpu", "expected"), [(True, "cuda"), (False, "cpu")])
+def test_device_auto_is_a_gpu_if_torch_sees_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: str, *, has_gpu: bool
 ) -> None:
     used: list[str] = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
     monkeypatch.setattr(
         "build_engines.miniature.make.make_miniature", lambda *_, device, **options: used.append(device)
     )
@@ -97,7 +102,7 @@ def test_auto_is_a_gpu_where_torch_sees_one(
     assert used == [expected]
 
 
-def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_device_cuda_is_refused_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     result = CliRunner().invoke(app, ["miniature", str(tmp_path / "out"), "--device", "cuda"])
     assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""The whole way from sentences to a bundle in seconds, with teachers that hum and networks of a few weights."""
+"""All steps from sentences to a bundle in seconds, with teachers that hum and networks of a few weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.build_engines.miniature.conftest import run, small_recipe
 pytestmark = pytest.mark.usefixtures("few_sentences")
 
 
-def test_one_command_makes_a_bundle_that_loads_and_has_a_voice_a_speaker(tmp_path: Path) -> None:
+def test_the_bundle_loads_and_has_one_voice_per_speaker(tmp_path: Path) -> None:
     steps = run(tmp_path / "work", tmp_path / "out", recipe=small_recipe())
     assert steps == [step for step in STEPS if step != "bundle"]
     bundle = Bundle(tmp_path / "out")
@@ -43,7 +43,7 @@ def test_the_same_recipe_makes_the_same_bytes(tmp_path: Path) -> None:
     assert one.spec.files == two.spec.files and one.hash == two.hash
 
 
-def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
+def test_steps_that_are_done_are_skipped(tmp_path: Path) -> None:
     work = tmp_path / "work"
     assert run(work, tmp_path / "out", recipe=small_recipe(), until="semantic") == list(STEPS[:4])
     assert run(work, tmp_path / "out", recipe=small_recipe()) == ["codec", "codes", "coarse", "fine"]

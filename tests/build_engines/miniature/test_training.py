@@ -1,4 +1,4 @@
-"""What the networks learn is what the server will ask of them, and a training that is stopped goes on as it was."""
+"""The networks learn what the server asks of them. A stopped training continues as if it had not stopped."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ SPEC = spec_for(Recipe(), tokens=letter_tokenizer().get_vocab_size())
 
 @pytest.fixture(scope="module")
 def clips() -> Clips:
-    """Clips of 1, 3 and 6 s of random tokens, twice by the one speaker."""
+    """Six clips by one speaker, of 1, 3 and 6 s twice, with random tokens."""
     random = np.random.default_rng(0)
-    lengths, at, made = [25, 75, 150] * 2, 0, []
-    for cells in lengths:
-        made.append(Clip(text="A sentence.", speaker=0, start=at, cells=cells))
-        at += cells
-    samples = (random.standard_normal(at * 960) * 3_000).astype(np.int16)
-    units = random.integers(0, SPEC.semantic.vocab, 2 * at).astype(np.int32)
-    codes = random.integers(0, 1_024, (3 * at, 8)).astype(np.int32)
-    return Clips(Recordings(tuple(made), samples, 24_000), letter_tokenizer(), units, codes)
+    cells, clips = 0, []
+    for length in [25, 75, 150] * 2:
+        clips.append(Clip(text="A sentence.", speaker=0, start=cells, cells=length))
+        cells += length
+    samples = (random.standard_normal(cells * 960) * 3_000).astype(np.int16)
+    units = random.integers(0, SPEC.semantic.vocab, 2 * cells).astype(np.int32)
+    codes = random.integers(0, 1_024, (3 * cells, 8)).astype(np.int32)
+    return Clips(Recordings(tuple(clips), samples, 24_000), letter_tokenizer(), units, codes)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0], ids=["without a voice", "after a voice"])
-def test_the_coarse_network_sees_in_training_what_the_server_shows_it(
+def test_examples_of_the_coarse_network_equal_the_servers_prompts(
     clips: Clips, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(losses, "WITH_VOICE", share)
+    monkeypatch.setattr(losses, "VOICE_SHARE", share)
     voice = clips[1]
     monkeypatch.setattr(Clips, "another_of_speaker", lambda *_: voice)
     starts = set()
@@ -57,14 +57,14 @@ def test_the_coarse_network_sees_in_training_what_the_server_shows_it(
             semantic_history=clips.units(voice) if share else None,
             coarse_history=clips.codes(voice)[:2] if share else None,
         )
-        made = coarse_layout.flatten(clips.codes(clip)[:2], spec=SPEC)
+        own = coarse_layout.flatten(clips.codes(clip)[:2], spec=SPEC)
         matching = []
         for start in windows.starts:
-            prompt = windows.prompt(start, made)
+            prompt = windows.prompt(start, own)
             history = prompt[SPEC.coarse.semantic_context + 1 :]
-            window = made[start : start + windows.length(start)]
-            seen = np.concatenate([history, window])
-            if np.array_equal(prompt[: len(semantic)], semantic) and np.array_equal(seen, ids[: len(seen)]):
+            window = own[start : start + windows.length(start)]
+            visible = np.concatenate([history, window])
+            if np.array_equal(prompt[: len(semantic)], semantic) and np.array_equal(visible, ids[: len(visible)]):
                 matching.append(start)
         assert matching, seed
         starts.add(matching[-1])
@@ -72,7 +72,7 @@ def test_the_coarse_network_sees_in_training_what_the_server_shows_it(
     assert len(starts) > 3
 
 
-def test_a_whole_sequence_gives_the_logits_of_step_by_step() -> None:
+def test_the_logits_of_a_whole_sequence_equal_those_of_single_steps() -> None:
     torch.manual_seed(0)
     gpt = Gpt(GptSpec(layers=2, heads=2, width=16, block_size=32, input_vocab=50, output_vocab=50)).eval()
     init_weights(gpt)
@@ -88,7 +88,7 @@ def test_a_whole_sequence_gives_the_logits_of_step_by_step() -> None:
             torch.testing.assert_close(whole[:, length - 4], last, atol=1e-5, rtol=1e-4)
 
 
-def test_mistakes_replace_the_share_that_was_asked_for() -> None:
+def test_mistakes_replace_the_requested_share_of_ids() -> None:
     ids = np.full(20_000, 7, np.int32)
     wrong = with_mistakes(ids, np.random.default_rng(0), share=0.1, low=100, high=200)
     changed = wrong != ids
@@ -96,7 +96,7 @@ def test_mistakes_replace_the_share_that_was_asked_for() -> None:
 
 
 class Line(nn.Module):
-    """Learns y = 3 x with one weight of a layer, which Muon moves, and one that AdamW moves."""
+    """Learns y = 3 x with two weights: Muon trains the one inside `layers`, AdamW trains the other."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,41 +109,39 @@ class Line(nn.Module):
         return ((x @ self.slope + self.layers[0](x) + 0.1 * torch.randn(16, 1) - 3 * x) ** 2).mean(), {}
 
 
-def test_a_training_that_is_stopped_goes_on_to_the_very_same_weights(tmp_path: Path) -> None:
+def test_a_stopped_training_continues_to_exactly_the_same_weights(tmp_path: Path) -> None:
     schedule = Schedule(steps=60, batch=1, rate=0.2, warmup=5)
 
     class Stopped(Exception):
         pass
 
-    def until(step: int, _: float) -> None:
+    def stop_halfway(step: int, _: float) -> None:
         if step == 30:
             raise Stopped
 
-    whole, halved = Line(), Line()
+    whole, stopped = Line(), Line()
     train(whole, whole.loss, schedule=schedule, state=tmp_path / "whole.pt", seed=1, on_step=lambda *_: None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("build_engines.miniature.training.SAVE_SECONDS", -1.0)
+        patch.setattr("build_engines.miniature.training.SAVE_INTERVAL_S", -1.0)
         with pytest.raises(Stopped):
-            train(halved, halved.loss, schedule=schedule, state=tmp_path / "half.pt", seed=1, on_step=until)
-    again, steps = Line(), []
-    train(
-        again, again.loss, schedule=schedule, state=tmp_path / "half.pt", seed=1, on_step=lambda s, _: steps.append(s)
-    )
+            train(stopped, stopped.loss, schedule=schedule, state=tmp_path / "half.pt", seed=1, on_step=stop_halfway)
+    second, steps, state = Line(), [], tmp_path / "half.pt"
+    train(second, second.loss, schedule=schedule, state=state, seed=1, on_step=lambda step, _: steps.append(step))
     assert steps[0] == 30 and steps[-1] == 60
-    weights, repeated = list(whole.parameters()), list(again.parameters())
-    assert all(map(torch.equal, weights, repeated)) and all(map(torch.any, weights))
+    weights, continued = list(whole.parameters()), list(second.parameters())
+    assert all(map(torch.equal, weights, continued)) and all(map(torch.any, weights))
     assert sum(weight.item() for weight in weights) == pytest.approx(3, abs=0.1)
-    train(again, again.loss, schedule=schedule, state=tmp_path / "half.pt", seed=1, on_step=lambda *_: pytest.fail())
+    train(second, second.loss, schedule=schedule, state=state, seed=1, on_step=lambda *_: pytest.fail())
 
 
-def test_the_rate_warms_up_and_comes_down() -> None:
+def test_the_learning_rate_rises_during_the_warmup_and_then_falls() -> None:
     schedule = Schedule(steps=100, batch=1, rate=1.0, warmup=10)
     rates = [rate_at(step, schedule) for step in range(100)]
     assert rates[9] == max(rates) == 1.0 and rates[0] < 0.2 and rates[-1] < 0.06
     assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
 
 
-def test_the_codebooks_follow_what_the_encoder_makes_each_what_the_ones_before_it_left(clips: Clips) -> None:
+def test_each_further_codebook_lowers_the_error_of_the_latents(clips: Clips) -> None:
     torch.manual_seed(0)
     codec = Encodec(EncodecSpec(filters=2, dimension=4, lstm_layers=1, codebook_size=32))
     init_weights(codec)
@@ -153,16 +151,16 @@ def test_the_codebooks_follow_what_the_encoder_makes_each_what_the_ones_before_i
         value, figures = loss(random)
     assert figures["codes used"] > 0.3 and torch.isfinite(value)
     with torch.no_grad():
-        latent = codec.encoder(loss.examples(random)[:, None])
+        latent = codec.encoder(loss.random_audio(random)[:, None])
         codes = codec.quantizer.encode(latent)
-        heard = codec.quantizer.decode(codes)
+        decoded = codec.quantizer.decode(codes)
         rows = [codec.quantizer.codebooks[k][codes[:, k].long()].transpose(1, 2) for k in range(8)]
         errors = [float(((latent - torch.stack(rows[:n]).sum(0)) ** 2).mean()) for n in (1, 2, 4, 8)]
-    torch.testing.assert_close(torch.stack(rows).sum(0), heard)
+    torch.testing.assert_close(torch.stack(rows).sum(0), decoded)
     assert errors == sorted(errors, reverse=True) and errors[-1] < 0.5 * float(latent.var())
 
 
-def test_the_first_codebook_tells_the_sound_and_the_second_the_wave(clips: Clips) -> None:
+def test_the_first_two_codebooks_see_one_half_of_the_latent_each(clips: Clips) -> None:
     torch.manual_seed(0)
     codec = Encodec(EncodecSpec(filters=2, dimension=4, lstm_layers=1, codebook_size=16))
     init_weights(codec)
@@ -175,18 +173,18 @@ def test_the_first_codebook_tells_the_sound_and_the_second_the_wave(clips: Clips
     assert rest[:, :2].any() and rest[:, 2:].any()
 
 
-def test_first_weights_let_quiet_speech_through_the_whole_codec() -> None:
+def test_quiet_audio_passes_through_a_codec_with_initial_weights() -> None:
     torch.manual_seed(0)
     codec = Encodec(SPEC.encodec).eval()
     init_weights(codec)
     with torch.no_grad():
         latent = codec.encoder(0.05 * torch.randn(2, 1, 24_000))
-        heard = codec.decoder(latent)
+        decoded = codec.decoder(latent)
     assert 0.3 < float(latent.std(-1).mean()) < 3
-    assert 0.01 < float(heard.std()) < 0.5
+    assert 0.01 < float(decoded.std()) < 0.5
 
 
-def test_the_coarse_network_begins_by_attending_to_what_sounds_at_the_same_time() -> None:
+def test_a_new_coarse_network_attends_to_what_sounds_at_the_same_time() -> None:
     torch.manual_seed(0)
     times = coarse_times(SPEC)
     gpt = Gpt(SPEC.coarse.gpt)
@@ -205,27 +203,27 @@ def test_the_coarse_network_begins_by_attending_to_what_sounds_at_the_same_time(
             return float((weights * apart).sum(-1)[:, SPEC.coarse.semantic_context :].mean())
 
     init_weights(gpt)
-    anywhere = distance()
+    without_times = distance()
     init_weights(gpt, times=times)
-    assert distance() < 0.1 < 0.5 < anywhere
+    assert distance() < 0.1 < 0.5 < without_times
 
 
-def test_equal_sounds_are_no_distance_apart_and_louder_ones_some() -> None:
+def test_the_spectral_distance_grows_with_the_difference_in_loudness() -> None:
     sound = 0.1 * torch.randn(1, 12_000)
     assert float(spectral_distance(sound, sound, rate=24_000, scales=SCALES)) == pytest.approx(0)
     near, far = (float(spectral_distance(sound * gain, sound, rate=24_000, scales=SCALES)) for gain in (1.1, 2.0))
     assert 0 < near < far
 
 
-def test_slow_spectrograms_do_not_tell_where_the_pulses_of_a_voice_are() -> None:
+def test_slow_spectrograms_hardly_depend_on_the_times_of_pulses() -> None:
     pulses = torch.zeros(1, 12_000)
-    pulses[:, ::240] = 0.5  # 100 a second
+    pulses[:, ::240] = 0.5  # 100 per second
     later = pulses.roll(120)
     slow, fast = (float(spectral_distance(later, pulses, rate=24_000, scales=which)) for which in (SLOW_SCALES, SCALES))
     assert slow < 0.2 * fast
 
 
-def test_only_the_lower_part_of_a_waveform_is_compared_sample_by_sample(clips: Clips) -> None:
+def test_the_low_distance_ignores_high_frequencies_but_not_phases(clips: Clips) -> None:
     codec = Encodec(EncodecSpec(filters=2, dimension=4, lstm_layers=1))
     loss = CodecLoss(codec, clips.recordings, seconds=0.24, batch=1, steps=1)
     time = torch.arange(24_000)[None] / 24_000

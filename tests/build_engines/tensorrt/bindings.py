@@ -1,8 +1,8 @@
 """The real bindings of TensorRT, importable without its libraries.
 
-TensorRT's libraries are gigabytes; its Python bindings are wheels of one megabyte. They want nine functions to link
-against, which a C compiler makes up here. Nothing of TensorRT then runs, but every class, method and signature is
-there to be looked at, in a process of its own.
+TensorRT's libraries have gigabytes, its Python bindings are wheels of one megabyte. The bindings need nine functions to
+link against. A C compiler makes empty ones here. Then nothing of TensorRT runs, but a process of its own can inspect
+every class, method and signature.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FUNCTIONS = (
 
 
 def install(release: str) -> Path:
-    """A folder for PYTHONPATH with the bindings; made once in this virtual environment."""
+    """A folder for PYTHONPATH with the bindings. It is made once per virtual environment."""
     target = Path(sys.prefix) / "share" / "tensorrt-bindings" / release
     if target.is_dir():
         return target
@@ -66,7 +66,7 @@ def install(release: str) -> Path:
 
 
 def ask(release: str, program: str, question: Any = None) -> Any:
-    """Run `program` with ``trt`` (the bindings) and ``question``; what it assigns to ``answer`` comes back, as JSON."""
+    """Run `program` with ``trt`` (the bindings) and ``question``. Returns its ``answer``, which passes through JSON."""
     whole = f"import json, sys\nimport tensorrt_bindings as trt\nquestion = json.load(sys.stdin)\n{program}\n"
     whole += "print(json.dumps(answer))\n"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Graphs in TensorRT's dialect, small and at Bark's true sizes, exported once a session."""
+"""Graphs in TensorRT's dialect, small and at Bark's true sizes. Each is exported once per session."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from build_engines.export.graphs import GRAPHS
 from build_engines.tensorrt import dialect
 from tests.bundles import random_bundle, small_spec, true_size_spec
 
-#: A saved graph of a stage as TensorRT gets it, of the bundle it was made from.
+#: Returns the saved graph of a stage, as TensorRT gets it.
 Exported = Callable[[Stage, Precision], Path]
 
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Everything as small as it goes."""
+    """All networks as small as possible."""
     return random_bundle(tmp_path_factory.mktemp("tensorrt") / "small", small_spec())
 
 
 @pytest.fixture(scope="session")
 def true_size(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Bark small; the codec and HuBERT have one size only."""
+    """Bark small. The codec and HuBERT have only one size."""
     folder = tmp_path_factory.mktemp("tensorrt") / "true-size"
     return random_bundle(folder, true_size_spec(), networks=["fine", "encodec", "hubert"])
 
 
 @pytest.fixture(scope="session")
 def exported(true_size: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """Graphs of the true-size bundle, each exported when first asked for."""
-    root, made = tmp_path_factory.mktemp("graphs"), {}
+    """Graphs of the true-size bundle. Each is exported at the first request."""
+    root, paths = tmp_path_factory.mktemp("graphs"), {}
 
     def get(stage: Stage, precision: Precision) -> Path:
-        if (stage, precision) not in made:
-            made[stage, precision] = export(true_size, stage=stage, precision=precision, folder=root)
-        return made[stage, precision]
+        if (stage, precision) not in paths:
+            paths[stage, precision] = export(true_size, stage=stage, precision=precision, folder=root)
+        return paths[stage, precision]
 
     return get
 
@@ -53,7 +53,7 @@ def export(bundle: Bundle, *, stage: Stage, precision: Precision, folder: Path) 
 
 
 def declared(bundle: Bundle, stage: Stage) -> dict[str, object]:
-    """What `builder.build` is told of a stage."""
+    """The arguments of `compiler.build` that describe a stage."""
     return {
         "inputs": GRAPHS[stage].inputs(bundle.spec),
         "outputs": dialect.plan_outputs(bundle.spec, stage=stage),

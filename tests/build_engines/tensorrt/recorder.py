@@ -1,4 +1,4 @@
-"""What a piece of code uses of TensorRT: a stand-in for its module that passes everything on and takes notes."""
+"""Records what a piece of code uses of TensorRT: a wrapper of its module that notes every attribute and call."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Recorder:
         full = f"{self._owner}.{name}" if self._owner else name
         self._notes.attributes.add(full)
         if isinstance(value, type):
-            # what is inherited from must be the real thing
+            # classes that our code inherits from must be the real ones
             return value if name in ("ILogger", "IProgressMonitor") else self._wrap(value, full)
         if callable(value):
             return lambda *args, **kwargs: self._call(value, full, args, kwargs)
@@ -53,7 +53,9 @@ class Recorder:
         if isinstance(value, type):
             return Recorder(value, self._notes, owner or value.__name__)
         kind = type(value)
-        plain = not kind.__module__.startswith("tensorrt") or hasattr(kind, "__members__")  # a number, or of an enum
+        plain = not kind.__module__.startswith("tensorrt") or hasattr(
+            kind, "__members__"
+        )  # a number or an enum's member
         return value if plain or kind.__name__ in _BUFFERS else Recorder(value, self._notes, owner or kind.__name__)
 
 

@@ -1,4 +1,4 @@
-"""What --gpu means, and who builds for what: each refusal says where it can be done."""
+"""The meaning of --gpu, and which TensorRT builds for which GPU. Each refusal says where to build instead."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ TENSORRT = Library("tensorrt", SimpleNamespace(), "10.14.1.48")
 
 
 def machine_with(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    """GPUs of these kinds, in CUDA's order."""
+    """This machine gets GPUs of these architectures, in CUDA's order."""
 
-    def found(wanted: Sequence[int] | None = None) -> Sequence[str]:
-        chosen = names if wanted is None else [name for number, name in enumerate(names) if number in wanted]
+    def of_gpus(numbers: Sequence[int] | None = None) -> Sequence[str]:
+        chosen = names if numbers is None else [name for number, name in enumerate(names) if number in numbers]
         return tuple(sorted(set(chosen), key=architectures.number))
 
-    monkeypatch.setattr(gpus, "architectures", found)
+    monkeypatch.setattr(gpus, "architectures", of_gpus)
 
 
 @pytest.mark.parametrize(
@@ -35,17 +35,17 @@ def machine_with(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         ("sm120+sm86", ("sm86+sm120",)),
     ],
 )
-def test_names_are_read_and_put_in_order(text: str, expected: tuple[str, ...]) -> None:
+def test_names_are_parsed_and_sorted(text: str, expected: tuple[str, ...]) -> None:
     assert architectures.parse(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "h100", "sm", "sm9", "80", "sm80;sm90", "sm80,"])
-def test_other_names_are_refused_with_those_that_there_are(text: str) -> None:
+def test_an_unknown_name_is_refused_with_the_known_ones(text: str) -> None:
     with pytest.raises(BuildError, match=r"not a GPU architecture.*sm90 \(H100, H200, GH200\)"):
         architectures.parse(text)
 
 
-def test_auto_is_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_means_the_gpus_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     machine_with(monkeypatch, "sm80", "sm90")
     assert architectures.parse("auto") == ("sm80", "sm90")
     machine_with(monkeypatch)
@@ -53,7 +53,7 @@ def test_auto_is_what_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
         architectures.parse("auto")
 
 
-def test_tensorrt_for_rtx_builds_for_what_it_knows(rtx: Library) -> None:
+def test_tensorrt_for_rtx_builds_for_the_architectures_it_knows(rtx: Library) -> None:
     assert architectures.supported(rtx) == ["sm75", "sm80", "sm86", "sm89", "sm120", "sm121"]
     assert architectures.check("sm80+sm120", library=rtx) == ["sm80", "sm120"]
 
@@ -68,7 +68,7 @@ def test_tensorrt_for_rtx_refuses_data_centre_gpus_and_says_where_to_build(rtx: 
     assert f"`bark-build engines --profile tensorrt --gpu {name}`" in caught.value.remedy
 
 
-def test_tensorrt_builds_for_the_gpu_at_hand_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorrt_builds_only_for_the_gpu_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     machine_with(monkeypatch, "sm90")
     assert architectures.check("sm90", library=TENSORRT) == ()
     with pytest.raises(BuildError, match=r"builds for the GPU it runs on, here sm90, not for sm80\..*A100"):
@@ -84,7 +84,7 @@ def test_tensorrt_builds_for_the_gpu_at_hand_only(monkeypatch: pytest.MonkeyPatc
         architectures.check("sm90", library=TENSORRT)
 
 
-def test_a_tensorrt_that_is_not_there_is_an_error_that_says_how_to_get_it() -> None:
+def test_without_tensorrt_the_error_says_how_to_install_it() -> None:
     with pytest.raises(BuildError, match=r"TensorRT cannot be used here .*Triton container that will serve"):
         library.load_library("tensorrt")
 

@@ -1,4 +1,4 @@
-"""From a bundle to plans in the store: what is published, what is not built twice, what a kill leaves."""
+"""From a bundle to plans in the store: what is published, what is not built twice, what remains after a kill."""
 
 from __future__ import annotations
 
@@ -71,22 +71,20 @@ def test_a_plan_is_published_with_its_manifest_and_not_built_again(
     assert seen == []
 
 
-def test_the_store_does_not_hand_a_plan_of_another_tensorrt_to_a_server(
-    small: Bundle, rtx: Library, store: EngineStore
-) -> None:
+def test_the_store_gives_a_server_no_plan_of_tensorrt_for_rtx(small: Bundle, rtx: Library, store: EngineStore) -> None:
     store.publish(fine(small, rtx), lambda folder: (folder / "model.plan").write_bytes(b"") and None)
     with pytest.raises(EngineMismatch, match=r"built with TensorRT for RTX .* whose plans Triton does not load"):
         store.find(small, stage="fine", profile="tensorrt", precision="fp16", host=Host(architectures=["sm80"]))
 
 
-def test_each_architecture_is_an_engine_of_its_own(small: Bundle, rtx: Library, store: EngineStore) -> None:
+def test_each_architecture_has_its_own_engine(small: Bundle, rtx: Library, store: EngineStore) -> None:
     assert store.get(fine(small, rtx)) is None
     made = store.publish(fine(small, rtx), lambda folder: None)
     assert store.get(fine(small, rtx)) == made
     assert store.get(fine(small, rtx, architecture="sm86")) is None
 
 
-def test_stages_and_precisions_that_tensorrt_does_not_run_are_refused(small: Bundle, rtx: Library) -> None:
+def test_stages_and_precisions_that_tensorrt_lacks_are_refused(small: Bundle, rtx: Library) -> None:
     with pytest.raises(
         BuildError, match=r"semantic is not a stage that TensorRT runs.*bark-build engines --profile tensorrt"
     ):
@@ -120,18 +118,18 @@ def test_a_graph_that_fails_its_check_is_not_compiled(
     assert [path.name for path in store.root.iterdir()] == [".locks"]
 
 
-def test_ctrl_c_ends_the_compiler_even_in_its_logger(
+def test_ctrl_c_ends_the_compiler_even_during_a_log_message(
     small: Bundle, rtx: Library, store: EngineStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The signal's handler runs in whatever callback comes next, and of those the logger's swallows exceptions."""
-    told: list[float] = []
+    """The signal handler runs in the callback that comes next. If that is the logger's, an exception would be lost."""
+    shares: list[float] = []
 
     def interrupted(trt: Any) -> Any:
         log = make_logger(trt)
 
         class Log(type(log)):  # type: ignore[misc]
             def log(self, severity: Any, message: str) -> None:
-                if told:
+                if shares:
                     signal.raise_signal(signal.SIGINT)
                 super().log(severity, message)
 
@@ -147,9 +145,9 @@ def test_ctrl_c_ends_the_compiler_even_in_its_logger(
             architecture="sm80",
             library=rtx,
             store=store,
-            on_step=lambda step, share: told.append(share) if step == "compile" and share > 0.5 else None,
+            on_step=lambda step, share: shares.append(share) if step == "compile" and share > 0.5 else None,
         )
-    assert told
+    assert shares
     assert [path.name for path in store.root.iterdir()] == [".locks"]
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -171,8 +169,10 @@ def command(bundle: Bundle, engines: Path, *options: str) -> list[str]:
     ]
 
 
-def test_a_killed_build_goes_on_where_it_was(small: Bundle, rtx: Library, store: EngineStore) -> None:
-    """The first engine is done, the second under way, when the builder is killed."""
+def test_after_a_kill_the_same_command_builds_only_what_is_missing(
+    small: Bundle, rtx: Library, store: EngineStore
+) -> None:
+    """The builder is killed when the first engine is finished and the second one has been started."""
     options = ["--gpu", "sm80", "--stage", "fine", "--stage", "encodec_decode"]
     process = subprocess.Popen(
         command(small, store.root, *options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True
@@ -196,7 +196,7 @@ def test_a_killed_build_goes_on_where_it_was(small: Bundle, rtx: Library, store:
     assert store.verify() == []
 
 
-def test_two_builders_at_a_time_build_each_engine_once(small: Bundle, rtx: Library, store: EngineStore) -> None:
+def test_two_builders_at_the_same_time_build_each_engine_once(small: Bundle, rtx: Library, store: EngineStore) -> None:
     arguments = command(small, store.root, "--gpu", "sm80", "--stage", "fine")
     processes = [
         subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)

@@ -1,4 +1,4 @@
-"""The graphs in TensorRT's dialect: what is in them, what is not, and that they compute what the networks do."""
+"""The graphs in TensorRT's dialect: their operators and types, and that they compute the same as the networks."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def models(small: Bundle) -> dict[tuple[Stage, Precision], ModelProto]:
 
 
 def weights(model: ModelProto) -> dict[str, int]:
-    """Type of every float initializer of more than one number."""
+    """Types of the float initializers that have more than one number."""
     floats = (TensorProto.FLOAT, TensorProto.FLOAT16)
     return {t.name: t.data_type for t in model.graph.initializer if t.data_type in floats and np.prod(t.dims) > 1}
 
 
 @pytest.mark.parametrize(("stage", "precision"), CASES)
-def test_a_graph_has_onnx_operators_only_one_node_an_lstm_layer_and_no_elu(
+def test_a_graph_has_only_onnx_operators_one_per_lstm_layer_and_no_elu(
     models: Any, stage: Stage, precision: Precision
 ) -> None:
     nodes = models[stage, precision].graph.node
@@ -50,7 +50,7 @@ def test_types_at_the_boundary_do_not_depend_on_the_precision(models: Any, stage
     assert {t.type.tensor_type.elem_type for t in boundary} <= {TensorProto.FLOAT, TensorProto.INT32}
 
 
-def test_half_precision_has_its_islands(models: Any) -> None:
+def test_what_decides_between_tokens_stays_in_fp32(models: Any) -> None:
     assert set(weights(models["fine", "fp16"]).values()) == {TensorProto.FLOAT16}
     assert set(weights(models["encodec_decode", "fp16"]).values()) == {TensorProto.FLOAT16}
     assert set(weights(models["encodec_encode", "fp32"]).values()) == {TensorProto.FLOAT}
@@ -62,7 +62,7 @@ def test_half_precision_has_its_islands(models: Any) -> None:
     assert kinds["head."] == {TensorProto.FLOAT}
 
 
-def test_the_fine_stage_draws_in_fp32(models: Any) -> None:
+def test_the_fine_stage_samples_in_fp32(models: Any) -> None:
     model = onnx.shape_inference.infer_shapes(models["fine", "fp16"])
     types = {info.name: info.type.tensor_type.elem_type for info in model.graph.value_info}
     [cumulative] = [node for node in model.graph.node if node.op_type == "CumSum"]
@@ -74,11 +74,11 @@ def test_the_fine_stage_draws_in_fp32(models: Any) -> None:
 
 
 @pytest.mark.parametrize(("stage", "precision"), CASES)
-def test_a_graph_computes_what_its_network_does(
+def test_a_graph_computes_the_same_as_its_network(
     models: Any, small: Bundle, tmp_path: Path, stage: Stage, precision: Precision
 ) -> None:
     graph.save(models[stage, precision], tmp_path / MODEL_FILE)
-    check.check(small, stage=stage, precision=precision, folder=tmp_path)
+    check.check(small, stage=stage, precision=precision, folder=tmp_path)  # raises if an output differs
 
 
 @pytest.mark.parametrize(("stage", "precision"), CASES)
@@ -91,7 +91,7 @@ def test_the_check_refuses_a_graph_of_other_weights(
         check.check(other, stage=stage, precision=precision, folder=tmp_path)
 
 
-def test_the_check_refuses_a_token_head_that_went_wrong(models: Any, small: Bundle, tmp_path: Path) -> None:
+def test_the_check_refuses_a_wrong_token_head(models: Any, small: Bundle, tmp_path: Path) -> None:
     broken = ModelProto()
     broken.CopyFrom(models["hubert", "fp16"])
     [bias] = [t for t in broken.graph.initializer if t.name.endswith("head.out.bias")]
@@ -109,7 +109,7 @@ def test_the_check_tells_half_precision_from_single(models: Any, small: Bundle, 
         check.check(small, stage="encodec_decode", precision="fp32", folder=tmp_path)
 
 
-def test_what_a_plan_need_not_compute_is_cut_off(models: Any, small: Bundle, tmp_path: Path) -> None:
+def test_outputs_that_a_plan_does_not_need_are_removed(models: Any, small: Bundle, tmp_path: Path) -> None:
     path = tmp_path / MODEL_FILE
     for stage, names in {"fine": ["predictions"], "hubert": ["tokens"]}.items():
         graph.save(models[stage, "fp16"], path)

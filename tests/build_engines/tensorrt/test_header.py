@@ -1,4 +1,4 @@
-"""Headers as they were observed; that real plans have them is asserted where plans are built."""
+"""Headers as they were observed. `test_build.py` and `test_true_size.py` check that real plans have them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def plan(mask: int, *, magic: bytes = b"vtrt", size: int = 1_000) -> bytes:
     ("mask", "architectures"),
     [(1, ("sm75",)), (2, ("sm80",)), (0x1E, ("sm80", "sm86", "sm89", "sm120")), (32, ("sm121",))],
 )
-def test_a_header_tells_version_architectures_and_size(mask: int, architectures: tuple[str, ...]) -> None:
+def test_a_header_has_version_architectures_and_size(mask: int, architectures: tuple[str, ...]) -> None:
     assert read(plan(mask)) == Header(version="1.7.1.116", architectures=architectures, size=1_000)
 
 

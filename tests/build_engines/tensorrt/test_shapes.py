@@ -1,4 +1,4 @@
-"""What plans are built for covers what serving sends, and nothing much beyond."""
+"""The shapes of plans cover the requests of a server, and little more."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_a_clip_of_thirty_seconds_fits(seconds: float) -> None:
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, round(seconds * 24_000)))
     clip = cloning.prepare(noise, sample_rate=24_000, spec=SPEC)
     for stage, samples in (("hubert", clip.hubert), ("encodec_encode", clip.encodec)):
-        least, usual, longest = shapes(stage, SPEC)["samples"]  # type: ignore[arg-type]
-        assert least < usual < len(samples) <= longest
+        shortest, usual, longest = shapes(stage, SPEC)["samples"]  # type: ignore[arg-type]
+        assert shortest < usual < len(samples) <= longest
 
 
 def test_the_ranges_of_the_released_networks() -> None:
@@ -42,7 +42,7 @@ def test_the_ranges_follow_the_spec() -> None:
     assert shapes("encodec_decode", longer)["frames"][2] == longest_sentence(longer) > 7_500
 
 
-def test_the_shortest_wave_gives_one_frame_and_one_sample_less_gives_none() -> None:
+def test_the_shortest_wave_is_the_shortest_that_gives_a_frame() -> None:
     import torch
 
     samples = shortest_wave(SPEC)
@@ -55,14 +55,14 @@ def test_the_shortest_wave_gives_one_frame_and_one_sample_less_gives_none() -> N
 
 
 @pytest.mark.parametrize("stage", PLAN_STAGES)
-def test_every_free_axis_has_a_range_and_every_range_an_axis(stage: str) -> None:
+def test_every_free_axis_has_a_range_and_nothing_else_has(stage: str) -> None:
     inputs = GRAPHS[stage].inputs(SPEC)  # type: ignore[index]
     free = {axis for info in inputs.values() for axis in info.axes if isinstance(axis, str)}
     ranges = shapes(stage, SPEC)  # type: ignore[arg-type]
     assert free == set(ranges)
-    for name, (least, best, greatest) in extents(inputs, ranges).items():
-        assert len(least) == len(inputs[name].axes)
-        assert all(a <= b <= c for a, b, c in zip(least, best, greatest, strict=True))
+    for name, (minimum, optimum, maximum) in extents(inputs, ranges).items():
+        assert len(minimum) == len(inputs[name].axes)
+        assert all(a <= b <= c for a, b, c in zip(minimum, optimum, maximum, strict=True))
 
 
 def test_a_stage_of_tensorrt_llm_has_no_shapes_here() -> None:

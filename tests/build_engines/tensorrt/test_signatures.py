@@ -1,4 +1,4 @@
-"""The builder against the real bindings of TensorRT 10 and 11: what it used of TensorRT for RTX is there, too."""
+"""The real bindings of TensorRT 10 and 11 have everything that the builder uses of TensorRT for RTX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.build_engines.tensorrt.bindings import RELEASES, ask
 from tests.build_engines.tensorrt.conftest import declared, export
 from tests.build_engines.tensorrt.recorder import Notes, Recorder
 
-#: Only TensorRT for RTX builds for GPUs that are not there; `build` touches these when it is told architectures.
+#: Only TensorRT for RTX builds for GPUs of other machines. `build` uses these attributes if it gets architectures.
 RTX_ONLY = re.compile(r"^ComputeCapability|compute_capabilit(y|ies)$")
 
 SIGNATURES = """
@@ -32,7 +32,7 @@ for name in question:
 
 @pytest.fixture(scope="module")
 def notes(small: Bundle, rtx: Library, tmp_path_factory: pytest.TempPathFactory) -> Notes:
-    """Taken while the builder builds a plan with TensorRT for RTX."""
+    """Notes of one build with TensorRT for RTX."""
     graph = export(small, stage="fine", precision="fp16", folder=tmp_path_factory.mktemp("signatures"))
     notes = Notes()
     recorded = dataclasses.replace(rtx, api=Recorder(rtx.api, notes))
@@ -52,20 +52,20 @@ def release(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_the_notes_are_of_a_whole_build(notes: Notes) -> None:
+def test_the_notes_cover_a_whole_build(notes: Notes) -> None:
     names = {call.name for call in notes.calls}
     assert {"Builder.__init__", "OnnxParser.parse_from_file", "IOptimizationProfile.set_shape"} <= names
     assert {"IBuilderConfig.clear_flag", "Builder.build_serialized_network"} <= names
     assert any(RTX_ONLY.search(name) for name in notes.attributes)
 
 
-def test_everything_the_builder_touches_is_in_the_release(notes: Notes, release: str) -> None:
+def test_the_release_has_every_attribute_that_the_builder_uses(notes: Notes, release: str) -> None:
     touched = sorted(name for name in notes.attributes if not RTX_ONLY.search(name))
     found = ask(release, SIGNATURES, touched)
     assert [name for name, doc in found.items() if doc is None] == []
 
 
-def test_every_call_fits_a_signature_of_the_release(notes: Notes, release: str) -> None:
+def test_every_call_matches_a_signature_of_the_release(notes: Notes, release: str) -> None:
     calls = [call for call in notes.calls if not RTX_ONLY.search(call.name)]
     documents = ask(release, SIGNATURES, sorted({call.name for call in calls}))
     for call in calls:
@@ -113,8 +113,8 @@ def signatures(document: str) -> list[str]:
 
 
 def accepts(parameters: str, positional: int, keywords: tuple[str, ...]) -> bool:
-    """Whether a call of so many positional arguments, and these by name, fits ``a: int, b: int = 0``."""
-    while "[" in parameters:  # commas in types are none between parameters
+    """Whether parameters such as ``a: int, b: int = 0`` accept `positional` arguments and `keywords`."""
+    while "[" in parameters:  # drop the commas inside types
         parameters = re.sub(r"\[[^\[\]]*\]", "", parameters)
     entries = [entry.strip() for entry in parameters.split(",") if entry.strip()]
     names = [entry.partition(":")[0] for entry in entries]
@@ -123,7 +123,7 @@ def accepts(parameters: str, positional: int, keywords: tuple[str, ...]) -> bool
     return positional <= len(names) and set(keywords) <= set(names[positional:]) and required <= given
 
 
-def test_a_call_that_fits_no_signature_is_noticed() -> None:
+def test_a_call_that_matches_no_signature_is_noticed() -> None:
     document = "1. f(self: trt.X, network: trt.N, config: Dict[str, int], path: str = None) -> bool\n\n doc"
     [line] = signatures(document)
     assert accepts(line, 2, ()) and accepts(line, 1, ("config",)) and accepts(line, 3, ())

@@ -1,4 +1,4 @@
-"""The ``config.pbtxt`` of the stages that are TensorRT plans: Triton's syntax, the plans' names and room."""
+"""The ``config.pbtxt`` of the stages that are TensorRT plans: Triton's syntax, the plans' tensors and batch sizes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def rendered(bundle: Bundle, folder: Path, **options: Any) -> Path:
-    """A repository of the four stages, of empty plans with the manifests that real ones have."""
+    """A repository of the four stages, with empty plans that have the manifests of real ones."""
     store, templates = EngineStore(folder / "engines"), folder / "templates"
     templates.mkdir()
     for path in repository.templates_folder().iterdir():
@@ -56,7 +56,7 @@ def config(folder: Path, stage: str) -> Any:
 
 
 @pytest.mark.parametrize("stage", PLAN_STAGES)
-def test_inputs_and_outputs_are_the_plans(bundle: Bundle, tmp_path: Path, stage: Stage) -> None:
+def test_inputs_and_outputs_are_those_of_the_plan(bundle: Bundle, tmp_path: Path, stage: Stage) -> None:
     parsed = config(rendered(bundle, tmp_path), stage)
     assert (parsed.name, parsed.backend) == (stage, "tensorrt")
     manifest = build.manifest(
@@ -77,8 +77,8 @@ def test_inputs_and_outputs_are_the_plans(bundle: Bundle, tmp_path: Path, stage:
                 assert dim == (fixed[0] if fixed[0] == fixed[2] else -1), (tensor.name, axis)
 
 
-def test_the_same_requests_are_taken_as_where_python_runs_the_stages(bundle: Bundle, tmp_path: Path) -> None:
-    """But for windows of the fine stage that are shorter than the plan's: `bark` refuses requests for such."""
+def test_the_configs_accept_the_same_requests_as_the_python_backend(bundle: Bundle, tmp_path: Path) -> None:
+    """Except for fine windows that are shorter than the plan's. `bark` refuses requests for those."""
     output = rendered(bundle, tmp_path)
     settings = RenderSettings(bundle=bundle.folder, engines=tmp_path, profile="torch", gpus=())
     python = repository.render_from(tmp_path / "templates", settings, output=tmp_path / "python")
@@ -91,7 +91,7 @@ def test_the_same_requests_are_taken_as_where_python_runs_the_stages(bundle: Bun
             assert plan == other
 
 
-def test_a_batch_is_no_larger_than_the_plan_nor_than_what_was_asked_for(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_batch_is_at_most_the_plans_and_the_requested_maximum(bundle: Bundle, tmp_path: Path) -> None:
     parsed = {stage: config(rendered(bundle, tmp_path, max_batch=64), stage) for stage in ("fine",)}
     assert parsed["fine"].max_batch_size == 8
     (tmp_path / "less").mkdir()
@@ -109,7 +109,7 @@ def test_requests_batch_dynamically_on_every_gpu(bundle: Bundle, tmp_path: Path)
         assert (list(group.gpus), group.count) == ([0, 2], 1)
 
 
-def test_the_plan_is_linked_into_the_version_folder_and_no_python_is_copied(bundle: Bundle, tmp_path: Path) -> None:
+def test_the_version_folder_holds_only_a_link_to_the_plan(bundle: Bundle, tmp_path: Path) -> None:
     output = rendered(bundle, tmp_path)
     for stage in PLAN_STAGES:
         [plan] = (output / stage / "1").iterdir()

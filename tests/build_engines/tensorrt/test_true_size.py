@@ -1,4 +1,4 @@
-"""Every network at its true size, built for every architecture by TensorRT for RTX, and what that takes on a GPU."""
+"""Every network at its true size, built for every architecture by TensorRT for RTX, and the GPU memory it needs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ from tests.build_engines.tensorrt.conftest import Exported, declared, export
 from tests.bundles import random_bundle
 
 MODERN = ("sm80", "sm86", "sm89", "sm120")
-#: TensorRT for RTX has no fp32 matrix products for Turing: HuBERT's token head and the codec's encoder can't be there.
+#: TensorRT for RTX has no fp32 matrix products for Turing. HuBERT's token head and the codec's encoder need them.
 ARCHITECTURES: dict[Stage, tuple[str, ...]] = {
     "fine": ("sm75", *MODERN),
     "encodec_decode": ("sm75", *MODERN),
     "encodec_encode": MODERN,
     "hubert": MODERN,
 }
-#: Activations at the greatest shapes, in MB: some 10 % more than what was measured. The fine stage has a limit of its
-#: own, below.
-MEMORY = {"encodec_decode": 510, "encodec_encode": 1_250, "hubert": 450}
+#: Limits of the activations at the largest shapes, in MB: about 10 % more than measured. `scores` is the fine stage's.
+MAX_ACTIVATIONS_MB = {"encodec_decode": 510, "encodec_encode": 1_250, "hubert": 450}
 
 
 def compile_stage(
@@ -47,14 +46,14 @@ def assert_plan(plan: Plan, bundle: Bundle, *, stage: Stage, architectures: tupl
     found = header.read(plan.data)
     assert found == header.Header(version=library.version, architectures=architectures, size=len(plan.data))
     assert plan.activations is not None
-    limit = scores(bundle.spec, "fp16") if stage == "fine" else MEMORY[stage] * 1e6
+    limit = scores(bundle.spec, "fp16") if stage == "fine" else MAX_ACTIVATIONS_MB[stage] * 1e6
     assert plan.activations < limit
 
 
 def scores(spec: Spec, precision: Precision) -> int:
-    """Bytes of the matrix of attention scores of one layer at the fine stage's greatest batch.
+    """Bytes of one layer's attention scores at the fine stage's largest batch.
 
-    Fused, attention never writes it; so a plan whose activations are smaller than that alone has fused attention.
+    Fused attention never writes them. So a plan with fewer bytes of activations has fused attention.
     """
     batch = shapes("fine", spec)["batch"][2]
     return batch * spec.fine.gpt.heads * spec.fine.window**2 * (2 if precision == "fp16" else 4)
@@ -70,7 +69,7 @@ def test_one_plan_is_built_for_all_architectures(
     assert_plan(plan, true_size, stage=stage, architectures=architectures, library=rtx)
 
 
-def test_what_cannot_be_compiled_is_an_error_with_tensorrts_reason(
+def test_the_error_of_a_failed_compilation_has_tensorrts_reason(
     true_size: Bundle, exported: Exported, rtx: Library
 ) -> None:
     with pytest.raises(BuildError, match=r"cannot compile .*Turing.*FP32 GEMM is not supported"):
@@ -80,7 +79,7 @@ def test_what_cannot_be_compiled_is_an_error_with_tensorrts_reason(
 
 
 @pytest.mark.parametrize("architecture", ["sm75", "sm120"])
-def test_the_fine_stage_is_built_for_the_oldest_and_the_newest(
+def test_the_fine_stage_builds_for_the_oldest_and_the_newest_gpu(
     true_size: Bundle, exported: Exported, rtx: Library, architecture: str
 ) -> None:
     plan = compile_stage(true_size, exported("fine", "fp16"), stage="fine", architectures=(architecture,), library=rtx)
@@ -88,22 +87,23 @@ def test_the_fine_stage_is_built_for_the_oldest_and_the_newest(
 
 
 def test_attention_that_is_not_fused_would_be_noticed(true_size: Bundle, exported: Exported, rtx: Library) -> None:
-    """In fp32 TensorRT does not fuse it: the limit that fp16 keeps is broken, for fp32's own larger scores too."""
+    """TensorRT does not fuse attention in fp32. Its plan exceeds the limit for fp16, and that for fp32."""
     plan = compile_stage(true_size, exported("fine", "fp32"), stage="fine", architectures=("sm80",), library=rtx)
     assert plan.activations is not None
     assert plan.activations > scores(true_size.spec, "fp32") > scores(true_size.spec, "fp16")
 
 
 def test_huberts_attention_is_fused(true_size: Bundle, exported: Exported, rtx: Library) -> None:
-    """Its convolutions hide the scores of a clip, so growth tells: four times the length, four times the memory.
+    """With fused attention, four times the length takes four times the memory.
 
-    (Unfused, the scores of 120 s alone are 2 × 12 × 6 000² × 2 bytes = 1.7 GB.)
+    The size alone proves nothing here, because convolutions need more memory than the scores of a clip. Without fusion,
+    the scores of 120 s take 2 × 12 × 6 000² × 2 bytes = 1.7 GB.
     """
-    taken = []
+    activations = []
     for factor in (1, 4):
         ranges = shapes("hubert", true_size.spec)
-        least, best, greatest = ranges["samples"]
-        ranges["samples"] = (least, best, greatest * factor)
+        shortest, usual, longest = ranges["samples"]
+        ranges["samples"] = (shortest, usual, longest * factor)
         plan = compile_stage(
             true_size,
             exported("hubert", "fp16"),
@@ -113,8 +113,8 @@ def test_huberts_attention_is_fused(true_size: Bundle, exported: Exported, rtx: 
             shapes=ranges,
         )
         assert plan.activations is not None
-        taken.append(plan.activations)
-    assert taken[1] == pytest.approx(4 * taken[0], rel=0.05)
+        activations.append(plan.activations)
+    assert activations[1] == pytest.approx(4 * activations[0], rel=0.05)
 
 
 @pytest.mark.slow

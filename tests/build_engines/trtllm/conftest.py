@@ -17,7 +17,7 @@ from tests.build_engines.trtllm import stand_in
 
 @pytest.fixture(scope="session")
 def model_class() -> Iterator[Any]:
-    """``BarkForCausalLM``; ours cannot be imported while the file is, since inside the container it isn't there."""
+    """``BarkForCausalLM``. While its file is imported, this project cannot be, because the container lacks it."""
     ours = dict.fromkeys([name for name in sys.modules if name.split(".")[0] in ("build_engines", "bark_serving")])
     with mock.patch.dict(sys.modules, {**stand_in.modules(), **ours}):
         loader = SourceFileLoader("models", str(MODEL_FILE))

@@ -1,6 +1,7 @@
-"""What TensorRT-LLM's executor does with an engine, on the stand-in: packs sequences, feeds prompt tables, draws.
+"""Does what TensorRT-LLM's executor does with an engine: packs sequences, passes prompt tables, samples.
 
-Greedy only. As in flight batching has it, prompts and single new tokens of other sequences share a forward pass.
+It runs on the stand-in and is greedy. As with in-flight batching, the prompts of some sequences and the single new
+tokens of others share a forward pass.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tests.build_engines.trtllm.stand_in import Cache, Tensor
 
 @dataclass
 class Request:
-    """One sequence: [n] prompt ids, and the [rows, width] prompt table that its virtual ids index."""
+    """One sequence: prompt ids [n], and the prompt table [rows, width] that its virtual ids point into."""
 
     prompt: np.ndarray
     table: np.ndarray | None = None
@@ -48,11 +49,11 @@ class Executor:
 
     @torch.inference_mode()
     def logits(self, requests: Sequence[Request]) -> np.ndarray:
-        """[batch, vocab]: what the engine gives for each sequence's last position; caches grow to there."""
+        """[batch, vocab] logits of each sequence's last position. The caches grow up to it."""
         new = [request.ids[request.seen :] for request in requests]
         lengths = [len(ids) for ids in new]
         table: dict[str, Tensor] = {}
-        if requests[0].table is not None:  # a slot for each sequence, all of one size
+        if requests[0].table is not None:  # one slot per sequence, all of the same size
             rows = max(len(request.table) for request in requests if request.table is not None)
             slots = [np.pad(one.table, ((0, rows - len(one.table)), (0, 0))) for one in requests]  # type: ignore[arg-type]
             table = {
@@ -74,7 +75,7 @@ class Executor:
         return stand_in.OUTPUTS.pop("logits").numpy()
 
     def generate(self, requests: Sequence[Request]) -> None:
-        """Decode all of them to their ends, together; top-k 1 over the whole vocabulary."""
+        """Decode all requests together until each ends. Top-k is 1 over the whole vocabulary."""
         while waiting := [request for request in requests if not request.done]:
             for request, row in zip(waiting, self.logits(waiting), strict=True):
                 request.tokens.append(int(row.argmax()))

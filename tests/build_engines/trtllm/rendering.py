@@ -1,4 +1,4 @@
-"""The ``tensorrt`` repository without engines: the renderer itself, on manifests of what would be built."""
+"""Renders the ``tensorrt`` repository without engines, from the manifests that they would have."""
 
 from __future__ import annotations
 

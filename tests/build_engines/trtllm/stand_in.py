@@ -1,8 +1,8 @@
-"""A stand-in for ``tensorrt_llm``: what Bark's model class uses of it, computing at once instead of building a graph.
+"""A stand-in for the parts of ``tensorrt_llm`` that Bark's model class uses. It computes instead of building a graph.
 
-Written from TensorRT-LLM's Apache-licensed sources as a description of what its pieces *mean*: module and parameter
-names, packed inputs, the prompt table's virtual ids, pre-norm blocks, and the strictness of a strongly typed network
-(operands of one type, index tensors of rank 1). The key-value cache is one dictionary a sequence; there are no plugins.
+It was written after TensorRT-LLM's Apache-licensed sources and has the same *meaning*: module and parameter names,
+packed inputs, the prompt table's virtual ids, pre-norm blocks, and the checks of a strongly typed network (operands of
+one type, index tensors of rank 1). Each sequence's key-value cache is a dictionary. There are no plugins.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-#: What was marked as an output of the network: by name, its tensor.
+#: The tensors that were marked as outputs of the network, by name.
 OUTPUTS: dict[str, torch.Tensor] = {}
 
 TYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "int32": torch.int32}
@@ -33,7 +33,7 @@ class ActivationType(enum.Enum):
 
 
 class Tensor:
-    """``functional.Tensor``: numbers become constants of the other operand's type, lower ranks gain leading axes."""
+    """``functional.Tensor``: a number becomes a constant of the other operand's type; ranks are broadcast."""
 
     def __init__(self, value: torch.Tensor) -> None:
         self.value = value
@@ -69,7 +69,7 @@ def activation(input: Tensor, act_type: ActivationType) -> Tensor:  # noqa: A002
 
 
 def gelu(x: Tensor) -> Tensor:
-    """The tanh approximation: what every stock name means."""
+    """The tanh approximation, which all of TensorRT-LLM's names for GELU mean."""
     inner = torch.tanh(math.sqrt(2 / math.pi) * (x.value + 0.044715 * x.value**3))
     return Tensor(0.5 * x.value * (inner + 1))
 
@@ -166,7 +166,7 @@ class Linear(Module):
 
 
 class Embedding(Module):
-    """With three more arguments, ``PromptTuningEmbedding``: ids from `rows` on are rows of the prompt table."""
+    """An embedding. With a prompt table it is ``PromptTuningEmbedding``: ids from `rows` on are rows of that table."""
 
     def __init__(self, rows: int, width: int, dtype: str) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ class Embedding(Module):
 
 
 class LayerNorm(Module):
-    """Always with a bias."""
+    """A layer norm, which always has a bias."""
 
     def __init__(self, width: int, eps: float, dtype: str) -> None:
         super().__init__()
@@ -198,7 +198,7 @@ Cache = dict[Any, tuple[torch.Tensor, torch.Tensor]]  #: keys and values [heads,
 
 
 class Attention(Module):
-    """q ‖ k ‖ v in one linear; each sequence of a packed batch sees its own cache and, causally, itself."""
+    """Causal attention with q, k and v from one linear layer. Each sequence of a packed batch has its own cache."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -216,8 +216,8 @@ class Attention(Module):
             cache[self] = k, v
             scores = q @ k.transpose(1, 2) / (math.sqrt(q.shape[-1]) * self.q_scaling)
             hidden = torch.ones(scores.shape[1:]).triu(1 + k.shape[1] - q.shape[1]).bool()
-            chances = scores.float().masked_fill(hidden, -math.inf).softmax(-1).to(v.dtype)
-            sequences.append((chances @ v).transpose(0, 1).flatten(1))
+            probabilities = scores.float().masked_fill(hidden, -math.inf).softmax(-1).to(v.dtype)
+            sequences.append((probabilities @ v).transpose(0, 1).flatten(1))
         return self.dense(Tensor(torch.cat(sequences)))
 
 
@@ -267,7 +267,7 @@ class GPTModel(Module):
 
 
 class GPTForCausalLM(Module):
-    """What it and its base classes do: the checkpoint by parameter names, and a forward that marks its logits."""
+    """Loads a checkpoint by parameter names, and has a forward pass that marks its logits as an output."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -316,7 +316,7 @@ FUNCTIONAL: Any = ModuleType("tensorrt_llm.functional")
 
 
 def modules() -> dict[str, ModuleType]:
-    """The packages by name, fresh tables in them."""
+    """The packages by name, with new tables."""
     FUNCTIONAL.ACT2FN = {"gelu": gelu, "gelu_new": gelu, "relu": lambda x: activation(x, ActivationType.RELU)}
     for thing in (Tensor, activation, cast, constant, index_select, lt, softmax, where):
         setattr(FUNCTIONAL, thing.__name__, thing)

@@ -72,7 +72,7 @@ def test_weights_keep_their_order_and_missing_norm_biases_are_zeros(bundle: Bund
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("stage", ["semantic", "coarse"])
 @pytest.mark.parametrize("int8", [False, True])
-def test_a_config_has_only_keys_and_names_that_are_known(
+def test_a_config_has_only_keys_and_values_that_tensorrt_llm_knows(
     bundle: Bundle, tmp_path: Path, stage: GptStage, release: Release, int8: bool
 ) -> None:
     checkpoint.write(bundle, tmp_path, stage=stage, dtype="float16", int8=int8, release=release)
@@ -91,7 +91,7 @@ def test_a_config_has_only_keys_and_names_that_are_known(
     assert all(isinstance(config[key], (int, float, str)) for key in set(config) - theirs)
 
 
-def test_a_configs_numbers_are_the_specs(bundle: Bundle) -> None:
+def test_the_numbers_of_a_config_come_from_the_spec(bundle: Bundle) -> None:
     config = checkpoint.config_of(bundle, stage="semantic", dtype="float16")
     gpt = bundle.spec.semantic.gpt
     assert config["vocab_size"] == gpt.output_vocab < gpt.input_vocab
@@ -103,7 +103,7 @@ def test_a_configs_numbers_are_the_specs(bundle: Bundle) -> None:
     assert (config["bark_temperature"], config["bark_min_eos_p"]) == (0.9, 0.5)
 
 
-def test_int8_is_left_to_the_loader_and_spares_head_and_embeddings(bundle: Bundle, tmp_path: Path) -> None:
+def test_int8_weights_are_left_to_the_loader_except_head_and_embeddings(bundle: Bundle, tmp_path: Path) -> None:
     checkpoint.write(bundle, tmp_path, stage="coarse", dtype="float16", int8=True)
     quantization = json.loads((tmp_path / "config.json").read_text())["quantization"]
     assert quantization["quant_algo"] == "W8A16"
@@ -114,7 +114,7 @@ def test_int8_is_left_to_the_loader_and_spares_head_and_embeddings(bundle: Bundl
 
 
 @pytest.mark.parametrize(("temperature", "min_eos_p"), [(0, 0.2), (-1, 0.2), (0.7, 0), (0.7, 1.5), (float("nan"), 0.2)])
-def test_constants_that_no_engine_can_have_are_refused(temperature: float, min_eos_p: float) -> None:
+def test_constants_out_of_range_are_refused(temperature: float, min_eos_p: float) -> None:
     with pytest.raises(BuildError, match="cannot be built into an engine"):
         Constants(temperature=temperature, min_eos_p=min_eos_p)
 

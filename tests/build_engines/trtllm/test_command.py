@@ -55,7 +55,7 @@ def check_options(command: Sequence[str], release: Release) -> None:
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("stage", ["semantic", "coarse"])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_a_command_uses_options_that_its_release_has(
+def test_a_command_uses_only_options_of_its_release(
     bundle: Bundle, release: Release, stage: GptStage, dtype: Dtype
 ) -> None:
     limits = limits_of(bundle, stage=stage, batch=8)
@@ -76,7 +76,7 @@ def test_limits_of_the_released_checkpoint(tmp_path: Path) -> None:
     assert limits_of(released, stage="coarse", batch=1).tokens == 888
 
 
-def test_the_model_class_is_a_file_that_imports_nothing_of_ours() -> None:
+def test_the_file_of_the_model_class_imports_nothing_of_this_project() -> None:
     tree = ast.parse(MODEL_FILE.read_text())
     imported = {
         name.split(".")[0]
@@ -93,7 +93,7 @@ def test_the_model_class_is_a_file_that_imports_nothing_of_ours() -> None:
     assert MODEL_CLASS in {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
-def test_every_release_says_where_it_runs() -> None:
+def test_every_release_has_a_container_and_architectures() -> None:
     assert DEFAULT == "1.0.0" and set(TABLE) == set(RELEASES) == set(PUBLISHED)
     for row in TABLE.values():
         assert re.fullmatch(r"nvcr\.io/nvidia/tritonserver:\d\d\.\d\d-trtllm-python-py3", row.container)
@@ -117,7 +117,7 @@ def plain(result: Result) -> str:
     return " ".join(result.output.split())
 
 
-def test_dry_run_prints_the_commands_and_leaves_nothing(
+def test_dry_run_prints_the_commands_and_writes_nothing(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -199,7 +199,7 @@ output = pathlib.Path(options["--output_dir"])
     return install
 
 
-def test_an_engine_is_published_with_all_that_it_is_for(bundle: Bundle, tmp_path: Path, installed: Installer) -> None:
+def test_an_engine_is_published_with_its_whole_manifest(bundle: Bundle, tmp_path: Path, installed: Installer) -> None:
     log = installed()
     engines = tmp_path / "engines"
     result = build(bundle, tmp_path, "--max-batch", 4, "--precision", "int8", stages=("semantic", "coarse"))
@@ -218,7 +218,7 @@ def test_an_engine_is_published_with_all_that_it_is_for(bundle: Bundle, tmp_path
     assert not [path for path in engines.iterdir() if path.name.startswith(".checkpoint")]
 
 
-def test_building_again_is_a_no_op_and_other_constants_are_another_engine(
+def test_other_constants_give_another_engine_and_the_same_ones_none(
     bundle: Bundle, tmp_path: Path, installed: Installer
 ) -> None:
     log = installed()
@@ -253,7 +253,7 @@ def test_a_build_without_an_engine_is_a_failure(bundle: Bundle, tmp_path: Path, 
         ("1.0.0", "sm75", "has no engines for sm75"),
     ],
 )
-def test_what_cannot_build_is_refused_before_anything_is_written(
+def test_an_unsupported_machine_is_refused_before_anything_is_written(
     bundle: Bundle, tmp_path: Path, installed: Installer, version: str, architecture: str | None, message: str
 ) -> None:
     installed(version=version, architecture=architecture)

@@ -1,4 +1,4 @@
-"""Numerical replay: written checkpoints, by TensorRT-LLM's names and meanings, say what our networks and Suno's do."""
+"""Written checkpoints, run as TensorRT-LLM would run them, give the results of our networks and of Suno's code."""
 
 from __future__ import annotations
 
@@ -59,20 +59,18 @@ def our_logits(network: nn.Module, embeddings: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_semantic_logits_with_prompt_tables_in_a_packed_batch_are_those_of_our_network(
-    model_class: Any, tmp_path: Path, bias: bool
-) -> None:
+def test_semantic_logits_of_a_packed_batch_equal_our_networks(model_class: Any, tmp_path: Path, bias: bool) -> None:
     bundle = random_bundle(tmp_path / "bundle", small_spec(bias=bias), networks=["semantic"])
     stock = engine(GPTForCausalLM, bundle, tmp_path, stage="semantic")  # without the rule: all logits compare
     numbers, rng = bundle.spec.semantic, np.random.default_rng(0)
     embeddings = mapped(bundle.weights("semantic"), "token_embedding.weight")
     requests = []
-    for said in (0, 1, 50, 767):
+    for count in (0, 1, 50, 767):
         text, past = semantic_layout.prompt_ids(
             rng.integers(0, 200, 20), spec=numbers, history=rng.integers(0, 9000, 9)
         )
         table = semantic_layout.prompt_table(text, past, embeddings=embeddings, spec=numbers)
-        tokens = rng.integers(0, numbers.vocab, said).tolist()
+        tokens = rng.integers(0, numbers.vocab, count).tolist()
         requests.append(Request(semantic_layout.virtual_ids(numbers), table, tokens=tokens))
     network = networks.load("semantic", bundle)
     theirs = stock.logits(requests)
@@ -80,10 +78,10 @@ def test_semantic_logits_with_prompt_tables_in_a_packed_batch_are_those_of_our_n
         assert request.table is not None
         ours = our_logits(network, np.concatenate([request.table, embeddings[request.tokens]]).astype(np.float32))
         assert np.abs(row - ours).max() < 1e-4
-        assert ours.std() > 0.1, "logits this flat compare nothing"
+        assert ours.std() > 0.1, "with nearly equal logits the comparison proves nothing"
 
 
-def test_coarse_logits_are_those_of_our_network(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
+def test_coarse_logits_equal_our_networks(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
     stock = engine(GPTForCausalLM, bundle, tmp_path, stage="coarse")
     rng, embeddings = np.random.default_rng(0), mapped(bundle.weights("coarse"), "token_embedding.weight")
     requests = [Request(rng.integers(0, 12_048, count).astype(np.int32)) for count in (1, 257, 887, 946)]
@@ -92,7 +90,7 @@ def test_coarse_logits_are_those_of_our_network(model_class: Any, bundle: Bundle
         assert np.abs(row - our_logits(network, np.asarray(embeddings[request.prompt]))).max() < 1e-4
 
 
-def test_the_tanh_gelu_of_the_stock_names_would_be_noticed(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
+def test_the_tanh_gelu_gives_other_logits(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
     exact = engine(GPTForCausalLM, bundle, tmp_path, stage="coarse")
     config = tmp_path / "coarse/config.json"
     config.write_text(config.read_text().replace("gelu_erf", "gelu"))
@@ -139,34 +137,34 @@ def stages_of(model_class: Any, bundle: Bundle, folder: Path) -> Stages:
     )
 
 
-def likeliest(chances: torch.Tensor, num_samples: int) -> torch.Tensor:
-    """In the place of ``torch.multinomial``: Suno's code draws, at any temperature; greedy is the same but for this."""
-    return chances.argmax(-1, keepdim=True)
+def most_likely(probabilities: torch.Tensor, num_samples: int) -> torch.Tensor:
+    """Replaces ``torch.multinomial``: Suno's code always samples, and with this it is greedy."""
+    return probabilities.argmax(-1, keepdim=True)
 
 
 class Tokenizer:
-    """Ids for Suno's code without a vocabulary: a text is its ids."""
+    """A tokenizer for Suno's code without a vocabulary: a text is a list of ids."""
 
     def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
         return [int(word) for word in text.split()]
 
 
-def suno_says(bundle: Bundle, ids: Sequence[int], *, min_eos_p: float) -> tuple[list[int], list[float]]:
-    """Suno's greedy semantic tokens of a text, and the probability of the likeliest token at each step."""
-    chances = []
+def suno_tokens(bundle: Bundle, ids: Sequence[int], *, min_eos_p: float) -> tuple[list[int], list[float]]:
+    """Suno's greedy semantic tokens of a text, and the probability of the most likely token at each step."""
+    highest = []
 
-    def draw(probabilities: torch.Tensor, num_samples: int) -> torch.Tensor:
-        chances.append(float(probabilities.max()))
-        return likeliest(probabilities, num_samples)
+    def sample(probabilities: torch.Tensor, num_samples: int) -> torch.Tensor:
+        highest.append(float(probabilities.max()))
+        return most_likely(probabilities, num_samples)
 
-    with oracle.load(bundle) as suno, mock.patch("torch.multinomial", draw):
+    with oracle.load(bundle) as suno, mock.patch("torch.multinomial", sample):
         suno.models["text"]["tokenizer"] = Tokenizer()
         text = " ".join(map(str, ids))
         tokens = suno.generate_text_semantic(text, temp=0.7, min_eos_p=min_eos_p, silent=True, use_kv_caching=True)
-    return tokens.tolist(), chances
+    return tokens.tolist(), highest
 
 
-def engine_says(stages: Stages, bundle: Bundle, ids: Sequence[int]) -> list[int]:
+def engine_tokens(stages: Stages, bundle: Bundle, ids: Sequence[int]) -> list[int]:
     tokens: np.ndarray = asyncio.run(
         stages.semantic(
             np.array(ids),
@@ -180,28 +178,26 @@ def engine_says(stages: Stages, bundle: Bundle, ids: Sequence[int]) -> list[int]
     return tokens.tolist()
 
 
-def test_whole_greedy_semantic_generations_are_sunos_to_the_limit_and_to_an_early_end(
-    model_class: Any, bundle: Bundle, tmp_path: Path
-) -> None:
+def test_greedy_semantic_generations_equal_sunos(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
     text = [3, 1, 4, 1, 5, 9, 2, 6]
-    theirs, chances = suno_says(bundle, text, min_eos_p=CONSTANTS.min_eos_p)
-    assert engine_says(stages_of(model_class, bundle, tmp_path), bundle, text) == theirs
+    theirs, highest = suno_tokens(bundle, text, min_eos_p=CONSTANTS.min_eos_p)
+    assert engine_tokens(stages_of(model_class, bundle, tmp_path), bundle, text) == theirs
     assert len(theirs) == bundle.spec.semantic.max_steps
-    # The same weights, but the end token is exactly as likely as a token that is not said before step 50.
-    step = next(i for i in range(50, len(theirs)) if theirs[i] not in theirs[:i] and chances[i] > 0.2)
+    # The same weights, but the end token is exactly as likely as a token that does not occur before step 50.
+    step = next(i for i in range(50, len(theirs)) if theirs[i] not in theirs[:i] and highest[i] > 0.2)
     ending = random_bundle(tmp_path / "ending", bundle.spec, networks=["semantic"])
     tensors = load_file(ending.weights("semantic"))
     tensors["head.weight"][bundle.spec.semantic.end_token] = tensors["head.weight"][theirs[step]]
     save_file(tensors, ending.weights("semantic"))
-    ended, _ = suno_says(ending, text, min_eos_p=CONSTANTS.min_eos_p)
+    ended, _ = suno_tokens(ending, text, min_eos_p=CONSTANTS.min_eos_p)
     assert 0 < len(ended) <= step
-    assert engine_says(stages_of(model_class, ending, tmp_path), ending, text) == ended
+    assert engine_tokens(stages_of(model_class, ending, tmp_path), ending, text) == ended
 
 
-def test_a_whole_greedy_coarse_generation_is_sunos(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
+def test_a_greedy_coarse_generation_equals_sunos(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
     stages = stages_of(model_class, bundle, tmp_path)
     semantic = np.random.default_rng(3).integers(0, 10_000, 120)
-    with oracle.load(bundle) as suno, mock.patch("torch.multinomial", likeliest):
+    with oracle.load(bundle) as suno, mock.patch("torch.multinomial", most_likely):
         theirs = suno.generate_coarse(semantic, temp=0.7, silent=True, use_kv_caching=True)
     windows = coarse_layout.schedule(semantic, spec=bundle.spec)
     ours = np.empty(0, np.int32)
@@ -214,7 +210,7 @@ def test_a_whole_greedy_coarse_generation_is_sunos(model_class: Any, bundle: Bun
     assert len(set(ours.tolist())) > 3
 
 
-def test_sequences_decode_together_as_they_do_alone(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
+def test_sequences_decode_the_same_together_and_alone(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
     executor = engine(model_class, bundle, tmp_path, stage="coarse")
 
     def requests() -> list[Request]:

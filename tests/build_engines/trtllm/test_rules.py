@@ -29,7 +29,7 @@ TEMPERATURE = 0.7
 
 
 class RandomNetwork(nn.Module):
-    """In a GPT's place in Suno's code: random logits, and a memory of them."""
+    """Replaces a GPT in Suno's code: gives random logits and remembers them."""
 
     def __init__(self, vocab: int, *, seed: int, scale: float) -> None:
         super().__init__()
@@ -44,16 +44,16 @@ class RandomNetwork(nn.Module):
         return torch.from_numpy(self.given[-1].copy())[None, None], None
 
 
-class Draws:
-    """In the place of ``torch.multinomial``: remembers what was drawn from, and draws from it."""
+class Sampler:
+    """Replaces ``torch.multinomial``: remembers the probabilities and samples from them."""
 
     def __init__(self, seed: int) -> None:
-        self.rng, self.chances = np.random.default_rng(seed), []  # type: ignore[var-annotated]
+        self.rng, self.probabilities = np.random.default_rng(seed), []  # type: ignore[var-annotated]
 
-    def __call__(self, chances: torch.Tensor, num_samples: int) -> torch.Tensor:
-        mass = chances.double().numpy()
-        self.chances.append(mass)
-        return torch.tensor([self.rng.choice(len(mass), p=mass / mass.sum())])
+    def __call__(self, probabilities: torch.Tensor, num_samples: int) -> torch.Tensor:
+        weights = probabilities.double().numpy()
+        self.probabilities.append(weights)
+        return torch.tensor([self.rng.choice(len(weights), p=weights / weights.sum())])
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return random_bundle(tmp_path_factory.mktemp("rules") / "bundle", small_spec(), networks=[])
 
 
-def chances_of(logits: np.ndarray) -> np.ndarray:
-    """[vocab] what TensorRT-LLM draws from: softmax over everything, in double precision."""
+def probabilities_of(logits: np.ndarray) -> np.ndarray:
+    """[vocab] probabilities that TensorRT-LLM samples from: softmax over all ids, here in double precision."""
     scaled = logits.astype(np.float64) / TEMPERATURE
     powers = np.exp(scaled - scaled.max())
     return powers / powers.sum()
@@ -70,48 +70,46 @@ def chances_of(logits: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32), min_eos_p=st.sampled_from([0.0005, 0.01, 0.2, 1.0]), scale=st.sampled_from([1, 4]))
-def test_semantic_steps_are_drawn_from_sunos_chances_and_end_where_suno_ends(
+def test_semantic_probabilities_and_the_end_equal_sunos(
     bundle: Bundle, seed: int, min_eos_p: float, scale: float
 ) -> None:
-    spec, draws = bundle.spec, Draws(seed)
+    spec, sampler = bundle.spec, Sampler(seed)
     network = RandomNetwork(spec.semantic.gpt.output_vocab, seed=seed, scale=scale)
-    with oracle.load(bundle) as suno, mock.patch("torch.multinomial", draws):
+    with oracle.load(bundle) as suno, mock.patch("torch.multinomial", sampler):
         suno.models["text"] = {"model": network, "tokenizer": SimpleNamespace(encode=lambda *_, **__: [1])}
         tokens = suno.generate_text_semantic(
             "x", temp=TEMPERATURE, min_eos_p=min_eos_p, silent=True, max_gen_duration_s=2
         )
     numbers, end = rule_numbers("semantic", spec, temperature=TEMPERATURE, min_eos_p=min_eos_p), spec.semantic.end_token
     ruled = apply_rule(np.stack(network.given), np.array(network.last_ids), numbers)
-    for step, (row, chances) in enumerate(zip(ruled, draws.chances, strict=True)):
-        ours = chances_of(row)
-        if step < len(tokens):  # Suno went on: the end token was neither likely enough nor drawn
-            np.testing.assert_allclose(np.append(ours[: spec.semantic.vocab], ours[end]), chances, atol=1e-5)
+    for step, (row, probabilities) in enumerate(zip(ruled, sampler.probabilities, strict=True)):
+        ours = probabilities_of(row)
+        if step < len(tokens):  # Suno continued: the end token was neither likely enough nor sampled
+            np.testing.assert_allclose(np.append(ours[: spec.semantic.vocab], ours[end]), probabilities, atol=1e-5)
             assert ours[spec.semantic.vocab + 1 :].max() == 0
-        elif chances[-1] >= min_eos_p:
+        elif probabilities[-1] >= min_eos_p:
             assert ours[end] == 1
         else:
-            np.testing.assert_allclose(ours[end], chances[-1], atol=1e-5)
+            np.testing.assert_allclose(ours[end], probabilities[-1], atol=1e-5)
 
 
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**32), semantic_tokens=st.integers(1, 60))
-def test_coarse_steps_are_drawn_from_sunos_slices_over_random_histories(
-    bundle: Bundle, seed: int, semantic_tokens: int
-) -> None:
-    spec, draws = bundle.spec, Draws(seed)
+def test_coarse_probabilities_equal_sunos_for_random_histories(bundle: Bundle, seed: int, semantic_tokens: int) -> None:
+    spec, sampler = bundle.spec, Sampler(seed)
     network = RandomNetwork(spec.coarse.gpt.output_vocab, seed=seed, scale=2)
     semantic = np.random.default_rng(seed).integers(0, spec.semantic.vocab, semantic_tokens)
-    with oracle.load(bundle) as suno, mock.patch("torch.multinomial", draws):
+    with oracle.load(bundle) as suno, mock.patch("torch.multinomial", sampler):
         suno.models["coarse"] = network
         suno.generate_coarse(semantic, temp=TEMPERATURE, silent=True, use_kv_caching=False)
     numbers = rule_numbers("coarse", spec, temperature=TEMPERATURE, min_eos_p=1)
     ruled = apply_rule(np.stack(network.given), np.array(network.last_ids), numbers)
     size = spec.encodec.codebook_size
-    assert len(draws.chances) == len(ruled) > 0
-    for step, (row, chances) in enumerate(zip(ruled, draws.chances, strict=True)):
+    assert len(sampler.probabilities) == len(ruled) > 0
+    for step, (row, probabilities) in enumerate(zip(ruled, sampler.probabilities, strict=True)):
         start = spec.coarse.offset + step % 2 * size
-        ours = chances_of(row)
-        np.testing.assert_allclose(ours[start : start + size], chances, atol=1e-5)
+        ours = probabilities_of(row)
+        np.testing.assert_allclose(ours[start : start + size], probabilities, atol=1e-5)
         assert ours[start : start + size].sum() == pytest.approx(1, abs=1e-12)
 
 
@@ -123,7 +121,7 @@ def test_coarse_steps_are_drawn_from_sunos_slices_over_random_histories(
     offset=st.integers(0, 7),
     rows=st.integers(1, 5),
 )
-def test_the_coarse_graph_masks_as_numpy_and_the_decode_loop_do(
+def test_the_coarse_graph_allows_the_ids_that_the_decode_loop_allows(
     model_class: Any, seed: int, codebooks: int, size: int, offset: int, rows: int
 ) -> None:
     vocab, rng = offset + codebooks * size + 3, np.random.default_rng(seed)
@@ -140,7 +138,7 @@ def test_the_coarse_graph_masks_as_numpy_and_the_decode_loop_do(
 
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**32), tokens=st.integers(1, 9), min_eos_p=st.floats(0.01, 1), rows=st.integers(1, 5))
-def test_the_semantic_graph_ends_as_numpy_does(
+def test_the_semantic_graph_ends_when_the_numpy_rule_ends(
     model_class: Any, seed: int, tokens: int, min_eos_p: float, rows: int
 ) -> None:
     gpt = GptSpec(input_vocab=tokens + 4, output_vocab=tokens + 4)
@@ -156,7 +154,7 @@ def test_the_semantic_graph_ends_as_numpy_does(
 def check_graph(
     model_class: Any, stage: str, spec: Spec, logits: np.ndarray, last: np.ndarray, *, min_eos_p: float
 ) -> np.ndarray:
-    """Assert that the model class's rule gives what numpy's gives; returns the latter."""
+    """Assert that the model class's rule gives the same as numpy's. Returns numpy's result."""
     numbers = rule_numbers(stage, spec, temperature=TEMPERATURE, min_eos_p=min_eos_p)
     rule = model_class.__init__.__globals__["RULES"][stage](
         SimpleNamespace(vocab_size=logits.shape[1], **numbers)  # the config that TensorRT-LLM hands to the class
@@ -171,7 +169,7 @@ def check_graph(
     return expected
 
 
-def test_the_rules_are_written_for_a_checkpoint_not_for_the_released_one(tmp_path: Path) -> None:
+def test_the_rules_take_their_numbers_from_the_checkpoint(tmp_path: Path) -> None:
     numbers = rule_numbers("coarse", RELEASED, temperature=1, min_eos_p=1)
     assert numbers == {
         "bark_stage": "coarse",

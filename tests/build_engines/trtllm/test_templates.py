@@ -1,4 +1,4 @@
-"""The ``config.pbtxt`` of the tensorrtllm backend: Triton's syntax, the published names and types, the right room."""
+"""The ``config.pbtxt`` of the tensorrtllm backend: Triton's syntax, the published names and types, the cache's size."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def parameters(config: Any) -> dict[str, str]:
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("stage", ["semantic", "coarse"])
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
-def test_names_and_types_are_those_that_the_backend_publishes(
+def test_names_and_types_are_those_of_the_backend(
     bundle: Bundle, tmp_path: Path, release: Release, stage: str, precision: Precision
 ) -> None:
     config = render(bundle, tmp_path, release=release, precision=precision)[stage]
@@ -72,7 +72,7 @@ def test_names_and_types_are_those_that_the_backend_publishes(
     assert all(given[name] in ("true", "false") for name in known["booleans"])
 
 
-def test_what_must_be_so_for_bark(bundle: Bundle, tmp_path: Path) -> None:
+def test_parameters_that_bark_relies_on(bundle: Bundle, tmp_path: Path) -> None:
     configs = render(bundle, tmp_path)
     for stage in ("semantic", "coarse"):
         given = parameters(configs[stage])
@@ -86,7 +86,7 @@ def test_what_must_be_so_for_bark(bundle: Bundle, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("max_batch", "sequences"), [(1, 1), (8, 8), (64, 16)])
-def test_the_cache_has_room_for_every_sequence_that_runs_at_once(
+def test_the_cache_has_room_for_all_concurrent_sequences(
     bundle: Bundle, tmp_path: Path, max_batch: int, sequences: int
 ) -> None:
     config = render(bundle, tmp_path, max_batch=max_batch)["semantic"]
@@ -98,7 +98,7 @@ def test_the_cache_has_room_for_every_sequence_that_runs_at_once(
     assert config.max_batch_size == max_batch
 
 
-def test_several_gpus_are_an_instance_each(bundle: Bundle, tmp_path: Path) -> None:
+def test_each_gpu_has_an_instance(bundle: Bundle, tmp_path: Path) -> None:
     config = render(bundle, tmp_path, gpus=(0, 2, 3))["coarse"]
     (group,) = config.instance_group
     assert (group.kind, group.count) == (model_config_pb2.ModelInstanceGroup.KIND_CPU, 3)
@@ -111,7 +111,7 @@ def test_several_gpus_are_an_instance_each(bundle: Bundle, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("precision", "table"), [("fp16", "FP16"), ("bf16", "BF16"), ("int8", "FP16")])
-def test_bark_is_told_how_to_speak_to_the_semantic_stage(
+def test_bark_gets_the_capabilities_of_the_semantic_stage(
     bundle: Bundle, tmp_path: Path, precision: Precision, table: str
 ) -> None:
     configs = render(bundle, tmp_path, precision=precision)
@@ -124,7 +124,7 @@ def test_bark_is_told_how_to_speak_to_the_semantic_stage(
     assert sent.dtype.itemsize == 2 and sent.shape == (2, 3)
 
 
-def test_a_template_with_a_name_that_nobody_gives_fails(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_template_with_an_undefined_name_fails(bundle: Bundle, tmp_path: Path) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates_folder()), undefined=jinja2.StrictUndefined
     )

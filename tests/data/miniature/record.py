@@ -10,7 +10,7 @@ from pathlib import Path
 import soundfile
 
 from build_engines.miniature.recipe import Recipe
-from build_engines.miniature.recordings import tidy
+from build_engines.miniature.recordings import trim_and_normalise
 from build_engines.miniature.teacher import Piper
 
 FOLDER = Path(__file__).parent
@@ -25,7 +25,9 @@ def main() -> None:
         for speaker in recipe.speakers:
             path = FOLDER / "teacher" / speaker.name / f"{number:02}.ogg"
             path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, tidy(speak(text, speaker), rate=RATE), RATE, format="OGG", subtype="VORBIS")
+            soundfile.write(
+                path, trim_and_normalise(speak(text, speaker), rate=RATE), RATE, format="OGG", subtype="VORBIS"
+            )
 
 
 if __name__ == "__main__":
