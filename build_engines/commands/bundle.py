@@ -9,11 +9,9 @@ import typer
 
 from bark_serving.bundle import Bundle
 from bark_serving.cli.console import console, errors_shown
+from build_engines.commands import options
 from build_engines.commands.progress import one_bar, share_bars
 from build_engines.commands.requirements import TORCH, require
-
-Out = Annotated[Path, typer.Argument(help="The folder to make.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an existing bundle at OUT.")]
 
 
 def print_bundle(bundle: Bundle) -> None:
@@ -23,7 +21,7 @@ def print_bundle(bundle: Bundle) -> None:
 
 
 def tiny(
-    out: Out = Path("build/bundles/tiny"),
+    out: options.Out = Path("build/bundles/tiny"),
     seed: Annotated[int, typer.Option(help="Another seed, other weights; the same seed, the same bytes.")] = 0,
     name: Annotated[str | None, typer.Option(help="The bundle's name. Default: bark-tiny, bark-large-random …")] = None,
     size: Annotated[
@@ -32,7 +30,7 @@ def tiny(
     tokenizer: Annotated[
         Path | None, typer.Option(help="vocab.txt or tokenizer.json to use instead of the small one.")
     ] = None,
-    force: Force = False,
+    force: options.Force = False,
 ) -> None:
     """Make a bundle of **random weights**, for tests and for trying things out.
 
@@ -55,45 +53,20 @@ def tiny(
 
 
 def import_checkpoint(
-    source: Annotated[
-        str, typer.Argument(help="A folder, or OWNER/NAME of the Hugging Face hub (suno/bark, suno/bark-small).")
-    ],
-    out: Out,
-    name: Annotated[
-        str | None, typer.Option(help="The bundle's name. Default: bark-large, bark-small, or the source's.")
-    ] = None,
-    hubert: Annotated[
-        str | None, typer.Option(help="For voice cloning: hubert_base_ls960.pt, or facebook/hubert-base-ls960.")
-    ] = None,
-    hubert_head: Annotated[
-        str | None,
-        typer.Option(help="For voice cloning: the token head, quantifier_….pth or OWNER/NAME:FILE of the hub."),
-    ] = None,
-    hubert_layer: Annotated[
-        int | None,
-        typer.Option(
-            help="The HuBERT layer that the token head was trained on. Default: what its file says, else 9, the layer "
-            "of the published heads.",
-            show_default=False,
-        ),
-    ] = None,
-    encodec: Annotated[
-        str | None, typer.Option(help="For Suno's files: encodec_24khz-….th, or facebook/encodec_24khz.")
-    ] = None,
-    tokenizer: Annotated[
-        str | None, typer.Option(help="tokenizer.json, vocab.txt, or bert-base-multilingual-cased, if SOURCE has none.")
-    ] = None,
-    voices: Annotated[
-        str | None, typer.Option(help="A folder of speaker prompts (.npz). Default: those that SOURCE comes with.")
-    ] = None,
-    no_voices: Annotated[bool, typer.Option("--no-voices", help="Leave SOURCE's voices out.")] = False,
-    source_format: Annotated[
-        Literal["transformers", "suno"] | None,
-        typer.Option("--format", help="Which format to read where SOURCE holds both. Default: transformers."),
-    ] = None,
-    small: Annotated[bool, typer.Option("--small", help="Of Suno's files, text.pt rather than text_2.pt …")] = False,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub SOURCE.")] = None,
-    force: Force = False,
+    source: options.Source,
+    out: options.Out,
+    name: options.BundleName = None,
+    hubert: options.HubertSource = None,
+    hubert_head: options.HubertHead = None,
+    hubert_layer: options.HubertLayer = None,
+    encodec: options.EncodecSource = None,
+    tokenizer: options.TokenizerSource = None,
+    voices: options.Voices = None,
+    no_voices: options.NoVoices = False,
+    source_format: options.SourceFormat = None,
+    small: options.Small = False,
+    revision: options.Revision = None,
+    force: options.Force = False,
 ) -> None:
     """Import a checkpoint into a bundle: safetensors, tokenizer, voices and every number in one folder.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -11,78 +11,23 @@ from rich.table import Table
 from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.cli.console import Lines, console, errors_shown, print_error
 from bark_serving.engines.store import Engine, EngineStore
-from bark_serving.profiles import STAGES, TABLE, Precision, Profile
+from bark_serving.profiles import STAGES, TABLE
+from build_engines.commands import options
 from build_engines.commands.requirements import EXPORT, require
-
-EnginesOption = Annotated[
-    Path, typer.Option("--engines", envvar="BARK_ENGINES", help="The engine store.", show_default=True)
-]
-BundleOption = Annotated[
-    Path, typer.Option("--bundle", help="The bundle to build from. miniature: the one that comes with this package.")
-]
-_STORE = Path("build/engines")
-_TENSORRT = "Options of the tensorrt profile"
-_PRECISIONS = " ".join(f"{name}: {', '.join(row.precisions)}." for name, row in TABLE.items() if row.build)
-
-
-def _check_stages(names: list[str] | None) -> list[str] | None:
-    for name in names or ():
-        if name not in STAGES:
-            raise typer.BadParameter(f"{name!r} is not a stage. The stages are {', '.join(STAGES)}.")
-    return names
 
 
 def engines(
-    bundle: BundleOption = MINIATURE,
-    profile: Annotated[Profile, typer.Option("--profile", help="Build what this profile runs.")] = "cpu",
-    stage: Annotated[
-        list[str] | None,
-        typer.Option("--stage", callback=_check_stages, help="Only this stage. Can be repeated. Default: all stages."),
-    ] = None,
-    precision: Annotated[
-        Precision | None,
-        typer.Option(
-            "--precision", help=f"Of semantic, coarse and fine, the default of each profile first. {_PRECISIONS}"
-        ),
-    ] = None,
-    store: EnginesOption = _STORE,
+    bundle: options.BundleOption = MINIATURE,
+    profile: options.ProfileOption = "cpu",
+    stage: options.Stages = None,
+    precision: options.PrecisionOption = None,
+    store: options.EnginesOption = options.STORE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be built.")] = False,
-    gpu: Annotated[
-        str,
-        typer.Option(
-            "--gpu",
-            rich_help_panel=_TENSORRT,
-            help="Architectures to build for, as in sm80,sm90. auto: those of the GPUs in this machine. "
-            "sm80+sm86: one engine for both.",
-        ),
-    ] = "auto",
-    library: Annotated[
-        Literal["tensorrt", "tensorrt_rtx"] | None,
-        typer.Option(
-            rich_help_panel=_TENSORRT,
-            help="TensorRT builds for the GPU it runs on, and Triton loads its plans. TensorRT for RTX builds without "
-            "a GPU, which proves that the networks build. Default: the first that is installed.",
-        ),
-    ] = None,
-    max_batch: Annotated[
-        int,
-        typer.Option(min=1, rich_help_panel=_TENSORRT, help="Sequences that a TensorRT-LLM engine has room for."),
-    ] = 32,
-    min_eos_p: Annotated[
-        float | None,
-        typer.Option(
-            rich_help_panel=_TENSORRT,
-            help="Speech ends where the end token has this probability. Built into the semantic engine. "
-            "Default: the bundle's.",
-        ),
-    ] = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            rich_help_panel=_TENSORRT,
-            help="Temperature at which that probability is computed. Built in as well. Default: the bundle's.",
-        ),
-    ] = None,
+    gpu: options.Architectures = "auto",
+    library: options.TensorrtLibrary = None,
+    max_batch: options.MaxBatch = 32,
+    min_eos_p: options.MinEosP = None,
+    temperature: options.Temperature = None,
 ) -> None:
     """Build the engines that a profile needs. An engine that the store has already is not built again.
 
@@ -133,7 +78,7 @@ def engines(
             build_all(jobs, root=store)
 
 
-def list_engines(store: EnginesOption = _STORE) -> None:
+def list_engines(store: options.EnginesOption = options.STORE) -> None:
     """List the engines of the store by stage, the newest first.
 
     Example: `bark-build list`
@@ -150,7 +95,7 @@ def list_engines(store: EnginesOption = _STORE) -> None:
     Lines().print(table)  # on stdout: it is the answer, not a message
 
 
-def verify(store: EnginesOption = _STORE) -> None:
+def verify(store: options.EnginesOption = options.STORE) -> None:
     """Hash every file of every engine and compare the hash with the manifest. Status 1 if one differs.
 
     Example: `bark-build verify`
@@ -168,7 +113,7 @@ def verify(store: EnginesOption = _STORE) -> None:
 
 
 def prune(
-    store: EnginesOption = _STORE,
+    store: options.EnginesOption = options.STORE,
     keep: Annotated[
         list[Path] | None,
         typer.Option("--keep", help="A bundle whose engines stay. The engines of all other bundles are removed."),

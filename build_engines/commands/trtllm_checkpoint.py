@@ -12,7 +12,7 @@ import typer
 from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.cli.console import console, errors_shown
 from bark_serving.spec import GptStage
-from build_engines.commands.engines import BundleOption
+from build_engines.commands.options import BundleOption
 from build_engines.commands.requirements import TORCH, require
 from build_engines.trtllm.versions import DEFAULT, Release
 
