@@ -52,12 +52,12 @@ help: ## List the targets and their variables
 
 .PHONY: demo
 demo: $(BUILD_READY) $(BUNDLE_READY) ## Checkpoint → engines → Triton → out.wav, out.png and a table of stage times
-	@trap 'echo "==> Stopping"; $(BIN)/bark-serve down --name $(DEMO_SERVER)' EXIT; \
-	echo "==> Engines"; \
+	@echo "==> Engines"; \
 	$(BIN)/bark-build engines --profile cpu --bundle $(BUNDLE) --precision $(PRECISION); \
 	echo "==> Triton"; \
 	$(BIN)/bark-serve up --detach --name $(DEMO_SERVER) --bundle $(BUNDLE) --precision $(PRECISION) \
 		--http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT); \
+	trap 'echo "==> Stopping"; $(BIN)/bark-serve down --name $(DEMO_SERVER)' EXIT; \
 	echo "==> Speaking"; \
 	$(BIN)/bark say "$$TEXT" --url 127.0.0.1:$(GRPC_PORT) $(if $(VOICE),--voice $(VOICE)) \
 		$(if $(SEED),--seed $(SEED)) --stream -o out.wav --picture out.png --timings

@@ -27,7 +27,8 @@ def _gpu_numbers(text: str) -> tuple[int, ...] | None:
 
 def _render_settings(
     bundle: Annotated[
-        Path, typer.Option(help="The bundle to serve (`bark-build import`). miniature: the one that is installed here.")
+        Path,
+        typer.Option(help="The bundle to serve (`bark-build import`). miniature: the small demo checkpoint."),
     ] = MINIATURE,
     engines: Annotated[Path, typer.Option(envvar="BARK_ENGINES", help="Where `bark-build` keeps engines.")] = Path(
         "build/engines"
@@ -39,7 +40,7 @@ def _render_settings(
     precision: Annotated[
         Precision | None,
         typer.Option(
-            help="Of the three transformers. The first is the default. "
+            help="Precision of the three transformers; each profile's default comes first. "
             + " ".join(f"{name}: {', '.join(row.precisions)}." for name, row in TABLE.items())
             + " fp32 is the reference."
         ),
@@ -49,7 +50,8 @@ def _render_settings(
         typer.Option(help="The GPUs to use, as in 0,1. auto: all of them; none: the CPU, if the profile can."),
     ] = "auto",
     gpu_architecture: Annotated[
-        str | None, typer.Option(help="Of the GPUs that will serve, as in sm90. Default: that of this machine's.")
+        str | None,
+        typer.Option(help="Architecture of the GPUs that will serve, as in sm90. Default: this machine's."),
     ] = None,
     voices: Annotated[
         list[Path] | None, typer.Option(help="A folder of .npz voices beside the bundle's own; repeatable.")

@@ -167,7 +167,8 @@ def _raise_missing(missing: Sequence[EngineError], settings: RenderSettings) -> 
         raise EngineMissing(
             f"{len(missing)} engines are missing or do not fit. {missing[0].problem}",
             remedy=f"Run `{TABLE[settings.profile].build} --bundle {settings.bundle} "
-            f"--precision {settings.chosen_precision} --engines {settings.engines}{gpu}`.",
+            f"--precision {settings.chosen_precision} --engines {settings.engines}{gpu}`, "
+            "or let `bark-serve up --build` do it.",
         )
 
 

@@ -109,7 +109,7 @@ def verify(store: options.EnginesOption = options.STORE) -> None:
         print_error(error.problem, error.remedy)
     if errors:
         raise typer.Exit(1)
-    console.print(f"{count} engines are whole")
+    console.print(f"{count} engines are whole" if count else f"no engines in {engine_store.root}")
 
 
 def prune(

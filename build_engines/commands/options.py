@@ -77,7 +77,9 @@ Stages = Annotated[
 ]
 PrecisionOption = Annotated[
     Precision | None,
-    typer.Option("--precision", help=f"Of semantic, coarse and fine, the default of each profile first. {_PRECISIONS}"),
+    typer.Option(
+        "--precision", help=f"Precision of semantic, coarse and fine; each profile's default is first. {_PRECISIONS}"
+    ),
 ]
 Architectures = Annotated[
     str,

@@ -60,8 +60,15 @@ def _datatype(hint: Any) -> str:
     return _DATATYPES[type(get_args(kind)[0]) if get_origin(kind) is Literal else kind]
 
 
+def _choices(hint: Any) -> tuple[str, ...]:
+    """The words that an option may be; none where its type is no `Literal`."""
+    kind = get_args(hint)[0]
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
 #: Every option of `SpeakOptions` and the data type of its tensor.
 OPTIONS: Final = {name: _datatype(hint) for name, hint in get_type_hints(SpeakOptions).items()}
+_CHOICES: Final = {name: _choices(hint) for name, hint in get_type_hints(SpeakOptions).items()}
 _DTYPES: Final = {"FP32": np.float32, "INT32": np.int32, "UINT64": np.uint64, "BOOL": np.bool_, "BYTES": np.object_}
 
 
@@ -188,6 +195,8 @@ def _checked(name: str, datatype: str, value: Any) -> Any:
     boolean = isinstance(value, bool | np.bool_)
     if datatype == "BYTES" and not isinstance(value, str):
         raise InvalidRequest(f"{name}: expected str, not {value!r}")
+    if _CHOICES[name] and value not in _CHOICES[name]:
+        raise InvalidRequest(f"{name}: expected {' or '.join(map(repr, _CHOICES[name]))}, not {value!r}")
     if datatype == "BOOL" and not boolean:
         raise InvalidRequest(f"{name}: expected True or False, not {value!r}")
     if datatype == "INT32":

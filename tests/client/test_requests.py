@@ -220,6 +220,7 @@ def test_finished_streams_leave_no_threads_behind(triton: FakeTriton) -> None:
         ({"text": "x", "language": 7}, "language: expected str"),
         ({"text": "x", "return_tokens": 1}, "return_tokens: expected True or False"),
         ({"text": "x", "semantic_temprature": 1.0}, "did you mean semantic_temperature"),
+        ({"text": "x", "speed": "quick"}, "speed: expected 'exact' or 'fast', not 'quick'"),
         ({"text": "x", "zeal": 1.0}, "zeal: no such option; the options are language, markdown"),
         ({"text": "x", "voice": " "}, "voice: the name is empty"),
         ({"text": "x", "voice": 6}, "voice: expected a name"),

@@ -54,7 +54,7 @@ def _server(*names: str, text: str, **more: Any) -> Any:
 
 
 Text: TypeAlias = Annotated[
-    list[str] | None, typer.Argument(help="What to say; `-`, or nothing in a pipe, reads standard input.")
+    list[str] | None, typer.Argument(help="What to say. `-` reads standard input; so does a pipe without TEXT.")
 ]
 File: TypeAlias = Annotated[
     Path | None, typer.Option("--file", "-f", help="Read the text from a file.", exists=True, dir_okay=False)
@@ -66,7 +66,7 @@ Output: TypeAlias = Annotated[
         "--output",
         "-o",
         text="File to write: .wav, .flac, .ogg or .mp3; `-` is standard output (WAV). "
-        "If not given, and unless it is played: out.wav.",
+        "Default: out.wav, or none with --play.",
     ),
 ]
 Stream: TypeAlias = Annotated[bool, _output("--stream", text="Write and play audio while it is made, not at the end.")]

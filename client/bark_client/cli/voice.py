@@ -82,13 +82,13 @@ def preview(
             "--output",
             "-o",
             help="File to write: .wav, .flac, .ogg or .mp3; `-` is standard output (WAV). "
-            "If not given, and unless it is played: NAME-preview.wav.",
+            "Default: NAME-preview.wav, or none with --play.",
         ),
     ] = None,
     play: opt.Play = False,
     url: opt.Url = DEFAULT_URL,
 ) -> None:
-    """Hear the audio that a voice was made from, as Bark hears it: its last half minute.
+    """Decode a voice's own tokens: the last half minute of the audio it was made from.
 
     For example: `bark voice preview me --play`
     """
