@@ -76,6 +76,7 @@ def _tiny_hubert() -> HubertSpec:
         conv_width=(16,) * 7,
         position_conv_kernel=16,
         position_conv_groups=4,
+        feature_layer=7,
         head=TokenHeadSpec(input_width=32, hidden=32),
     )
 

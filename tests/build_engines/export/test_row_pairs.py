@@ -15,7 +15,7 @@ from tests.bundles import coarse_of_width, random_bundle
 
 @pytest.mark.parametrize(
     ("width", "precision", "block", "rows"),
-    [(256, "int8", 256, "rows"), (192, "int8", 64, "batch"), (256, "int4", 32, "batch")],
+    [(256, "int8", 256, "rows"), (192, "int8", 64, "batch"), (256, "int4", 32, "rows"), (144, "int4", 16, "batch")],
 )
 def test_blocks_divide_every_layer_and_long_ones_get_a_rows_axis(
     tmp_path: Path, width: int, precision: Precision, block: int, rows: str
