@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +216,7 @@ def test_the_load_is_read_before_any_work_of_the_command(
         return prepare(*args, **options)
 
     for name in ("drag_race", "stages"):
-        monkeypatch.setattr(f"benchmarks.{name}.command.prepare", busy)
+        monkeypatch.setattr(import_module(f"benchmarks.{name}.command"), "prepare", busy)
     options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu int8"]
     result = run(tmp_path / "result.json", *arguments, *options)
     assert result.machine.load == 0.12 and loads == [0.125, 3.0]
@@ -397,7 +398,7 @@ def test_an_unknown_variant_is_refused_with_a_list_of_variants(endless: Bundle) 
     assert answer.exit_code == 1 and "'cpu int8'" in answer.output and "Traceback" not in answer.output
 
 
-@pytest.mark.parametrize("arguments", [["drag-race"], ["stages", "--case", "semantic", "--case", "fine"]])
+@pytest.mark.parametrize("arguments", [["drag-race", "--no-rwkv"], ["stages", "--case", "semantic", "--case", "fine"]])
 def test_an_approximation_without_effect_on_the_cases_is_refused(endless: Bundle, arguments: list[str]) -> None:
     answer = CliRunner().invoke(app, [*arguments, *common(endless), "--variant", "cpu int4, long windows"])
     assert answer.exit_code == 1 and "changes only the coarse windows" in " ".join(answer.output.split())
