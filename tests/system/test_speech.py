@@ -115,7 +115,7 @@ ARRAYS = {
         ({"voice": "../../etc/passwd"}, "no voice name"),
         ({"voice": {**ARRAYS, "semantic_prompt": np.array([10_000])}}, "must be in 0..9999"),
         ({"voice": {**ARRAYS, "fine_prompt": np.ones((7, 150), np.int32)}}, "frames]"),
-        ({"voice": {**ARRAYS, "coarse_prompt": np.ones((2, 300), np.int32)}}, "the same time"),
+        ({"voice": {**ARRAYS, "semantic_prompt": np.ones(400, np.int32)}}, "the same time"),
         ({"semantic_temperature": -1.0}, "semantic_temperature -1.0 is out of range"),
         ({"top_p": 2.0}, "top_p 2.0 is out of range"),
         ({"min_eos_p": 0.0}, "min_eos_p 0.0 is out of range"),
