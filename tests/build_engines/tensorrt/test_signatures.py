@@ -91,7 +91,7 @@ answer = [network_flags(trt), 1 << int(trt.NetworkDefinitionCreationFlag.STRONGL
 def test_logger_and_monitor_can_be_made_in_every_release(release: str) -> None:
     program = """
 from build_engines.tensorrt.compiler import make_logger, make_monitor, tensorrt_type
-from bark_serving.engines.store import TensorInfo
+from bark_serving.engines.manifest import TensorInfo
 log, seen = make_logger(trt), []
 log.log(trt.ILogger.Severity.VERBOSE, "Total Activation Memory: 123682816 bytes")
 log.log(trt.ILogger.Severity.ERROR, "no")
