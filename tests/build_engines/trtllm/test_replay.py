@@ -203,7 +203,7 @@ def test_a_greedy_coarse_generation_equals_sunos(model_class: Any, bundle: Bundl
     ours = np.empty(0, np.int32)
     for start in windows.starts:
         window = stages.coarse(
-            windows.prompt(start, ours), count=windows.length(start), sampling=GREEDY, sentence=0, keep=True
+            windows.prompt(start, ours), count=windows.length(start), sampling=GREEDY, sentence=0, hold=True
         )
         ours = np.concatenate([ours, asyncio.run(window)])
     assert coarse_layout.unflatten(ours, spec=bundle.spec).tolist() == theirs.tolist()
