@@ -19,6 +19,8 @@ from build_engines.tensorrt.shapes import shapes
 from tests.build_engines.tensorrt.conftest import Exported, declared, export
 from tests.bundles import random_bundle
 
+pytestmark = pytest.mark.slow  # minutes; test_build.py builds small plans each time
+
 MODERN = ("sm80", "sm86", "sm89", "sm120")
 #: TensorRT for RTX has no fp32 matrix products for Turing. HuBERT's token head and the codec's encoder need them.
 ARCHITECTURES: dict[Stage, tuple[str, ...]] = {
