@@ -17,8 +17,9 @@ PRECISION ?= int8
 CHECKPOINT ?=
 IMPORT_ARGS ?=
 # named for all of the checkpoint's path: two that end alike are two bundles
-BUNDLE ?= $(if $(CHECKPOINT),build/bundles/$(subst /,-,$(patsubst /%,%,$(CHECKPOINT:/=))),miniature)
-BUNDLE_READY := $(if $(CHECKPOINT),$(BUNDLE)/spec.json)
+BLANK := $(subst x,,x x)
+CHECKPOINT_NAME := $(subst $(BLANK),-,$(value CHECKPOINT))
+BUNDLE ?= $(if $(CHECKPOINT),build/bundles/$(subst /,-,$(patsubst /%,%,$(CHECKPOINT_NAME:/=))),miniature)
 HTTP_PORT ?= 8000
 GRPC_PORT ?= 8001
 METRICS_PORT ?= 8002
@@ -51,24 +52,26 @@ help: ## List the targets and their variables
 	@echo '  Others: SEED, PRECISION=int8|int4|fp32, IMPORT_ARGS (bark-build import --help), HTTP_PORT, GRPC_PORT, METRICS_PORT, PYTHON, TORCH_INDEX, GPU_PYTHON, GPU_SIZES, ARGS (for pytest)'
 
 .PHONY: demo
-demo: $(BUILD_READY) $(BUNDLE_READY) ## Checkpoint → engines → Triton → out.wav, out.png and a table of stage times
+demo: $(BUILD_READY) $(if $(CHECKPOINT),import-checkpoint) ## Checkpoint → engines → Triton → out.wav, out.png and a table of stage times
 	@echo "==> Engines"; \
-	$(BIN)/bark-build engines --profile cpu --bundle $(BUNDLE) --precision $(PRECISION); \
+	$(BIN)/bark-build engines --profile cpu --bundle "$$BUNDLE" --precision $(PRECISION); \
 	echo "==> Triton"; \
-	$(BIN)/bark-serve up --detach --name $(DEMO_SERVER) --bundle $(BUNDLE) --precision $(PRECISION) \
+	$(BIN)/bark-serve up --detach --name $(DEMO_SERVER) --bundle "$$BUNDLE" --precision $(PRECISION) \
 		--http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT); \
 	trap 'echo "==> Stopping"; $(BIN)/bark-serve down --name $(DEMO_SERVER)' EXIT; \
 	echo "==> Speaking"; \
 	$(BIN)/bark say "$$TEXT" --url 127.0.0.1:$(GRPC_PORT) $(if $(VOICE),--voice $(VOICE)) \
 		$(if $(SEED),--seed $(SEED)) --stream -o out.wav --picture out.png --timings
+# by the environment: they may hold blanks and what a shell would read as its own
 demo: override export TEXT := $(value TEXT)
+demo: override export CHECKPOINT := $(value CHECKPOINT)
+demo: override export BUNDLE := $(if $(filter file,$(origin BUNDLE)),$(BUNDLE),$(value BUNDLE))
 
-# Nothing but the bundle's existence matters: a bundle is never changed once made.
-ifneq ($(CHECKPOINT),)
-$(BUNDLE)/spec.json: | $(BUILD_READY)
-	@echo "==> Importing $(CHECKPOINT)"
-	@$(BIN)/bark-build import $(CHECKPOINT) $(BUNDLE) $(IMPORT_ARGS)
-endif
+# Status 3: imported, but voices that cannot be read were left out.
+.PHONY: import-checkpoint
+import-checkpoint: $(BUILD_READY)
+	@echo "==> Importing $$CHECKPOINT"
+	@$(BIN)/bark-build import --if-changed "$$CHECKPOINT" "$$BUNDLE" $(IMPORT_ARGS) || [ $$? -eq 3 ]
 
 .PHONY: test
 test: $(DEV_READY) ## Run the tests that take minutes in all

@@ -24,7 +24,7 @@ if [ -n "$checkpoint" ] && [ -z "$name" ]; then
 fi
 if [ -n "$name" ] && [ ! -f "$bundle/spec.json" ]; then
     if [ -n "$checkpoint" ]; then
-        bark-build import "$checkpoint" "$bundle"
+        bark-build import "$checkpoint" "$bundle" || [ $? -eq 3 ] # 3: voices that cannot be read were left out
     else
         echo "error: there is no bundle $bundle. BARK_CHECKPOINT says what to import it from: suno/bark-small" >&2
         exit 2

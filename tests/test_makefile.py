@@ -42,17 +42,37 @@ def test_a_text_is_spoken_as_it_is_given(environment: Path, text: str) -> None:
         ("suno/bark-tiny", "build/bundles/suno-bark-tiny"),
         ("/no/such/suno/", "build/bundles/no-such-suno"),
         ("/no/other/suno", "build/bundles/no-other-suno"),
+        ("my folder", "build/bundles/my-folder"),
+        ("/my folder/of checkpoints/", "build/bundles/my-folder-of-checkpoints"),
+        ("it's $(shell id) $HOME; #1", "build/bundles/it's-$(shell-id)-$HOME;-#1"),
     ],
 )
 def test_each_checkpoint_has_a_bundle_of_its_own(environment: Path, checkpoint: str, bundle: str) -> None:
     said = demo(environment, f"CHECKPOINT={checkpoint}")
-    assert f"bark-build <import> <{checkpoint}> <{bundle}>" in said
+    assert f"bark-build <import> <--if-changed> <{checkpoint}> <{bundle}>" in said
     assert f"bark-build <engines> <--profile> <cpu> <--bundle> <{bundle}> <--precision> <int8>" in said
 
 
 def test_import_args_are_passed_to_the_importer(environment: Path) -> None:
     said = demo(environment, "CHECKPOINT=bark_v0", "IMPORT_ARGS=--encodec e.th --tokenizer vocab.txt")
-    assert "bark-build <import> <bark_v0> <build/bundles/bark_v0> <--encodec> <e.th> <--tokenizer> <vocab.txt>" in said
+    called = "bark-build <import> <--if-changed> <bark_v0> <build/bundles/bark_v0> <--encodec> <e.th>"
+    assert f"{called} <--tokenizer> <vocab.txt>" in said
+
+
+@pytest.mark.parametrize("status", [1, 3])
+def test_a_demo_goes_on_without_voices_that_were_left_out(environment: Path, status: int) -> None:
+    program = environment / "bin" / "bark-build"
+    program.write_text(f'#!/bin/sh\n[ "$1" != import ] || exit {status}\n')
+    if status == 1:
+        with pytest.raises(subprocess.CalledProcessError):
+            demo(environment, "CHECKPOINT=bark_v0")
+    else:
+        assert any(line.startswith("bark <say>") for line in demo(environment, "CHECKPOINT=bark_v0"))
+
+
+def test_a_bundles_folder_may_hold_blanks(environment: Path) -> None:
+    said = demo(environment, "BUNDLE=my own bundle")
+    assert any("<--bundle> <my own bundle>" in line for line in said if line.startswith("bark-serve <up>"))
 
 
 def test_the_demo_has_a_fixed_seed_that_a_variable_changes(environment: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -23,10 +23,10 @@ from build_engines.checkpoints.formats import (
 from build_engines.checkpoints.formats.config import read_json
 from build_engines.checkpoints.formats.tensors import Part
 from build_engines.checkpoints.formats.weight_files import INDEX, main_file, read_weights, shards
+from build_engines.checkpoints.request import Format
 from build_engines.checkpoints.sources import Place, locate
 from build_engines.errors import CheckpointError, SourceError, naming
 
-Format = Literal["transformers", "suno"]
 TOKENIZERS = ("tokenizer.json", "vocab.txt")
 CONFIG = "config.json"
 

@@ -67,6 +67,13 @@ SourceFormat = Annotated[
     typer.Option("--format", help="Which format to read where SOURCE holds both. Default: transformers."),
 ]
 Small = Annotated[bool, typer.Option("--small", help="Of Suno's files, text.pt rather than text_2.pt …")]
+IfChanged = Annotated[
+    bool,
+    typer.Option(
+        "--if-changed",
+        help="If OUT exists, import again if a file of SOURCE or an option has changed since, else do nothing.",
+    ),
+]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub SOURCE.")]
 
 #: `bark-build engines`.

@@ -7,15 +7,19 @@ import os
 import pickle
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, models
 
+from bark_serving.bundle import MINIATURE, Bundle
+from bark_serving.spec import Spec
+from build_engines.bundles.tokenizers import check_coverage, check_tokenizer, read_tokenizer
 from build_engines.checkpoints.formats import hubert_fairseq
 from build_engines.checkpoints.formats.pickles import Inert, find, load_pickle
 from build_engines.checkpoints.importer import Request, import_bundle
@@ -247,34 +251,6 @@ def test_an_index_that_leads_out_of_the_folder_is_refused(transformers: Path) ->
     refused(transformers, r"the shard '\.\./secret\.safetensors' is not a plain file name")
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        (np.array([[0, 1024]] * 8), r"v2/en_speaker_6: fine_prompt holds 0\.\.1024; its tokens must be in 0\.\.1023"),
-        (np.zeros((2, 5), np.int64), r"en_speaker_6: fine_prompt has shape \[2, 5\]; it must be \[8, frames\]"),
-        (np.full((8, 5), 0.5, np.float32), r"en_speaker_6: fine_prompt holds numbers that are not whole; it must hold"),
-        (np.zeros((8, 0), np.int64), r"en_speaker_6: fine_prompt is empty"),
-        (np.array([None]), r"_fine_prompt\.npy is not an array"),
-    ],
-    ids=["range", "rows", "floats", "empty", "pickle"],
-)
-def test_a_broken_voice_is_named(transformers: Path, values: np.ndarray[Any, Any], message: str) -> None:
-    np.save(transformers / "speaker_embeddings" / "v2" / "en_speaker_6_fine_prompt.npy", values, allow_pickle=True)
-    refused(transformers, message)
-
-
-def test_a_voice_whose_histories_cover_different_times_is_refused(transformers: Path) -> None:
-    """Neither builder nor server could use it, because both continue all histories from the same time."""
-    path = transformers / "speaker_embeddings" / "v2" / "en_speaker_6_coarse_prompt.npy"
-    np.save(path, np.zeros((2, 400), np.int64))
-    refused(transformers, r"en_speaker_6: coarse_prompt has 400 frames for 50 semantic tokens")
-
-
-def test_a_voice_without_one_of_its_arrays_is_named(transformers: Path) -> None:
-    (transformers / "speaker_embeddings" / "v2" / "en_speaker_6_coarse_prompt.npy").unlink()
-    refused(transformers, r"en_speaker_6_coarse_prompt\.npy")
-
-
 def test_the_error_for_a_folder_without_a_checkpoint_names_the_files(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", r"holds no Bark checkpoint\. Expected config\.json .* text_2\.pt")
@@ -300,6 +276,44 @@ def test_a_file_that_is_not_a_tokenizer_is_named(transformers: Path) -> None:
     (transformers / "tokenizer.json").unlink()
     (transformers / "vocab.txt").write_text("a\nb\n")
     refused(transformers, r"vocab\.txt: 2 lines without \[UNK\]")
+
+
+def five_words() -> str:
+    """What transformers 5.23 saves after BertTokenizerFast(vocab_file=…)."""
+    tokens = {word: index for index, word in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))}
+    return str(Tokenizer(models.WordPiece(tokens, unk_token="[UNK]")).to_str())
+
+
+def test_a_tokenizer_of_five_words_is_refused(transformers: Path) -> None:
+    (transformers / "tokenizer.json").write_text(five_words())
+    refused(transformers, r"tokenizer\.json: the tokenizer has 5 entries, .* trained on \d+ text ids .*--tokenizer")
+
+
+def wordpiece(entries: int) -> Tokenizer:
+    return Tokenizer(models.WordPiece({"[UNK]": 0, **{f"w{i}": i for i in range(1, entries)}}, unk_token="[UNK]"))
+
+
+@pytest.mark.parametrize(
+    ("entries", "covered"), [(119_547, True), (119_547 - 128, True), (107_593, True), (105_879, False), (28_996, False)]
+)
+def test_a_few_ids_of_barks_range_may_stay_unused(entries: int, covered: bool) -> None:
+    """105 879 entries has bert-base-multilingual-uncased, 28 996 bert-base-cased."""
+    refusal = pytest.raises(CheckpointError, match=f"has {entries} entries, .* 119547 text ids")
+    with nullcontext() if covered else refusal:
+        check_coverage(wordpiece(entries), spec=Spec(name="bark"))
+
+
+def test_the_miniatures_own_tokenizer_covers_it_and_five_words_do_not() -> None:
+    miniature = Bundle(MINIATURE)
+    check_coverage(read_tokenizer(miniature.tokenizer), spec=miniature.spec)
+    with pytest.raises(CheckpointError, match="has 5 entries"):
+        check_coverage(wordpiece(5), spec=miniature.spec)
+
+
+def test_a_tokenizer_whose_ids_leave_gaps_must_still_fit() -> None:
+    tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0, "a": 119_547}, unk_token="[UNK]"))
+    with pytest.raises(CheckpointError, match="has 119548 entries, the semantic network has room for 119547"):
+        check_tokenizer(tokenizer, spec=Spec(name="bark"))
 
 
 def test_a_setting_is_found_in_nested_inert_objects_and_loops() -> None:
