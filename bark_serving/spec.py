@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 FORMAT_VERSION = 1
 
@@ -83,10 +83,19 @@ class FineSpec(_Frozen):
 
     gpt: GptSpec = GptSpec(input_vocab=1_056, output_vocab=1_056)
     codebooks_given: int = 1  #: codebook k is predicted by head k - codebooks_given
+    tied_heads: bool = True  #: head i has the weights of embedding table i + 1; else the bundle holds the heads too
     pad_token: int = 1_024
     window: int = 1_024  #: frames per pass
     hop: int = 512  #: frames between windows
     max_history: int = 512  #: a window sees at most so many frames of a voice
+
+    @model_serializer(mode="wrap")
+    def _untied_only(self, serialise: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave `tied_heads` out where it is true, so that earlier bundles of the same files have the same hash."""
+        numbers: dict[str, object] = serialise(self)
+        if self.tied_heads:
+            numbers.pop("tied_heads", None)
+        return numbers
 
 
 class EncodecSpec(_Frozen):

@@ -1,6 +1,6 @@
 """The fine transformer: all frames of a window at once, one codebook per pass, not causal.
 
-One graph serves every codebook. The codebook is an input: it masks the embedding sum and picks the (tied) head. So the
+One graph serves every codebook. The codebook is an input: it masks the embedding sum and picks the head. So the
 rows of a batch may be at different codebooks.
 """
 
@@ -81,6 +81,8 @@ class Fine(nn.Module):
         self.position_embedding = nn.Embedding(spec.gpt.block_size, spec.gpt.width)
         self.layers = nn.ModuleList(Layer(spec.gpt) for _ in range(spec.gpt.layers))
         self.norm = nn.LayerNorm(spec.gpt.width, eps=NORM_EPSILON)
+        if not spec.tied_heads:
+            self.head = Tables(codebooks - spec.codebooks_given, spec.gpt.output_vocab, spec.gpt.width)
 
     def logits(self, codes: Tensor, codebook: Tensor) -> Tensor:
         """Codes i32 [B, codebooks, T] and codebook i32 [B, 1] → logits f32 [B, T, codebook_size]."""
@@ -91,10 +93,14 @@ class Fine(nn.Module):
             x = x + visible * self.token_embedding.rows(codes[:, k].long() + k * vocab)
         for layer in self.layers:
             x = layer(x)
-        # head i belongs to codebook i + codebooks_given and is tied to embedding table i + 1
-        table = codebook.long() - self.spec.codebooks_given + 1
-        ids = table * vocab + torch.arange(self.codebook_size, device=codes.device)  # [B, codebook_size]
-        return torch.bmm(self.norm(x), self.token_embedding.rows(ids).transpose(1, 2))
+        # head i belongs to codebook i + codebooks_given; if tied, it is embedding table i + 1
+        head = codebook.long() - self.spec.codebooks_given
+        code = torch.arange(self.codebook_size, device=codes.device)
+        if self.spec.tied_heads:
+            rows = self.token_embedding.rows((head + 1) * vocab + code)  # [B, codebook_size, width]
+        else:
+            rows = self.head.rows(head * self.spec.gpt.output_vocab + code)
+        return torch.bmm(self.norm(x), rows.transpose(1, 2))
 
     def forward(self, codes: Tensor, codebook: Tensor, temperature: Tensor, uniforms: Tensor) -> tuple[Tensor, Tensor]:
         """Sample the codes of one codebook.

@@ -9,8 +9,8 @@ from pathlib import Path
 from bark_serving.spec import CoarseSpec, EncodecSpec, FineSpec, GptSpec, SamplingSpec, SemanticSpec
 from build_engines.checkpoints.formats import encodec_transformers
 from build_engines.checkpoints.formats.config import pick, read_json, section, validated
+from build_engines.checkpoints.formats.fine_heads import merge_heads
 from build_engines.checkpoints.formats.tensors import Part, SpecPart, Table, Tensors, rename, with_prefix
-from build_engines.checkpoints.formats.tied_heads import merge_tied_heads
 from build_engines.checkpoints.formats.weight_files import read_weights
 from build_engines.errors import CheckpointError, naming
 
@@ -113,7 +113,7 @@ def read(folder: Path, *, weights: str) -> BarkParts:
         sampling = _sampling(numbers)
     with naming(folder / weights):
         ours = [rename(with_prefix(files.tensors, f"{stage}."), table) for stage, table in STAGES.items()]
-        fine_tensors = merge_tied_heads(ours[2], codebooks=codebooks, given=given)
+        fine_tensors, tied = merge_heads(ours[2], codebooks=codebooks, given=given)
         codec = encodec_transformers.read_tensors(with_prefix(files.tensors, "codec_model."), codebooks=codebooks)
 
     def part(spec: SpecPart, tensors: Tensors) -> Part[SpecPart]:
@@ -122,7 +122,7 @@ def read(folder: Path, *, weights: str) -> BarkParts:
     return BarkParts(
         semantic=part(semantic, ours[0]),
         coarse=part(coarse, ours[1]),
-        fine=part(fine, fine_tensors),
+        fine=part(fine.model_copy(update={"tied_heads": tied}), fine_tensors),
         encodec=part(encodec, codec),
         sampling=sampling,
     )

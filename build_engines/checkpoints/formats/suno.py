@@ -13,9 +13,9 @@ from typing import Literal
 
 from bark_serving.spec import CoarseSpec, FineSpec, GptSpec, SemanticSpec
 from build_engines.checkpoints.formats.config import validated
+from build_engines.checkpoints.formats.fine_heads import merge_heads
 from build_engines.checkpoints.formats.pickles import load_pickle
 from build_engines.checkpoints.formats.tensors import Part, Table, Tensors, as_tensors, rename, strip_prefix
-from build_engines.checkpoints.formats.tied_heads import merge_tied_heads
 from build_engines.errors import CheckpointError, naming
 
 Stage = Literal["semantic", "coarse", "fine"]
@@ -84,8 +84,8 @@ def read_fine(path: Path) -> tuple[Part[FineSpec], int]:
         arguments, state = _load(path)
         codebooks = _number(arguments, "n_codes_total")
         given = _number(arguments, "n_codes_given")
-        spec = validated(FineSpec, gpt=_gpt_spec(arguments), codebooks_given=given)
-        tensors = merge_tied_heads(rename(state, FINE), codebooks=codebooks, given=given)
+        tensors, tied = merge_heads(rename(state, FINE), codebooks=codebooks, given=given)
+        spec = validated(FineSpec, gpt=_gpt_spec(arguments), codebooks_given=given, tied_heads=tied)
     return Part(spec, tensors, str(path), (path,)), codebooks
 
 

@@ -192,9 +192,18 @@ def test_a_wrong_tensor_is_named_with_what_was_expected(
     refused(suno, message)
 
 
-def test_a_fine_model_with_untied_heads_is_refused(suno: Path) -> None:
-    change(suno / "fine_2.pt", lambda state: state.update({"lm_heads.3.weight": torch.zeros(1_056, 32)}))
-    refused(suno, r"fine_2\.pt: lm_heads\.3 differs from the embedding of codebook 4")
+def test_untied_heads_of_which_one_is_missing_are_refused(suno: Path) -> None:
+    def one_trained_one_gone(state: dict[str, torch.Tensor]) -> None:
+        state["lm_heads.3.weight"] = torch.zeros(1_056, 32)
+        del state["lm_heads.5.weight"]
+
+    change(suno / "fine_2.pt", one_trained_one_gone)
+    refused(suno, r"fine_2\.pt: lm_heads\.3 differs from the embedding of codebook 4, .* lm_heads\.5 is missing")
+
+
+def test_an_untied_head_of_another_shape_is_named(suno: Path) -> None:
+    change(suno / "fine_2.pt", lambda state: state.update({"lm_heads.3.weight": torch.zeros(1_000, 32)}))
+    refused(suno, r"fine_2\.pt: heads 3 has shape \[1000, 32\], expected \[1056, 32\]")
 
 
 def test_missing_or_invalid_model_args_are_named(suno: Path) -> None:
