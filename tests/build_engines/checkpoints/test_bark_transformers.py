@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from bark_serving.bundle import Bundle
 from bark_serving.networks import Encodec, Fine, Gpt, load
 from bark_serving.spec import GptSpec, SamplingSpec, Spec
+from build_engines.bundles.tokenizers import read_tokenizer
 from build_engines.checkpoints.importer import Request, import_bundle
 from tests.build_engines.checkpoints import formats
 
@@ -157,9 +158,9 @@ def test_transformers_format_is_preferred_and_sunos_can_be_requested(
 
 
 def test_a_tokenizer_json_loses_the_padding_it_was_saved_with(
-    bark_folder: Path, tiny_bundle: Bundle, tmp_path: Path
+    bark_folder: Path, vocabulary: Path, tmp_path: Path
 ) -> None:
-    tokenizer = Tokenizer.from_file(str(tiny_bundle.tokenizer))
+    tokenizer = read_tokenizer(vocabulary)
     tokenizer.enable_padding(length=256)
     tokenizer.enable_truncation(max_length=2)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
