@@ -1,6 +1,6 @@
 """Whether the files that a bundle was imported from have changed since.
 
-Their hashes tell, but hashing a checkpoint of 5 GB takes seconds to minutes. So a bundle also keeps, in
+Their hashes tell, but hashing takes a second per GB, plus the time to read it from the disk. So a bundle also keeps, in
 ``imported.json``, the size and times of each file; a file is hashed only if these differ. The times are not in
 ``spec.json``: the same files give the same bundle, whenever they were written.
 """
