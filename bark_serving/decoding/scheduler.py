@@ -9,7 +9,7 @@ class Scheduler:
     """Gives ``rows`` rows to sequences in their order of arrival.
 
     ``batch`` holds the sequences that have a row; a sequence's index is its row. So a decode step works on one
-    contiguous block of rows: `remove_finished` moves the last row into each gap.
+    contiguous block of rows: `remove_finished` moves the last rows into the gaps.
 
     A window of the coarse stage often begins with all ids of the window before it. So a sequence may ask to be HELD:
     it stays in its row until its continuation arrives, which then needs no prefill. No other sequence ever takes a
@@ -55,14 +55,17 @@ class Scheduler:
         return max(0.0, min(sequence.held_until for sequence in self.batch) - now)
 
     def remove_finished(self) -> list[tuple[int, int]]:
-        """Drop finished sequences from the batch. Returns the moves (from row, to row) that close their gaps."""
+        """Drop finished sequences from the batch. Returns the moves (from row, to row) that close their gaps.
+
+        No row is moved twice: every gap gets the last row that goes on.
+        """
         moves = []
-        for row in reversed(range(len(self.batch))):
-            if self.batch[row].state is State.FINISHED:
-                last = self.batch.pop()
-                if row < len(self.batch):
-                    moves.append((len(self.batch), row))
-                    self.batch[row] = last
+        for row in range(len(self.batch)):
+            while self.batch and self.batch[-1].state is State.FINISHED:
+                self.batch.pop()
+            if row < len(self.batch) and self.batch[row].state is State.FINISHED:
+                self.batch[row] = self.batch.pop()
+                moves.append((len(self.batch), row))
         return moves
 
     def schedule(self) -> int | None:

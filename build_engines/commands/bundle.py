@@ -109,9 +109,9 @@ def import_checkpoint(
             if _is_current(request, out):
                 return
             force = True
+        require(*TORCH)
         for place in request.places().values():
             _ = place.names  # what is not there is said before torch is imported
-        require(*TORCH)
         bundle, left_out = _import(request, out, force=force)
     print_bundle(bundle)
     if bundle.spec.hubert is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bark_serving.decoding.sampling import Sampling
 from bark_serving.decoding.scheduler import Scheduler
@@ -49,6 +51,24 @@ def test_the_last_row_moves_into_the_gap_of_a_finished_one() -> None:
     assert scheduler.batch == [sequences[2], sequences[1]]
     sequences[1].finish()
     assert scheduler.remove_finished() == []
+
+
+@given(st.lists(st.booleans(), max_size=12))
+def test_rows_that_end_together_leave_one_block_of_the_others_with_their_caches(finished: list[bool]) -> None:
+    scheduler = Scheduler(rows=max(1, len(finished)))
+    sequences = [sequence(str(index)) for index in range(len(finished))]
+    for one in sequences:
+        run(scheduler, one)
+    caches = [one.generation.request_id for one in sequences]
+    for one, ends in zip(sequences, finished, strict=True):
+        if ends:
+            one.finish()
+    for source, target in scheduler.remove_finished():
+        assert scheduler.batch[target].state is State.RUNNING, "the loop reads the length of the row that moved"
+        caches[target] = caches[source]
+    going_on = {one.generation.request_id for one, ends in zip(sequences, finished, strict=True) if not ends}
+    assert {one.generation.request_id for one in scheduler.batch} == going_on
+    assert [one.generation.request_id for one in scheduler.batch] == caches[: len(going_on)]
 
 
 def test_a_continuation_takes_the_held_row_and_its_cache() -> None:
