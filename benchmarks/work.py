@@ -159,7 +159,11 @@ class Speaker:
             if audio is not None:
                 audio.append(samples)
 
-        return asyncio.run(run.run(tokens, emit)).tokens, stages
+        async def speak() -> Voice:
+            semantic, _ = await run.semantic(tokens)
+            return await run.speak(semantic, emit)
+
+        return asyncio.run(speak()), stages
 
 
 async def _timed(caller: Caller, stage: str, inputs: dict[str, Array], outputs: list[str]) -> float:

@@ -99,12 +99,14 @@ class SpeechJob:
         chunks = self._chunks[index]
         try:
             voice = self._voice
-            if before is not None and (said := (await before).tokens).frames:
-                voice = said
+            if before is not None and (last := (await before).tokens).frames:
+                voice = last
             async with self._own_slots, self._shared_slots:
                 run = SentenceRun(self._stages, self._request, spec=self._spec, index=index, voice=voice)
                 tokens = np.array(self._tokenise(self._sentences[index]), np.int32)
-                return await run.run(tokens, lambda audio, last: chunks.put_nowait((audio, last)))
+                semantic, complete = await run.semantic(tokens)
+                said = await run.speak(semantic, lambda audio, last: chunks.put_nowait((audio, last)))
+                return Utterance(said, complete)
         except BaseException as error:
             chunks.put_nowait(_first_cause(error))
             raise

@@ -47,31 +47,8 @@ class SentenceRun:
         self._index = index
         self._voice = voice
 
-    async def run(self, text_tokens: Ids, emit: Emit) -> Utterance:
-        """Speak [n] tokenizer ids. Calls ``emit(audio, last)`` with final audio [samples], in order."""
-        semantic, complete = await self._semantic(text_tokens)
-        frames = coarse_layout.step_count(len(semantic), spec=self._spec) // self._spec.coarse.codebooks
-        if frames == 0:
-            emit(np.empty(0, np.float32), True)
-            empty = np.empty((self._spec.encodec.codebooks, 0), np.int32)
-            return Utterance(Voice(semantic, empty[: self._spec.coarse.codebooks], empty), complete)
-        generated: asyncio.Queue[Ids] = asyncio.Queue()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._coarse(semantic, generated))
-            fine = group.create_task(self._fine(frames, generated, emit))
-        codes = fine.result()
-        return Utterance(Voice(semantic, codes[: self._spec.coarse.codebooks], codes), complete)
-
-    def _sampling(self, part: Part, temperature: float, *path: int) -> Sampling:
-        return Sampling(
-            temperature=temperature,
-            top_k=self._request.top_k,
-            top_p=self._request.top_p,
-            seed=derive_seed(self._request.seed, self._index, part, *path),
-        )
-
-    async def _semantic(self, text_tokens: Ids) -> tuple[Ids, bool]:
-        """Semantic tokens, and whether speech ended by itself."""
+    async def semantic(self, text_tokens: Ids) -> tuple[Ids, bool]:
+        """[n] tokenizer ids → semantic tokens, and whether speech ended by itself."""
         numbers, max_tokens = self._spec.semantic, self._spec.semantic.max_steps
         if self._request.max_duration is not None:
             max_tokens = min(max_tokens, int(self._request.max_duration * numbers.rate_hz) + 1)
@@ -84,6 +61,28 @@ class SentenceRun:
             sentence=self._index,
         )
         return tokens, len(tokens) < numbers.max_steps
+
+    async def speak(self, semantic: Ids, emit: Emit) -> Voice:
+        """Speak semantic tokens; returns all tokens. Calls ``emit(audio, last)`` in order with final audio [samples]."""
+        frames = coarse_layout.step_count(len(semantic), spec=self._spec) // self._spec.coarse.codebooks
+        if frames == 0:
+            emit(np.empty(0, np.float32), True)
+            empty = np.empty((self._spec.encodec.codebooks, 0), np.int32)
+            return Voice(semantic, empty[: self._spec.coarse.codebooks], empty)
+        generated: asyncio.Queue[Ids] = asyncio.Queue()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._coarse(semantic, generated))
+            fine = group.create_task(self._fine(frames, generated, emit))
+        codes = fine.result()
+        return Voice(semantic, codes[: self._spec.coarse.codebooks], codes)
+
+    def _sampling(self, part: Part, temperature: float, *path: int) -> Sampling:
+        return Sampling(
+            temperature=temperature,
+            top_k=self._request.top_k,
+            top_p=self._request.top_p,
+            seed=derive_seed(self._request.seed, self._index, part, *path),
+        )
 
     async def _coarse(self, semantic: Ids, generated: asyncio.Queue[Ids]) -> None:
         """After every window, put all coarse codes so far [coarse codebooks, frames] into ``generated``."""
