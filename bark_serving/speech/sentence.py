@@ -63,7 +63,7 @@ class SentenceRun:
         return tokens, len(tokens) < numbers.max_steps
 
     async def speak(self, semantic: Ids, emit: Emit) -> Voice:
-        """Speak semantic tokens; returns all tokens. Calls ``emit(audio, last)`` in order with final audio [samples]."""
+        """Speak semantic tokens; returns all tokens. Calls ``emit(audio, last)`` in order with final audio [n]."""
         frames = coarse_layout.step_count(len(semantic), spec=self._spec) // self._spec.coarse.codebooks
         if frames == 0:
             emit(np.empty(0, np.float32), True)
