@@ -101,7 +101,7 @@ class BarkClient(VoiceMethods):
             markdown: True takes the marks of Markdown away and reads the text that they stand for. Default: True.
             fold_signs: True replaces signs that the tokenizer lacks, as in "don’t", and leaves out emoji, with a
                 warning. Default: True.
-            spell_numbers: True writes numbers, money, times, dates and links as words. Default: the checkpoint's, False
+            spell_numbers: True writes numbers, money, units, times and links as words. Default: the checkpoint's, False
                 for Bark, which reads digits.
             speed: "exact" computes what Suno's code computes. "fast" is quicker and sounds a little different: it sets
                 `coarse_history`, `coarse_window` and `fine_padding`, except for those given here. Default: "exact".

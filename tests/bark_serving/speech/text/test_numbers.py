@@ -1,17 +1,22 @@
-"""Numbers, money, times, dates and addresses in the words of Bark's languages."""
+"""Numbers, money, units, ranges, times, dates and addresses in the words of Bark's languages."""
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bark_serving.speech.text.number_words import WORDS
 from bark_serving.speech.text.numbers import spell
+from bark_serving.speech.text.unit_words import FRACTIONS, NUMBER_SIGNS, TO, UNITS
 
 LANGUAGES = ["de", "en", "es", "fr", "hi", "it", "ja", "ko", "pl", "pt", "ru", "tr", "zh"]
+
+COMMON_UNITS = ["mm", "cm", "m", "km", "m²", "km²", "m³", "mg", "g", "kg", "ml", "l", "°C", "°F", "m/s", "km/h"]
+COMMON_UNITS += ["ms", "s", "min", "h", "kB", "MB", "GB", "W", "kW", "kWh", "V", "Hz", "kHz", "MHz", "%"]
 
 SPELLED = [
     ("en", "I have 3 cats.", "I have three cats."),
@@ -24,7 +29,7 @@ SPELLED = [
     ("en", "call 555-1234", "call five five five, one two three four"),
     ("en", "call (555) 123-4567", "call five five five, one two three, four five six seven"),
     ("en", "007 is 0.5%", "zero zero seven is zero point five percent"),
-    ("en", "-5 or 10-20", "minus five or ten-twenty"),
+    ("en", "-5 or 10-20", "minus five or ten to twenty"),
     ("en", "see https://www.example.com/a-b.", "see www dot example dot com slash a dash b."),
     ("en", "ask joe@x.org", "ask joe at x dot org"),
     ("en", "version 1.2.3", "version one dot two dot three"),
@@ -45,13 +50,47 @@ SPELLED = [
     ("zh", "2026-11-28 有 10010 人, 50%", "二零二六年十一月二十八日 有 一万零一十 人, 百分之五十"),
 ]
 
+UNITS_AND_RANGES = [
+    ("en", "5 km, 1km, 0.5 kg", "five kilometers, one kilometer, zero point five kilograms"),
+    ("en", "-5 °C at 60 km/h, 100 %", "minus five degrees Celsius at sixty kilometers per hour, one hundred percent"),
+    ("en", "1500 m in 2h 30m", "one thousand five hundred meters in two hours thirty minutes"),
+    ("en", "5 min. later. 5 min. Then", "five minutes later. five minutes. Then"),
+    ("en", "10–12 or 2-3 hours", "ten to twelve or two to three hours"),
+    ("en", "1990-1995, 1990–95", "nineteen ninety to nineteen ninety-five, nineteen ninety to ninety-five"),
+    ("en", "10:00–12:30, $5-10", "ten o'clock to twelve thirty, five to ten dollars"),
+    ("en", "1/2 of 2½ cups and 1 3/4 km", "one half of two and a half cups and one and three quarters kilometers"),
+    ("en", "No. 5 and #7", "number five and number seven"),
+    ("de", "1 h, 1 km, 1 €, Nr. 5", "eine Stunde, ein Kilometer, ein Euro, Nummer fünf"),
+    ("de", "10-12 °C", "zehn bis zwölf Grad Celsius"),
+    ("es", "1 €, 21 km, 200 h, 2-3 kg", "un euro, veintiún kilómetros, doscientas horas, dos a tres kilogramos"),
+    ("fr", "1 h, 1,5 km, 2,5 km", "une heure, un virgule cinq kilomètre, deux virgule cinq kilomètres"),
+    ("fr", "les 5 l'ont vu, 2–3 m", "les cinq l'ont vu, deux à trois mètres"),
+    ("hi", "5 किमी, 10-12 kg", "पाँच किलोमीटर, दस से बारह किलोग्राम"),
+    ("it", "1 h, 1 kg, 2-3 ore", "un'ora, un chilogrammo, due-tre ore"),
+    ("ja", "60km/h で20℃", "時速六十キロメートル で摂氏二十度"),
+    ("ja", "10〜12km", "十から十二キロメートル"),
+    ("ko", "10~12km, 20°C", "십에서 십이킬로미터, 섭씨 이십도"),
+    ("pl", "1 km 2 km 5 km 1,5 km", "jeden kilometr dwa kilometry pięć kilometrów jeden przecinek pięć kilometra"),
+    ("pl", "2-3 min", "dwie-trzy minuty"),
+    ("pt", "14h30, 2 h, 1-2 kg", "catorze e trinta, duas horas, um a dois quilogramas"),
+    ("ru", "21 км, 2 мин, 5-6 ч", "двадцать один километр, две минуты, пять-шесть часов"),
+    ("ru", "500 г в 2020 г.", "пятьсот граммов в две тысячи двадцать г."),
+    ("tr", "10-12 km/h, %10-12", "saatte on ila on iki kilometre, yüzde on ila on iki"),
+    ("zh", "2km, 10-12 kg", "两公里, 十到十二公斤"),
+]
+
+
+@pytest.mark.parametrize(("language", "text", "said"), UNITS_AND_RANGES)
+def test_units_and_ranges_are_spelled_in_the_language(language: str, text: str, said: str) -> None:
+    assert spell(text, language=language) == said
+
 
 @pytest.mark.parametrize(("language", "text", "said"), SPELLED)
 def test_numbers_are_spelled_in_the_language(language: str, text: str, said: str) -> None:
     assert spell(text, language=language) == said
 
 
-@pytest.mark.parametrize("text", ["[2 laughs] a", "H2O", "a5 5a", "end.It was", "No numbers here."])
+@pytest.mark.parametrize("text", ["[2 laughs] a", "H2O", "a5 5a", "end.It was", "No numbers here.", "5G 4K"])
 def test_what_is_no_number_stays(text: str) -> None:
     assert spell(text, language="en") == text
 
@@ -61,7 +100,8 @@ def test_a_language_without_words_keeps_its_numbers() -> None:
 
 
 def test_every_language_of_bark_has_words() -> None:
-    assert sorted(WORDS) == LANGUAGES
+    for table in (WORDS, UNITS, TO, FRACTIONS, NUMBER_SIGNS):
+        assert sorted(table) == LANGUAGES
     assert all(len(words.months) == 12 for words in WORDS.values())
 
 
@@ -70,6 +110,36 @@ def test_every_language_of_bark_has_words() -> None:
 def test_a_whole_number_leaves_no_digit(language: str, number: int) -> None:
     said = spell(str(number), language=language)
     assert said and not any(letter.isdigit() for letter in said)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@given(number=st.integers(0, 10**6), blank=st.sampled_from(["", " ", "\u00a0"]))
+@settings(max_examples=20, deadline=None)
+def test_a_unit_becomes_a_word_in_each_language(language: str, number: int, blank: str) -> None:
+    for sign in COMMON_UNITS:
+        said = spell(f"{number}{blank}{sign}", language=language)
+        assert not re.search(rf"\d|[°²³%]|(?<!\w){re.escape(sign)}(?!\w)", said), sign
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@given(ends=st.lists(st.integers(0, 10**6), min_size=2, max_size=2, unique=True), dash=st.sampled_from("-–"))
+@settings(max_examples=50, deadline=None)
+def test_a_range_is_its_two_numbers_and_a_word(language: str, ends: list[int], dash: str) -> None:
+    low, high = sorted(ends)
+    assume(not re.fullmatch(r"\d{3}-\d{4}", f"{low}-{high}"))  # a telephone number
+    said = spell(f"{low}{dash}{high}", language=language)
+    assert TO[language] in said and not any(letter.isdigit() for letter in said)
+
+
+@given(
+    st.lists(st.tuples(st.text("qxjwå", min_size=2, max_size=6), st.text("0123456789.,-–/%½ ", max_size=8))),
+    st.sampled_from([*COMMON_UNITS, ""]),
+    st.sampled_from(LANGUAGES),
+)
+def test_words_beside_a_number_are_never_lost(pieces: list[tuple[str, str]], unit: str, language: str) -> None:
+    text = "".join(f"{word} {number}{unit} " for word, number in pieces)
+    words = iter(spell(text, language=language).split())
+    assert all(any(word == said for said in words) for word, _ in pieces)
 
 
 @given(st.integers(0, 10**15 - 1), st.integers(0, 10**15 - 1), st.sampled_from(["hi", "tr", "zh"]))
@@ -82,7 +152,10 @@ def test_any_mixture_of_digits_and_signs_is_read(text: str, language: str) -> No
     assert bool(spell(text, language=language)) == bool(text)
 
 
-@pytest.mark.parametrize("unit", ["9", "a-", "a.", "1.", "1-", "a@", "$", "1 ", "a.com/"])
+LONG = ["9", "a-", "a.", "1.", "1-", "a@", "$", "1 ", "a.com/", "1-2 ", "½", "5 m/", "1 1/2", "$1-"]
+
+
+@pytest.mark.parametrize("unit", LONG)
 def test_reading_numbers_takes_no_longer_than_the_text_is(unit: str) -> None:
     started = time.process_time()
     spell(unit * (20_000 // len(unit)), language="en")

@@ -1,0 +1,200 @@
+"""Numbers with what stands beside them: signs, money, percent, units, ranges, fractions, "No."."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from bark_serving.speech.text.cardinals import before_noun, cardinal, noun_after, noun_after_fraction
+from bark_serving.speech.text.number_words import PERCENT_FIRST, SCALES, Forms, Words
+from bark_serving.speech.text.unit_words import ALIASES, FRACTIONS, GUARDED, NUMBER_SIGNS, TO, UNITS
+
+MAX_DIGITS = 15  #: of a number that is read as one; longer ones, and those with a leading zero, are read digit by digit
+
+Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
+
+#: Between the ends of a range. A hyphen has no blanks beside it: "10 - 12" may be a subtraction.
+_DASH = r"\s?[–〜~～]\s?|[-—]"
+_CLOCK_RANGE = re.compile(rf"(?<=\d:\d\d)(?:{_DASH})(?=\d\d?:\d\d(?![\d:]))")
+_HALF, _FRACTION_SIGNS = "½", "½⅓⅔¼¾"
+_FRACTIONS = ("1/2", "1/3", "2/3", "1/4", "3/4")
+_FRACTION = rf"(?:(\d{{1,6}})\s?)?([{_FRACTION_SIGNS}])|(?:(\d{{1,3}})\s)?({'|'.join(_FRACTIONS)})"
+#: "1h 30m" has minutes, not meters.
+_HOURS_MINUTES = re.compile(r"\b(\d{1,3})\s?h\s?([0-5]?\d)\s?m(?![\w'’²³/])")
+
+
+class Quantities:
+    """Says numbers and what stands beside them in one language."""
+
+    def __init__(self, language: str, words: Words) -> None:
+        self._language, self._words = language, words
+        # Chinese, Japanese and Korean write letters next to digits.
+        letter = "[A-Za-z0-9_]" if language in ("ja", "ko", "zh") else r"\w"
+        point = re.escape(words.decimal)
+        self._before, self._after = rf"(?<!{letter})(?<!\d[.,])", rf"(?!{letter})"
+        self._number_pattern = rf"(?:\d{{1,3}}(?:[{re.escape(words.thousands)}]\d{{3}})+|\d+)(?:{point}\d+)?"
+        self._to = TO[language]
+        self._units = _units(language)
+
+    def quantity_rules(self) -> Iterator[Rule]:
+        """Rules of units, percent and money, which may follow a range."""
+        before, after, number = self._before, self._after, self._number_pattern
+        amount = rf"{before}([-−]?)({number})(?:({_DASH})({number}))?"
+        money = _any(self._words.money)
+        scale = rf"(?:\s({SCALES[self._language]})\b)?" if self._language in SCALES else "()"
+        sign, word = NUMBER_SIGNS[self._language]
+        units = "|".join(GUARDED.get(unit, re.escape(unit)) for unit in sorted(self._units, key=len, reverse=True))
+        unit = rf"\s?({units})(?:{after})(?!['’²³/°])(\.(?=\s\w))?"
+        yield re.compile(rf"(?:{sign}|№|(?<!\w)#)\s?(?=\d)"), lambda _: word
+        yield _CLOCK_RANGE, lambda _: self._to
+        yield _HOURS_MINUTES, lambda m: f"{m[1]} h {m[2]} min"
+        yield re.compile(rf"(?<![\w/.,-])(?:{_FRACTION})(?![\w/]|[.,]\d)(?:{unit})?"), self._fraction
+        if self._language in PERCENT_FIRST:
+            yield re.compile(rf"%\s?()({number})(?:({_DASH})({number}))?{after}"), self._percent
+        yield re.compile(rf"{amount}\s?%"), self._percent
+        yield re.compile(rf"{amount}\s?({money})(?!\w)"), lambda m: self._money(m[5], *m.group(1, 2, 3, 4))
+        yield (
+            re.compile(rf"(?<![A-Za-z0-9_])({money})\s?({number})(?:({_DASH})(?:\1)?({number}))?{scale}(?![\w%])"),
+            lambda m: self._money(m[1], "", *m.group(2, 3, 4), scale=m[5]),
+        )
+        yield re.compile(rf"{amount}{unit}"), self._unit
+
+    def range_rule(self, is_year: re.Pattern[str] | None) -> Rule:
+        """The rule of a range without a unit. Its ends may be years."""
+        number = self._number_pattern
+        pattern = rf"{self._before}(?<![-–−~+/:])({number})({_DASH})({number}){self._after}(?![-–~/:]?\d|[.,]\d)"
+
+        def say(match: re.Match[str]) -> str:
+            low, dash, high = match.groups()
+            if is_year and is_year.fullmatch(low) and (is_year.fullmatch(high) or len(high) == 2):
+                if int(low[-len(high) :]) >= int(high):
+                    return match[0]
+                return f"{self.year(int(low))}{self._to}{self.year(int(high)) if len(high) == 4 else self.number(high)}"
+            return self._amount("", low, dash, high) if self._ascends(low, high) else match[0]
+
+        return re.compile(pattern), say
+
+    def number_rule(self) -> Rule:
+        """The rule of a number alone."""
+        pattern = rf"{self._before}([-−]?)({self._number_pattern}){self._after}(?![.,]\d)"
+        return re.compile(pattern), lambda m: self._amount(m[1], m[2])
+
+    def cardinal(self, number: int) -> str:
+        return cardinal(number, language=self._language)
+
+    def year(self, year: int) -> str:
+        return self.cardinal(year)
+
+    def digits(self, digits: str) -> str:
+        return self._words.glue.join(self.cardinal(int(digit)) for digit in digits)
+
+    def number(self, text: str) -> str:
+        whole, _, fraction = text.partition(self._words.decimal)
+        whole = re.sub(r"\D", "", whole)
+        said = self.cardinal(int(whole)) if _is_one_number(whole) else self.digits(whole)
+        return self._words.glue.join([said, self._words.point, self.digits(fraction)]) if fraction else said
+
+    def _value(self, text: str) -> float:
+        whole, _, fraction = text.partition(self._words.decimal)
+        return float(f"{re.sub(r'[^0-9]', '', whole)}.{fraction or 0}")
+
+    def _ascends(self, low: str, high: str) -> bool:
+        """Whether two numbers can be a range. "5-3" is a score, "01-02" a code."""
+        return all(_is_one_number(re.match(r"\d*", end)[0]) for end in (low, high)) and (  # type: ignore[index]
+            self._value(low) < self._value(high)
+        )
+
+    def _amount(self, sign: str, low: str, dash: str | None = None, high: str | None = None, *, noun: str = "") -> str:
+        """A number or a range, as said before `noun`."""
+        ends = [low, *([high] if high else [])]
+        said = (dash if high and not self._ascends(low, high) else self._to) or ""
+        said = said.join(self._before_noun(end, noun) for end in ends)
+        return f"{self._words.minus}{self._words.glue}{said}" if sign else said
+
+    def _before_noun(self, number: str, noun: str) -> str:
+        whole = re.sub(r"\D", "", number)
+        if not noun or self._words.decimal in number or not _is_one_number(whole):
+            return self.number(number)
+        return before_noun(int(whole), noun, language=self._language)
+
+    def _noun(self, number: str, forms: Forms) -> str:
+        whole, _, fraction = number.partition(self._words.decimal)
+        count = int(re.sub(r"\D", "", whole))
+        if fraction:
+            return noun_after_fraction(count, forms, language=self._language, decimal=True)
+        return noun_after(count, forms, language=self._language)
+
+    def _beside(self, number: str, noun: str) -> str:
+        """A number and its noun, which may hold the place of the number."""
+        if "{}" in noun:
+            return noun.format(number)
+        said = f"{number}{self._words.glue}{noun}"
+        return re.sub(r"\buna (?=[ao])", "un'", said) if self._language == "it" else said
+
+    def _percent(self, match: re.Match[str]) -> str:
+        parts = [self._amount(*match.group(1, 2, 3, 4)), self._words.percent]
+        return self._words.glue.join(reversed(parts) if self._language in PERCENT_FIRST else parts)
+
+    def _unit(self, match: re.Match[str]) -> str:
+        sign, low, dash, high, unit, stop = match.groups()
+        forms = self._units[unit]
+        said = self._amount(sign, low, dash, high, noun=forms[0])
+        return self._beside(said, self._noun(high or low, forms)) + _stop(match, stop)
+
+    def _fraction(self, match: re.Match[str]) -> str:
+        """A half, thirds and quarters, after a whole number or alone."""
+        whole, sign, other_whole, fraction, unit, stop = match.groups()
+        whole = whole or other_whole
+        index = _FRACTION_SIGNS.index(sign) if sign else _FRACTIONS.index(fraction)
+        *fractions, and_a_half, and_ = FRACTIONS[self._language]
+        said = fractions[index]
+        if whole:
+            noun = self._units[unit][0] if unit else ""
+            said = self._before_noun(whole, noun or "-") + (and_a_half if index == 0 else and_ + said)
+        if not unit:
+            return said
+        noun = noun_after_fraction(int(whole or 0), self._units[unit], language=self._language, decimal=False)
+        return self._beside(said, noun) + _stop(match, stop)
+
+    def _money(
+        self, sign: str, minus: str, low: str, dash: str | None, high: str | None, *, scale: str | None = None
+    ) -> str:
+        """An amount. Two digits after the point are hundredths; `scale` is a word such as "million"."""
+        words = self._words
+        unit, hundredth = words.money[sign]
+        whole, _, fraction = low.partition(words.decimal)
+        whole = re.sub(r"\D", "", whole)
+        if scale or high or len(fraction) not in (0, 2) or not _is_one_number(whole):
+            said = self._amount(minus, low, dash, high, noun="" if scale else unit[0])
+            noun = unit[-1] if scale or not high else self._noun(high, unit)
+            return words.glue.join(filter(None, (said, scale, noun)))
+        said = self._beside(self._amount(minus, whole, noun=unit[0]), self._noun(whole, unit))
+        if not fraction.strip("0"):
+            return said
+        cents = self._beside(self._amount("", str(int(fraction)), noun=hundredth[0]), self._noun(fraction, hundredth))
+        return f"{said}{words.join}{cents}"
+
+
+def _units(language: str) -> Mapping[str, Forms]:
+    """The forms of each sign of a unit, other ways to write it included."""
+    own = UNITS[language]
+    found = dict(own)
+    for alias, sign in ALIASES.items():
+        while sign not in own and sign in ALIASES:
+            sign = ALIASES[sign]
+        if sign in own:
+            found.setdefault(alias, own[sign])
+    return found
+
+
+def _any(signs: Mapping[str, object]) -> str:
+    return "|".join(re.escape(sign) for sign in sorted(signs, key=len, reverse=True))
+
+
+def _is_one_number(digits: str) -> bool:
+    return 0 < len(digits) <= MAX_DIGITS and (len(digits) == 1 or int(digits[0]) != 0)
+
+
+def _stop(match: re.Match[str], stop: str | None) -> str:
+    """The full stop after a unit. Before a small letter it only ended the abbreviation: "5 min. later"."""
+    return "" if not stop or match.string[match.end() :].lstrip()[:1].islower() else stop
