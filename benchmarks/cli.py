@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from bark_serving.cli.console import Commands
 from benchmarks import compare, documents
 from benchmarks.registry import BENCHMARKS
 
 app = typer.Typer(
     name="benchmarks",
+    cls=Commands,
     help="Measure Bark on this machine. Each command writes a JSON file with the machine, versions, commit and every "
     "sample, and draws a PNG beside it.\n\n"
     "With `--size tiny`, the default, a try takes about a minute. Close other programs before you measure for real: a "

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from bark_serving.cli.console import console
+from bark_serving.cli.console import Lines, console
 from benchmarks import results
 from benchmarks.errors import BenchmarkError
 from benchmarks.results import Measurement, Result
@@ -162,7 +161,7 @@ def command(
     if markdown:
         print(shown.markdown())
     else:
-        Console().print(shown.rich())
+        Lines().print(shown.rich())
     worse = compared.regressions(threshold)
     if worse:
         console.print(f"[red]{len(worse)} measurements are worse by more than {threshold:.0%}.[/red]")

@@ -8,13 +8,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 
 from bark_client import BarkError
 from bark_serving.bundle import Bundle
 from bark_serving.cli import console as shared
-from bark_serving.cli.console import console
+from bark_serving.cli.console import Lines, console
 from bark_serving.engines.store import EngineStore
 from benchmarks import bundles, plots, results
 from benchmarks.bundles import Size
@@ -62,6 +61,6 @@ def finish(
 ) -> None:
     """Write the result and its picture, and print its table."""
     results.save(result, output)
-    Console().print(table(result).rich())
+    Lines().print(table(result).rich())
     picture = plots.draw(result, output.with_suffix(".png"), plot)
     console.print(f"\n[green]Written:[/green] {escape(str(output))} and {picture.name}", soft_wrap=True)

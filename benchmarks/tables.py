@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from benchmarks.results import SERVER_AT, Result
 
@@ -28,10 +29,11 @@ class Table:
 
     def rich(self) -> RenderableType:
         """The table for a terminal."""
-        return Group(self.above.rich(), self._rich()) if self.above else self._rich()
+        above = [self.above.rich()] if self.above else []
+        return Group(*above, self._rich(), *([Text(self.caption, style="table.caption")] if self.caption else []))
 
     def _rich(self) -> RichTable:
-        table = RichTable(caption=escape(self.caption), caption_justify="left", box=None, pad_edge=False)
+        table = RichTable(box=None, pad_edge=False)
         for number, name in enumerate(self.header):
             table.add_column(escape(name), justify="right" if number else "left")
         for row in self.rows:

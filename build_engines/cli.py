@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from bark_serving.cli.console import EXIT_WRONG_OPTION, print_error
+from bark_serving.cli.console import EXIT_WRONG_OPTION, Commands, print_error
 from build_engines import __version__
 from build_engines.commands import bundle, engines, miniature
 from build_engines.commands.trtllm_checkpoint import trtllm_checkpoint
 
 app = typer.Typer(
     name="bark-build",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

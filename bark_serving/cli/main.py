@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bark_serving import __version__
 from bark_serving.bundle import MINIATURE
-from bark_serving.cli.console import Lines, console, errors_shown, steps
+from bark_serving.cli.console import Commands, Lines, console, errors_shown, steps
 from bark_serving.cli.options import with_render_options
 from bark_serving.errors import UserError
 from bark_serving.server import Server, ServerSettings, detach, serve, state
@@ -28,6 +28,7 @@ from bark_serving.server.status import COLUMNS, Status, describe, describe_all
 
 app = typer.Typer(
     name="bark-serve",
+    cls=Commands,
     help="Serve Bark on Triton Inference Server.\n\n"
     "Example: `bark-serve up --build`, then `bark say 'Hello.' -o hello.wav`",
     no_args_is_help=True,

@@ -366,6 +366,13 @@ def test_serve_measures_a_sweep_with_the_real_perf_analyzer(server: servers.Targ
     assert first.median < whole.median, "the first of three sentences arrives before the last"
 
 
+def test_a_table_is_not_wrapped_where_there_is_no_terminal(tmp_path: Path) -> None:
+    kept = results.save(made_result("stages", made_stage("a", "b", 1.0, 1.0)), tmp_path / "kept.json")
+    shown = CliRunner().invoke(app, ["compare", str(kept), str(kept)]).stdout
+    (caption,) = [line for line in shown.splitlines() if "Ratios are new / base" in line]
+    assert "the ratios of single samples" in caption and len(caption) > 200
+
+
 def test_compare_exits_with_1_if_a_figure_got_worse(tmp_path: Path) -> None:
     fast = results.save(made_result("stages", made_stage("a", "b", 1.0, 1.0)), tmp_path / "fast.json")
     slow = results.save(made_result("stages", made_stage("a", "b", 2.0, 2.0)), tmp_path / "slow.json")

@@ -8,15 +8,18 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from bark_client.errors import BarkError, InvalidRequest
 
 _UNWRAPPED_COLUMNS = 10_000
+#: Wrong usage. Versions of typer differ in whether the class is click's or their own copy of it.
+_CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
 
 
 class Lines(Console):
@@ -26,6 +29,24 @@ class Lines(Console):
     def size(self) -> ConsoleDimensions:
         size = super().size
         return size if self.file.isatty() else ConsoleDimensions(_UNWRAPPED_COLUMNS, size.height)
+
+
+class Commands(TyperGroup):
+    """The group of a command line. A terminal gets wrong usage in a box, a log file or a pipe in unbroken lines."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **more: Any) -> Any:
+        """Run the command that `args` name. Where `standalone_mode` is on, exit with its status."""
+        if not standalone_mode or sys.stderr.isatty():
+            return super().main(*args, standalone_mode=standalone_mode, **more)
+        try:
+            status = super().main(*args, standalone_mode=False, **more)
+        except typer.Abort:
+            sys.exit("Aborted.")
+        except _CLICK_ERROR as error:
+            if error.format_message():  # there is none where help was shown
+                error.show()
+            sys.exit(error.exit_code)
+        sys.exit(status if isinstance(status, int) else 0)
 
 
 messages = Lines(stderr=True)  # standard output is for audio and tables, so that both can be piped

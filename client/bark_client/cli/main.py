@@ -8,7 +8,7 @@ import typer
 
 import bark_client
 from bark_client.cli import options as opt
-from bark_client.cli.console import fail, messages, plain_errors
+from bark_client.cli.console import Commands, fail, messages, plain_errors
 from bark_client.cli.say import say
 from bark_client.cli.voice import app as voice_app
 from bark_client.client import BarkClient
@@ -16,6 +16,7 @@ from bark_client.connection import DEFAULT_URL
 
 app = typer.Typer(
     name="bark",
+    cls=Commands,
     help='Speak with a Bark server.\n\nFor example: `bark say "Hello there." -o hello.flac`',
     no_args_is_help=True,
     rich_markup_mode="markdown",
