@@ -36,12 +36,12 @@ class Lines(Console):
 class Commands(TyperGroup):
     """The group of a command line. A terminal gets wrong usage in a box, a log file or a pipe in unbroken lines."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **more: Any) -> Any:
-        """Run the command that `args` name. Where `standalone_mode` is on, exit with its status."""
-        if not standalone_mode or sys.stderr.isatty():
-            return super().main(*args, standalone_mode=standalone_mode, **more)
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command of a command line, with the options of typer's `main`."""
+        if sys.stderr.isatty() or not options.get("standalone_mode", True):
+            return super().main(*args, **options)
         try:
-            status = super().main(*args, standalone_mode=False, **more)
+            status = super().main(*args, **{**options, "standalone_mode": False})
         except typer.Abort:
             sys.exit("Aborted.")
         except _CLICK_ERROR as error:
