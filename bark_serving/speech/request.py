@@ -18,7 +18,10 @@ from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
 from bark_serving.speech.text.language import parse_tag
 
 #: What Triton's protocol may put beside the inputs of any request.
-_TRITON_PARAMETERS = frozenset({"priority", "timeout", "binary_data_output", "headers", "traceparent", "tracestate"})
+#: "id" is the id of a request, which HTTP's ``generate`` passes on as a parameter too.
+_TRITON_PARAMETERS = frozenset(
+    {"id", "priority", "timeout", "binary_data_output", "headers", "traceparent", "tracestate"}
+)
 _TRITON_PREFIXES = ("triton_", "sequence_", "authorization")
 
 MAX_TEXT_CHARACTERS = 20_000  #: about 25 minutes of speech

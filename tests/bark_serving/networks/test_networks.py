@@ -57,6 +57,12 @@ SPECS = [
 ]
 
 
+def untied() -> Spec:
+    """A fine network whose heads were trained apart from its embeddings."""
+    spec = small_spec()
+    return spec.model_copy(update={"fine": spec.fine.model_copy(update={"tied_heads": False})})
+
+
 @pytest.mark.parametrize("spec_of", SPECS)
 def test_the_semantic_gpt_equals_sunos_with_a_merged_prompt(spec_of: Callable[[], Spec]) -> None:
     spec = spec_of()
@@ -106,7 +112,7 @@ def test_rows_of_different_lengths_decode_as_they_do_alone() -> None:
     torch.testing.assert_close(logits, torch.cat(alone), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("spec_of", SPECS)
+@pytest.mark.parametrize("spec_of", [*SPECS, untied])
 def test_every_codebook_of_fine_equals_sunos_and_transformers(spec_of: Callable[[], Spec]) -> None:
     spec = spec_of()
     ours, weights = weighted("fine", spec)

@@ -185,7 +185,8 @@ def test_a_parameter_that_nothing_reads_is_refused(name: str, message: str) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["triton_enable_empty_final_response", "sequence_id", "priority", "timeout", "x-request-id", "traceparent"]
+    "name",
+    ["triton_enable_empty_final_response", "sequence_id", "id", "priority", "timeout", "x-request-id"],
 )
 def test_tritons_own_parameters_and_headers_are_let_through(name: str) -> None:
     check_parameters({name: 1})
