@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 _CONTAINERS: Final = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,eac3,flac,matroska,webm,mov,mp4,mp3,mpeg,mpegts,ogg,tta,voc,w64,wav,wv"
 )
+#: What users are told.
+KINDS: Final = "wav, flac, mp3, ogg, opus, m4a, mp4, webm, aac and most others"
 #: Containers whose time stamps are exact to the sample, so that a part can be sought.
 _EXACT: Final = {"aiff", "au", "caf", "flac", "w64", "wav"}
 _FULL_SCALE: Final = {"int16": 2.0**15, "int32": 2.0**31, "int64": 2.0**63}

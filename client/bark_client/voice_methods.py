@@ -36,8 +36,9 @@ class VoiceMethods(ABC):
         Clone only voices whose owners agreed to it.
 
         Args:
-            source: a sound file (wav, flac, ogg, mp3 …) by path or open for reading; or a pair (samples, rate) with
-                samples [n] or [n, channels] of floats in -1..1 or of signed integers.
+            source: a sound file (wav, flac, mp3, ogg, opus, m4a, mp4, webm, aac and most others) by path or open for
+                reading; or a pair (samples, rate) with samples [n] or [n, channels] of floats in -1..1 or of signed
+                integers.
             name: keep it under this name, for any client to speak with.
             overwrite: replace a voice that has this name already.
             start: seconds into the clip at which the part to clone from begins.

@@ -12,8 +12,11 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
 from bark_client import InvalidRequest, recording, sound_file
+from bark_client.cli.voice import app
+from bark_client.voice_methods import VoiceMethods
 
 RATE = 24_000
 
@@ -66,25 +69,33 @@ def check_tone(clip: recording.Recording, seconds: float, *, hz: float = 440.0, 
     assert np.argmax(spectrum) * clip.sample_rate / clip.samples.shape[1] == pytest.approx(hz, abs=1)
 
 
-@pytest.mark.parametrize(
-    ("container", "codec", "suffix"),
-    [
-        ("ipod", "aac", "m4a"),
-        ("mp4", "aac", "mp4"),
-        ("mov", "aac", "mov"),
-        ("3gp", "aac", "3gp"),
-        ("webm", "libopus", "webm"),
-        ("matroska", "libopus", "mka"),
-        ("ogg", "libopus", "opus"),
-        ("adts", "aac", "aac"),
-        ("mp3", "libmp3lame", "mp3"),
-    ],
-)
+RECORDED = [
+    ("ipod", "aac", "m4a"),
+    ("mp4", "aac", "mp4"),
+    ("mov", "aac", "mov"),
+    ("3gp", "aac", "3gp"),
+    ("webm", "libopus", "webm"),
+    ("matroska", "libopus", "mka"),
+    ("ogg", "libopus", "opus"),
+    ("adts", "aac", "aac"),
+    ("mp3", "libmp3lame", "mp3"),
+]
+
+
+@pytest.mark.parametrize(("container", "codec", "suffix"), RECORDED)
 def test_what_phones_and_browsers_record_is_read(tmp_path: Path, container: str, codec: str, suffix: str) -> None:
     path = tmp_path / f"memo.{suffix}"
     path.write_bytes(encoded(tone(4), container, codec))
     check_tone(recording.read(path), 4)
     check_tone(recording.read(io.BytesIO(path.read_bytes())), 4)
+
+
+def test_help_names_kinds_of_files_that_are_read() -> None:
+    shown = CliRunner().invoke(app, ["clone", "--help"], env={"COLUMNS": "200"}).stdout
+    explained = " ".join((VoiceMethods.clone_voice.__doc__ or "").split())
+    assert sound_file.KINDS in shown and sound_file.KINDS in explained
+    kinds = {"wav", "flac", "ogg", *(suffix for _, _, suffix in RECORDED)}
+    assert kinds >= set(sound_file.KINDS.removesuffix(" and most others").split(", ")) >= {"m4a", "webm"}
 
 
 @pytest.mark.parametrize(

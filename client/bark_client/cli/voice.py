@@ -20,6 +20,7 @@ from bark_client.cli.voice_files import VoiceFile
 from bark_client.client import BarkClient
 from bark_client.connection import DEFAULT_URL
 from bark_client.errors import InvalidRequest, MissingExtra
+from bark_client.sound_file import KINDS
 
 app = typer.Typer(
     help="Clone, keep and share voices.\n\nFor example: `bark voice clone me.wav --name me`",
@@ -108,7 +109,8 @@ def preview(
 @app.command()
 def clone(
     clip: Annotated[
-        str, typer.Argument(help="1 to 30 s of one person speaking: wav, flac, ogg, mp3 …; `-` is standard input.")
+        str,
+        typer.Argument(help=f"1 to 30 s of one person speaking: {KINDS}. `-` is standard input."),
     ],
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="Keep it on the server under this name.", show_default=False)
