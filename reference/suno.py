@@ -102,13 +102,26 @@ def fine(weights: dict[str, Tensor], spec: Spec) -> Any:
         **_sizes(spec.fine.gpt), n_codes_total=spec.encodec.codebooks, n_codes_given=given
     )
     model = generation.FineGPT(config)
-    renamed = {rename(name, _GPT_NAMES): tensor for name, tensor in weights.items() if name != "token_embedding.weight"}
-    for k, table in enumerate(weights["token_embedding.weight"]):
-        renamed[f"transformer.wtes.{k}.weight"] = table
-        if 1 <= k <= spec.encodec.codebooks - given:
-            renamed[f"lm_heads.{k - 1}.weight"] = table
+    tables = weights["token_embedding.weight"]
+    renamed = {rename(name, _GPT_NAMES): tensor for name, tensor in weights.items() if name not in FINE_TABLES}
+    renamed |= {f"transformer.wtes.{k}.weight": table for k, table in enumerate(tables)}
+    renamed |= {f"lm_heads.{k}.weight": head for k, head in enumerate(fine_heads(weights, spec))}
+    if not spec.fine.tied_heads:
+        for head in model.lm_heads:  # Suno's code ties them when it makes the network
+            head.weight = nn.Parameter(torch.empty_like(head.weight))
     model.load_state_dict(renamed)
     return model.eval()
+
+
+#: Tensors of the fine network that both oracles keep in one module per codebook.
+FINE_TABLES = ("token_embedding.weight", "head.weight")
+
+
+def fine_heads(weights: dict[str, Tensor], spec: Spec) -> Tensor:
+    """One head per codebook to predict: [codebooks - given, vocab, width]. Tied ones are embeddings 1, 2, …"""
+    if not spec.fine.tied_heads:
+        return weights["head.weight"]
+    return weights["token_embedding.weight"][1 : spec.encodec.codebooks - spec.fine.codebooks_given + 1]
 
 
 def encodec(weights: dict[str, Tensor], spec: Spec) -> Any:

@@ -19,6 +19,7 @@ from torch import Tensor
 from bark_serving.arrays import Floats
 from bark_serving.bundle import Bundle
 from bark_serving.spec import GptSpec, Spec
+from reference.suno import FINE_TABLES, fine_heads
 
 TIE = 2e-4  #: two candidates are equal in fp32 when they differ by less than this share of the better one
 
@@ -51,12 +52,15 @@ def fine(weights: dict[str, Tensor], spec: Spec) -> Any:
     from transformers import BarkFineConfig, BarkFineModel
 
     codebooks, given = spec.encodec.codebooks, spec.fine.codebooks_given
-    state = {_renamed(key): tensor for key, tensor in weights.items() if key != "token_embedding.weight"}
-    for k, table in enumerate(weights["token_embedding.weight"]):
-        state[f"input_embeds_layers.{k}.weight"] = table
-        if 1 <= k <= codebooks - given:
-            state[f"lm_heads.{k - 1}.weight"] = table  # Bark ties each head to an embedding table
-    config = BarkFineConfig(**_sizes(spec.fine.gpt), n_codes_total=codebooks, n_codes_given=given)
+    state = {_renamed(key): tensor for key, tensor in weights.items() if key not in FINE_TABLES}
+    state |= {f"input_embeds_layers.{k}.weight": table for k, table in enumerate(weights["token_embedding.weight"])}
+    state |= {f"lm_heads.{k}.weight": head for k, head in enumerate(fine_heads(weights, spec))}
+    config = BarkFineConfig(
+        **_sizes(spec.fine.gpt),
+        n_codes_total=codebooks,
+        n_codes_given=given,
+        tie_word_embeddings=spec.fine.tied_heads,
+    )
     return _filled(BarkFineModel(config), state)
 
 
