@@ -7,16 +7,17 @@ of `Orchestrator.speak`, or cancelling the task that iterates it, stops every st
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from bark_serving.arrays import Floats
 from bark_serving.spec import Spec
 from bark_serving.speech.job import Answer, SpeechJob
-from bark_serving.speech.request import SpeechRequest
+from bark_serving.speech.request import SpeechRequest, longest_speech_s
 from bark_serving.speech.stage_capabilities import StageCapabilities
 from bark_serving.speech.stage_client import Caller, Stages
 from bark_serving.speech.text import Prepared, Reading, Vocabulary, prepare
+from bark_serving.speech.text.planning import Plan
 from bark_serving.voices import Voice, VoiceLibrary, voice_from_arrays
 
 #: Sentences under way per row of the GPT stages: some are in the fine stage while others fill the rows.
@@ -54,6 +55,9 @@ class Orchestrator:
 
     async def speak(self, request: SpeechRequest, *, request_id: str) -> AsyncGenerator[Answer, None]:
         """Answers in order; only the last one's report has a summary. Raises `bark_serving.errors.ServingError`."""
+        # On threads: a long text or a voice on a network volume takes a while, and must not stop other requests.
+        text = await asyncio.to_thread(self._prepare, request)
+        voices = await asyncio.to_thread(self._read_voices, request, text.voices)
         job = SpeechJob(
             request,
             spec=self._spec,
@@ -65,9 +69,8 @@ class Orchestrator:
                 capabilities=self._capabilities,
             ),
             tokenise=self._vocabulary.tokenise,
-            # On threads: a long text or a voice on a network volume takes a while, and must not stop other requests.
-            text=await asyncio.to_thread(self._prepare, request),
-            voice=await asyncio.to_thread(self._voice, request),
+            text=text,
+            voices=voices,
             own_slots=asyncio.Semaphore(self._max_batch),
             shared_slots=self._slots,
         )
@@ -76,7 +79,7 @@ class Orchestrator:
                 yield answer
 
     def _prepare(self, request: SpeechRequest) -> Prepared:
-        """What is spoken of the request's text. Raises `InvalidRequest` where there is nothing to say."""
+        """What is spoken of the request's text. Raises `InvalidRequest`: there is nothing to say, or a tag is wrong."""
         return prepare(
             request.text,
             reading=Reading(
@@ -88,13 +91,21 @@ class Orchestrator:
             ),
             vocabulary=self._vocabulary,
             spoken=self._spec.text.languages,
-            limit=self._spec.semantic.text_context,
+            how=Plan(
+                tokens=self._spec.semantic.text_context,
+                longest_s=longest_speech_s(self._spec),
+                piece_duration_s=request.piece_duration,
+                sentence_pause_s=request.sentence_pause,
+                paragraph_pause_s=request.paragraph_pause,
+            ),
             voice=request.voice,
         )
 
-    def _voice(self, request: SpeechRequest) -> Voice | None:
+    def _read_voices(self, request: SpeechRequest, named: Sequence[str]) -> dict[str | None, Voice | None]:
+        """The voices that the text names, and as None the request's own. Raises `InvalidRequest` for an unknown one."""
+        own: Voice | None = None
         if request.voice is not None:
-            return self._voices.get(request.voice)
-        if request.voice_arrays:
-            return voice_from_arrays(request.voice_arrays, spec=self._spec)
-        return None
+            own = self._voices.get(request.voice)
+        elif request.voice_arrays:
+            own = voice_from_arrays(request.voice_arrays, spec=self._spec)
+        return {None: own, **{name: self._voices.get(name) for name in named}}

@@ -16,6 +16,8 @@ from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
 from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
 from bark_serving.speech.text.language import parse_tag
+from bark_serving.speech.text.planning import PIECE_DURATION_S, SAFE_SHARE
+from bark_serving.speech.text.spans import MAX_PAUSE_S
 
 #: What Triton's protocol may put beside the inputs of any request.
 #: "id" is the id of a request, which HTTP's ``generate`` passes on as a parameter too.
@@ -39,6 +41,9 @@ Tokens = Annotated[Array | None, Wire("INT32", dims=(-1,))]
 Codes = Annotated[Array | None, Wire("INT32", dims=(-1, -1))]
 Seed = Annotated[int, Field(ge=0, lt=2**64), Wire("UINT64")]
 Temperature = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+#: Seconds of silence between two pieces.
+Gap = Annotated[float, Field(ge=0, le=MAX_PAUSE_S, allow_inf_nan=False)]
+MIN_PIECE_DURATION_S = 3.0
 
 
 class SpeechRequest(BaseModel):
@@ -67,6 +72,9 @@ class SpeechRequest(BaseModel):
     coarse_window: int
     fine_padding: bool = True
     max_duration: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    piece_duration: float
+    sentence_pause: Gap = 0.0
+    paragraph_pause: Gap = 0.3
     stream: bool = True
     return_tokens: bool = False
     split_sentences: bool = True
@@ -90,6 +98,7 @@ def parse(inputs: Mapping[str, Any], *, spec: Spec, capabilities: StageCapabilit
         "coarse_history": spec.coarse.max_history,
         "coarse_window": spec.coarse.window,
         "spell_numbers": spec.text.spell_numbers,
+        "piece_duration": min(PIECE_DURATION_S, SAFE_SHARE * longest_speech_s(spec)),
     }
     if inputs.get("speed") == "fast":
         defaults |= fast_options(spec) | {"fine_padding": capabilities.whole_windows}
@@ -104,6 +113,7 @@ def parse(inputs: Mapping[str, Any], *, spec: Spec, capabilities: StageCapabilit
         raise InvalidRequest(f"{first['loc'][0]}{value} is out of range: {message}.") from None
     _check_text(request.text)
     _check_windows(request, spec=spec)
+    _check_piece_duration(request, spec=spec)
     _check_capabilities(request, capabilities)
     if request.voice is not None and request.voice_arrays:
         raise InvalidRequest("a request names a voice or sends its arrays, not both.")
@@ -124,6 +134,11 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         near = get_close_matches(name, SpeechRequest.model_fields)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(SpeechRequest.model_fields)}."
         raise InvalidRequest(f"parameter {name[:80]} is unknown: {hint}")
+
+
+def longest_speech_s(spec: Spec) -> float:
+    """Seconds that one prompt of a checkpoint can last."""
+    return spec.semantic.max_steps / spec.semantic.rate_hz
 
 
 def long_windows(spec: Spec) -> dict[str, int]:
@@ -168,6 +183,16 @@ def _check_windows(request: SpeechRequest, *, spec: Spec) -> None:
         )
 
 
+def _check_piece_duration(request: SpeechRequest, *, spec: Spec) -> None:
+    most = SAFE_SHARE * longest_speech_s(spec)
+    least = min(MIN_PIECE_DURATION_S, most)
+    if not least <= request.piece_duration <= most:
+        raise InvalidRequest(
+            f"piece_duration {request.piece_duration:g} s is out of range: "
+            f"{least:g} to {most:.1f} s with this checkpoint."
+        )
+
+
 def _check_capabilities(request: SpeechRequest, capabilities: StageCapabilities) -> None:
     built_in = capabilities.built_in
     if built_in is not None and not np.isclose(request.min_eos_p, built_in.min_eos_p, rtol=1e-6):
@@ -184,7 +209,7 @@ def _check_capabilities(request: SpeechRequest, capabilities: StageCapabilities)
 
 def warnings(request: SpeechRequest, *, spec: Spec, capabilities: StageCapabilities) -> Iterator[str]:
     """What of a request the server does not do exactly as asked, in one sentence each."""
-    limit = spec.semantic.max_steps / spec.semantic.rate_hz
+    limit = longest_speech_s(spec)
     if request.max_duration is not None and request.max_duration > limit:
         yield f"max_duration {request.max_duration:g} s has no effect: a sentence has at most {limit:.1f} s of audio."
     if request.speed == "fast" and capabilities.whole_windows:

@@ -121,6 +121,11 @@ class BarkClient(VoiceMethods):
                 faster, and changes the sound a little. Default: True.
             max_duration: seconds of audio that one sentence may have; a longer one is cut, with a warning.
                 Default: the checkpoint's limit, about 15 s for Bark.
+            piece_duration: seconds that the parts of a long sentence should have, from 3. A sentence that is expected
+                to take more than 1.6 times as long is cut at its clauses. Default: 7.0.
+            sentence_pause: seconds of silence between two pieces of a paragraph, 0 to 10, beside the pause that the
+                speech has itself. Short sentences that are spoken together are one piece. Default: 0.0.
+            paragraph_pause: seconds of silence before each paragraph but the first, 0 to 10. Default: 0.3.
             split_sentences: True speaks sentence by sentence; False speaks the text in one piece, cut at
                 `max_duration`. Default: True.
             chain_sentences: True lets each sentence continue from the one before it; False starts each one from the

@@ -46,6 +46,9 @@ class SpeakOptions(TypedDict, total=False):
     coarse_window: int | None  #: coarse tokens that a window generates
     fine_padding: bool | None  #: False doesn't pad short sentences: faster, not exact
     max_duration: float | None  #: seconds of audio per sentence
+    piece_duration: float | None  #: seconds that the parts of a long sentence should have
+    sentence_pause: float | None  #: seconds of silence between two pieces
+    paragraph_pause: float | None  #: seconds of silence before a paragraph
     split_sentences: bool | None  #: False speaks the text in one piece
     chain_sentences: bool | None  #: True continues each sentence from the one before it
     return_tokens: bool | None  #: True returns the generated tokens, usable as a voice

@@ -75,7 +75,7 @@ def test_one_seed_gives_the_same_tokens_alone_and_among_others(bark: BarkClient)
 
 
 def test_sentences_side_by_side_stream_in_order_what_one_answer_holds(bark: BarkClient) -> None:
-    text = "One sentence. Another one! A third?"
+    text = "One sentence begins right here. Another one follows it! Is there a third one?"
     with bark.stream(text, seed=3, max_duration=2) as stream:
         chunks = list(stream)
     whole = bark.speak(text, seed=3, max_duration=2)
@@ -91,7 +91,7 @@ def test_a_long_sentence_streams_before_it_is_done(bark: BarkClient) -> None:
 
 
 def test_chained_sentences_differ_from_separate_ones(bark: BarkClient) -> None:
-    text = "One sentence. Another one!"
+    text = "One sentence begins right here. Another one follows it!"
     apart = bark.speak(text, seed=3, max_duration=2, return_tokens=True)
     chained = bark.speak(text, seed=3, max_duration=2, return_tokens=True, chain_sentences=True)
     assert np.array_equal(tokens_of(apart)[0][:50], tokens_of(chained)[0][:50])

@@ -27,7 +27,7 @@ def counted(server: RealServer) -> dict[str, float]:
 def test_metrics_count_what_was_said_and_how_requests_ended(triton: RealServer) -> None:
     with BarkClient(triton.url) as bark:
         before = counted(triton)
-        speech = bark.speak("Counted. Twice.", seed=1, max_duration=1.0)
+        speech = bark.speak("Here the first sentence is counted. The second one is, too.", seed=1, max_duration=1.0)
         with pytest.raises(InvalidRequest):
             bark.speak("Not this.", voice="nobody")
         with bark.stream("Left alone. " * 40, seed=2, min_eos_p=1.0) as stream:

@@ -1,22 +1,23 @@
 """A request's text → the pieces that the semantic stage speaks. Pure: a checkpoint's data come as arguments.
 
-The steps, in order: compose Unicode; take Markdown away; find the language; write numbers as words; replace signs that
-the vocabulary lacks, and leave out what has no equivalent; cut endless words; split into sentences; cut what exceeds a
-prompt. What is lost or read as something else is told in a note, which becomes a warning of the answer.
+The steps, in order: compose Unicode; find the tags of pauses and voices; take Markdown away; find the language; write
+numbers as words; replace signs that the vocabulary lacks, and leave out what has no equivalent; cut endless words;
+split into sentences; join short ones and cut long ones. What is lost or read as something else is told in a note, which
+becomes a warning of the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bark_serving.errors import InvalidRequest
 from bark_serving.speech.text import language as languages
-from bark_serving.speech.text import markup, signs
-from bark_serving.speech.text.cutting import cut
+from bark_serving.speech.text import markup, signs, spans
 from bark_serving.speech.text.numbers import spell
-from bark_serving.speech.text.sentences import collapse, sentences
+from bark_serving.speech.text.planning import COMMAS, Piece, Plan, plan, unsplit
+from bark_serving.speech.text.sentences import NOTE, Sentence, collapse, sentences, sung
 
 MOSTLY_UNKNOWN = 0.5  #: share of a text's tokens that are the unknown one from which on an answer warns
 
@@ -54,9 +55,15 @@ class Reading:
 class Prepared:
     """What is spoken: pieces of at most a prompt each, and what was done to the text, in sentences."""
 
-    pieces: tuple[str, ...]
+    pieces: tuple[Piece, ...]
     language: str
     notes: tuple[str, ...]
+    end_silence_s: float = 0.0  #: after the last piece
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """The voices that tags name, in order of first use."""
+        return tuple(dict.fromkeys(piece.voice for piece in self.pieces if piece.voice))
 
 
 def prepare(
@@ -65,39 +72,78 @@ def prepare(
     reading: Reading,
     vocabulary: Vocabulary,
     spoken: Sequence[str],
-    limit: int,
+    how: Plan,
     voice: str | None = None,
 ) -> Prepared:
-    """`text` as pieces of at most `limit` tokens. Raises `InvalidRequest` where there is nothing to say.
+    """`text` as pieces of at most `how.tokens` tokens. Raises `InvalidRequest`: nothing to say, or a tag is wrong.
 
     spoken: the checkpoint's languages, two letters each. voice: its name, which may tell a language.
     """
-    text = signs.compose(text)
+
+    def knows(sign: str) -> bool:
+        return spans.is_mark(sign) or vocabulary.knows(sign)
+
+    text, tags = spans.hide(signs.compose(text))
     if reading.markdown:
         text = markup.plain(text)
-    language, notes = languages.choose(text, asked=reading.language, voice=voice, languages=spoken)
+    voice = voice or next((tag.name for tag in tags if isinstance(tag, spans.VoiceChange) and tag.name), None)
+    language, notes = languages.choose(spans.without(text), asked=reading.language, voice=voice, languages=spoken)
+    text = spans.apart(text)
     if reading.spell_numbers:
         text = spell(text, language=language)
     for step in (signs.fold, signs.leave_out) if reading.fold_signs else ():
-        cleaned = step(text, knows=vocabulary.knows)
+        cleaned = step(text, knows=knows)
         text, notes = cleaned.text, notes + cleaned.notes
-    cleaned = signs.cut_long_words(text, knows=vocabulary.knows, limit=vocabulary.max_word)
-    found = sentences(cleaned.text, language=language) if reading.split else [collapse(cleaned.text)]
-    said = [sentence for sentence in found if signs.has_words(sentence) and vocabulary.tokenise(sentence)]
+    cleaned = signs.cut_long_words(text, knows=knows, limit=vocabulary.max_word)
+    segments, end_silence_s = spans.segments(cleaned.text, tags)
+    found = sung([one for part in segments for one in _sentences(part, language=language, split=reading.split)])
+    said, silent, left_over = _with_words(found, vocabulary)
     if not said:
         raise InvalidRequest("text holds nothing to say: no letter and no digit. Send at least one word.")
-    if silent := [sentence for sentence in found if sentence not in said]:
+    if silent:
         notes += (f"nothing can be said for {signs.quoted(silent)}: left out.",)
-    pieces = _pieces(said, vocabulary=vocabulary, limit=limit, whole=not reading.split)
-    return Prepared(pieces, language, notes + cleaned.notes + _unknown_words(said, vocabulary))
+    if reading.split:
+        comma = next(filter(vocabulary.knows, (COMMAS.get(language, ","), ",")), "")
+        pieces = plan(said, tokenise=vocabulary.tokenise, language=language, how=how, comma=comma)
+    else:
+        _check_size(said, vocabulary, limit=how.tokens)
+        pieces = unsplit(said, language=language, how=how)
+    notes += cleaned.notes + _unknown_words([one.text for one in said], vocabulary)
+    return Prepared(tuple(pieces), language, notes, end_silence_s + left_over)
 
 
-def _pieces(said: Sequence[str], *, vocabulary: Vocabulary, limit: int, whole: bool) -> tuple[str, ...]:
-    """The sentences, those over the limit cut. `whole`: refuse instead of cutting."""
-    if whole and (count := len(vocabulary.tokenise(said[0]))) > limit:
-        raise InvalidRequest(f"text has {count} tokens; one sentence holds {limit}: let split_sentences cut it.")
-    pieces = (piece for sentence in said for piece in cut(sentence, tokenise=vocabulary.tokenise, limit=limit))
-    return tuple(piece for piece in pieces if vocabulary.tokenise(piece))
+def _sentences(segment: spans.Segment, *, language: str, split: bool) -> list[Sentence]:
+    """The sentences of a segment; the first one has its pause."""
+    found = sentences(segment.text, language=language) if split else [Sentence(collapse(segment.text))]
+    first = replace(found[0], pause_s=segment.pause_s, paragraph=segment.paragraph, whole=segment.whole)
+    return [replace(one, voice=segment.voice) for one in (first, *found[1:])]
+
+
+def _with_words(found: Sequence[Sentence], vocabulary: Vocabulary) -> tuple[list[Sentence], list[str], float]:
+    """The sentences with something to say, the texts of the others, and the pause before the others at the end.
+
+    What stands before a sentence that is left out stands before the next one then.
+    """
+    said: list[Sentence] = []
+    silent: list[str] = []
+    pause_s: float | None = None
+    paragraph = False
+    for one in found:
+        if one.pause_s is not None:
+            pause_s = (pause_s or 0.0) + one.pause_s
+        paragraph |= one.paragraph
+        if signs.has_words(one.text) and vocabulary.tokenise(one.text):
+            said.append(replace(one, pause_s=pause_s, paragraph=paragraph and bool(said)))
+            pause_s, paragraph = None, False
+        elif one.text.strip(f"{NOTE} "):
+            silent.append(one.text)
+    return said, silent, pause_s or 0.0
+
+
+def _check_size(said: Sequence[Sentence], vocabulary: Vocabulary, *, limit: int) -> None:
+    for one in said:
+        if (count := len(vocabulary.tokenise(one.text))) > limit:
+            raise InvalidRequest(f"text has {count} tokens; one sentence holds {limit}: let split_sentences cut it.")
 
 
 def _unknown_words(said: Sequence[str], vocabulary: Vocabulary) -> tuple[str, ...]:

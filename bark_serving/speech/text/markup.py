@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from bark_serving.speech.text.sentences import LINE_END
+
 #: Reference links would take `[laughs]` apart, indented text is no code here, and HTML is read as it stands.
 _PARSER = (
     MarkdownIt("commonmark", {"html": False})
@@ -24,7 +26,10 @@ _FOOTNOTE = re.compile(r"\[\^[\w-]+\]:?")
 
 
 def plain(text: str) -> str:
-    """The text without its markup: one line for each heading, paragraph line, list item and row of a table."""
+    """The text without its markup: one line for each heading, paragraph line, list item and row of a table.
+
+    An empty line ends a paragraph, `LINE_END` an item of a list whose items have no empty lines between them.
+    """
     if not _MARKUP.search(text):
         return text
     return "\n".join(_lines(_PARSER.parse(text)))
@@ -34,13 +39,20 @@ def _lines(tokens: Sequence[Token]) -> Iterator[str]:
     numbers = _list_numbers(tokens)
     in_item, prefix = False, ""
     cells: list[str] | None = None
+    depth = 0  # of lists in lists
     for index, token in enumerate(tokens):
         match token.type:
+            case "bullet_list_open" | "ordered_list_open":
+                depth += 1
+            case "bullet_list_close" | "ordered_list_close":
+                depth -= 1
+                if not depth:
+                    yield ""
             case "list_item_open":
                 in_item = True
                 prefix += f"{numbers[index]}{token.markup} " if index in numbers else ""
             case "list_item_close" if prefix:  # an item without text: "5."
-                yield prefix.rstrip()
+                yield prefix.rstrip() + LINE_END
                 in_item, prefix = False, ""
             case "tr_open":
                 cells = []
@@ -52,11 +64,12 @@ def _lines(tokens: Sequence[Token]) -> Iterator[str]:
                 if cells is not None:
                     cells.append(said)
                     continue
-                yield prefix + (_TASK_BOX.sub("", said, count=1) if in_item and _TASK_BOX.match(said) else said)
+                said = _TASK_BOX.sub("", said, count=1) if in_item and _TASK_BOX.match(said) else said
+                yield prefix + said + (LINE_END if tokens[index + 1].hidden else "")
                 in_item, prefix = False, ""
             case "fence":
                 yield token.content
-            case "heading_close" | "paragraph_close" | "table_close":
+            case "heading_close" | "paragraph_close" | "table_close" if not token.hidden:
                 yield ""
 
 

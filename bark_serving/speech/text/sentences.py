@@ -2,19 +2,22 @@
 
 A break is taken back where the left side ends in an abbreviation, an initial, an ordinal or a list number, between a
 quotation and its verb, and beside a piece that only holds a mark such as ``[sighs]``. A line break ends a sentence,
-unless a program has wrapped the lines. Each sentence of a song gets a note before and after it.
+unless a program has wrapped the lines. An empty line ends a paragraph. Each sentence of a song gets a note before and
+after it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import sentencex
 
 from bark_serving.speech.text.abbreviations import BEFORE_A_NUMBER, BEFORE_AN_ORDINAL, TITLES, WITHIN
 
 NOTE = "♪"  #: stands before and after what is sung
+LINE_END = "\u2028"  #: Unicode's line separator; after an item of a list, which goes on with no other line
 MIN_WRAPPED = 45  #: characters of a line that a program may have wrapped
 
 _EMPTY_LINES = re.compile(r"\n\s*\n")
@@ -27,19 +30,30 @@ _AFTER_QUOTE = re.compile(r"(?:と|って|라고|이라고|하고|라며|라는|
 _WITHOUT_INITIALS = frozenset({"ja", "zh", "ko"})
 
 
-def sentences(text: str, *, language: str) -> list[str]:
-    """The sentences of `text` in order, whitespace collapsed. Nothing but blanks is lost; a song may gain notes."""
-    found: list[str] = []
-    for line in _lines(text):
-        start = len(found)
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of a text, and what comes before it."""
+
+    text: str  #: whitespace collapsed
+    paragraph: bool = False  #: whether it begins a paragraph, but for the first
+    whole: bool = True  #: False: what goes on with a sentence after a tag
+    voice: str | None = None  #: named by a tag; None: the request's own
+    pause_s: float | None = None  #: silence before it; None where no tag asks for a pause
+
+
+def sentences(text: str, *, language: str) -> list[Sentence]:
+    """The sentences of `text` in order. Nothing but blanks is lost."""
+    found: list[Sentence] = []
+    for line, paragraph in _lines(text):
+        begins = len(found)
         for piece in sentencex.segment(language, line):
             if not piece.strip():
                 continue
-            if len(found) > start and goes_on(found[-1].strip(), piece.strip(), language=language):
-                found[-1] += piece
+            if len(found) > begins and goes_on(found[-1].text.strip(), piece.strip(), language=language):
+                found[-1] = replace(found[-1], text=found[-1].text + piece)
             else:
-                found.append(piece)
-    return _with_notes(_beside_marks([collapse(piece) for piece in found]))
+                found.append(Sentence(piece, paragraph=bool(found) and paragraph and len(found) == begins))
+    return _beside_marks([replace(one, text=collapse(one.text)) for one in found])
 
 
 def collapse(text: str) -> str:
@@ -69,48 +83,50 @@ def goes_on(left: str, right: str, *, language: str) -> bool:
     return (small or digit) and stem in WITHIN.get(language, ())
 
 
-def _lines(text: str) -> Sequence[str]:
-    """Lines of the text, whitespace collapsed. Lines that a program has wrapped are put together again.
+def _lines(text: str) -> Iterator[tuple[str, bool]]:
+    """Lines of the text, whitespace collapsed, and whether each begins a paragraph. Wrapped lines are put together.
 
     sentencex 1.0.32 panics at some blanks beyond ASCII, which are plain ones here.
 
     Lines between two empty ones are wrapped if all but the last are long and one goes on with a small letter. Lines of
     poems, addresses and subtitles are short or begin with a capital.
     """
-    lines: list[str] = []
     for block in _EMPTY_LINES.split(text.replace("\r\n", "\n").replace("\r", "\n")):
-        own = [collapse(line) for line in block.split("\n") if line.strip()]
-        long = all(len(line) >= MIN_WRAPPED for line in own[:-1])
-        if long and any(line[0].islower() for line in own[1:]):
-            own = [" ".join(own)]
-        lines += own
-    return lines
+        begins = True
+        for part in block.split(LINE_END):
+            own = [collapse(line) for line in part.split("\n") if line.strip()]
+            long = all(len(line) >= MIN_WRAPPED for line in own[:-1])
+            if long and any(line[0].islower() for line in own[1:]):
+                own = [" ".join(own)]
+            for line in own:
+                yield line, begins
+                begins = False
 
 
-def _beside_marks(found: Sequence[str]) -> list[str]:
+def _beside_marks(found: Sequence[Sentence]) -> list[Sentence]:
     """A piece of marks alone joins the piece after it, or the one before it at the end."""
-    joined: list[str] = []
+    joined: list[Sentence] = []
     for piece in found:
-        if joined and _ONLY_MARKS.fullmatch(joined[-1]):
-            joined[-1] = f"{joined[-1]} {piece}"
+        if joined and _ONLY_MARKS.fullmatch(joined[-1].text):
+            joined[-1] = replace(joined[-1], text=f"{joined[-1].text} {piece.text}")
         else:
             joined.append(piece)
-    if len(joined) > 1 and _ONLY_MARKS.fullmatch(joined[-1]):
+    if len(joined) > 1 and _ONLY_MARKS.fullmatch(joined[-1].text):
         last = joined.pop()
-        joined[-1] = f"{joined[-1]} {last}"
+        joined[-1] = replace(joined[-1], text=f"{joined[-1].text} {last.text}")
     return joined
 
 
-def _with_notes(found: Sequence[str]) -> list[str]:
-    """Where a song spans several sentences, each of them gets a note at both ends."""
-    odd = [index for index, piece in enumerate(found) if piece.count(NOTE) % 2]
-    sung = list(found)
+def sung(found: Sequence[Sentence]) -> list[Sentence]:
+    """Where a song spans several sentences, each of them gets a note at both ends. One of notes alone may lose them."""
+    texts = [one.text for one in found]
+    odd = [index for index, text in enumerate(texts) if text.count(NOTE) % 2]
     for first, last in zip(odd[::2], odd[1::2], strict=False):
-        sung[first] += f" {NOTE}"
+        texts[first] += f" {NOTE}"
         for index in range(first + 1, last):
-            if NOTE not in sung[index]:
-                sung[index] = f"{NOTE} {sung[index]} {NOTE}"
+            if NOTE not in texts[index]:
+                texts[index] = f"{NOTE} {texts[index]} {NOTE}"
         # The note that ends a song may stand at the start of the sentence after it.
-        after = sung[last].removeprefix(NOTE)
-        sung[last] = f"{NOTE} {sung[last]}" if after == sung[last] else after.strip()
-    return [piece for piece in sung if piece]
+        after = texts[last].removeprefix(NOTE)
+        texts[last] = f"{NOTE} {texts[last]}" if after == texts[last] else after.strip()
+    return [replace(one, text=text) for one, text in zip(found, texts, strict=True)]

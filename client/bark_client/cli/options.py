@@ -167,6 +167,17 @@ FinePadding: TypeAlias = Annotated[
 MaxDuration: TypeAlias = Annotated[
     float | None, _speaking("--max-duration", text="At most so many seconds of audio per sentence.")
 ]
+PieceDuration: TypeAlias = Annotated[
+    float | None,
+    _speaking("--piece-duration", text="Seconds that the parts of a long sentence should have (default 7, from 3)."),
+]
+SentencePause: TypeAlias = Annotated[
+    float | None, _speaking("--sentence-pause", text="Seconds of silence between sentences (default 0, at most 10).")
+]
+ParagraphPause: TypeAlias = Annotated[
+    float | None,
+    _speaking("--paragraph-pause", text="Seconds of silence before a paragraph (default 0.3, at most 10)."),
+]
 SplitSentences: TypeAlias = Annotated[
     bool | None,
     _speaking("--split-sentences/--one-piece", text="Speak sentence by sentence, or the text in one piece."),

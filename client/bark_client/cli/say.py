@@ -48,6 +48,9 @@ def say(
     coarse_window: opt.CoarseWindow = None,
     fine_padding: opt.FinePadding = None,
     max_duration: opt.MaxDuration = None,
+    piece_duration: opt.PieceDuration = None,
+    sentence_pause: opt.SentencePause = None,
+    paragraph_pause: opt.ParagraphPause = None,
     split_sentences: opt.SplitSentences = None,
     chain_sentences: opt.ChainSentences = None,
     url: opt.Url = DEFAULT_URL,
@@ -58,6 +61,8 @@ def say(
 
     `bark say "Hello there."` writes out.wav. Long texts come from a file or a pipe, and stream into a player:
     `bark say -f story.txt --stream -o - | ffplay -nodisp -autoexit -`
+
+    Tags in the text make pauses and change the voice: `[voice:joe] Hello. [pause 0.5s] [voice:jo] Hi.`
     """
     options = cast(SpeakOptions, {name: value for name, value in locals().items() if name in OPTIONS})
     options["return_tokens"] = True if save_voice else None

@@ -7,9 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bark_serving.speech.text.abbreviations import BEFORE_A_NUMBER, TITLES, WITHIN
-from bark_serving.speech.text.sentences import sentences
+from bark_serving.speech.text.sentences import sentences as found_sentences
+from bark_serving.speech.text.sentences import sung
 
 LANGUAGES = ["de", "en", "es", "fr", "hi", "it", "ja", "ko", "pl", "pt", "ru", "tr", "zh"]
+
+
+def sentences(text: str, *, language: str) -> list[str]:
+    return [one.text for one in sung(found_sentences(text, language=language)) if one.text]
+
 
 THREE = {
     "en": "Dr. Smith went home. He was tired! Was he?",
