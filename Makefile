@@ -124,8 +124,9 @@ clean: ## Remove what was built: bundles, engines, repositories, caches, out.wav
 # Setting up. Each step leaves a stamp in .venv, so that it runs once.
 
 $(VENV_READY):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "$(PYTHON) is older than Python 3.11. Give another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in {(3, 11), (3, 12)})' \
+		|| { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1 || true). Python 3.11 or 3.12 is needed: Triton needs NumPy 1.26," \
+			"which has no wheels for others. Give one: make PYTHON=python3.12"; exit 1; }
 	@echo "==> Python environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { echo "Debian and Ubuntu need: apt install python3-venv"; exit 1; }
 	@touch $@

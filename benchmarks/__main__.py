@@ -2,12 +2,13 @@
 
 import sys
 
+from benchmarks.errors import INSTALL_BENCH
+
 try:
     from benchmarks.cli import app
 except ModuleNotFoundError as error:
     if (error.name or "").split(".")[0] in ("benchmarks", "bark_serving", "bark_client", "build_engines", "reference"):
         raise
-    remedy = "In the checkout, run `pip install -e ./client -e '.[bench]'`."
-    sys.exit(f"error: The Python module {error.name} is not installed.\n{remedy}")
+    sys.exit(f"error: The Python module {error.name} is not installed.\n{INSTALL_BENCH}")
 
 app(prog_name="python -m benchmarks")

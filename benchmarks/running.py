@@ -17,12 +17,10 @@ from bark_serving.cli.console import Lines, console
 from bark_serving.engines.store import EngineStore
 from benchmarks import bundles, plots, results
 from benchmarks.bundles import Size
-from benchmarks.errors import BenchmarkError
+from benchmarks.errors import INSTALL_BENCH, BenchmarkError
 from benchmarks.results import Result
 from benchmarks.tables import Table
 from benchmarks.variants import Variant
-
-INSTALL_BENCH = "In the checkout, run `pip install -e ./client -e '.[bench]'`."
 
 
 def errors_shown() -> AbstractContextManager[None]:

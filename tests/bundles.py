@@ -17,17 +17,18 @@ from bark_serving.spec import (
     EncodecSpec,
     FineSpec,
     GptSpec,
-    HubertSpec,
     Network,
     SemanticSpec,
     Spec,
     TokenHeadSpec,
 )
+from build_engines.bundles.random_weights import random_spec, tiny_hubert
 
 
 def small_spec(*, bias: bool = False, head_version: int = 0) -> Spec:
     """The real vocabularies of codes and the real windows; everything else as small as possible."""
     sizes = {"layers": 2, "heads": 2, "width": 32, "bias": bias}
+    head = TokenHeadSpec(version=head_version, input_width=32, hidden=32, layers=2, intermediate=48, output_vocab=500)
     return Spec(
         name="random",
         semantic=SemanticSpec(
@@ -36,19 +37,7 @@ def small_spec(*, bias: bool = False, head_version: int = 0) -> Spec:
         coarse=CoarseSpec(gpt=GptSpec(input_vocab=12_096, output_vocab=12_096, **sizes)),
         fine=FineSpec(gpt=GptSpec(input_vocab=1_056, output_vocab=1_056, **sizes)),
         encodec=EncodecSpec(filters=4, dimension=16),
-        hubert=HubertSpec(
-            layers=3,
-            heads=2,
-            width=32,
-            intermediate=64,
-            conv_width=(16,) * 7,
-            position_conv_kernel=16,
-            position_conv_groups=4,
-            feature_layer=2,
-            head=TokenHeadSpec(
-                version=head_version, input_width=32, hidden=32, layers=2, intermediate=48, output_vocab=500
-            ),
-        ),
+        hubert=tiny_hubert().model_copy(update={"layers": 3, "feature_layer": 2, "head": head}),
     )
 
 
@@ -61,18 +50,7 @@ def coarse_of_width(width: int) -> Spec:
 
 def true_size_spec() -> Spec:
     """Bark small: real sizes that fit into the memory of a test machine."""
-    spec = Spec(name="true-size")
-
-    def sized(gpt: GptSpec) -> dict[str, GptSpec]:
-        return {"gpt": gpt.model_copy(update={"layers": 12, "heads": 12, "width": 768})}
-
-    return spec.model_copy(
-        update={
-            "semantic": spec.semantic.model_copy(update=sized(spec.semantic.gpt)),
-            "coarse": spec.coarse.model_copy(update=sized(spec.coarse.gpt)),
-            "fine": spec.fine.model_copy(update=sized(spec.fine.gpt)),
-        }
-    )
+    return random_spec("small", name="true-size", tokens=0)
 
 
 def random_weights(network: Network, spec: Spec, *, seed: int = 0) -> dict[str, torch.Tensor]:

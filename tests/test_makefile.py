@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,22 @@ def test_a_demo_goes_on_without_voices_that_were_left_out(environment: Path, sta
             demo(environment, "CHECKPOINT=bark_v0")
     else:
         assert any(line.startswith("bark <say>") for line in demo(environment, "CHECKPOINT=bark_v0"))
+
+
+@pytest.mark.parametrize(("minor", "refused"), [(10, True), (11, False), (12, False), (13, True), (14, True)])
+def test_a_python_that_the_pins_do_not_support_is_refused_in_words(tmp_path: Path, minor: int, refused: bool) -> None:
+    """A stand-in for Python says that it is 3.x and runs what it gets with that version; `-m venv` makes a folder."""
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!/bin/sh\ncase $1 in\n--version) echo Python 3.{minor}.1;;\n-m) mkdir -p $3;;\n"
+        f"-c) exec {sys.executable} -c \"import sys; sys.version_info = (3, {minor}, 1, 'final', 0); $2\";;\nesac\n"
+    )
+    python.chmod(0o755)
+    stamp = tmp_path / "venv/.ready-python"
+    command = ["make", "--directory", str(ROOT), str(stamp), f"VENV={tmp_path / 'venv'}", f"PYTHON={python}"]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (made.returncode != 0, stamp.exists()) == (refused, not refused)
+    assert (f"is Python 3.{minor}.1. Python 3.11 or 3.12 is needed" in made.stdout) == refused
 
 
 def test_a_bundles_folder_may_hold_blanks(environment: Path) -> None:

@@ -112,6 +112,8 @@ class EngineStore:
         remedy = f"Run `{self._command(bundle, stage=stage, profile=profile, precision=precision, host=host)}`."
         of_stage = [e for e in self.list() if e.manifest.stage == stage and e.manifest.profile == profile]
         if not of_stage:
+            if not self.root.is_absolute():  # perhaps another folder is meant
+                remedy += f" If {self.root} is not in {Path.cwd()}, name it: --engines FOLDER, or $BARK_ENGINES."
             raise EngineMissing(f"{self.root} has no {stage} engine for the {profile} profile.", remedy=remedy)
         of_bundle = [e for e in of_stage if e.manifest.bundle == bundle.hash]
         if not of_bundle:

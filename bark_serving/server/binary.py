@@ -22,7 +22,7 @@ from pathlib import Path
 
 from bark_serving.errors import install_remedy
 from bark_serving.server.errors import TritonMissing
-from bark_serving.server.settings import ServerSettings
+from bark_serving.server.settings import ServerSettings, configs
 
 CONTAINER_BINARY = Path("/opt/tritonserver/bin/tritonserver")
 CONTROL_HEADER = "bark-control"
@@ -113,7 +113,7 @@ def check_interpreter(triton: Triton, *, numpy: str | None = None) -> None:
 
 def backends_of(repository: Path) -> set[str]:
     """The backends that a rendered repository's models name."""
-    texts = (path.read_text(encoding="utf-8") for path in repository.glob("*/config.pbtxt"))
+    texts = (path.read_text(encoding="utf-8") for path in configs(repository))
     return {name for text in texts for name in re.findall(r'^\s*backend:\s*"([^"]+)"', text, re.MULTILINE)}
 
 
@@ -163,7 +163,7 @@ ORCHESTRATOR = "TRTLLM_ORCHESTRATOR"
 
 def has_engines_on_several_gpus(repository: Path) -> bool:
     """Whether a model of the tensorrtllm backend lists more than one group of GPUs."""
-    texts = (path.read_text(encoding="utf-8") for path in repository.glob("*/config.pbtxt"))
+    texts = (path.read_text(encoding="utf-8") for path in configs(repository))
     return any(re.search(r'"gpu_device_ids"[^"]*"[^"]*;', text) for text in texts)
 
 

@@ -49,8 +49,12 @@ def wait_until_answering(
     client = grpc.InferenceServerClient(f"{settings.host}:{settings.grpc_port}")
     try:
         wait.until(
-            lambda: not _not_ready(client, expected),
-            what=lambda: _list("Waiting for models to be ready", _not_ready(client, expected), "Checking models"),
+            lambda: all(models_ready(settings, client=client).values()),
+            what=lambda: _list(
+                "Waiting for models to be ready",
+                {model for model, ready in models_ready(settings, client=client).items() if not ready},
+                "Checking models",
+            ),
         )
     finally:
         client.close()
@@ -61,6 +65,14 @@ def wait_until_answering(
         raise _start_failed(
             settings, f"The model {MODEL!r} did not answer the canary request: {error.problem}"
         ) from error
+
+
+def models_ready(settings: ServerSettings, *, client: grpc.InferenceServerClient) -> dict[str, bool]:
+    """Whether Triton calls each model ready. None is while it does not listen."""
+    try:
+        return {model: client.is_model_ready(model, client_timeout=_MAX_CALL_S) for model in settings.models}
+    except InferenceServerException:
+        return dict.fromkeys(settings.models, False)
 
 
 class CanaryFailed(ServerError):
@@ -176,13 +188,6 @@ def _accepts(settings: ServerSettings) -> bool:
         except OSError:
             return False
     return True
-
-
-def _not_ready(client: grpc.InferenceServerClient, models: set[str]) -> set[str]:
-    try:
-        return {model for model in models if not client.is_model_ready(model, client_timeout=_MAX_CALL_S)}
-    except InferenceServerException:
-        return models
 
 
 def _list(what: str, names: set[str], otherwise: str) -> str:

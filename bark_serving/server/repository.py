@@ -34,13 +34,13 @@ from bark_serving.host.files import atomic_folder
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError
 from bark_serving.server.render_settings import RenderSettings
+from bark_serving.server.settings import CONFIG
 from bark_serving.speech.request_inputs import request_inputs
 from bark_serving.speech.stage_capabilities import StageCapabilities, capabilities_of
 
 TEMPLATE = "config.pbtxt.j2"
 MODEL = "model.py"
 VERSION = "1"
-CONFIG = "config.pbtxt"
 RENDERED_FILE = "rendered.json"
 QUEUE_DELAY_US = 2_000
 #: Models that only cloning a voice needs. A bundle without HuBERT has only `clone_voice`, which says what is missing.

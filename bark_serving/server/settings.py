@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 STATE_FOLDER_VARIABLE = "BARK_STATE"
+CONFIG = "config.pbtxt"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"  #: of servers
 
 
@@ -20,6 +21,11 @@ def state_folder() -> Path:
     if named := os.environ.get(STATE_FOLDER_VARIABLE):
         return Path(named).absolute()
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "bark-triton"
+
+
+def configs(repository: Path) -> list[Path]:
+    """The ``config.pbtxt`` of each model of a rendered repository, by name of the model."""
+    return sorted(repository.glob(f"*/{CONFIG}"))
 
 
 class ServerSettings(BaseModel):
@@ -73,4 +79,4 @@ class ServerSettings(BaseModel):
     @property
     def models(self) -> list[str]:
         """Names of the models in the repository."""
-        return sorted(path.parent.name for path in self.repository.glob("*/config.pbtxt"))
+        return [path.parent.name for path in configs(self.repository)]

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import tritonclient.grpc as grpc
 from pydantic import BaseModel, ConfigDict
-from tritonclient.utils import InferenceServerException
 
 from bark_serving.server import state
+from bark_serving.server.canary import models_ready
 from bark_serving.server.repository import read_rendered
 from bark_serving.server.settings import ServerSettings
-
-_MAX_CALL_S = 2.0  # of a health call
 
 
 class Status(BaseModel):
@@ -102,8 +100,6 @@ def _describe(found: state.ServerState) -> Status:
 def _ready(settings: ServerSettings) -> dict[str, bool]:
     client = grpc.InferenceServerClient(f"{settings.host}:{settings.grpc_port}")
     try:
-        return {model: client.is_model_ready(model, client_timeout=_MAX_CALL_S) for model in settings.models}
-    except InferenceServerException:  # it does not listen yet
-        return dict.fromkeys(settings.models, False)
+        return models_ready(settings, client=client)
     finally:
         client.close()

@@ -10,7 +10,8 @@ import numpy as np
 
 from bark_serving.bundle import Bundle
 from bark_serving.spec import Network
-from benchmarks.running import INSTALL_BENCH, require
+from benchmarks.errors import INSTALL_BENCH
+from benchmarks.running import require
 from benchmarks.work import Work, check_amount
 from reference import suno as oracle
 

@@ -63,11 +63,12 @@ def random_spec(size: Size, *, name: str, tokens: int) -> Spec:
         coarse=CoarseSpec(gpt=sized(spec.coarse.gpt)),
         fine=FineSpec(gpt=sized(spec.fine.gpt)),
         encodec=EncodecSpec(filters=4, dimension=16) if size == "tiny" else EncodecSpec(),
-        hubert=_tiny_hubert() if size == "tiny" else HubertSpec(),
+        hubert=tiny_hubert() if size == "tiny" else HubertSpec(),
     )
 
 
-def _tiny_hubert() -> HubertSpec:
+def tiny_hubert() -> HubertSpec:
+    """The HuBERT of the tiny bundle."""
     return HubertSpec(
         layers=8,
         heads=2,

@@ -2,7 +2,7 @@
 
 >>> from bark_client import BarkClient
 >>> with BarkClient("localhost:8001") as bark:
-...     speech = bark.speak("Hello there.", voice="v2/en_speaker_6", seed=1)
+...     speech = bark.speak("Hello there.", voice="joe", seed=1)
 >>> speech.save("hello.flac")
 """
 

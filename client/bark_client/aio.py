@@ -73,7 +73,7 @@ class AsyncBarkClient(AsyncVoiceMethods):
     ) -> Speech:
         """Speak `text` and return when all of it is there. Cancelling the task cancels the request on the server.
 
-        >>> speech = await bark.speak("Good morning.", voice="v2/en_speaker_6", seed=1)
+        >>> speech = await bark.speak("Good morning.", voice="joe", seed=1)
         """
         async with self.stream(
             text, voice=voice, seed=seed, timeout=timeout, answer_timeout=answer_timeout, **options

@@ -28,7 +28,7 @@ class BarkClient(VoiceMethods):
     """A connection to a Bark server. Thread-safe: one client makes any number of requests at once.
 
     >>> with BarkClient("localhost:8001") as bark:
-    ...     bark.speak("Hello there.", voice="v2/en_speaker_6").save("hello.wav")
+    ...     bark.speak("Hello there.", voice="joe").save("hello.wav")
 
     Args:
         url: host:port of Triton's gRPC endpoint.
@@ -83,7 +83,7 @@ class BarkClient(VoiceMethods):
     ) -> Speech:
         """Speak `text` and return when all of it is there.
 
-        >>> speech = bark.speak("Good morning.", voice="v2/en_speaker_6", seed=1, max_duration=5.0)
+        >>> speech = bark.speak("Good morning.", voice="joe", seed=1, max_duration=5.0)
         >>> speech.save("morning.wav")
 
         An option that is None is not sent. The server's default then applies; it is given below.
@@ -91,7 +91,9 @@ class BarkClient(VoiceMethods):
         Args:
             text: what to say, in any of the checkpoint's languages; at most 20 000 characters.
             voice: a name that the server knows (`voices()` lists them), a `Voice`, a mapping of its three arrays, or
-                the path of an `.npz` file. Default: none; Bark then makes up a speaker, a different one for each seed.
+                the path of an `.npz` file. The miniature has "joe" and "jo", Bark "v2/en_speaker_0" to
+                "v2/en_speaker_9" and as many in each other language. Default: none; Bark then makes up a speaker, a
+                different one for each seed.
             seed: 0 to 2**64 - 1. The same seed, text and options give the same speech. Default: the server
                 chooses one; `speech.seed` is the seed that was used.
             timeout: seconds that this request may take in all. Default: the client's `timeout`.

@@ -160,7 +160,7 @@ def _name(name: str) -> str:
     if not isinstance(name, str):
         raise InvalidRequest(f"name: expected str, not {type(name).__name__}")
     if not name.strip():
-        raise InvalidRequest("name: empty; names look like me, or v2/en_speaker_6")
+        raise InvalidRequest("name: empty; names look like me, joe or v2/en_speaker_6")
     return name
 
 

@@ -81,15 +81,15 @@ SaveVoice: TypeAlias = Annotated[
     Path | None, _output("--save-voice", text="Save this speech as a voice (.npz), to speak with again.")
 ]
 
+_VOICE = (
+    "Name of a voice (see `bark voice list`), or an .npz file. The miniature has joe and jo, "
+    "Bark has v2/en_speaker_0 to v2/en_speaker_9."
+)
 Voice: TypeAlias = Annotated[
     str | None,
-    _speaking(
-        "--voice", "-v", text="Name of a voice (see `bark voice list`), or an .npz file.", autocompletion=complete_voice
-    ),
+    _speaking("--voice", "-v", text=_VOICE, autocompletion=complete_voice),
 ]
-AnyVoice: TypeAlias = Annotated[
-    str, typer.Argument(help="Name of a voice (see `bark voice list`), or an .npz file.", autocompletion=complete_voice)
-]
+AnyVoice: TypeAlias = Annotated[str, typer.Argument(help=_VOICE, autocompletion=complete_voice)]
 StoredVoice: TypeAlias = Annotated[
     str, typer.Argument(help="Name of a voice in the server's store.", autocompletion=complete_stored_voice)
 ]

@@ -63,7 +63,7 @@ def show(
 ) -> None:
     """Show what a voice consists of, and draw its spectrogram.
 
-    For example: `bark voice show v2/en_speaker_6`
+    For example: `bark voice show joe`
     """
     with plain_errors(), BarkClient(url) as client:
         target = _picture(voice, output)

@@ -116,6 +116,17 @@ def test_files_of_an_engine_can_be_read_by_another_user(store: EngineStore, bund
     assert {path.stat().st_mode & 0o777 for path in made.folder.iterdir()} == {0o644}
 
 
+def test_a_relative_store_that_is_empty_says_where_it_was_looked_for(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EngineMissing) as caught:
+        EngineStore("build/engines").find(bundle, stage="coarse", precision="int8")
+    assert caught.value.remedy.endswith(
+        f"If build/engines is not in {tmp_path}, name it: --engines FOLDER, or $BARK_ENGINES."
+    )
+
+
 def test_a_missing_engine_names_the_command_that_builds_it(store: EngineStore, bundle: Bundle) -> None:
     with pytest.raises(EngineMissing) as caught:
         store.find(bundle, stage="coarse", precision="int8")
