@@ -1,0 +1,205 @@
+"""A long text to passages: what one request says. Each ends at a paragraph or a sentence. Pure.
+
+The passages depend on the text only, not on the pieces that it arrives in. They grow, because the first ones of a text
+that is still being written should not wait for much of it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bark_client.errors import InvalidRequest
+
+MAX_REQUEST_CHARACTERS: Final = 20_000  #: the server's limit; a text up to it is spoken in one request
+MAX_PASSAGE_CHARACTERS: Final = 2_000  #: two or three minutes of speech
+FIRST_PASSAGE_CHARACTERS: Final = 250  #: at most, where a sentence ends there; each next passage has twice as many
+_LOOKAHEAD_CHARACTERS: Final = 40  # after a possible end, to see what follows it
+_MIN_WRAPPED_CHARACTERS: Final = 45  # of a line that a program has broken; the server has the same rule
+
+_PARAGRAPH_END: Final = re.compile(r"\n[^\S\n]*(?=\n)")
+_SENTENCE_END: Final = re.compile(r"""[.!?…۔؟।]+["'”’»›)\]*_]*(?=\s)|[。！？]+["'”’」』）]*""")
+_CLAUSE_END: Final = re.compile(r"[,;:–—](?=\s)|[，、；：]")
+_SPACE: Final = re.compile(r"\s")
+#: The last word before a full stop where that may be no end: `Dr.`, `z. B.`, `i.e.`, `approx.` does not count, `20.`.
+_MAYBE_ABBREVIATED: Final = re.compile(r"(?:^|[\s(\[\"'“„«])(?:[\w.]{1,4}|\d+)\.$")
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What one request of a long text says."""
+
+    text: str
+    ends_paragraph: bool = True
+
+
+class Gatherer:
+    """Takes a text in any pieces and gives its passages, each as soon as it is known. No passage is without a word."""
+
+    def __init__(self) -> None:
+        self._text = ""  # not yet given
+        self._limit = FIRST_PASSAGE_CHARACTERS
+        self._line_start = 0  # characters of the current line that were given already
+
+    def feed(self, piece: str) -> Iterator[Passage]:
+        """Add a piece; yields what can be given now."""
+        self._text += piece
+        yield from self._passages(ended=False)
+
+    def end(self) -> Iterator[Passage]:
+        """Yields the rest."""
+        yield from self._passages(ended=True)
+
+    def _passages(self, *, ended: bool) -> Iterator[Passage]:
+        while True:
+            self._skip_space()
+            if not self._text:
+                return
+            end = _end_of_passage(self._text, limit=self._limit, ended=ended)
+            if end is None:
+                return
+            text, self._text = self._text[:end], self._text[end:]
+            passage = Passage(self._unwrapped(text), ends_paragraph=_is_paragraph_end(self._text))
+            self._line_start = 0 if "\n" in text else self._line_start
+            self._line_start += len(text) - (text.rfind("\n") + 1)
+            if any(map(str.isalnum, passage.text)):
+                self._limit = min(2 * self._limit, MAX_PASSAGE_CHARACTERS)
+                yield passage
+
+    def _skip_space(self) -> None:
+        rest = self._text.lstrip()
+        if "\n" in self._text[: len(self._text) - len(rest)]:
+            self._line_start = 0
+        self._text = rest
+
+    def _unwrapped(self, text: str) -> str:
+        """Join the rest of a line to the next line, where a program has broken a longer line.
+
+        The server finds broken lines by their length, and this one is shorter than it was.
+        """
+        line, newline, rest = text.rstrip().partition("\n")
+        broken = self._line_start and self._line_start + len(line) >= _MIN_WRAPPED_CHARACTERS
+        if newline and broken and rest.lstrip(" \t")[:1] not in ("\n", ""):
+            return f"{line.rstrip()} {rest}"
+        return f"{line}{newline}{rest}"
+
+
+def gather(source: Iterable[str]) -> Iterator[Passage]:
+    """The passages of a text that comes in pieces. InvalidRequest for a piece that is no text."""
+    gatherer = Gatherer()
+    for piece in [source] if isinstance(source, str) else source:
+        yield from gatherer.feed(_checked(piece))
+    yield from gatherer.end()
+
+
+async def gather_async(source: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[Passage]:
+    """`gather`, also for pieces that are awaited."""
+    if not isinstance(source, AsyncIterable):
+        for passage in gather(source):
+            yield passage
+        return
+    gatherer = Gatherer()
+    async for piece in source:
+        for passage in gatherer.feed(_checked(piece)):
+            yield passage
+    for passage in gatherer.end():
+        yield passage
+
+
+def is_long(text: Any) -> bool:
+    """Whether a text takes several requests: it comes in pieces, or one request can't hold it."""
+    if isinstance(text, str):
+        return len(text) > MAX_REQUEST_CHARACTERS
+    return isinstance(text, Iterable | AsyncIterable) and not isinstance(text, bytes | bytearray)
+
+
+def _checked(piece: object) -> str:
+    if not isinstance(piece, str):
+        raise InvalidRequest(f"text: expected pieces of type str, not {type(piece).__name__}")
+    return piece
+
+
+def _end_of_passage(text: str, *, limit: int, ended: bool) -> int | None:
+    """Where the first passage ends; None if more of the text must be known for that.
+
+    In the order of preference: all of the text; a paragraph's or a sentence's end in the second half of `limit`
+    characters; the next such end after them; an earlier one; a line's, a clause's or a word's end; the very maximum.
+    The choice looks at a fixed number of characters, so that it is the same in whatever pieces the text arrives.
+    """
+    seen = limit + _LOOKAHEAD_CHARACTERS
+    if len(text) < seen:
+        if not ended:
+            return None
+        if len(text.rstrip()) <= limit:
+            return len(text.rstrip())
+    near = text[:seen]
+    for ends in (_paragraph_ends(near), _sentence_ends(near)):
+        if found := [end for end in ends if limit // 2 <= end <= limit]:
+            return found[-1]
+    seen = MAX_PASSAGE_CHARACTERS + _LOOKAHEAD_CHARACTERS
+    if len(text) < seen and not ended:
+        return None
+    return _end_within_maximum(text[:seen].rstrip(), limit=limit)
+
+
+def _end_within_maximum(text: str, *, limit: int) -> int:
+    most = MAX_PASSAGE_CHARACTERS
+    paragraphs, sentences = _paragraph_ends(text), _sentence_ends(text)
+    later = [end for end in (*paragraphs, *sentences) if limit < end <= most]
+    if later:
+        return min(later)
+    if len(text) <= most:
+        return len(text)
+    fallbacks = (
+        paragraphs,
+        sentences,
+        _outside_brackets(text, [found.end() for found in _SENTENCE_END.finditer(text)]),
+        [place for place, sign in enumerate(text) if sign == "\n"],
+        _outside_brackets(text, [found.end() for found in _CLAUSE_END.finditer(text)]),
+        _outside_brackets(text, [found.start() for found in _SPACE.finditer(text)]),
+    )
+    for ends in fallbacks:
+        if found := [end for end in ends if 0 < end <= most]:
+            return found[-1]
+    return _between_characters(text, most)
+
+
+def _paragraph_ends(text: str) -> list[int]:
+    return [found.start() for found in _PARAGRAPH_END.finditer(text)]
+
+
+def _sentence_ends(text: str) -> list[int]:
+    """Where sentences end for certain. The server knows the rules of each language; this leaves out what may be none."""
+    found = []
+    for match in _SENTENCE_END.finditer(text):
+        following = text[match.end() :].lstrip()[:1]
+        if not following or following.islower() or _is_abbreviated(text, match.start()):
+            continue
+        found.append(match.end())
+    return _outside_brackets(text, found)
+
+
+def _outside_brackets(text: str, ends: list[int]) -> list[int]:
+    """Without those inside something like `[pause 0.5s]`."""
+    return [end for end in ends if not text.rfind("]", 0, end) < text.rfind("[", max(0, end - 40), end)]
+
+
+def _between_characters(text: str, end: int) -> int:
+    """`end`, or before it, such that no letter is parted from its accents."""
+    while end > 1 and (unicodedata.combining(text[end]) or unicodedata.category(text[end]) in ("Mc", "Cf")):
+        end -= 1
+    return end
+
+
+def _is_paragraph_end(rest: str) -> bool:
+    """Whether a text goes on with a blank line, or not at all."""
+    near = rest[:_LOOKAHEAD_CHARACTERS]
+    space = near[: len(near) - len(near.lstrip())]
+    return space.count("\n") >= 2 or len(space) == len(near) < _LOOKAHEAD_CHARACTERS
+
+
+def _is_abbreviated(text: str, stop: int) -> bool:
+    return bool(_MAYBE_ABBREVIATED.search(text, max(0, stop - 12), stop + 1))

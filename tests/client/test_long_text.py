@@ -1,0 +1,148 @@
+"""A long text is gathered to passages. What counts for all texts is shown for any text."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bark_client.errors import InvalidRequest
+from bark_client.long_text import (
+    FIRST_PASSAGE_CHARACTERS,
+    MAX_PASSAGE_CHARACTERS,
+    Passage,
+    gather,
+    gather_async,
+    is_long,
+)
+
+WORDS = ("I", "am", "tired", "of", "Dr.", "Smith", "3.", "[pause 0.5s]", "café", "好", "今日は。", "(so", "to)", "z. B.")
+ENDS = (" ", " ", " ", " ", ". ", "! ", '." ', ", ", "; ", "\n", ".\n", "\n\n", ".\n\n", "  \n \n", "…", " " * 60)
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> str:
+    """Texts of some thousand characters, repeated parts among them, so that passages end for every reason."""
+    words = draw(st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(ENDS)), min_size=1, max_size=60))
+    return "".join(word + end for word, end in words) * draw(st.integers(1, 30))
+
+
+def in_pieces(text: str, sizes: Iterable[int]) -> list[str]:
+    """The text in pieces of these sizes, again and again."""
+    pieces, at = [], 0
+    for size in itertools.cycle(sizes):
+        if at >= len(text):
+            return pieces
+        pieces.append(text[at : at + size])
+        at += size
+    return pieces
+
+
+def words_of(text: str) -> list[str]:
+    return list("".join(text.split()))
+
+
+def spoken(text: str) -> list[str]:
+    return [passage.text for passage in gather(text)]
+
+
+@given(texts())
+def test_nothing_is_lost_nothing_comes_twice_and_order_is_kept(text: str) -> None:
+    passages = spoken(text)
+    assert words_of("".join(passages)) == words_of(text)
+    assert all(0 < len(passage) <= MAX_PASSAGE_CHARACTERS for passage in passages)
+
+
+@given(st.text(max_size=4_000))
+def test_of_any_text_only_what_has_no_word_is_left_out(text: str) -> None:
+    joined = "".join(spoken(text))
+    assert [sign for sign in joined if sign.isalnum()] == [sign for sign in text if sign.isalnum()]
+    assert all(any(map(str.isalnum, passage)) for passage in spoken(text))
+
+
+@given(texts(), st.lists(st.integers(1, 700), min_size=1, max_size=5))
+def test_the_pieces_that_a_text_comes_in_change_no_passage(text: str, sizes: list[int]) -> None:
+    assert list(gather(in_pieces(text, sizes))) == list(gather(text))
+
+
+@given(texts())
+def test_awaited_pieces_give_the_same_passages(text: str) -> None:
+    async def awaited() -> list[Passage]:
+        async def pieces() -> AsyncIterator[str]:
+            for piece in in_pieces(text, [7]):
+                yield piece
+
+        return [passage async for passage in gather_async(pieces())]
+
+    assert asyncio.run(awaited()) == list(gather(text))
+
+
+SENTENCE = "This sentence has exactly 50 characters as always. "
+
+
+def test_passages_end_at_sentences_and_grow() -> None:
+    assert len(SENTENCE.strip()) == 50
+    passages = spoken(SENTENCE * 200)
+    assert all(passage.endswith("always.") for passage in passages)
+    lengths = [len(passage) for passage in passages]
+    assert lengths[0] <= FIRST_PASSAGE_CHARACTERS
+    assert lengths[:4] == sorted(lengths[:4])
+    assert min(lengths[3:-1]) > MAX_PASSAGE_CHARACTERS - 60
+
+
+def test_a_paragraph_end_comes_before_a_sentence_end() -> None:
+    first, *_ = gather(f"{SENTENCE * 3}\n\n{SENTENCE * 9}")
+    assert first == Passage((SENTENCE * 3).strip(), ends_paragraph=True)
+    first, *_ = gather(SENTENCE * 9)
+    assert not first.ends_paragraph
+
+
+def test_the_first_passage_is_there_before_the_text_ends() -> None:
+    def endless() -> Iterable[str]:
+        while True:
+            yield SENTENCE
+
+    assert next(iter(gather(endless()))).text.endswith("always.")
+
+
+@pytest.mark.parametrize(
+    "name", ["Dr. Smith", "Prof. Dr. Weiß", "z. B. Anna", "J. R. R. Tolkien", "am 20. Januar", "[pause 0.5s. X]"]
+)
+def test_no_passage_ends_within_a_name(name: str) -> None:
+    for offset in range(60):
+        text = f"{'word ' * 30}{'x' * offset} {name} {'word ' * 30}ended here. {SENTENCE * 10}"
+        assert all(passage.endswith(("here.", "always.")) for passage in spoken(text))
+
+
+def test_a_text_without_any_end_is_cut_between_words_then_anywhere() -> None:
+    assert all(set(passage.split()) == {"word"} for passage in spoken("word " * 3_000))
+    assert [len(passage) for passage in spoken("y" * 5_000)] == [2_000, 2_000, 1_000]
+    assert all(passage.endswith("é") for passage in spoken("é" * 3_000))
+
+
+def test_a_cut_within_a_broken_line_keeps_the_lines_together() -> None:
+    lines = "The hall was dark when they came home at last, and the\nfire had burnt down to a red glow. Nobody spoke\n"
+    passages = spoken(lines * 80)
+    assert len(passages) > 3
+    for passage in passages[1:]:
+        assert all(len(line) > 45 for line in passage.splitlines()[:-1])
+
+
+def test_short_lines_stay_lines_after_a_cut() -> None:
+    verse = "O cold and bitter wind! Blow on,\nblow on forever here! Bring us the snow.\n"
+    passages = spoken(verse * 30)
+    assert sum(passage.count("\n") for passage in passages) >= 60 - len(passages)
+
+
+def test_texts_that_take_several_requests_are_known() -> None:
+    assert is_long("x" * 20_001) and is_long(["x"]) and is_long(iter(()))
+    assert not is_long("x" * 20_000) and not is_long(b"x") and not is_long(None)
+
+
+def test_pieces_that_are_no_text_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="pieces of type str, not int"):
+        list(gather(["Hello.", 5]))  # type: ignore[list-item]
