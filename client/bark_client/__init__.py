@@ -6,8 +6,8 @@
 >>> speech.save("hello.flac")
 """
 
-from bark_client.aio import AsyncBarkClient, AsyncSpeechStream
-from bark_client.client import BarkClient, SpeechStream
+from bark_client.aio import AsyncBarkClient
+from bark_client.client import BarkClient
 from bark_client.errors import (
     BarkError,
     InvalidRequest,
@@ -17,8 +17,10 @@ from bark_client.errors import (
     ServerError,
     ServerUnavailable,
 )
+from bark_client.pieces import Piece
 from bark_client.protocol import SpeakOptions
-from bark_client.speech import Chunk, Health, Speech, StageTime, Timings
+from bark_client.speech import Chunk, Health, Speech, StageTime, Summary, Timings
+from bark_client.stream import AsyncSpeechStream, SpeechStream
 from bark_client.voice import Voice, VoiceInfo, VoiceLike, VoicePreview
 
 __version__ = "0.1.0"  #: of the client and of the server: both distributions read it here
@@ -32,6 +34,7 @@ __all__ = [
     "Health",
     "InvalidRequest",
     "MissingExtra",
+    "Piece",
     "RequestCancelled",
     "RequestTimeout",
     "ServerError",
@@ -40,6 +43,7 @@ __all__ = [
     "Speech",
     "SpeechStream",
     "StageTime",
+    "Summary",
     "Timings",
     "Voice",
     "VoiceInfo",

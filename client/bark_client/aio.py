@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from types import TracebackType
-from typing import Any, Self, Unpack
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Self, Unpack, cast
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from bark_client import protocol
+from bark_client.aio_long_stream import AsyncLongStream
+from bark_client.aio_request_stream import AsyncRequestStream, is_cancelled
 from bark_client.client import BarkClient
 from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT_S, DEFAULT_URL, Connection, closed_error
 from bark_client.errors import BarkError, RequestTimeout
-from bark_client.exchange import END_GRACE_S, Exchange, Limits, Retries, cancelled_error
+from bark_client.exchange import Exchange, Limits, Retries
+from bark_client.long_text import gather_async, is_long
 from bark_client.protocol import SpeakOptions
-from bark_client.speech import Chunk, Health, Speech
-from bark_client.stream import StreamBase, with_arguments_of
+from bark_client.script import Script
+from bark_client.speech import Health, Speech
+from bark_client.stream import AsyncSpeechStream, with_arguments_of
 from bark_client.voice import VoiceLike
 from bark_client.voice_calls import Call, T
 from bark_client.voice_methods import AsyncVoiceMethods
@@ -63,7 +67,7 @@ class AsyncBarkClient(AsyncVoiceMethods):
     @with_arguments_of(BarkClient.speak)
     async def speak(
         self,
-        text: str,
+        text: str | Iterable[str] | AsyncIterable[str],
         *,
         voice: VoiceLike | None = None,
         seed: int | None = None,
@@ -75,9 +79,8 @@ class AsyncBarkClient(AsyncVoiceMethods):
 
         >>> speech = await bark.speak("Good morning.", voice="joe", seed=1)
         """
-        async with self.stream(
-            text, voice=voice, seed=seed, timeout=timeout, answer_timeout=answer_timeout, **options
-        ) as stream:
+        limits = self._connection.limits.overridden(total=timeout, answer=answer_timeout)
+        async with self._stream(text, voice=voice, seed=seed, limits=limits, options=options, keep=True) as stream:
             async for _ in stream:
                 pass
             return stream.speech
@@ -85,7 +88,7 @@ class AsyncBarkClient(AsyncVoiceMethods):
     @with_arguments_of(BarkClient.speak)
     def stream(
         self,
-        text: str,
+        text: str | Iterable[str] | AsyncIterable[str],
         *,
         voice: VoiceLike | None = None,
         seed: int | None = None,
@@ -101,10 +104,35 @@ class AsyncBarkClient(AsyncVoiceMethods):
         ...     async for chunk in stream:
         ...         player.write(chunk.samples)
         >>> stream.speech.save("story.flac")
+
+        The text may be an iterable of pieces, or an asynchronous one, as in `BarkClient.stream`. An iterable that is
+        not asynchronous must not make the event loop wait.
         """
-        request = protocol.speech_request(text, voice=voice, seed=seed, options=options)
         limits = self._connection.limits.overridden(total=timeout, answer=answer_timeout)
-        return AsyncSpeechStream(
+        return self._stream(text, voice=voice, seed=seed, limits=limits, options=options, keep=False)
+
+    def _stream(
+        self,
+        text: str | Iterable[str] | AsyncIterable[str],
+        *,
+        voice: VoiceLike | None,
+        seed: int | None,
+        limits: Limits,
+        options: SpeakOptions,
+        keep: bool,
+    ) -> AsyncSpeechStream:
+        """A stream of one request, or of several. `keep`: keep the audio of several requests, too."""
+        if not is_long(text):
+            return self._request(cast(str, text), voice=voice, seed=seed, limits=limits, options=options)
+        script = Script(voice=voice, seed=seed, options=options)
+        request = partial(self._request, limits=limits)
+        return AsyncLongStream(request, gather_async(text), script=script, keep=keep)
+
+    def _request(
+        self, text: str, *, voice: VoiceLike | None, seed: int | None, limits: Limits, options: SpeakOptions
+    ) -> AsyncRequestStream:
+        request = protocol.speech_request(text, voice=voice, seed=seed, options=options)
+        return AsyncRequestStream(
             Exchange(request, text=text, limits=limits, url=self._connection.url),
             connection=self._connection,
             stub=self._stub,
@@ -122,7 +150,8 @@ class AsyncBarkClient(AsyncVoiceMethods):
             if deep and ready:
                 before, start = await self._decoded(), time.monotonic()
                 try:
-                    word = self.stream(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT_S, **CANARY_OPTIONS)
+                    limits = self._connection.limits.overridden(total=timeout or CANARY_TIMEOUT_S)
+                    word = self._request(CANARY_TEXT, voice=None, seed=0, limits=limits, options=CANARY_OPTIONS)
                     async with word.as_check() as chunks:
                         async for _ in chunks:
                             pass
@@ -180,89 +209,8 @@ class AsyncBarkClient(AsyncVoiceMethods):
         except grpc.RpcError as error:
             raise self._connection.error(error) from None
         except asyncio.CancelledError:
-            if not self._closed or _is_cancelled(asyncio.current_task()):
+            if not self._closed or is_cancelled(asyncio.current_task()):
                 raise
             raise closed_error() from None
         except grpc.aio.UsageError:  # the channel was closed between two attempts
             raise closed_error() from None
-
-
-class AsyncSpeechStream(StreamBase):
-    """`SpeechStream` for asyncio: `async with` and `async for`."""
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        *,
-        connection: Connection,
-        stub: Callable[[], service_pb2_grpc.GRPCInferenceServiceStub],
-    ) -> None:
-        super().__init__(exchange, connection=connection)
-        self._stub = stub
-
-    async def __aenter__(self) -> Self:
-        self._send(self._stub())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._leave()
-
-    def __aiter__(self) -> AsyncIterator[Chunk]:
-        return self
-
-    async def __anext__(self) -> Chunk:
-        while not self._exchange.finished:
-            try:
-                chunk = await self._receive()
-            except BarkError as error:
-                await self._leave()
-                delay = self._exchange.failed(error)
-                if delay is not None:
-                    await asyncio.sleep(delay)
-                    self._send(self._stub())
-                continue
-            if chunk is not None:
-                return chunk
-        raise StopAsyncIteration
-
-    async def _leave(self) -> None:
-        """See `SpeechStream._leave`."""
-        try:
-            if self._exchange.settled and self._call is not None:
-                async with asyncio.timeout(END_GRACE_S):
-                    while await self._call.read() is not grpc.aio.EOF:
-                        continue
-        except (TimeoutError, grpc.RpcError):
-            return
-        except asyncio.CancelledError:
-            if _is_cancelled(asyncio.current_task()):
-                raise
-        finally:
-            self._cancel_call()
-
-    async def _receive(self) -> Chunk | None:
-        if self._call is None:
-            raise RuntimeError("enter the stream first: `async with client.stream(…) as stream:`")
-        try:
-            async with asyncio.timeout(self._exchange.answer_wait()):
-                answer = await self._call.read()
-        except TimeoutError:
-            raise self._exchange.timed_out() from None
-        except grpc.RpcError as error:
-            raise self._connection.error(error) from None
-        except asyncio.CancelledError:
-            # gRPC raises this also where the call, not this task, was cancelled: by close(), or by the server.
-            if not self._call.cancelled() or _is_cancelled(asyncio.current_task()):
-                raise
-            raise cancelled_error() from None
-        if answer is grpc.aio.EOF:
-            self._exchange.ended()
-            return None
-        return self._exchange.receive(answer)
-
-
-def _is_cancelled(task: asyncio.Task[Any] | None) -> bool:
-    """Whether this task is being cancelled. gRPC raises CancelledError also when only its call was cancelled."""
-    return task is not None and task.cancelling() > 0

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
-from typing import Any, Self, Unpack
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Self, Unpack, cast
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from bark_client import protocol
 from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT_S, DEFAULT_URL, Connection, closed_error
-from bark_client.errors import BarkError, RequestTimeout
-from bark_client.exchange import END_GRACE_S, Exchange, Limits, Retries
+from bark_client.errors import BarkError, InvalidRequest, RequestTimeout
+from bark_client.exchange import Exchange, Limits, Retries
+from bark_client.long_stream import LongStream
+from bark_client.long_text import gather, is_long
 from bark_client.protocol import SpeakOptions
-from bark_client.speech import Chunk, Health, Speech
-from bark_client.stream import StreamBase, with_arguments_of
+from bark_client.request_stream import RequestStream, pause
+from bark_client.script import Script
+from bark_client.speech import Health, Speech
+from bark_client.stream import SpeechStream, with_arguments_of
 from bark_client.voice import VoiceLike
 from bark_client.voice_calls import Call, T
 from bark_client.voice_methods import VoiceMethods
@@ -73,7 +76,7 @@ class BarkClient(VoiceMethods):
 
     def speak(
         self,
-        text: str,
+        text: str | Iterable[str],
         *,
         voice: VoiceLike | None = None,
         seed: int | None = None,
@@ -89,14 +92,17 @@ class BarkClient(VoiceMethods):
         An option that is None is not sent. The server's default then applies; it is given below.
 
         Args:
-            text: what to say, in any of the checkpoint's languages; at most 20 000 characters.
+            text: what to say, in any of the checkpoint's languages; or an iterable of its pieces, such as lines, or
+                the words of a language model as they come. A text in pieces, or of over 20 000 characters, takes
+                several requests of at most 2 000 characters, one after the other; they end at paragraphs or sentences.
             voice: a name that the server knows (`voices()` lists them), a `Voice`, a mapping of its three arrays, or
                 the path of an `.npz` file. The miniature has "joe" and "jo", Bark "v2/en_speaker_0" to
                 "v2/en_speaker_9" and as many in each other language. Default: none; Bark then makes up a speaker, a
-                different one for each seed.
-            seed: 0 to 2**64 - 1. The same seed, text and options give the same speech. Default: the server
-                chooses one; `speech.seed` is the seed that was used.
-            timeout: seconds that this request may take in all. Default: the client's `timeout`.
+                different one for each seed. In a text of several requests, what the first piece spoke is the voice of
+                all later requests.
+            seed: 0 to 2**64 - 1. The same seed, text and options give the same speech. Default: one is chosen;
+                `speech.seed` is the seed that was used. Each of several requests has a seed made from this one.
+            timeout: seconds that this request, or each of several, may take in all. Default: the client's `timeout`.
             answer_timeout: seconds that the next answer may take. Default: the client's `answer_timeout`.
             language: a tag like "en" or "en-US". The rules of the language split the text into sentences. Default: a
                 guess from the text, else the language of the voice.
@@ -138,9 +144,8 @@ class BarkClient(VoiceMethods):
             BarkError: one of its kinds (InvalidRequest, ServerUnavailable, RequestTimeout, RequestCancelled,
                 ServerError); its message says what to do.
         """
-        with self.stream(
-            text, voice=voice, seed=seed, timeout=timeout, answer_timeout=answer_timeout, **options
-        ) as stream:
+        limits = self._connection.limits.overridden(total=timeout, answer=answer_timeout)
+        with self._stream(text, voice=voice, seed=seed, limits=limits, options=options, keep=True) as stream:
             for _ in stream:
                 pass
             return stream.speech
@@ -148,7 +153,7 @@ class BarkClient(VoiceMethods):
     @with_arguments_of(speak)
     def stream(
         self,
-        text: str,
+        text: str | Iterable[str],
         *,
         voice: VoiceLike | None = None,
         seed: int | None = None,
@@ -164,10 +169,41 @@ class BarkClient(VoiceMethods):
         ...     for chunk in stream:
         ...         player.write(chunk.samples)
         >>> stream.speech.save("story.flac")
+
+        The text may still be coming, as from a language model. Its pieces are read in a thread of their own. The audio
+        of such a text, and of one of over 20 000 characters, is not kept: memory does not grow, and `stream.speech` is
+        not there. The next request is sent while the caller still reads the one before it.
+
+        >>> with bark.stream(open("book.txt"), voice="joe") as stream:
+        ...     for chunk in stream:
+        ...         player.write(chunk.samples)
         """
-        request = protocol.speech_request(text, voice=voice, seed=seed, options=options)
         limits = self._connection.limits.overridden(total=timeout, answer=answer_timeout)
-        return SpeechStream(
+        return self._stream(text, voice=voice, seed=seed, limits=limits, options=options, keep=False)
+
+    def _stream(
+        self,
+        text: str | Iterable[str],
+        *,
+        voice: VoiceLike | None,
+        seed: int | None,
+        limits: Limits,
+        options: SpeakOptions,
+        keep: bool,
+    ) -> SpeechStream:
+        """A stream of one request, or of several. `keep`: keep the audio of several requests, too."""
+        if not is_long(text):
+            return self._request(cast(str, text), voice=voice, seed=seed, limits=limits, options=options)
+        if isinstance(text, AsyncIterable):
+            raise InvalidRequest("text: pieces that are awaited need AsyncBarkClient")
+        script = Script(voice=voice, seed=seed, options=options)
+        return LongStream(partial(self._request, limits=limits), gather(text), script=script, keep=keep)
+
+    def _request(
+        self, text: str, *, voice: VoiceLike | None, seed: int | None, limits: Limits, options: SpeakOptions
+    ) -> RequestStream:
+        request = protocol.speech_request(text, voice=voice, seed=seed, options=options)
+        return RequestStream(
             Exchange(request, text=text, limits=limits, url=self._connection.url),
             connection=self._connection,
             stub=self._stub,
@@ -193,7 +229,8 @@ class BarkClient(VoiceMethods):
             if deep and ready:
                 before, start = self._decoded(), time.monotonic()
                 try:
-                    word = self.stream(CANARY_TEXT, seed=0, timeout=timeout or CANARY_TIMEOUT_S, **CANARY_OPTIONS)
+                    limits = self._connection.limits.overridden(total=timeout or CANARY_TIMEOUT_S)
+                    word = self._request(CANARY_TEXT, voice=None, seed=0, limits=limits, options=CANARY_OPTIONS)
                     with word.as_check() as chunks:
                         for _ in chunks:
                             pass
@@ -228,7 +265,7 @@ class BarkClient(VoiceMethods):
             try:
                 return self._once(method, request, timeout=limits.total or limits.answer)
             except BarkError as error:
-                _pause(retries.delay(error), self._closed)
+                pause(retries.delay(error), self._closed)
 
     def _once(self, method: Callable[..., Any], request: Any, *, timeout: float | None) -> Any:
         try:
@@ -237,93 +274,3 @@ class BarkClient(VoiceMethods):
             raise self._connection.error(error) from None
         except ValueError:  # gRPC raises it for a closed channel
             raise closed_error() from None
-
-
-class SpeechStream(StreamBase):
-    """Iterates over the chunks of a speech as they arrive, in a `with` block. `.speech` is the whole, at the end."""
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        *,
-        connection: Connection,
-        stub: service_pb2_grpc.GRPCInferenceServiceStub,
-        closed: threading.Event,
-    ) -> None:
-        super().__init__(exchange, connection=connection)
-        self._stub, self._closed = stub, closed
-        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._reader: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        self._open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._leave()
-
-    def __iter__(self) -> Iterator[Chunk]:
-        return self
-
-    def __next__(self) -> Chunk:
-        while not self._exchange.finished:
-            try:
-                chunk = self._receive()
-            except BarkError as error:
-                self._leave()
-                delay = self._exchange.failed(error)
-                if delay is not None:
-                    _pause(delay, self._closed)
-                    self._open()
-                continue
-            if chunk is not None:
-                return chunk
-        raise StopIteration
-
-    def _leave(self) -> None:
-        """Give a stream whose last answer has arrived `END_GRACE_S` to end by itself. Cancel any other stream."""
-        if self._exchange.settled and self._reader is not None:
-            self._reader.join(END_GRACE_S)
-        self._cancel_call()
-
-    def _open(self) -> None:
-        """Send the request. A thread reads the answers, because gRPC's iterator has no timeout per answer."""
-        if self._closed.is_set():
-            raise closed_error()
-        self._send(self._stub)
-        self._answers = queue.SimpleQueue()
-        self._reader = threading.Thread(
-            target=_read_into, args=(self._answers, self._call), name="bark-stream", daemon=True
-        )
-        self._reader.start()
-
-    def _receive(self) -> Chunk | None:
-        if self._call is None:
-            raise RuntimeError("enter the stream first: `with client.stream(…) as stream:`")
-        try:
-            answer = self._answers.get(timeout=self._exchange.answer_wait())
-        except queue.Empty:
-            raise self._exchange.timed_out() from None
-        if isinstance(answer, grpc.RpcError):
-            raise self._connection.error(answer)
-        if answer is None:
-            self._exchange.ended()
-            return None
-        return self._exchange.receive(answer)
-
-
-def _read_into(answers: queue.SimpleQueue[Any], call: Any) -> None:
-    """Move the answers of a call to a queue, then None, or the error that ended it."""
-    try:
-        for answer in call:
-            answers.put(answer)
-        answers.put(None)
-    except grpc.RpcError as error:
-        answers.put(error)
-
-
-def _pause(seconds: float, closed: threading.Event) -> None:
-    if closed.wait(seconds):
-        raise closed_error()

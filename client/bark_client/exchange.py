@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tritonclient.grpc import service_pb2
 
-from bark_client import protocol
+from bark_client import pieces, protocol
 from bark_client.errors import (
     BarkError,
     InvalidRequest,
@@ -24,7 +24,7 @@ from bark_client.errors import (
     ServerError,
     ServerUnavailable,
 )
-from bark_client.speech import Chunk, Speech
+from bark_client.speech import Chunk, Speech, Summary
 from bark_client.voice import Voice
 
 _MIN_DELAY_S, _MAX_DELAY_S = 0.05, 1.0  # between two attempts; doubled after each
@@ -97,7 +97,7 @@ class Exchange:
         self.cancelled = False  #: by the caller: it must not be sent again
         self.chunks: list[Chunk] = []
         self._report: dict[str, Any] | None = None  # of the last chunk
-        self._tokens: Voice | None = None
+        self.tokens: Voice | None = None  #: the generated ones, once the last chunk has arrived
         self._clock, self._start = clock, clock()
         self._retries = Retries(limits, clock=clock)
 
@@ -131,7 +131,7 @@ class Exchange:
         if answer.chunk is not None:
             self.chunks.append(answer.chunk)
             if answer.chunk.last:
-                self._report, self._tokens = answer.report, answer.tokens
+                self._report, self.tokens = answer.report, answer.tokens
         if answer.final:
             self.ended()
         return answer.chunk
@@ -165,16 +165,30 @@ class Exchange:
         """The whole speech, once `finished`."""
         if not self.finished or self._report is None:
             raise InvalidRequest("the speech isn't complete yet: iterate over the stream to its end first")
-        report = self._report
+        summary = self.summary()
         return Speech(
             text=self.text,
             samples=np.concatenate([chunk.samples for chunk in self.chunks]),
             sample_rate=self.chunks[-1].sample_rate,
+            seed=summary.seed,
+            timings=summary.timings,
+            sentence_starts=self._sentence_starts(),
+            warnings=summary.warnings,
+            pieces=summary.pieces,
+            tokens=self.tokens,
+        )
+
+    def summary(self) -> Summary:
+        """What was spoken. Before the last chunk has arrived, it holds the seconds so far and nothing else."""
+        report, seconds = self._report, self._audio_seconds()
+        if report is None:
+            return Summary(seconds=seconds)
+        return Summary(
+            seconds=seconds,
             seed=int(report.get("seed", 0)),
             timings=protocol.parse_timings(report),
-            sentence_starts=self._sentence_starts(),
+            pieces=pieces.parse(report) or pieces.guess(self.text, starts=self._sentence_starts(), seconds=seconds),
             warnings=tuple(str(warning) for warning in report.get("warnings", ())),
-            tokens=self._tokens,
         )
 
     def _audio_seconds(self) -> float:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 from bark_client.errors import InvalidRequest
@@ -24,8 +25,8 @@ _PARAGRAPH_END: Final = re.compile(r"\n[^\S\n]*(?=\n)")
 _SENTENCE_END: Final = re.compile(r"""[.!?…۔؟।]+["'”’»›)\]*_]*(?=\s)|[。！？]+["'”’」』）]*""")
 _CLAUSE_END: Final = re.compile(r"[,;:–—](?=\s)|[，、；：]")
 _SPACE: Final = re.compile(r"\s")
-#: The last word before a full stop where that may be no end: `Dr.`, `z. B.`, `i.e.`, `approx.` does not count, `20.`.
-_MAYBE_ABBREVIATED: Final = re.compile(r"(?:^|[\s(\[\"'“„«])(?:[\w.]{1,4}|\d+)\.$")
+_WORD_BEFORE: Final = re.compile(r"[\w.]*$")
+_LATIN_VOWEL: Final = re.compile("[aeiouyAEIOUY]")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def gather(source: Iterable[str]) -> Iterator[Passage]:
     yield from gatherer.end()
 
 
-async def gather_async(source: Iterable[str] | AsyncIterable[str]) -> AsyncIterator[Passage]:
+async def gather_async(source: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[Passage, None]:
     """`gather`, also for pieces that are awaited."""
     if not isinstance(source, AsyncIterable):
         for passage in gather(source):
@@ -107,6 +108,14 @@ async def gather_async(source: Iterable[str] | AsyncIterable[str]) -> AsyncItera
             yield passage
     for passage in gatherer.end():
         yield passage
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text by simple rules, each on one line. The server has better ones, for each language."""
+    ends = [*_sentence_ends(text), *_paragraph_ends(text), len(text)]
+    bounds = sorted({0, *ends})
+    found = (" ".join(text[start:end].split()) for start, end in pairwise(bounds))
+    return [sentence for sentence in found if any(map(str.isalnum, sentence))]
 
 
 def is_long(text: Any) -> bool:
@@ -172,11 +181,11 @@ def _paragraph_ends(text: str) -> list[int]:
 
 
 def _sentence_ends(text: str) -> list[int]:
-    """Where sentences end for certain. The server knows the rules of each language; this leaves out what may be none."""
+    """Where sentences end for certain. What may be no end is left out: the server knows the rules of each language."""
     found = []
     for match in _SENTENCE_END.finditer(text):
         following = text[match.end() :].lstrip()[:1]
-        if not following or following.islower() or _is_abbreviated(text, match.start()):
+        if not following or following.islower() or _may_be_abbreviated(text, match.start()):
             continue
         found.append(match.end())
     return _outside_brackets(text, found)
@@ -201,5 +210,12 @@ def _is_paragraph_end(rest: str) -> bool:
     return space.count("\n") >= 2 or len(space) == len(near) < _LOOKAHEAD_CHARACTERS
 
 
-def _is_abbreviated(text: str, stop: int) -> bool:
-    return bool(_MAYBE_ABBREVIATED.search(text, max(0, stop - 12), stop + 1))
+def _may_be_abbreviated(text: str, stop: int) -> bool:
+    """Whether the full stop may belong to the word: `Dr.`, `Prof.`, `z. B.`, `i.e.`, `vs.`, `20.`, `डॉ.`."""
+    if text[stop] != ".":
+        return False
+    word = _WORD_BEFORE.search(text, max(0, stop - 20), stop).group()  # type: ignore[union-attr]
+    if len(word) <= 1 or "." in word or word.isdecimal():
+        return True
+    without_case, without_vowel = word.lower() == word.upper(), word.isascii() and not _LATIN_VOWEL.search(word)
+    return (word[0].isupper() and len(word) <= 4) or (len(word) <= 3 and (without_case or without_vowel))

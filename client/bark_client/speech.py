@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bark_client import captions
 from bark_client.errors import InvalidRequest
+from bark_client.pieces import Piece, moved
 from bark_client.playable import Playable
 from bark_client.voice import Voice
 
@@ -56,6 +60,17 @@ class Timings:
         )
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What was spoken, without its audio."""
+
+    seconds: float = 0.0  #: of audio
+    seed: int | None = None
+    timings: Timings = field(default_factory=Timings)
+    pieces: tuple[Piece, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Chunk:
     """One piece of the audio. Chunks arrive in order and without gaps."""
@@ -63,8 +78,8 @@ class Chunk:
     samples: NDArray[np.float32]  #: [n], -1..1, mono, read-only
     sample_rate: int
     sentence: int  #: the sentence it belongs to, counted from 0
-    sentences: int  #: how many sentences the text has
-    last: bool
+    sentences: int  #: how many sentences the text has; in a long text, how many are known so far
+    last: bool  #: the last one. In a long text, no chunk says so: its end may not be known yet
 
     @property
     def seconds(self) -> float:
@@ -88,6 +103,7 @@ class Speech(Playable):
     timings: Timings
     sentence_starts: tuple[float, ...] = ()  #: seconds
     warnings: tuple[str, ...] = ()
+    pieces: tuple[Piece, ...] = ()  #: in order, with their times
     tokens: Voice | None = None  #: the generated tokens, if `return_tokens` asked for them and there was any speech
 
     @property
@@ -141,12 +157,14 @@ class Speech(Playable):
         silence = np.zeros(round(pause * rate), dtype=np.float32)
         pieces: list[NDArray[np.float32]] = []
         starts: list[float] = []
+        spoken: list[Piece] = []
         length = 0  # samples so far
         for speech in speeches:
             if pieces:
                 pieces.append(silence)
                 length += silence.size
             starts += [length / rate + start for start in speech.sentence_starts]
+            spoken += moved(speech.pieces, length / rate)
             pieces.append(speech.samples)
             length += speech.samples.size
         seeds = {speech.seed for speech in speeches}
@@ -158,7 +176,36 @@ class Speech(Playable):
             timings=Timings.total([speech.timings for speech in speeches]),
             sentence_starts=tuple(starts),
             warnings=tuple(dict.fromkeys(warning for speech in speeches for warning in speech.warnings)),
+            pieces=tuple(spoken),
         )
+
+    @property
+    def summary(self) -> Summary:
+        """All but the audio."""
+        return Summary(self.seconds, self.seed, self.timings, self.pieces, self.warnings)
+
+    def captions(self, *, format: str = "srt") -> str:  # noqa: A002
+        """The text with its times, as a file of captions: see `bark_client.captions`.
+
+        Args:
+            format: "srt", "vtt" or "json". Default: "srt".
+
+        Raises:
+            InvalidRequest: no such format.
+        """
+        return captions.render(self.pieces, format=format)
+
+    def save_captions(self, path: str | os.PathLike[str]) -> Path:
+        """Write a file of captions and return its path. The suffix chooses the format: .srt, .vtt or .json.
+
+        >>> speech.save("story.flac")
+        >>> speech.save_captions("story.srt")  # players find it by its name
+
+        Raises:
+            InvalidRequest: another suffix.
+            OSError: the file can't be written.
+        """
+        return captions.save(self.pieces, path)
 
     def as_voice(self) -> Voice:
         """The generated tokens as a voice for further requests: this keeps one speaker through a long dialogue.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterator
 from inspect import cleandoc
+from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tritonclient.grpc import service_pb2_grpc
@@ -11,12 +13,79 @@ from tritonclient.grpc import service_pb2_grpc
 from bark_client.connection import Connection
 from bark_client.exchange import Exchange, cancelled_error
 from bark_client.protocol import CHECK_ID
-from bark_client.speech import Chunk, Speech
+from bark_client.speech import Chunk, Speech, Summary
+from bark_client.voice import Voice
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class StreamBase:
+class StreamState(ABC):
+    """What a stream knows while it runs and after it."""
+
+    @property
+    @abstractmethod
+    def chunks(self) -> tuple[Chunk, ...]:
+        """The chunks received so far. They stay readable after an error. Raises InvalidRequest for a long text."""
+
+    @property
+    @abstractmethod
+    def speech(self) -> Speech:
+        """The whole speech. Raises InvalidRequest until the last chunk was read, and for a long text.
+
+        A long text comes in pieces, or has more than 20 000 characters. Its audio is not kept, so that memory does not
+        grow. Write the chunks as they come, or call `speak`, which does keep it.
+        """
+
+    @property
+    @abstractmethod
+    def summary(self) -> Summary:
+        """What was spoken so far, without the audio: its seconds, seed, timings, pieces and warnings.
+
+        All but the seconds is known once a request is finished. A long text takes several.
+        """
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Stop the request here and on the server. Does nothing once it has ended."""
+
+
+class SpeechStream(StreamState):
+    """Iterates over the chunks of a speech as they arrive, in a `with` block. `.speech` is the whole, at the end."""
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self
+
+    @abstractmethod
+    def __next__(self) -> Chunk: ...
+
+
+class AsyncSpeechStream(StreamState):
+    """`SpeechStream` for asyncio: `async with` and `async for`."""
+
+    @abstractmethod
+    async def __aenter__(self) -> Self: ...
+
+    @abstractmethod
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        return self
+
+    @abstractmethod
+    async def __anext__(self) -> Chunk: ...
+
+
+class RequestBase(StreamState):
     """A request to speak that is under way. The two clients differ only in how they read its answers."""
 
     def __init__(self, exchange: Exchange, *, connection: Connection) -> None:
@@ -25,16 +94,22 @@ class StreamBase:
 
     @property
     def chunks(self) -> tuple[Chunk, ...]:
-        """The chunks received so far. They stay readable after an error."""
         return tuple(self._exchange.chunks)
 
     @property
     def speech(self) -> Speech:
-        """The whole speech. Raises InvalidRequest until the last chunk was read."""
         return self._exchange.speech()
 
+    @property
+    def summary(self) -> Summary:
+        return self._exchange.summary()
+
+    @property
+    def tokens(self) -> Voice | None:
+        """The generated tokens, at the end, if the request asked for them and there are any."""
+        return self._exchange.tokens
+
     def cancel(self) -> None:
-        """Stop the request here and on the server. Does nothing once it has ended."""
         self._exchange.cancelled = True
         self._cancel_call()
 

@@ -77,6 +77,10 @@ Picture: TypeAlias = Annotated[
     Path | None,
     _output("--picture", text="Draw waveform and spectrogram: .png, .svg or .pdf (needs the `picture` extra)."),
 ]
+Captions: TypeAlias = Annotated[
+    Path | None,
+    _output("--captions", text="Write the text with its times: .srt, .vtt or .json."),
+]
 SaveVoice: TypeAlias = Annotated[
     Path | None, _output("--save-voice", text="Save this speech as a voice (.npz), to speak with again.")
 ]

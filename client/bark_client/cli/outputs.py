@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bark_client import captions
 from bark_client.errors import InvalidRequest
 
 
@@ -26,4 +27,10 @@ def check_voice_file(path: Path) -> None:
     """InvalidRequest if no voice can be written there."""
     if path.suffix != ".npz":
         raise InvalidRequest(f"voice file {path}: the suffix must be .npz")
+    check_writable(path)
+
+
+def check_captions(path: Path) -> None:
+    """InvalidRequest if no captions can be written there."""
+    captions.format_of(path)
     check_writable(path)

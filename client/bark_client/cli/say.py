@@ -9,16 +9,21 @@ from typing import cast
 
 from rich.markup import escape
 
+from bark_client.captions import save as save_captions
 from bark_client.cli import options as opt
 from bark_client.cli import picture, terminal
 from bark_client.cli.console import messages, plain_errors
-from bark_client.cli.outputs import check_voice_file
+from bark_client.cli.outputs import check_captions, check_voice_file
+from bark_client.cli.progress import open_progress
 from bark_client.cli.sinks import Sink, open_sinks
 from bark_client.client import BarkClient
 from bark_client.connection import DEFAULT_URL
 from bark_client.errors import InvalidRequest
+from bark_client.long_text import MAX_REQUEST_CHARACTERS, is_long
 from bark_client.protocol import OPTIONS, SpeakOptions
-from bark_client.speech import Speech
+from bark_client.stream import SpeechStream
+
+_TOO_LONG = f"the text has over {MAX_REQUEST_CHARACTERS} characters, and its audio is not kept; give a part of it"
 
 
 def say(
@@ -28,6 +33,7 @@ def say(
     stream: opt.Stream = False,
     play: opt.Play = False,
     raw: opt.Raw = False,
+    captions: opt.Captions = None,
     timings: opt.Timings = False,
     draw: opt.Picture = None,
     save_voice: opt.SaveVoice = None,
@@ -63,64 +69,71 @@ def say(
     `bark say -f story.txt --stream -o - | ffplay -nodisp -autoexit -`
 
     Tags in the text make pauses and change the voice: `[voice:joe] Hello. [pause 0.5s] [voice:jo] Hi.`
+
+    With subtitles: `bark say -f story.txt -o story.flac --captions story.srt`
+
+    A text of over 20 000 characters takes several requests. Its audio is written while it is made, and without
+    --voice one made-up speaker speaks all of it. For a book in chapters that can be resumed, see `bark book --help`.
     """
     options = cast(SpeakOptions, {name: value for name, value in locals().items() if name in OPTIONS})
     options["return_tokens"] = True if save_voice else None
     with plain_errors():
         words = _read_text(text, file)
+        if is_long(words) and (draw or save_voice):
+            raise InvalidRequest(f"{'--picture' if draw else '--save-voice'}: {_TOO_LONG}")
         if draw:
             picture.check(draw)
         if save_voice:
             check_voice_file(save_voice)
+        if captions:
+            check_captions(captions)
         target = output or (None if play else "out.wav")
         sinks = open_sinks(target, raw=raw, play=play)
         with BarkClient(url, timeout=timeout, answer_timeout=answer_timeout) as client:
-            speech = _speak(client, words, voice=voice, seed=seed, options=options, sinks=sinks, live=stream)
+            stream_ = client.stream(words, voice=voice, seed=seed, **options)
+            _speak(stream_, words, sinks=sinks, live=stream or is_long(words), captions=captions)
         if target not in (None, "-"):
             hint = "" if output else " (name another with -o)"
-            messages.print(f"[bold green]{escape(str(target))}[/]{hint}: {terminal.summary(speech)}", highlight=False)
-        _report(speech, timings=timings, draw=draw, save_voice=save_voice)
+            account = terminal.summary(stream_.summary)
+            messages.print(f"[bold green]{escape(str(target))}[/]{hint}: {account}", highlight=False)
+        _report(stream_, timings=timings, draw=draw, save_voice=save_voice)
 
 
-def _report(speech: Speech, *, timings: bool, draw: Path | None, save_voice: Path | None) -> None:
+def _report(spoken: SpeechStream, *, timings: bool, draw: Path | None, save_voice: Path | None) -> None:
     """Print the warnings and what else was asked for; draw the picture and save the voice."""
-    for warning in speech.warnings:
+    for warning in spoken.summary.warnings:
         messages.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False)
     if timings:
-        messages.print(terminal.timings_table(speech.timings))
+        messages.print(terminal.timings_table(spoken.summary.timings))
     if draw:
-        messages.print(f"[bold green]{escape(str(picture.draw(speech, draw)))}[/]: waveform and spectrogram")
+        messages.print(f"[bold green]{escape(str(picture.draw(spoken.speech, draw)))}[/]: waveform and spectrogram")
     if save_voice:
-        voice = speech.as_voice()
+        voice = spoken.speech.as_voice()
         messages.print(f"[bold green]{escape(str(voice.save(save_voice)))}[/]: {voice}", highlight=False)
 
 
-def _speak(
-    client: BarkClient,
-    text: str,
-    *,
-    voice: str | None,
-    seed: int | None,
-    options: SpeakOptions,
-    sinks: list[Sink],
-    live: bool,
-) -> Speech:
-    """Speak, and write the audio to the sinks: chunk by chunk if `live`, else all at the end."""
+def _speak(stream: SpeechStream, text: str, *, sinks: list[Sink], live: bool, captions: Path | None) -> None:
+    """Speak, and write the audio to the sinks: chunk by chunk if `live`, else all at the end. Then the captions.
+
+    After an error in a long text, the captions are those of the audio that was written.
+    """
     with contextlib.ExitStack() as closing:
+        if captions:
+            closing.callback(_save_captions, stream, captions)
         for sink in sinks:
             closing.callback(sink.close)
-        with (
-            client.stream(text, voice=voice, seed=seed, **options) as stream,
-            terminal.SpeakingProgress(messages) as bar,
-        ):
+        with stream, open_progress(messages, text) as progress:
             for chunk in stream:
-                bar.advance(chunk)
+                progress.advance(chunk, stream)
                 for sink in sinks if live else ():
                     sink.write(chunk.samples, sample_rate=chunk.sample_rate)
-            speech = stream.speech
         for sink in () if live else sinks:
-            sink.write(speech.samples, sample_rate=speech.sample_rate)
-    return speech
+            sink.write(stream.speech.samples, sample_rate=stream.speech.sample_rate)
+
+
+def _save_captions(stream: SpeechStream, path: Path) -> None:
+    if pieces := stream.summary.pieces:
+        messages.print(f"[bold green]{escape(str(save_captions(pieces, path)))}[/]: captions", highlight=False)
 
 
 def _read_text(words: list[str] | None, file: Path | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from rich.console import Console, Group
@@ -11,56 +10,14 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
-    TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
 
-from bark_client.speech import Chunk, Speech, Timings
+from bark_client.speech import Summary, Timings
 from bark_client.voice import FRAME_RATE_HZ, VoiceInfo, VoicePreview
-
-
-class SpeakingProgress:
-    """A bar of sentences, with the seconds of audio so far and the real-time factor."""
-
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[sentences]}", style="progress.percentage"),
-            TextColumn("{task.fields[account]}", style="cyan"),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,  # a log file wants no bar
-            transient=True,
-            expand=True,
-        )
-        self._start = time.monotonic()
-        self._audio_seconds = 0.0
-        self._task: TaskID = self._progress.add_task("speaking", total=None, sentences="", account="")
-
-    def __enter__(self) -> SpeakingProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._progress.stop()
-
-    def advance(self, chunk: Chunk) -> None:
-        """Count a chunk."""
-        self._audio_seconds += chunk.seconds
-        done = chunk.sentences if chunk.last else chunk.sentence
-        self._progress.update(
-            self._task,
-            total=chunk.sentences,
-            completed=done,
-            sentences=f"{done}/{chunk.sentences} sentence{'s' * (chunk.sentences > 1)}",
-            account=account(seconds=time.monotonic() - self._start, audio_seconds=self._audio_seconds),
-        )
 
 
 def account(*, seconds: float, audio_seconds: float) -> str:
@@ -143,6 +100,6 @@ def kept(voice: VoiceInfo) -> str:
     return f"since {voice.created.astimezone():%Y-%m-%d %H:%M}" if voice.created else "in the store"
 
 
-def summary(speech: Speech) -> str:
+def summary(speech: Summary) -> str:
     """The length, speed and seed of a speech, on one line."""
     return f"{account(seconds=speech.timings.seconds, audio_seconds=speech.seconds)}, seed {speech.seed}"

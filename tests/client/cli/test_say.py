@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import signal
 import sys
 import time
@@ -16,7 +17,7 @@ import soundfile
 import bark_client
 from tests.client.cli.processes import python_bark
 from tests.client.fake_sound_device import FakeSoundDevice
-from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, abort, hang, say_error, say_nothing
+from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, abort, hang, say_error, say_nothing, speak
 
 import grpc  # isort: skip
 
@@ -77,6 +78,8 @@ def test_say_reads_a_file(bark: Any, triton: FakeTriton) -> None:
     ("arguments", "sentence"),
     [
         (["say", ""], "text: empty"),
+        (["say", "x", "--captions", "x.sub"], "the suffix must be one of .srt, .vtt, .json"),
+        (["say", "x", "--captions", "no/such/x.srt"], "there is no folder no/such"),
         (["say", "x", "-o", "x.aac"], "the suffix must be one of .wav, .flac, .ogg, .mp3"),
         (["say", "x", "-o", "no/such/x.wav"], "there is no folder no/such"),
         (["say", "x", "--raw"], "--raw is for standard output"),
@@ -226,6 +229,49 @@ def test_a_link_to_a_file_that_is_not_there_yet_is_written_through(bark: Any) ->
     Path("out.wav").symlink_to("elsewhere.wav")
     assert bark("say", "Hello.").exit_code == 0
     assert Path("out.wav").is_symlink() and read("elsewhere.wav").size == CHUNK
+
+
+def book() -> str:
+    """A text that takes several requests: 400 sentences."""
+    return "".join(f"This is the sentence number {number} of a text which has many. " for number in range(400))
+
+
+@pytest.mark.parametrize("source", ["file", "pipe"])
+def test_a_book_takes_several_requests_and_its_audio_is_written(bark: Any, triton: FakeTriton, source: str) -> None:
+    Path("book.txt").write_text(book())
+    result = bark("say", "-f", "book.txt") if source == "file" else bark("say", input=book())
+    assert result.exit_code == 0, result.output
+    assert read("out.wav").size == 400 * CHUNK
+    assert len(triton.requests) > 10
+    assert "out.wav (name another with -o): 40.0 s of audio" in result.stderr
+    assert "semantic_prompt" in triton.requests[-1]
+
+
+def test_a_failure_in_a_book_keeps_audio_and_captions_of_what_was_spoken(bark: Any, triton: FakeTriton) -> None:
+    triton.plan.extend([speak, speak, abort(grpc.StatusCode.INTERNAL)])
+    result = bark("say", "-o", "x.flac", "--captions", "x.json", input=book())
+    assert result.exit_code == 1
+    spoken = read("x.flac").size
+    assert spoken == sum(request["text"].count(b".") for request in triton.requests[:2]) * CHUNK
+    assert json.loads(Path("x.json").read_text())[-1]["end"] == pytest.approx(spoken / SAMPLE_RATE, abs=1e-3)
+
+
+@pytest.mark.parametrize("option", [["--picture", "x.png"], ["--save-voice", "x.npz"]])
+def test_what_needs_all_the_audio_is_refused_for_a_book(bark: Any, triton: FakeTriton, option: list[str]) -> None:
+    result = bark("say", *option, input=book())
+    assert result.exit_code == 2
+    assert f"{option[0]}: the text has over 20000 characters" in result.stderr
+    assert triton.requests == []
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_captions_are_written_beside_the_audio(bark: Any, stream: list[str]) -> None:
+    result = bark("say", "Good morning. It is cold.", "-o", "x.flac", "--captions", "x.srt", *stream)
+    assert result.exit_code == 0, result.output
+    assert Path("x.srt").read_text() == (
+        "1\n00:00:00,000 --> 00:00:00,100\nGood morning.\n\n2\n00:00:00,100 --> 00:00:00,200\nIt is cold.\n\n"
+    )
+    assert "x.srt: captions" in result.stderr
 
 
 def test_a_player_that_quits_early_ends_it_without_noise(triton: FakeTriton) -> None:

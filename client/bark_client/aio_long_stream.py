@@ -1,0 +1,90 @@
+"""A long text by the asyncio client: the twin of `long_stream`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from bark_client.aio_request_stream import AsyncRequestStream
+from bark_client.exchange import cancelled_error
+from bark_client.long_stream import Read
+from bark_client.long_text import Passage
+from bark_client.script import REQUESTS_AT_ONCE, Finished, LongState, Script
+from bark_client.speech import Chunk
+from bark_client.stream import AsyncSpeechStream
+
+
+class AsyncRequest(Protocol):
+    """Makes one request; its arguments are those of `Script.arguments`."""
+
+    def __call__(self, text: str, **arguments: Any) -> AsyncRequestStream: ...
+
+
+class AsyncLongStream(LongState, AsyncSpeechStream):
+    """Speaks passages one after the other. A task does what the thread of `LongStream` does."""
+
+    def __init__(
+        self, request: AsyncRequest, passages: AsyncGenerator[Passage, None], *, script: Script, keep: bool = False
+    ) -> None:
+        super().__init__(script, keep=keep)
+        self._request, self._passages = request, passages
+        self._queue: asyncio.Queue[Read | Finished | BaseException | None] = asyncio.Queue()
+        self._permits = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._task: asyncio.Task[None] | None = None
+        self._events = self._received()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.cancel()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def __anext__(self) -> Chunk:
+        async for event in self._events:
+            if isinstance(event, Chunk):
+                return event
+        raise StopAsyncIteration
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._queue.put_nowait(cancelled_error())
+
+    async def _received(self) -> AsyncIterator[Chunk | Finished]:
+        if self._task is None:
+            raise RuntimeError("enter the stream first: `async with client.stream(…) as stream:`")
+        while (event := await self._queue.get()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            if isinstance(event, Finished):
+                self._permits.release()
+                self._end(event)
+                yield event
+            else:
+                yield self._read(*event)
+        self._complete = True
+
+    async def _run(self) -> None:
+        """In the task: all requests, to the queue; then None, or the error that ended them."""
+        try:
+            async with aclosing(self._passages) as passages:
+                async for passage in passages:
+                    await self._permits.acquire()
+                    self._queue.put_nowait(await self._spoken(passage))
+            self._queue.put_nowait(None)
+        except Exception as error:  # noqa: BLE001 - the caller's task raises it
+            self._queue.put_nowait(error)
+
+    async def _spoken(self, passage: Passage) -> Finished:
+        async with self._request(passage.text, **self._script.arguments()) as stream:
+            async for chunk in stream:
+                self._queue.put_nowait((chunk, passage))
+        return self._script.finished(passage, stream.summary, stream.tokens)

@@ -1,0 +1,103 @@
+"""A long text by the threaded client: request after request, while the caller reads."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias
+
+from bark_client.exchange import END_GRACE_S, cancelled_error
+from bark_client.long_text import Passage
+from bark_client.request_stream import RequestStream
+from bark_client.script import REQUESTS_AT_ONCE, Finished, LongState, Script
+from bark_client.speech import Chunk
+from bark_client.stream import SpeechStream
+
+Read: TypeAlias = tuple[Chunk, Passage]
+
+
+class Request(Protocol):
+    """Makes one request; its arguments are those of `Script.arguments`."""
+
+    def __call__(self, text: str, **arguments: Any) -> RequestStream: ...
+
+
+class LongStream(LongState, SpeechStream):
+    """Speaks passages one after the other.
+
+    A thread reads the text and sends the requests. It is at most one request ahead of the caller, so that audio goes on
+    without a pause, and memory stays flat.
+    """
+
+    def __init__(self, request: Request, passages: Iterator[Passage], *, script: Script, keep: bool = False) -> None:
+        super().__init__(script, keep=keep)
+        self._request, self._passages = request, passages
+        self._queue: queue.SimpleQueue[Read | Finished | BaseException | None] = queue.SimpleQueue()
+        self._permits = threading.Semaphore(REQUESTS_AT_ONCE)
+        self._stopped = threading.Event()
+        self._current: RequestStream | None = None
+        self._thread: threading.Thread | None = None
+        self._events = self._received()
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._run, name="bark-long-text", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.cancel()
+        if self._thread is not None:
+            self._thread.join(END_GRACE_S)  # it may be waiting for text, which nobody can stop
+
+    def __next__(self) -> Chunk:
+        for event in self._events:
+            if isinstance(event, Chunk):
+                return event
+        raise StopIteration
+
+    def events(self) -> Iterator[Chunk | Finished]:
+        """The chunks, and after those of each request what it was."""
+        return self._events
+
+    def cancel(self) -> None:
+        self._stopped.set()
+        self._permits.release()
+        if self._current is not None:
+            self._current.cancel()
+
+    def _received(self) -> Iterator[Chunk | Finished]:
+        if self._thread is None:
+            raise RuntimeError("enter the stream first: `with client.stream(…) as stream:`")
+        while (event := self._queue.get()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            if isinstance(event, Finished):
+                self._permits.release()
+                self._end(event)
+                yield event
+            else:
+                yield self._read(*event)
+        self._complete = True
+
+    def _run(self) -> None:
+        """In the thread: all requests, to the queue; then None, or the error that ended them."""
+        try:
+            for passage in self._passages:
+                self._permits.acquire()
+                self._queue.put(self._spoken(passage))
+            self._queue.put(None)
+        except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
+            self._queue.put(error)
+
+    def _spoken(self, passage: Passage) -> Finished:
+        stream = self._current = self._request(passage.text, **self._script.arguments())
+        if self._stopped.is_set():
+            raise cancelled_error()
+        with stream:
+            for chunk in stream:
+                self._queue.put((chunk, passage))
+        return self._script.finished(passage, stream.summary, stream.tokens)
