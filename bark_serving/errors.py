@@ -47,6 +47,10 @@ class StageFailed(ServingError):
     code = "UNAVAILABLE"
 
 
+class SpeechFailed(ServingError):
+    """The model spoke badly however often it tried. The same request fails again."""
+
+
 class Cancelled(ServingError):
     """The request was stopped by its client."""
 

@@ -160,6 +160,7 @@ class TextSpec(_Frozen):
 
     #: two letters each; the first one is assumed where nothing tells
     languages: tuple[str, ...] = ("en", "de", "es", "fr", "hi", "it", "ja", "ko", "pl", "pt", "ru", "tr", "zh")
+    pace: float = 1.0  #: how much faster it speaks than Bark, whose pace is in `bark_serving.speech.text.pace`
     spell_numbers: bool = False  #: whether numbers are best written as words; Bark reads digits
 
 
@@ -170,6 +171,24 @@ class SamplingSpec(_Frozen):
     coarse_temperature: float = 0.7
     fine_temperature: float = 0.5
     min_eos_p: float = 0.2
+
+
+class GuardSpec(_Frozen):
+    """From which values on a take of a piece counts as failed: see `bark_serving.speech.guard`.
+
+    The defaults are measured on the miniature by `python -m benchmarks guard`: at most 1 % of the good takes fail.
+    """
+
+    min_pace: float = 0.4  #: seconds of speech per expected second
+    max_pace: float = 2.0
+    slack_s: float = 1.0  #: that may be added to the longest: pauses, and sounds such as [laughs]
+    #: share of the semantic tokens that equal the one before; 271 voices of Bark have 0.09 to 0.96
+    min_repeats: float = 0.05
+    max_repeats: float = 0.75
+    max_loop: float = 0.5  #: share of the semantic tokens, without such repeats, that repeat a stretch before them
+    loop_s: float = 1.0  #: the longest such stretch
+    min_level_dbfs: float = -45.0  #: of the loudest tenth of a second
+    min_change_db: float = 4.0  #: how much the bands of the spectrum change over time: below it, it is one tone or hiss
 
 
 class Source(_Frozen):
@@ -191,8 +210,17 @@ class Spec(_Frozen):
     hubert: HubertSpec | None = HubertSpec()
     sampling: SamplingSpec = SamplingSpec()
     text: TextSpec = TextSpec()
+    guard: GuardSpec | None = GuardSpec()  #: None: takes are not judged, because random weights only speak noise
     sources: tuple[Source, ...] = ()
     files: dict[str, str] = {}  #: sha256 of every other file of the bundle, by relative path
+
+    @model_serializer(mode="wrap")
+    def _unusual_guard_only(self, serialise: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave the default guard out, so that earlier bundles of the same files have the same hash."""
+        numbers: dict[str, object] = serialise(self)
+        if self.guard == GuardSpec():
+            numbers.pop("guard", None)
+        return numbers
 
     def gpt(self, stage: GptStage) -> GptSpec:
         """Sizes of the transformer of one stage."""

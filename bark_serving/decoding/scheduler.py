@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import insort
+
 from bark_serving.decoding.sequence import Sequence, State
 
 
 class Scheduler:
-    """Gives ``rows`` rows to sequences in their order of arrival.
+    """Gives ``rows`` rows to the sequences that are due first; to equal ones in their order of arrival.
 
     ``batch`` holds the sequences that have a row; a sequence's index is its row. So a decode step works on one
     contiguous block of rows: `remove_finished` moves the last rows into the gaps.
@@ -23,7 +25,7 @@ class Scheduler:
 
     def add(self, sequence: Sequence) -> None:
         """Let a sequence wait for a row."""
-        self.waiting.append(sequence)
+        insort(self.waiting, sequence, key=lambda one: one.generation.due)
 
     def stop(self, request_id: str) -> None:
         """End every sequence of a request; each answers with its tokens so far."""

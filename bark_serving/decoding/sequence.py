@@ -25,6 +25,7 @@ class Generation:
     sampling: Sampling
     min_eos_p: float = 1.1  #: speech ends where the end token is this probable; above 1: only where it is sampled
     request_id: str = ""
+    due: float = 0.0  #: waiting sequences get rows in this order; the caller's clock, since it is only compared
     hold: bool = False  #: at the end, keep the row for a generation of the same request id that continues this one
 
 

@@ -14,23 +14,26 @@ from bark_serving.arrays import Floats
 from bark_serving.spec import Spec
 from bark_serving.speech.job import Answer, SpeechJob
 from bark_serving.speech.request import SpeechRequest, longest_speech_s
+from bark_serving.speech.slots import Slots
 from bark_serving.speech.stage_capabilities import StageCapabilities
 from bark_serving.speech.stage_client import Caller, Stages
 from bark_serving.speech.text import Prepared, Reading, Vocabulary, prepare
 from bark_serving.speech.text.planning import Plan
 from bark_serving.voices import Voice, VoiceLibrary, voice_from_arrays
 
-#: Sentences under way per row of the GPT stages: some are in the fine stage while others fill the rows.
-_SENTENCES_PER_ROW = 2
+#: Pieces under way per row of the GPT stages: some are in the fine stage while others fill the rows.
+_PIECES_PER_ROW = 2
+#: Calls under way where a network computes one request after the other: one runs, and the next one is there.
+_CALLS_ONE_BY_ONE = 2
 
 
 class Orchestrator:
     """Speaks requests for one checkpoint.
 
     embeddings: [input_vocab, width] of the semantic network. max_batch: the rows of a GPT stage. One request has at
-    most that many sentences under way, and all requests together at most twice as many; the others wait in order of
-    arrival. A sentence that has begun must never wait for one that has not: it holds a row of the coarse stage between
-    its windows.
+    most that many pieces under way, and all requests together at most twice as many; of the others, the one whose audio
+    is due first begins next. A piece that has begun must never wait for one that has not: it holds a row of the coarse
+    stage between its windows.
     """
 
     def __init__(
@@ -50,7 +53,8 @@ class Orchestrator:
         self._vocabulary = vocabulary
         self._voices = voices
         self._max_batch = max_batch
-        self._slots = asyncio.Semaphore(_SENTENCES_PER_ROW * max_batch)
+        self._slots = Slots(_PIECES_PER_ROW * max_batch)
+        self._network_slots = Slots(_CALLS_ONE_BY_ONE if capabilities.one_by_one else _PIECES_PER_ROW * max_batch)
         self._capabilities = capabilities
 
     async def speak(self, request: SpeechRequest, *, request_id: str) -> AsyncGenerator[Answer, None]:
@@ -67,11 +71,12 @@ class Orchestrator:
                 embeddings=self._embeddings,
                 request_id=request_id,
                 capabilities=self._capabilities,
+                network_slots=self._network_slots,
             ),
             tokenise=self._vocabulary.tokenise,
             text=text,
             voices=voices,
-            own_slots=asyncio.Semaphore(self._max_batch),
+            own_slots=Slots(self._max_batch),
             shared_slots=self._slots,
         )
         async with aclosing(job.answers()) as answers:
@@ -94,6 +99,7 @@ class Orchestrator:
             how=Plan(
                 tokens=self._spec.semantic.text_context,
                 longest_s=longest_speech_s(self._spec),
+                pace=self._spec.text.pace,
                 piece_duration_s=request.piece_duration,
                 sentence_pause_s=request.sentence_pause,
                 paragraph_pause_s=request.paragraph_pause,

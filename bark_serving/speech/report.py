@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from bark_serving.speech.guard import Verdict
+
 Unit = Literal["tokens", "frames"]
 
 
@@ -24,6 +26,21 @@ class StageTime:
 
 
 @dataclass(frozen=True)
+class PieceReport:
+    """What became of one piece of the text."""
+
+    text: str
+    start: float  #: seconds of audio before it
+    seconds: float  #: of its audio
+    voice: str | None  #: the name of its voice
+    verdict: Verdict
+    attempts: int  #: takes that were made of it
+
+    def wire(self) -> dict[str, Any]:
+        return asdict(self) | {"start": round(self.start, 4), "seconds": round(self.seconds, 4)}
+
+
+@dataclass(frozen=True)
 class SpeechSummary:
     """What a whole request took. Only the last answer has one."""
 
@@ -34,11 +51,13 @@ class SpeechSummary:
     first_audio_seconds: float | None  #: from the request to its first audio; None if there is no audio
     audio_seconds: float
     warnings: Sequence[str]
+    pieces: Sequence[PieceReport] = ()
 
     def wire(self) -> dict[str, Any]:
         first = self.first_audio_seconds
         return {
             **asdict(self),
+            "pieces": [piece.wire() for piece in self.pieces],
             "stages": {name: stage.wire() for name, stage in self.stages.items()},
             "seconds": round(self.seconds, 4),
             "first_audio_seconds": None if first is None else round(first, 4),

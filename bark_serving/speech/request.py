@@ -29,6 +29,9 @@ _TRITON_PREFIXES = ("triton_", "sequence_", "authorization")
 MAX_TEXT_CHARACTERS = 20_000  #: about 25 minutes of speech
 
 
+MAX_RETRIES = 2
+
+
 @dataclass(frozen=True)
 class Wire:
     """The tensor of a field whose Python type does not tell it: Triton's data type and dimensions, -1 for any."""
@@ -79,6 +82,9 @@ class SpeechRequest(BaseModel):
     return_tokens: bool = False
     split_sentences: bool = True
     chain_sentences: bool = False
+    one_speaker: bool = True  #: without a voice, what the first piece spoke is the voice of the others
+    retries: Annotated[int, Field(ge=0, le=MAX_RETRIES)] = MAX_RETRIES  #: more takes of a piece that failed
+    on_failure: Literal["warn", "error", "skip"] = "warn"  #: what to do with a piece whose takes all failed
 
     @property
     def voice_arrays(self) -> dict[str, Array]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -29,29 +28,39 @@ class Part(IntEnum):
     FINE = 2
 
 
-@dataclass(frozen=True)
-class Utterance:
-    """The result of one sentence: its tokens, which can be the voice of another sentence."""
-
-    tokens: Voice
-    complete: bool  #: False: the semantic stage was cut at its limit
+def max_semantic_tokens(request: SpeechRequest, *, spec: Spec) -> int:
+    """At which number of semantic tokens a sentence is cut."""
+    if request.max_duration is None:
+        return spec.semantic.max_steps
+    return min(spec.semantic.max_steps, int(request.max_duration * spec.semantic.rate_hz) + 1)
 
 
 class SentenceRun:
-    """Takes one sentence through the stages. ``index`` is its number: each sentence has its own random numbers."""
+    """Takes one sentence through the stages. ``index`` is its number: each sentence has its own random numbers.
 
-    def __init__(self, stages: Stages, request: SpeechRequest, *, spec: Spec, index: int, voice: Voice | None) -> None:
+    take: numbers of a further attempt, which has its own random numbers too; empty for the first one.
+    """
+
+    def __init__(
+        self,
+        stages: Stages,
+        request: SpeechRequest,
+        *,
+        spec: Spec,
+        index: int,
+        voice: Voice | None,
+        take: tuple[int, ...] = (),
+    ) -> None:
         self._stages = stages
         self._request = request
         self._spec = spec
         self._index = index
         self._voice = voice
+        self._take = take
 
     async def semantic(self, text_tokens: Ids) -> tuple[Ids, bool]:
         """[n] tokenizer ids → semantic tokens, and whether speech ended by itself."""
-        numbers, max_tokens = self._spec.semantic, self._spec.semantic.max_steps
-        if self._request.max_duration is not None:
-            max_tokens = min(max_tokens, int(self._request.max_duration * numbers.rate_hz) + 1)
+        max_tokens = max_semantic_tokens(self._request, spec=self._spec)
         tokens = await self._stages.semantic(
             text_tokens,
             history=self._voice.semantic if self._voice else None,
@@ -60,7 +69,7 @@ class SentenceRun:
             min_eos_p=self._request.min_eos_p,
             sentence=self._index,
         )
-        return tokens, len(tokens) < numbers.max_steps
+        return tokens, len(tokens) < max_tokens
 
     async def speak(self, semantic: Ids, emit: Emit) -> Voice:
         """Speak semantic tokens; returns all tokens. Calls ``emit(audio, last)`` in order with final audio [n]."""
@@ -81,7 +90,7 @@ class SentenceRun:
             temperature=temperature,
             top_k=self._request.top_k,
             top_p=self._request.top_p,
-            seed=derive_seed(self._request.seed, self._index, part, *path),
+            seed=derive_seed(self._request.seed, self._index, part, *path, *self._take),
         )
 
     async def _coarse(self, semantic: Ids, generated: asyncio.Queue[Ids]) -> None:
@@ -134,7 +143,7 @@ class SentenceRun:
         rows = codes[:, window.start : window.start + self._spec.fine.window]
         size = rows.shape[1]
         for codebook in range(self._spec.coarse.codebooks, self._spec.encodec.codebooks):
-            seed = derive_seed(self._request.seed, self._index, Part.FINE, number, codebook)
+            seed = derive_seed(self._request.seed, self._index, Part.FINE, number, codebook, *self._take)
             predicted = await self._stages.fine(
                 rows,
                 codebook=codebook,

@@ -1,9 +1,9 @@
 """What the stages of one server can do, where profiles differ: data, rendered into the config of ``bark``.
 
-In every profile the GPT stages take the tensors of Triton's ``tensorrtllm`` backend. Where this project's own code runs
-them, they take two more (``min_eos_p`` and ``hold``), and every number comes with the request. A TensorRT-LLM engine
-takes only the backend's tensors, and the prompt table in the type that it computes in. The rule that ends speech is
-built into it, with two numbers. A TensorRT plan of the fine stage takes whole windows only.
+In every profile the GPT stages take the tensors of Triton's ``tensorrtllm`` backend. Where this project's own code
+runs them, they take three more (``min_eos_p``, ``hold`` and ``due``), and every number comes with the request. A
+TensorRT-LLM engine takes only the backend's tensors, and the prompt table in the type that it computes in. The rule
+that ends speech is built into it, with two numbers. A TensorRT plan of the fine stage takes whole windows only.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ class StageCapabilities(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    own_inputs: bool = True  #: `semantic` takes ``min_eos_p`` and `coarse` takes ``hold``
+    own_inputs: bool = True  #: `semantic` takes ``min_eos_p``, `coarse` takes ``hold``, both take ``due``
     table_type: TableType = "FP32"  #: of ``prompt_embedding_table``
     built_in: BuiltIn | None = None
     whole_windows: bool = False  #: the fine stage takes no window that is shorter than the checkpoint's
+    one_by_one: bool = False  #: the other networks compute the requests of a batch one after the other
 
     def sampling_defaults(self, sampling: SamplingSpec) -> SamplingSpec:
         """The sampling of a request that says nothing: the checkpoint's, except for what an engine has built in."""
@@ -66,9 +67,10 @@ def capabilities_of(
     stages: Mapping[Stage, StageRow], *, precision: Precision, constants: Mapping[str, float]
 ) -> StageCapabilities:
     """What a profile's stages can do; `precision` and `constants` are those of the semantic engine's manifest."""
-    whole_windows = stages["fine"].plan is not None
+    fine = stages["fine"]
+    whole_windows = fine.plan is not None
     if stages["semantic"].backend != "tensorrtllm":
-        return StageCapabilities(whole_windows=whole_windows)
+        return StageCapabilities(whole_windows=whole_windows, one_by_one=fine.engine and fine.plan is None)
     return StageCapabilities(
         own_inputs=False,
         table_type=_TABLE_TYPES[precision],

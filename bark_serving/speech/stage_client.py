@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from contextlib import nullcontext
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,6 +22,7 @@ from bark_serving.errors import StageFailed
 from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.spec import Spec
 from bark_serving.speech.report import StageTime, Unit
+from bark_serving.speech.slots import Slots
 from bark_serving.speech.stage_capabilities import StageCapabilities
 
 #: What a stage makes. The stages that are not listed make frames.
@@ -69,14 +72,26 @@ class Stages:
         embeddings: Floats,
         request_id: str,
         capabilities: StageCapabilities,
+        network_slots: Slots | None = None,
     ) -> None:
-        """embeddings: [input_vocab, width] of the semantic network, for its prompt table."""
+        """embeddings: [input_vocab, width] of the semantic network, for its prompt table.
+
+        network_slots: of all requests, for the stages that Triton would serve in order of arrival. None: no limit.
+        """
         self._caller = caller
         self._spec = spec
         self._embeddings = embeddings
         self._request_id = request_id
+        self._network_slots = network_slots
+        self._due = 0.0
         self.capabilities = capabilities
         self.times = StageTimes()
+
+    def due_at(self, due: float) -> Stages:
+        """These stages for a piece whose audio is due then, in seconds of one clock. Earlier ones are served first."""
+        stages = copy(self)
+        stages._due = due
+        return stages
 
     async def semantic(
         self,
@@ -125,29 +140,35 @@ class Stages:
 
     async def fine(self, codes: Ids, *, codebook: int, temperature: float, uniforms: Floats, frames: int) -> Ids:
         """One pass: [codebooks, window] codes → [window] codes of ``codebook``. frames: how many it completes."""
-        started = time.perf_counter()
         inputs = {
             "codes": codes[None],
             "codebook": np.array([[codebook]], np.int32),
             "temperature": np.array([[temperature]], np.float32),
             "uniforms": uniforms[None],
         }
-        answer = await self._caller.call("fine", inputs, ["predictions"])
-        self.times.add("fine", started, frames)
+        answer = await self._network("fine", inputs, ["predictions"], amount=frames)
         predictions: Ids = answer["predictions"][0]
         return predictions
 
     async def decode(self, codes: Ids) -> Floats:
         """[codebooks, frames] → [frames × samples_per_frame] audio."""
-        started = time.perf_counter()
         frames = codes.shape[1]
         # The first convolution reflects its input, so it needs at least `kernel` frames. The decoder is causal:
         # appended frames change only what is reflected.
         missing = max(0, self._spec.encodec.kernel - frames)
         padded = np.pad(codes, ((0, 0), (0, missing)), mode="edge")
-        answer = await self._caller.call("encodec_decode", {"codes": padded[None]}, ["audio"])
-        self.times.add("encodec_decode", started, frames)
+        answer = await self._network("encodec_decode", {"codes": padded[None]}, ["audio"], amount=frames)
         return answer["audio"].reshape(-1)[: frames * self._spec.encodec.samples_per_frame]
+
+    async def _network(
+        self, stage: str, inputs: dict[str, Array], outputs: list[str], *, amount: int
+    ) -> dict[str, Array]:
+        """Call a network without state, the piece that is due first before the others."""
+        async with self._network_slots.hold(self._due) if self._network_slots else nullcontext():
+            started = time.perf_counter()
+            answer = await self._caller.call(stage, inputs, outputs)
+        self.times.add(stage, started, amount)
+        return answer
 
     async def _generate(
         self,
@@ -172,6 +193,7 @@ class Stages:
             "runtime_top_k": np.array([[1 if greedy else sampling.top_k]], np.int32),
             "runtime_top_p": np.array([[sampling.top_p]], np.float32),
             "seed": np.array([[sampling.seed]], np.uint64),
+            **({"due": np.array([[self._due]], np.float64)} if self.capabilities.own_inputs else {}),
             **extra,
         }
         outputs = ["output_ids", "sequence_length"]

@@ -81,6 +81,7 @@ def parse_generation(inputs: dict[str, Array], *, gpt: GptSpec, embed: Any, requ
         ),
         min_eos_p=value("min_eos_p", 1.1),
         request_id=request_id,
+        due=value("due", 0.0),
         hold=bool(value("hold", False)),
     )
 

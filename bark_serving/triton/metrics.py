@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import triton_python_backend_utils as pb_utils
 
+from bark_serving.speech.guard import VERDICTS
 from bark_serving.speech.report import SpeechSummary
 
 Outcome = Literal["spoken", "refused", "cancelled", "failed", "check"]
@@ -20,7 +21,9 @@ class SpeechMetrics:
 
     All requests: ``bark_requests_total{outcome}``; that of a check is ``check``, however it ended, and a check is in no
     other metric. Requests spoken to their end: ``bark_audio_seconds_total``, ``bark_stage_seconds_total{stage}`` and
-    ``bark_stage_calls_total{stage}`` (sentences run side by side, and their seconds add up), and two histograms:
+    ``bark_stage_calls_total{stage}`` (pieces run side by side, and their seconds add up),
+    ``bark_pieces_total{verdict}`` (what became of each piece of the texts), ``bark_retries_total`` (takes beyond the
+    first one of a piece), and two histograms:
     ``bark_first_audio_seconds`` (from the request to its first audio) and ``bark_real_time_factor`` (seconds from the
     request to its last audio, per second of audio; below 1 is faster).
     """
@@ -34,6 +37,8 @@ class SpeechMetrics:
         self._stage_calls = _family(
             "bark_stage_calls_total", "Calls of each stage of the requests spoken to their end."
         )
+        self._pieces = _family("bark_pieces_total", "Pieces of texts by what became of them.")
+        self._more_takes = _family("bark_retries_total", "Takes beyond the first one of a piece.")
         self._audio = _family("bark_audio_seconds_total", "Seconds of speech of the requests spoken to their end.")
         self._first = _family("bark_first_audio_seconds", "Seconds from a request to its first audio.", histogram=True)
         self._factors = _family(
@@ -41,6 +46,8 @@ class SpeechMetrics:
         )
 
         self._audio_seconds = self._audio.Metric(labels={})
+        self._retries = self._more_takes.Metric(labels={})
+        self._verdicts = {verdict: self._pieces.Metric(labels={"verdict": verdict}) for verdict in VERDICTS}
         self._first_audio = self._first.Metric(labels={}, buckets=_BUCKETS_S)
         self._factor = self._factors.Metric(labels={}, buckets=_BUCKETS_FACTOR)
         # Every outcome starts at 0, so that an alert on it works before it happens for the first time.
@@ -58,6 +65,9 @@ class SpeechMetrics:
             self._factor.observe(summary.seconds / summary.audio_seconds)
         if summary.first_audio_seconds is not None:
             self._first_audio.observe(summary.first_audio_seconds)
+        for piece in summary.pieces:
+            self._verdicts[piece.verdict].increment(1)
+            self._retries.increment(piece.attempts - 1)
         for stage, time in summary.stages.items():
             seconds, calls = self._stage(stage)
             seconds.increment(time.seconds)

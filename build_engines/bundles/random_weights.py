@@ -64,6 +64,7 @@ def random_spec(size: Size, *, name: str, tokens: int) -> Spec:
         fine=FineSpec(gpt=sized(spec.fine.gpt)),
         encodec=EncodecSpec(filters=4, dimension=16) if size == "tiny" else EncodecSpec(),
         hubert=tiny_hubert() if size == "tiny" else HubertSpec(),
+        guard=None,
     )
 
 

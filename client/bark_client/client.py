@@ -138,6 +138,12 @@ class BarkClient(VoiceMethods):
                 `max_duration`. Default: True.
             chain_sentences: True lets each sentence continue from the one before it; False starts each one from the
                 voice. Default: False.
+            one_speaker: True speaks all sentences with one speaker where no voice is given: with that of the first one.
+                Default: True.
+            retries: 0 to 2. How often a sentence is spoken again if it does not end by itself, repeats itself, is
+                silent, or is far shorter or longer than its text. `speech.pieces` says what happened. Default: 2.
+            on_failure: what becomes of a sentence that failed every time: "warn" keeps its best take, "skip" leaves it
+                out, both with a warning; "error" raises ServerError. Default: "warn".
             return_tokens: True returns the generated tokens too, which `speech.as_voice()` needs. Default: False.
 
         Raises:

@@ -51,6 +51,9 @@ class SpeakOptions(TypedDict, total=False):
     paragraph_pause: float | None  #: seconds of silence before a paragraph
     split_sentences: bool | None  #: False speaks the text in one piece
     chain_sentences: bool | None  #: True continues each sentence from the one before it
+    one_speaker: bool | None  #: False lets each sentence find a speaker of its own, where no voice is given
+    retries: int | None  #: how often a sentence is spoken again if it fails: 0 to 2
+    on_failure: Literal["warn", "error", "skip"] | None  #: what becomes of a sentence that failed every time
     return_tokens: bool | None  #: True returns the generated tokens, usable as a voice
 
 

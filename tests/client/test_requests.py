@@ -70,18 +70,20 @@ def test_every_option_arrives_as_the_tensor_of_its_name(client: Any, triton: Fak
         "spell_numbers": True,
         "split_sentences": False,
         "chain_sentences": True,
+        "one_speaker": False,
+        "retries": 1,
         "return_tokens": True,
     }
-    client.speak("Grüße.", seed=3, voice="v2/en_speaker_6", language="de", speed="fast", **options)
+    client.speak("Grüße.", seed=3, voice="v2/en_speaker_6", language="de", speed="fast", on_failure="skip", **options)
     (sent,) = triton.requests
     assert sent.pop("text") == "Grüße.".encode()
     assert sent.pop("voice") == b"v2/en_speaker_6"
     assert sent.pop("seed") == 3
-    assert (sent.pop("language"), sent.pop("speed")) == (b"de", b"fast")
+    assert (sent.pop("language"), sent.pop("speed"), sent.pop("on_failure")) == (b"de", b"fast", b"skip")
     assert sent == options
     assert {name: value.dtype.name for name, value in sent.items()} == {
         **dict.fromkeys(options, "float32"),
-        **dict.fromkeys(["top_k", "coarse_history", "coarse_window"], "int32"),
+        **dict.fromkeys(["top_k", "coarse_history", "coarse_window", "retries"], "int32"),
         **dict.fromkeys(
             [
                 "fine_padding",
@@ -90,6 +92,7 @@ def test_every_option_arrives_as_the_tensor_of_its_name(client: Any, triton: Fak
                 "spell_numbers",
                 "split_sentences",
                 "chain_sentences",
+                "one_speaker",
                 "return_tokens",
             ],
             "bool",

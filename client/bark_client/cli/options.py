@@ -193,6 +193,24 @@ ChainSentences: TypeAlias = Annotated[
         text="Continue each sentence from the one before it, or start each from the voice.",
     ),
 ]
+OneSpeaker: TypeAlias = Annotated[
+    bool | None,
+    _speaking(
+        "--one-speaker/--any-speaker",
+        text="Without a voice: all sentences with the speaker of the first one, or each with one of its own.",
+    ),
+]
+Retries: TypeAlias = Annotated[
+    int | None,
+    _speaking("--retries", text="How often a sentence that failed is spoken again: 0 to 2. If not given: 2."),
+]
+OnFailure: TypeAlias = Annotated[
+    Literal["warn", "error", "skip"] | None,
+    _speaking(
+        "--on-failure",
+        text="A sentence that failed every time: keep its best take (`warn`), end with an `error`, or `skip` it.",
+    ),
+]
 
 Url: TypeAlias = Annotated[
     str, _server("--url", text="The server's gRPC endpoint.", envvar="BARK_URL", metavar="HOST:PORT")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,128 +10,9 @@ import numpy as np
 import pytest
 
 from bark_serving.errors import InvalidRequest, StageFailed
-from bark_serving.spec import Spec
-from bark_serving.speech.job import Answer
-from bark_serving.speech.orchestrator import Orchestrator
-from bark_serving.speech.report import SpeechSummary
-from bark_serving.speech.request import SpeechRequest, parse
+from bark_serving.layouts.coarse import flatten
 from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
-from bark_serving.speech.text import Vocabulary
-from bark_serving.voices import VoiceLibrary
-
-SPEC = Spec(name="released")
-EMBEDDINGS = np.zeros((129_600, 2), np.float32)
-THREE = "This sentence is the first one. Here the second sentence begins. The third one is the last."
-
-
-class Stages:
-    """Deterministic stages: tokens depend on the seed, audio on the codes; semantic makes at most 30 tokens."""
-
-    def __init__(self, lengths: dict[int, int] | None = None) -> None:
-        self.lengths = lengths or {}
-        self.seen: list[tuple[str, dict[str, np.ndarray]]] = []
-        self.posted: list[tuple[str, str]] = []
-        self.before: Callable[[str, dict[str, np.ndarray]], Any] = lambda _model, _inputs: None
-        self.running: set[str] = set()
-
-    async def call(
-        self, model: str, inputs: dict[str, np.ndarray], outputs: list[str], *, request_id: str = ""
-    ) -> dict[str, np.ndarray]:
-        self.seen.append((model, inputs))
-        self.running.add(request_id)
-        waiting = self.before(model, inputs)
-        if waiting is not None:
-            await waiting
-        else:
-            await asyncio.sleep(0)
-        self.running.discard(request_id)
-        return getattr(self, model)(inputs)
-
-    def post(self, model: str, inputs: dict[str, np.ndarray], outputs: list[str], *, request_id: str) -> None:
-        assert inputs["stop"].item() is True
-        self.posted.append((model, request_id))
-
-    def semantic(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        count = min(int(inputs["request_output_len"].item()), 30)
-        return self._tokens(np.random.default_rng(int(inputs["seed"].item())).integers(0, 10_000, count))
-
-    def coarse(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        count = int(inputs["request_output_len"].item())
-        rng = np.random.default_rng([int(inputs["seed"].item()), int(inputs["input_ids"].sum())])
-        ids = rng.integers(0, 1024, count) + 10_000
-        ids[1::2] += 1024
-        return self._tokens(ids)
-
-    def fine(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        mixed = inputs["codes"].sum(axis=1) + inputs["codebook"] + (inputs["uniforms"] * 1024).astype(int)
-        return {"predictions": (mixed % 1024).astype(np.int32)}
-
-    def encodec_decode(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        levels = np.cumsum(inputs["codes"].sum(axis=1), axis=-1) % 1000 / 1000  # causal, like the decoder
-        return {"audio": np.repeat(levels, 320, axis=-1).astype(np.float32)}
-
-    @staticmethod
-    def _tokens(ids: np.ndarray) -> dict[str, np.ndarray]:
-        return {"output_ids": ids.astype(np.int32).reshape(1, 1, -1), "sequence_length": np.array([[len(ids)]])}
-
-
-def request_of(text: str, **inputs: Any) -> SpeechRequest:
-    return parse({"text": text, **inputs}, spec=SPEC, capabilities=StageCapabilities())
-
-
-def speak(stages: Stages, tmp_path: Path, text: str = THREE, **inputs: Any) -> list[Answer]:
-    async def collect() -> list[Answer]:
-        orchestrator = make(stages, tmp_path)
-        request = request_of(text, **{"seed": 1, **inputs})
-        return [answer async for answer in orchestrator.speak(request, request_id="r")]
-
-    return asyncio.run(collect())
-
-
-class Words:
-    """A vocabulary that has one token for each word."""
-
-    max_word = 100
-    unknown = None
-
-    def __init__(self) -> None:
-        self.read: list[str] = []
-
-    def tokenise(self, text: str) -> list[int]:
-        self.read.append(text)
-        return list(range(len(text.split())))
-
-    def knows(self, text: str) -> bool:
-        return True
-
-
-def make(
-    stages: Stages,
-    tmp_path: Path,
-    *,
-    max_batch: int = 4,
-    vocabulary: Vocabulary | None = None,
-    capabilities: StageCapabilities | None = None,
-) -> Orchestrator:
-    return Orchestrator(
-        stages,
-        spec=SPEC,
-        embeddings=EMBEDDINGS,
-        vocabulary=vocabulary or Words(),
-        voices=VoiceLibrary([tmp_path], spec=SPEC),
-        max_batch=max_batch,
-        capabilities=capabilities or StageCapabilities(),
-    )
-
-
-def summary_of(answers: list[Answer]) -> SpeechSummary:
-    summary = answers[-1].report.summary
-    assert summary is not None
-    return summary
-
-
-def audio_of(answers: list[Answer]) -> np.ndarray:
-    return np.concatenate([answer.audio for answer in answers])
+from tests.fake_stages import SPEC, THREE, Stages, Words, audio_of, make, request_of, speak, summary_of
 
 
 def test_chunks_in_order_join_to_what_one_answer_holds(tmp_path: Path) -> None:
@@ -190,7 +70,7 @@ def test_a_fine_window_is_as_short_as_the_sentence_where_padding_is_off(tmp_path
 
 
 def test_the_last_report_has_stage_times_counts_and_seed(tmp_path: Path) -> None:
-    answers = speak(Stages(), tmp_path)
+    answers = speak(Stages(), tmp_path, one_speaker=False)
     report, summary = answers[-1].report, summary_of(answers)
     assert summary.seed == 1 and report.sample_rate == 24_000 and report.sentences == 3
     assert {name: stage.calls for name, stage in summary.stages.items()} == {
@@ -222,7 +102,7 @@ def test_tokens_asked_for_are_a_voice_of_the_whole_text(tmp_path: Path) -> None:
 
 def test_chained_sentences_hear_the_one_before(tmp_path: Path) -> None:
     apart, chained = Stages(), Stages()
-    speak(apart, tmp_path)
+    speak(apart, tmp_path, one_speaker=False)
     speak(chained, tmp_path, chain_sentences=True)
 
     def histories(stages: Stages) -> list[bool]:
@@ -387,7 +267,7 @@ def test_leaving_early_stops_every_generation_under_way(tmp_path: Path) -> None:
     stages.before = lambda model, _inputs: asyncio.sleep(60) if model == "coarse" else None
 
     async def leave() -> None:
-        request = request_of(THREE)
+        request = request_of(THREE, stream=False, one_speaker=False)
         answers = make(stages, tmp_path, max_batch=2).speak(request, request_id="r")
         first = asyncio.ensure_future(anext(answers))
         while len(stages.running) < 2:
@@ -493,3 +373,60 @@ def test_only_our_own_stages_get_our_own_inputs(tmp_path: Path, *, own: bool) ->
     sent = dict(stages.seen)
     assert ("min_eos_p" in sent["semantic"], "hold" in sent["coarse"]) == (own, own)
     assert {"end_id", "prompt_embedding_table", "prompt_vocab_size"} <= set(sent["semantic"])
+
+
+def test_without_a_voice_the_first_piece_becomes_the_voice_of_the_others(tmp_path: Path) -> None:
+    stages = Stages()
+    said = speak(stages, tmp_path, return_tokens=True)[-1].tokens
+    assert said is not None
+    # 29 of the 30 semantic tokens have whole frames: 87 codes. Suno's code leaves the last frame out.
+    first = flatten(said.coarse[:, :45], spec=SPEC)[-87:-2]
+    histories = [inputs["input_ids"][0, 257:] for model, inputs in stages.seen if model == "coarse"]
+    assert [len(history) for history in histories[:2]] == [0, 60]
+    for history in histories[2:]:
+        np.testing.assert_array_equal(history[:85], first)
+
+
+def test_each_piece_finds_its_own_speaker_where_asked_for(tmp_path: Path) -> None:
+    stages = Stages()
+    speak(stages, tmp_path, one_speaker=False)
+    lengths = [inputs["input_ids"].shape[1] - 257 for model, inputs in stages.seen if model == "coarse"]
+    assert sorted(lengths) == [0, 0, 0, 60, 60, 60]
+
+
+def test_the_other_pieces_of_a_stream_begin_when_its_first_audio_is_there(tmp_path: Path) -> None:
+    stages, begun = Stages(), []
+
+    def note(model: str, inputs: dict[str, np.ndarray]) -> None:
+        if model == "semantic":
+            begun.append(sum(name == "encodec_decode" for name, _ in stages.seen))
+
+    stages.before = note
+    speak(stages, tmp_path, one_speaker=False)
+    assert begun == [0, 1, 1]
+    begun.clear()
+    stages.seen.clear()
+    speak(stages, tmp_path, one_speaker=False, stream=False)
+    assert begun == [0, 0, 0], "who wants one answer waits for the last piece"
+
+
+def test_the_first_piece_of_a_new_request_comes_before_the_last_ones_of_an_old_one(tmp_path: Path) -> None:
+    stages, order = Stages(), []
+
+    async def both() -> None:
+        orchestrator = make(stages, tmp_path, max_batch=1)
+        long = " ".join(f"Sentence number {n} of the old request." for n in range(8))
+
+        async def say(name: str, text: str) -> None:
+            async for answer in orchestrator.speak(request_of(text, one_speaker=False, stream=False), request_id=name):
+                order.append(name)
+                del answer
+
+        old = asyncio.create_task(say("old", long))
+        while len(stages.seen) < 5:
+            await asyncio.sleep(0)
+        await say("new", "Hello.")
+        await old
+
+    asyncio.run(both())
+    assert order == ["new", "old"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bark_serving.speech.report import SpeechReport, SpeechSummary, StageTime
+from bark_serving.speech.report import PieceReport, SpeechReport, SpeechSummary, StageTime
 
 
 def test_a_report_before_the_last_says_where_it_is() -> None:
@@ -21,6 +21,7 @@ def test_the_last_report_has_the_summary_beside_the_rest() -> None:
         first_audio_seconds=1.23456,
         audio_seconds=0.6,
         warnings=["one."],
+        pieces=[PieceReport("Grüße.", start=0.12345, seconds=0.6, voice="jo", verdict="good", attempts=2)],
     )
     said = SpeechReport(0, 1, 24_000, summary).to_json()
     assert "Grüße.".encode() in said
@@ -39,4 +40,7 @@ def test_the_last_report_has_the_summary_beside_the_rest() -> None:
         "first_audio_seconds": 1.2346,
         "audio_seconds": 0.6,
         "warnings": ["one."],
+        "pieces": [
+            {"text": "Grüße.", "start": 0.1235, "seconds": 0.6, "voice": "jo", "verdict": "good", "attempts": 2}
+        ],
     }

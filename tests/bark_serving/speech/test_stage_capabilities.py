@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from bark_serving.arrays import BFLOAT16
-from bark_serving.profiles import TABLE
+from bark_serving.profiles import TABLE, Profile
 from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities, capabilities_of
 
 ENGINE = StageCapabilities(
@@ -33,10 +33,10 @@ def test_tables_keep_their_shape_and_become_the_declared_type() -> None:
     assert half.dtype == np.float16 and np.abs(half.astype(np.float32) - table).max() < 2e-3
 
 
-@pytest.mark.parametrize("profile", ["cpu", "torch"])
-def test_stages_of_our_own_take_every_number_with_the_request(profile: str) -> None:
-    stages = TABLE[profile].stages  # type: ignore[index]
-    assert capabilities_of(stages, precision="fp32", constants={}) == StageCapabilities()
+@pytest.mark.parametrize(("profile", "one_by_one"), [("cpu", True), ("torch", False)])
+def test_stages_of_our_own_take_every_number_with_the_request(profile: Profile, *, one_by_one: bool) -> None:
+    made = capabilities_of(TABLE[profile].stages, precision="fp32", constants={})
+    assert made == StageCapabilities(one_by_one=one_by_one)
 
 
 def test_capabilities_survive_the_config_of_bark() -> None:
