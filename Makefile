@@ -64,8 +64,8 @@ demo: $(BUILD_READY) $(if $(CHECKPOINT),import-checkpoint) ## Checkpoint → eng
 		$(if $(SEED),--seed $(SEED)) --stream -o out.wav --picture out.png --timings
 # by the environment: they may hold blanks and what a shell would read as its own
 demo: override export TEXT := $(value TEXT)
-demo: override export CHECKPOINT := $(value CHECKPOINT)
-demo: override export BUNDLE := $(if $(filter file,$(origin BUNDLE)),$(BUNDLE),$(value BUNDLE))
+demo import-checkpoint: override export CHECKPOINT := $(value CHECKPOINT)
+demo import-checkpoint: override export BUNDLE := $(if $(filter file,$(origin BUNDLE)),$(BUNDLE),$(value BUNDLE))
 
 # Status 3: imported, but voices that cannot be read were left out.
 .PHONY: import-checkpoint

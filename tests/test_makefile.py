@@ -54,6 +54,12 @@ def test_each_checkpoint_has_a_bundle_of_its_own(environment: Path, checkpoint: 
     assert f"bark-build <engines> <--profile> <cpu> <--bundle> <{bundle}> <--precision> <int8>" in said
 
 
+def test_a_checkpoint_may_be_imported_without_the_demo(environment: Path) -> None:
+    command = ["make", "--directory", str(ROOT), "import-checkpoint", f"VENV={environment}", "CHECKPOINT=my folder"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "bark-build <import> <--if-changed> <my folder> <build/bundles/my-folder>" in said
+
+
 def test_import_args_are_passed_to_the_importer(environment: Path) -> None:
     said = demo(environment, "CHECKPOINT=bark_v0", "IMPORT_ARGS=--encodec e.th --tokenizer vocab.txt")
     called = "bark-build <import> <--if-changed> <bark_v0> <build/bundles/bark_v0> <--encodec> <e.th>"
