@@ -52,10 +52,12 @@ def estimate(bundle: Bundle, *, stage: Stage, precision: Precision, maker: Maker
         weights //= 2  # one engine for the encoder, one for the decoder
     size = int(weights * _BYTES[precision])
     fixed, rate = _SECONDS[maker]
-    seconds = fixed + rate * weights / 1e9
+    expected = seconds = fixed + rate * weights / 1e9
     for engine in store.list():
         if engine.manifest.seconds and _similar(engine.manifest, stage, precision, maker):
-            seconds = engine.manifest.seconds * max(1.0, size / max(1, engine.size))
+            # in the ratio that is expected: most of the time that a small engine takes is fixed
+            similar = fixed + rate * engine.size / _BYTES[precision] / 1e9
+            seconds = engine.manifest.seconds * max(1.0, expected / similar)
             break
     return Estimate(seconds=seconds, size=size, scratch=size)
 
