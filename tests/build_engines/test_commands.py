@@ -190,7 +190,7 @@ def test_an_engine_built_elsewhere_counts_as_existing(
 
 @pytest.mark.parametrize("smaller", [1, 20])
 def test_an_estimate_uses_the_build_time_of_a_similar_engine(bundle: Bundle, root: Path, smaller: int) -> None:
-    """A small engine may be many times smaller than expected, as shared tables are left out. Its time is mostly fixed."""
+    """A small engine may be far smaller than expected. Its time is mostly fixed."""
     store = EngineStore(root)
     before = estimate(bundle, stage="fine", precision="fp16", maker="tensorrt", store=store)
     assert before.seconds == pytest.approx(30, abs=1)
