@@ -28,7 +28,7 @@ WORDS = (
     "Dr.",
     "Smith",
     "3.",
-    "[voice over]",
+    "[laughs]",
     "café",
     "好",
     "今日は。",
