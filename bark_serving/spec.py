@@ -161,6 +161,7 @@ class TextSpec(_Frozen):
     #: two letters each; the first one is assumed where nothing tells
     languages: tuple[str, ...] = ("en", "de", "es", "fr", "hi", "it", "ja", "ko", "pl", "pt", "ru", "tr", "zh")
     pace: float = 1.0  #: how much faster it speaks than Bark, whose pace is in `bark_serving.speech.text.pace`
+    piece_duration_s: float = 7.0  #: that the parts of a long sentence should have
     spell_numbers: bool = False  #: whether numbers are best written as words; Bark reads digits
 
 

@@ -16,7 +16,7 @@ from bark_serving.errors import InvalidRequest
 from bark_serving.spec import Spec
 from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
 from bark_serving.speech.text.language import parse_tag
-from bark_serving.speech.text.planning import PIECE_DURATION_S, SAFE_SHARE
+from bark_serving.speech.text.planning import SAFE_SHARE
 from bark_serving.speech.text.spans import MAX_PAUSE_S
 
 #: What Triton's protocol may put beside the inputs of any request.
@@ -46,7 +46,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**64), Wire("UINT64")]
 Temperature = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
 #: Seconds of silence between two pieces.
 Gap = Annotated[float, Field(ge=0, le=MAX_PAUSE_S, allow_inf_nan=False)]
-MIN_PIECE_DURATION_S = 3.0
+MIN_PIECE_DURATION_S = 1.5
 
 
 class SpeechRequest(BaseModel):
@@ -104,7 +104,7 @@ def parse(inputs: Mapping[str, Any], *, spec: Spec, capabilities: StageCapabilit
         "coarse_history": spec.coarse.max_history,
         "coarse_window": spec.coarse.window,
         "spell_numbers": spec.text.spell_numbers,
-        "piece_duration": min(PIECE_DURATION_S, SAFE_SHARE * longest_speech_s(spec)),
+        "piece_duration": min(spec.text.piece_duration_s, SAFE_SHARE * longest_speech_s(spec)),
     }
     if inputs.get("speed") == "fast":
         defaults |= fast_options(spec) | {"fine_padding": capabilities.whole_windows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,10 +93,23 @@ def test_a_long_sentence_streams_before_it_is_done(bark: BarkClient) -> None:
 
 def test_chained_sentences_differ_from_separate_ones(bark: BarkClient) -> None:
     text = "One sentence begins right here. Another one follows it!"
-    apart = bark.speak(text, seed=3, max_duration=2, return_tokens=True)
-    chained = bark.speak(text, seed=3, max_duration=2, return_tokens=True, chain_sentences=True)
+    how: dict[str, Any] = {"seed": 3, "max_duration": 2, "min_eos_p": 1.0, "return_tokens": True, "one_speaker": False}
+    apart = bark.speak(text, **how)
+    chained = bark.speak(text, chain_sentences=True, **how)
     assert np.array_equal(tokens_of(apart)[0][:50], tokens_of(chained)[0][:50])
     assert not np.array_equal(tokens_of(apart)[0], tokens_of(chained)[0])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_each_voice_of_a_text_says_what_it_says_alone(bark: BarkClient, order: int) -> None:
+    first, second = ["v2/en_speaker_6", "v2/de_speaker_3"][::order]
+    alone = bark.speak("Hello there.", voice=first, seed=3, max_duration=1).samples
+    text = f"[voice:{first}] Hello there. [Voice : {second} ] Hello there."
+    with bark.stream(text, seed=3, max_duration=1, language="en") as stream:
+        chunks = list(stream)
+    assert [chunk.sentence for chunk in chunks] == [0, 1]
+    fade = 120
+    np.testing.assert_array_equal(chunks[0].samples[:-fade], alone[:-fade])
 
 
 def test_all_271_voices_of_the_suno_package_speak(bark: BarkClient) -> None:

@@ -123,6 +123,9 @@ ARRAYS = {
         ({"coarse_history": 10}, "coarse_history 10 is out of range: 60 to 630"),
         ({"coarse_window": 500}, "coarse_window 500 is out of range"),
         ({"max_duration": -1.0}, "max_duration -1.0 is out of range"),
+        ({"piece_duration": 100.0}, "piece_duration 100 s is out of range"),
+        ({"sentence_pause": -0.5}, "sentence_pause -0.5 is out of range"),
+        ({"paragraph_pause": 11.0}, "paragraph_pause 11.0 is out of range"),
     ],
 )
 def test_a_bad_request_is_refused_in_one_sentence_and_disturbs_no_other(
@@ -153,6 +156,57 @@ def test_a_text_is_prepared_and_what_was_done_to_it_is_told(bark: BarkClient) ->
         bark.speak("?! …")
     with pytest.raises(InvalidRequest, match="language 'xx' is none that this checkpoint speaks; it speaks en"):
         bark.speak("Hello.", language="xx")
+
+
+def silences(samples: np.ndarray, *, least: int = 200) -> list[int]:
+    """Lengths of the runs of zeros, from `least` samples on."""
+    silent = np.flatnonzero(samples == 0)
+    runs = np.split(silent, np.flatnonzero(np.diff(silent) > 1) + 1)
+    return [len(run) for run in runs if len(run) >= least]
+
+
+def test_pauses_are_silence_of_that_length(bark: BarkClient) -> None:
+    text = "[pause 100ms] Hello there my friend, [Pause 0.5s] how are you today?\n\nI am fine, thank you. [pause 1s]"
+    with bark.stream(text, seed=1, max_duration=1, paragraph_pause=0.25) as stream:
+        streamed = np.concatenate([chunk.samples for chunk in stream])
+    assert silences(streamed) == [2_400, 12_000, 6_000, 24_000]
+    whole = bark.speak(text, seed=1, max_duration=1, paragraph_pause=0.25)
+    np.testing.assert_array_equal(streamed, whole.samples)
+    assert whole.seconds == pytest.approx(len(streamed) / 24_000)
+
+
+def test_pieces_meet_without_a_click(bark: BarkClient) -> None:
+    with bark.stream(
+        "Hello there, my dear old friend! How are you doing these days?", seed=1, max_duration=1
+    ) as stream:
+        chunks = list(stream)
+    first, second = (np.concatenate([one.samples for one in chunks if one.sentence == number]) for number in (0, 1))
+    assert abs(first[-1]) < 0.01 and abs(second[0]) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[pause 11s] Hello.", "'[pause 11s]' is too long: a pause has at most 10 s."),
+        ("[pause -1s] Hello.", "'[pause -1s]' is no pause: write [pause], [pause 0.5s] or [pause 500ms]."),
+        ("Hello. [pause 9s]" * 40, "the pauses of the text add up to 360 s; the limit is 300 s"),
+        ("[voice:joe [pause]] Hello.", "'[voice:joe ' is not closed: write ] before the next [."),
+        ("[voice:nobody-at-all] Hello.", "there is no voice 'nobody-at-all'"),
+        ("[voice:../../etc/passwd] Hello.", "no voice name"),
+        ("".join(f"[voice:v{n}] Hello." for n in range(33)), "the text names 33 voices; the limit is 32"),
+        ("[pause 1s]" * 2, "text holds nothing to say"),
+    ],
+)
+def test_a_wrong_tag_is_refused_in_one_sentence(bark: BarkClient, text: str, message: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        bark.speak(text, seed=1)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_thousands_of_tags_are_spoken(bark: BarkClient) -> None:
+    text = "Hello. " + "[pause 0.01s] [voice] " * 800 + "Bye."
+    speech = bark.speak(text, seed=1, max_duration=0.5)
+    assert silences(speech.samples) == [8 * 24_000]
 
 
 @pytest.mark.parametrize(("name", "hint"), [("temperature", "_temperature"), ("seeed", "did you mean seed")])

@@ -16,10 +16,9 @@ from bark_serving.speech.text.cutting import SHORT_S, Room, cut
 from bark_serving.speech.text.sentences import NOTE, Sentence
 from bark_serving.speech.text.signs import has_words
 
-PIECE_DURATION_S = 7.0  #: that a part of a long sentence should have
 WHOLE_UP_TO = 1.6  #: times that duration: a sentence up to this length is not cut
 SAFE_SHARE = 0.75  #: of a checkpoint's longest speech that a piece may be expected to take
-FIRST_SHARE = 0.5  #: of the target up to which the first piece is joined, so that its audio comes soon
+FIRST_S = 3.5  #: expected seconds at pace 1 up to which the first piece is joined, so that its audio comes soon
 COMMAS = {"ja": "、", "zh": "，"}  #: of languages that do not have the one of Latin script
 
 
@@ -42,7 +41,7 @@ class Plan:
     tokens: int  #: that a prompt holds
     longest_s: float  #: the longest speech of the checkpoint
     pace: float = 1.0  #: of the checkpoint, 1 for Bark
-    piece_duration_s: float = PIECE_DURATION_S
+    piece_duration_s: float = 7.0  #: that a part of a long sentence should have
     sentence_pause_s: float = 0.0
     paragraph_pause_s: float = 0.0
 
@@ -150,7 +149,7 @@ class _Planner:
     def _joined(self, left: _Part, right: _Part, *, first: bool = False) -> _Part | None:
         """Both as one, or None where they are too long together, or only one of them is sung."""
         seconds = left.seconds + right.seconds
-        most = self._room.target_s * (FIRST_SHARE if first else 1)
+        most = min(self._room.target_s, FIRST_S) if first else self._room.target_s
         if left.sung != right.sung or seconds > most:
             return None
         text = self._glued(left.sentence, right.sentence)

@@ -184,7 +184,7 @@ def test_no_piece_is_short_that_has_a_neighbour_to_join(bark: Vocabulary, writte
     language, text = written
     pieces = pieces_of(text, bark, language=language)
     for index, (left, right) in enumerate(pairwise(pieces)):
-        most = 7.0 * (0.5 if index == 0 else 1.0)
+        most = 3.5 if index == 0 else 7.0
         if not right.paragraph and min(left.seconds, right.seconds) < SHORT_S:
             assert left.seconds + right.seconds > most
 
