@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from bark_serving.bundle import Bundle
+
+# Tests start commands while a gRPC server runs in their own process. In the fork, before the command begins, gRPC's
+# support of forks starts threads again, and some of them abort it: "epoll_wait error: Bad file descriptor".
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

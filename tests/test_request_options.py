@@ -14,7 +14,7 @@ from tritonclient.grpc import model_config_pb2
 
 from bark_client import AsyncBarkClient, BarkClient
 from bark_client.cli.say import say
-from bark_client.protocol import OPTIONS, SpeakOptions
+from bark_client.protocol import OPTIONS, PARAGRAPH_PAUSE_S, SENTENCE_PAUSE_S, SpeakOptions
 from bark_serving.server.repository import templates_folder
 from bark_serving.speech.request import SpeechRequest
 from bark_serving.speech.request_inputs import request_inputs
@@ -71,6 +71,13 @@ def test_the_command_line_has_every_option_of_the_sdk() -> None:
     assert parameters == set(OPTIONS) - {"return_tokens"}  # --save-voice asks for it
     hints = {name: hint for name, hint in get_type_hints(say).items() if name in parameters}
     assert hints == {name: hint for name, hint in get_type_hints(SpeakOptions).items() if name in parameters}
+
+
+def test_the_sdk_knows_the_servers_pauses() -> None:
+    """Between two requests of a long text it makes the pause that the server makes within one."""
+    fields = SpeechRequest.model_fields
+    assert fields["sentence_pause"].default == SENTENCE_PAUSE_S
+    assert fields["paragraph_pause"].default == PARAGRAPH_PAUSE_S
 
 
 @pytest.mark.parametrize("client", [BarkClient, AsyncBarkClient])

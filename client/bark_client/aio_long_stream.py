@@ -84,7 +84,7 @@ class AsyncLongStream(LongState, AsyncSpeechStream):
             self._queue.put_nowait(error)
 
     async def _spoken(self, passage: Passage) -> Finished:
-        async with self._request(passage.text, **self._script.arguments()) as stream:
+        async with self._request(self._script.text(passage), **self._script.arguments()) as stream:
             async for chunk in stream:
                 self._queue.put_nowait((chunk, passage))
         return self._script.finished(passage, stream.summary, stream.tokens)

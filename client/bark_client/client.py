@@ -16,7 +16,7 @@ from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT_S
 from bark_client.errors import BarkError, InvalidRequest, RequestTimeout
 from bark_client.exchange import Exchange, Limits, Retries
 from bark_client.long_stream import LongStream
-from bark_client.long_text import gather, is_long
+from bark_client.long_text import Passage, gather, is_long
 from bark_client.protocol import SpeakOptions
 from bark_client.request_stream import RequestStream, pause
 from bark_client.script import Script
@@ -204,6 +204,14 @@ class BarkClient(VoiceMethods):
             raise InvalidRequest("text: pieces that are awaited need AsyncBarkClient")
         script = Script(voice=voice, seed=seed, options=options)
         return LongStream(partial(self._request, limits=limits), gather(text), script=script, keep=keep)
+
+    def speak_passages(self, passages: Iterable[Passage], *, script: Script) -> LongStream:
+        """Speak what `bark_client.long_text.gather` made of a text, request by request.
+
+        Its `events()` tell where each request ends. This is for jobs that go on after they were interrupted:
+        `bark_client.book` is one.
+        """
+        return LongStream(partial(self._request, limits=self._connection.limits), iter(passages), script=script)
 
     def _request(
         self, text: str, *, voice: VoiceLike | None, seed: int | None, limits: Limits, options: SpeakOptions

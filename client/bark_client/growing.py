@@ -51,10 +51,13 @@ def open_writer(file: BinaryIO, *, sample_rate: int, format: str) -> Writer:  # 
 
 
 class WavWriter:
-    """WAV of 16 bits. Where nothing can be overwritten, as in a pipe, the header says "until the end"."""
+    """WAV of 16 bits. Where nothing can be overwritten, as in a pipe, the header says "until the end".
 
-    def __init__(self, file: BinaryIO, *, sample_rate: int) -> None:
-        self._file, self._rate, self._data_bytes = file, sample_rate, 0
+    data_bytes: of samples that the file holds already, after a header at its position. They stay.
+    """
+
+    def __init__(self, file: BinaryIO, *, sample_rate: int, data_bytes: int = 0) -> None:
+        self.file, self._rate, self.data_bytes = file, sample_rate, data_bytes
         self._start = file.tell() if _can_overwrite(file) else None
         if self._start is None:
             write_all(file, audio.endless_wav_header(sample_rate=sample_rate))
@@ -64,8 +67,8 @@ class WavWriter:
     def write(self, samples: NDArray[np.float32]) -> None:
         for block in audio.blocks(samples, self._rate):  # one second
             data = audio.pcm16(block)
-            write_all(self._file, data)
-            self._data_bytes += len(data)
+            write_all(self.file, data)
+            self.data_bytes += len(data)
             if self._start is not None:
                 self._write_header(self._start)
 
@@ -73,17 +76,17 @@ class WavWriter:
         """Nothing: the file is complete after each write."""
 
     def abandon(self) -> None:
-        if self._start is not None and is_regular(self._file):
-            self._file.truncate(self._end(self._start))
+        if self._start is not None and is_regular(self.file):
+            self.file.truncate(self._end(self._start))
 
     def _write_header(self, start: int) -> None:
         """Overwrite the header. So few bytes are written whole, or not at all."""
-        self._file.seek(start)
-        write_all(self._file, audio.wav_header(sample_rate=self._rate, data_bytes=self._data_bytes))
-        self._file.seek(self._end(start))
+        self.file.seek(start)
+        write_all(self.file, audio.wav_header(sample_rate=self._rate, data_bytes=self.data_bytes))
+        self.file.seek(self._end(start))
 
     def _end(self, start: int) -> int:
-        return start + audio.WAV_HEADER_BYTES + self._data_bytes
+        return start + audio.WAV_HEADER_BYTES + self.data_bytes
 
 
 class EncodedWriter:

@@ -94,7 +94,7 @@ class LongStream(LongState, SpeechStream):
             self._queue.put(error)
 
     def _spoken(self, passage: Passage) -> Finished:
-        stream = self._current = self._request(passage.text, **self._script.arguments())
+        stream = self._current = self._request(self._script.text(passage), **self._script.arguments())
         if self._stopped.is_set():
             raise cancelled_error()
         with stream:

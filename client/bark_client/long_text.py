@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from bark_client.errors import InvalidRequest
 
@@ -29,12 +29,23 @@ _WORD_BEFORE: Final = re.compile(r"[\w.]*$")
 _LATIN_VOWEL: Final = re.compile("[aeiouyAEIOUY]")
 
 
+#: A tag of the server: a pause, a voice, or the end of one.
+_TAG: Final = re.compile(
+    r"(?<!\\)\[[ \t]*(?P<kind>/?voice|pause)\b(?P<colon>[ \t]*[:=])?[ \t]*(?P<name>[^\[\]\n]*?)[ \t]*\]", re.IGNORECASE
+)
+
+Gap: TypeAlias = Literal["none", "sentence", "paragraph"]
+
+
 @dataclass(frozen=True)
 class Passage:
     """What one request of a long text says."""
 
     text: str
-    ends_paragraph: bool = True
+    gap: Gap = (
+        "none"  #: what parts it from the passage before it; "none" at the beginning, and where a tag makes a pause
+    )
+    tags: str = ""  #: of the text before it, which count on: the voice that speaks, and pauses
 
 
 class Gatherer:
@@ -44,6 +55,8 @@ class Gatherer:
         self._text = ""  # not yet given
         self._limit = FIRST_PASSAGE_CHARACTERS
         self._line_start = 0  # characters of the current line that were given already
+        self._gap: Gap = "none"
+        self._voice = self._pauses = ""  # tags that count on
 
     def feed(self, piece: str) -> Iterator[Passage]:
         """Add a piece; yields what can be given now."""
@@ -63,12 +76,28 @@ class Gatherer:
             if end is None:
                 return
             text, self._text = self._text[:end], self._text[end:]
-            passage = Passage(self._unwrapped(text), ends_paragraph=_is_paragraph_end(self._text))
+            unwrapped = self._unwrapped(text)
             self._line_start = 0 if "\n" in text else self._line_start
             self._line_start += len(text) - (text.rfind("\n") + 1)
-            if any(map(str.isalnum, passage.text)):
-                self._limit = min(2 * self._limit, MAX_PASSAGE_CHARACTERS)
-                yield passage
+            yield from self._passage(unwrapped)
+
+    def _passage(self, text: str) -> Iterator[Passage]:
+        """The passage of this text; none if it has no word. Keeps what counts on."""
+        tags = list(_tags(text))
+        pauses = [tag for tag in tags if _is_pause(tag)]
+        if _has_word(text):
+            paused = self._pauses or any(not _has_word(text[: tag.start()]) for tag in pauses)
+            yield Passage(text, "none" if paused else self._gap, self._voice + self._pauses)
+            self._limit = min(2 * self._limit, MAX_PASSAGE_CHARACTERS)
+            self._gap = "none" if any(not _has_word(text[tag.end() :]) for tag in pauses) else "sentence"
+            self._pauses = ""
+        else:
+            self._pauses += "".join(tag[0] for tag in pauses)
+        if self._gap == "sentence" and _is_paragraph_end(self._text):
+            self._gap = "paragraph"
+        for tag in tags:
+            if not _is_pause(tag):
+                self._voice = tag[0] if tag["kind"].lower() == "voice" and tag["name"] else ""
 
     def _skip_space(self) -> None:
         rest = self._text.lstrip()
@@ -86,6 +115,11 @@ class Gatherer:
         if newline and broken and rest.lstrip(" \t")[:1] not in ("\n", ""):
             return f"{line.rstrip()} {rest}"
         return f"{line}{newline}{rest}"
+
+
+def without_tags(text: str) -> str:
+    """The text without tags such as `[pause 0.5s]` and `[voice:joe]`."""
+    return _TAG.sub(lambda tag: " " if _is_tag(tag) else tag[0], text)
 
 
 def gather(source: Iterable[str]) -> Iterator[Passage]:
@@ -123,6 +157,23 @@ def is_long(text: Any) -> bool:
     if isinstance(text, str):
         return len(text) > MAX_REQUEST_CHARACTERS
     return isinstance(text, Iterable | AsyncIterable) and not isinstance(text, bytes | bytearray)
+
+
+def _tags(text: str) -> Iterator[re.Match[str]]:
+    return filter(_is_tag, _TAG.finditer(text))
+
+
+def _is_tag(found: re.Match[str]) -> bool:
+    """Whether it is one: "[voice over the phone]" is none."""
+    return found["kind"].lower() != "voice" or bool(found["colon"]) or len(found["name"].split()) <= 1
+
+
+def _has_word(text: str) -> bool:
+    return any(map(str.isalnum, without_tags(text)))
+
+
+def _is_pause(tag: re.Match[str]) -> bool:
+    return tag["kind"].lower() == "pause"
 
 
 def _checked(piece: object) -> str:

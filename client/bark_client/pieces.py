@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bark_client.long_text import sentences
+from bark_client.long_text import sentences, without_tags
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def guess(text: str, *, starts: Sequence[float], seconds: float) -> tuple[Piece,
     starts: seconds at which each sentence begins. If our own rules find as many sentences in the text, those are the
     pieces. Else the whole text is one.
     """
+    text = without_tags(text)
     found = sentences(text)
     if not seconds or not found:
         return ()

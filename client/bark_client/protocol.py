@@ -26,6 +26,8 @@ CHECK_ID: Final = "bark-check"  #: request id: the server counts the request as 
 DECODER: Final = "encodec_decode"  #: the last stage of every speech
 SAMPLE_RATE: Final = 24_000  #: in Hz, of chunks; the report of the last answer confirms it
 MAX_SEED: Final = 2**64 - 1
+SENTENCE_PAUSE_S: Final = 0.0  #: the server's default
+PARAGRAPH_PAUSE_S: Final = 0.3  #: the server's default
 
 
 class SpeakOptions(TypedDict, total=False):

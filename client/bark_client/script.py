@@ -37,6 +37,7 @@ class Finished:
     passage: Passage
     summary: Summary  #: of this request alone
     tokens: Voice | None  #: what it generated, if it was asked for tokens
+    speaker: Voice | None  #: of all requests after it, where no voice was given
 
 
 class Script:
@@ -69,6 +70,16 @@ class Script:
     def _wants_speaker(self) -> bool:
         return self.voice is None and self.speaker is None and self._options.get("one_speaker") is not False
 
+    def text(self, passage: Passage) -> str:
+        """What the request of a passage says, after the pause that the server would make within a request."""
+        pauses = {
+            "none": 0.0,
+            "sentence": _given(self._options.get("sentence_pause"), protocol.SENTENCE_PAUSE_S),
+            "paragraph": _given(self._options.get("paragraph_pause"), protocol.PARAGRAPH_PAUSE_S),
+        }
+        pause = pauses[passage.gap]
+        return (f"[pause {pause:g}s]" if pause else "") + passage.tags + passage.text
+
     def arguments(self) -> dict[str, Any]:
         """Those of the next request: voice, seed and options."""
         options: dict[str, Any] = dict(self._options)
@@ -82,7 +93,11 @@ class Script:
         if self._wants_speaker:
             self.speaker = first_speaker(tokens, summary)
         self._index += 1
-        return Finished(self._index - 1, passage, summary, tokens)
+        return Finished(self._index - 1, passage, summary, tokens, self.speaker)
+
+
+def _given(value: float | None, default: float) -> float:
+    return default if value is None else value
 
 
 def first_speaker(tokens: Voice | None, summary: Summary) -> Voice | None:
@@ -155,9 +170,7 @@ class LongState(StreamState):
         if not chunks:
             raise InvalidRequest("text: empty; give at least one word to speak")
         return Speech(
-            text="".join(
-                one.passage.text + ("\n\n" if one.passage.ends_paragraph else " ") for one in self._finished
-            ).strip(),
+            text=_text_of([one.passage for one in self._finished]),
             samples=np.concatenate([chunk.samples for chunk in chunks]),
             sample_rate=self._sample_rate,
             seed=summary.seed,
@@ -194,6 +207,10 @@ class LongState(StreamState):
         self._part = self._request_samples = self._request_sentences = 0
         if self._keep:
             self._finished.append(finished)
+
+
+def _text_of(passages: list[Passage]) -> str:
+    return "".join(("\n\n" if one.gap == "paragraph" else " ") + one.text for one in passages).strip()
 
 
 def _joined(tokens: list[Voice]) -> Voice | None:

@@ -92,6 +92,22 @@ def test_a_given_voice_speaks_all_of_it(client: Any, triton: FakeTriton) -> None
     assert all(request["top_k"] == 50 and "return_tokens" not in request for request in triton.requests)
 
 
+@pytest.mark.parametrize(
+    ("options", "starts"),
+    [
+        ({}, ["", "[pause 0.3s]", ""]),
+        ({"paragraph_pause": 0.0, "sentence_pause": 0.25}, ["", "", "[pause 0.25s]"]),
+    ],
+)
+def test_silence_between_requests_is_that_between_sentences_and_paragraphs(
+    client: Any, triton: FakeTriton, options: dict[str, float], starts: list[str]
+) -> None:
+    client.speak([f"[voice:jo]{SENTENCE * 4}\n\n", SENTENCE * 10], **options)
+    texts = texts_of(triton)
+    assert texts[0].startswith("[voice:jo]This")
+    assert [text.partition("[voice:jo]")[0] for text in texts] == starts
+
+
 def test_tokens_that_were_asked_for_are_those_of_all_requests(client: Any) -> None:
     assert client.speak(lines(), voice="joe", return_tokens=True).as_voice().frames == 4 * 13
 

@@ -28,7 +28,7 @@ WORDS = (
     "Dr.",
     "Smith",
     "3.",
-    "[pause 0.5s]",
+    "[laughs]",
     "café",
     "好",
     "今日は。",
@@ -109,10 +109,31 @@ def test_passages_end_at_sentences_and_grow() -> None:
 
 
 def test_a_paragraph_end_comes_before_a_sentence_end() -> None:
-    first, *_ = gather(f"{SENTENCE * 3}\n\n{SENTENCE * 9}")
-    assert first == Passage((SENTENCE * 3).strip(), ends_paragraph=True)
-    first, *_ = gather(SENTENCE * 9)
-    assert not first.ends_paragraph
+    first, second, *_ = gather(f"{SENTENCE * 3}\n\n{SENTENCE * 9}")
+    assert first.text == (SENTENCE * 3).strip()
+    assert (first.gap, second.gap) == ("none", "paragraph")
+    first, second, *_ = gather(SENTENCE * 9)
+    assert (first.gap, second.gap) == ("none", "sentence")
+
+
+def test_a_voice_speaks_on_in_the_next_passages_until_another_tag() -> None:
+    text = f"[voice:joe]{SENTENCE * 9}[Voice = jo] {SENTENCE * 30}[/voice]{SENTENCE * 90}[voice over]"
+    tags = [passage.tags for passage in gather(text)]
+    assert tags == ["", "[voice:joe]", "[Voice = jo]", "[Voice = jo]", "", ""]
+
+
+def test_a_pause_between_passages_takes_the_place_of_the_gap() -> None:
+    for pause in ("[pause 2s]", "[ Pause: 2s ][voice:jo]", "[voice:jo]\n\n[pause]"):
+        passages = list(gather(f"{SENTENCE * 4}\n\n{pause}\n\n{SENTENCE * 9}"))
+        assert [passage.gap for passage in passages] == ["none", "none"]
+        assert sum((passage.tags + passage.text).lower().count("pause") for passage in passages) == 1
+
+
+def test_passages_of_pauses_alone_go_with_the_next_words() -> None:
+    passages = list(gather("[pause 1s]" * 300 + SENTENCE))
+    assert [passage.text.count(SENTENCE.strip()) for passage in passages] == [1]
+    assert (passages[0].tags + passages[0].text).count("[pause 1s]") == 300
+    assert spoken("[pause 1s]" * 300) == []
 
 
 def test_the_first_passage_is_there_before_the_text_ends() -> None:

@@ -69,7 +69,8 @@ def test_every_relative_link_has_a_target(text: Path) -> None:
 @each_text
 def test_every_quoted_command_parses(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("story.txt").write_text("Once upon a time.")
+    for name in ("story", "novel", "chapter-1", "chapter-2"):
+        Path(f"{name}.txt").write_text("Once upon a time.")
     for line in fenced(text.read_text()):
         if is_ours(words := words_of(line)):
             parse(words)

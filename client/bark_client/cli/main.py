@@ -8,6 +8,7 @@ import typer
 
 import bark_client
 from bark_client.cli import options as opt
+from bark_client.cli.book import book
 from bark_client.cli.console import Commands, fail, messages, plain_errors
 from bark_client.cli.say import say
 from bark_client.cli.voice import app as voice_app
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(say)
+app.command()(book)
 app.add_typer(voice_app, name="voice")
 
 

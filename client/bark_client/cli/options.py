@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -11,6 +14,7 @@ import typer
 from bark_client.client import BarkClient
 from bark_client.connection import DEFAULT_URL
 from bark_client.errors import BarkError
+from bark_client.protocol import OPTIONS
 from bark_client.voice import VoiceInfo
 
 
@@ -51,6 +55,26 @@ def _output(*names: str, text: str) -> Any:
 
 def _server(*names: str, text: str, **more: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel="Server", **more)
+
+
+def options_of(described: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator for a command: `**options` becomes the options of a request that another command has."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        theirs = inspect.signature(described, eval_str=True).parameters.values()
+        taken = [one for one in own if one.kind != one.VAR_KEYWORD] + [one for one in theirs if one.name in OPTIONS]
+
+        @functools.wraps(command)
+        def run(**arguments: Any) -> None:
+            command(**arguments)
+
+        parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in taken]
+        vars(run)["__signature__"] = inspect.Signature(parameters)
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        return run
+
+    return add
 
 
 Text: TypeAlias = Annotated[

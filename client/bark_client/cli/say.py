@@ -144,15 +144,16 @@ def _read_text(words: list[str] | None, file: Path | None) -> str:
     if file is not None:
         if words:
             raise InvalidRequest("give the text or --file, not both")
-        return _decoded(file.read_bytes(), source=str(file))
+        return decoded(file.read_bytes(), source=str(file))
     if words and words != ["-"]:
         return " ".join(words)
     if not words and (sys.stdin is None or sys.stdin.isatty()):
         raise InvalidRequest('nothing to say: give a text (bark say "Hello."), --file, or pipe one in')
-    return _decoded(sys.stdin.buffer.read(), source="standard input")
+    return decoded(sys.stdin.buffer.read(), source="standard input")
 
 
-def _decoded(data: bytes, *, source: str) -> str:
+def decoded(data: bytes, *, source: str) -> str:
+    """A text of UTF-8, with or without a mark at its beginning. InvalidRequest names `source`."""
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError:

@@ -1,0 +1,72 @@
+"""A text to chapters, at its headings. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+_MARKDOWN: Final = re.compile(r"#{1,2}[ \t]+(?P<title>\S.*?)[ \t]*#*")
+_NUMBER: Final = r"(?:\d{1,3}|[ivxlcdm]{1,8}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+#: A line like "Chapter 3", "CHAPTER IV. The Ball" or "Kapitel 3: Der Ball", in the languages of Bark.
+_CHAPTER: Final = re.compile(
+    rf"(?:chapter|part|book|kapitel|teil|chapitre|partie|capítulo|capitulo|parte|capitolo|rozdział|część|глава|часть|bölüm"
+    rf"|kısım|अध्याय)[ \t]+{_NUMBER}\b[ \t]*(?:[.:–—-][ \t]*.{{0,80}}|)",
+    re.IGNORECASE,
+)
+_EAST_ASIAN: Final = re.compile(
+    r"(?:第[ \t]*[\d〇零一二三四五六七八九十百]+[ \t]*[章回部話话]|제?[ \t]*\d+[ \t]*[장화부])(?:[ \t:：].{0,40}|)"
+)
+_FENCE: Final = ("```", "~~~")
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of a book: a file of its own."""
+
+    title: str
+    text: str  #: with its heading
+
+
+def split_chapters(text: str, *, title: str) -> list[Chapter]:
+    """The chapters of a text. What is before the first heading is a chapter, called `title`; so is a text without any.
+
+    A heading is a line `# …` or `## …` outside code, or one like "Chapter 3" with empty lines around it. A heading
+    without text, such as that of a table of contents, belongs to the chapter after it.
+    """
+    lines = text.splitlines(keepends=True)
+    starts = _headings([line.strip() for line in lines])
+    found: list[Chapter] = []
+    pending = ""  # headings without text
+    bounds = [(0, title), *starts, (len(lines), "")]
+    for number, ((start, name), (end, _)) in enumerate(pairwise(bounds)):
+        part = "".join(lines[start:end])
+        body = "".join(lines[start + 1 : end]) if number else part
+        if any(map(str.isalnum, body)):
+            found.append(Chapter(name, pending + part))
+            pending = ""
+        else:
+            pending += part
+    if pending.strip() and found:  # a last heading without text
+        found[-1] = Chapter(found[-1].title, found[-1].text + pending)
+    elif any(map(str.isalnum, pending)):
+        found.append(Chapter(title, pending))
+    return found
+
+
+def _headings(lines: list[str]) -> list[tuple[int, str]]:
+    """Line numbers and titles."""
+    found, in_code = [], False
+    for number, line in enumerate(lines):
+        if line.startswith(_FENCE):
+            in_code = not in_code
+        if in_code:
+            continue
+        if markdown := _MARKDOWN.fullmatch(line):
+            found.append((number, markdown["title"]))
+        elif _CHAPTER.fullmatch(line) or _EAST_ASIAN.fullmatch(line):
+            alone = not any(lines[max(0, number - 1) : number]) and not any(lines[number + 1 : number + 2])
+            if alone:
+                found.append((number, line))
+    return found

@@ -1,0 +1,169 @@
+"""`bark book`, against the fake server."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from bark_client.cli.book import book
+from bark_client.protocol import OPTIONS
+from bark_client.script import request_seed
+from tests.client.cli.processes import python_bark
+from tests.client.fake_triton import CHUNK, FakeTriton, free_port, hang, say_error, speak
+
+SENTENCES = "".join(f"This is the sentence number {number} of a chapter which has many. " for number in range(30))
+NOVEL = f"# One\n\n{SENTENCES}\n\n# Two\n\nA short chapter. It ends here.\n"
+
+
+@pytest.fixture(autouse=True)
+def novel(tmp_path: Path) -> Path:
+    path = tmp_path / "novel.md"
+    path.write_text(NOVEL, encoding="utf-8")
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def done_requests(folder: Path) -> int:
+    state = folder / "book.json"
+    if not state.exists():
+        return 0
+    return sum(len(chapter["samples"]) for chapter in json.loads(state.read_text())["chapters"])
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)  # the other process gives no event
+
+
+def test_a_book_has_audio_and_captions_for_each_chapter(bark: Any, triton: FakeTriton) -> None:
+    result = bark("book", "novel.md", "-o", "novel", "--seed", "3")
+    assert result.exit_code == 0, result.output
+    names = {"01-one", "02-two"}
+    assert {path.name for path in Path("novel").iterdir()} == {
+        *(f"{name}.{suffix}" for name in names for suffix in ("flac", "srt", "vtt")), "book.json", "speaker.npz",
+    }  # fmt: skip
+    assert soundfile.info("novel/01-one.flac").frames == 30 * CHUNK
+    assert soundfile.info("novel/02-two.flac").frames == 2 * CHUNK
+    assert "This is the sentence number 29" in Path("novel/01-one.srt").read_text()
+    assert "It ends here." in Path("novel/02-two.vtt").read_text()
+    assert "novel: 2 chapters, 3 s of audio, seed 3" in result.stderr
+    assert [request["seed"] for request in triton.requests] == [
+        request_seed(3, index) for index in range(len(triton.requests))
+    ]
+    assert ["semantic_prompt" in request for request in triton.requests[:2]] == [False, True]
+
+
+def test_options_are_those_of_say(bark: Any, triton: FakeTriton) -> None:
+    speaking = set(OPTIONS) - {"return_tokens"}
+    assert speaking <= set(inspect.signature(book).parameters)
+    result = bark("book", "novel.md", "-o", "x", "-v", "joe", "--top-k", "5", "--no-markdown", "--format", "wav")
+    assert result.exit_code == 0, result.output
+    for request in triton.requests:
+        assert (request["voice"], request["top_k"], request["markdown"]) == (b"joe", 5, False)
+        assert set(request) == {"text", "voice", "seed", "top_k", "markdown"}
+    assert soundfile.info("x/01-one.wav").frames == 30 * CHUNK
+
+
+def test_several_texts_are_chapters_and_one_is_split_unless_told_not_to(bark: Any) -> None:
+    Path("end.txt").write_text("# A heading\n\nThe end.")
+    assert bark("book", "novel.md", "end.txt", "-o", "a").exit_code == 0
+    assert sorted(path.name for path in Path("a").glob("*.flac")) == ["01-novel.flac", "02-end.flac"]
+    assert bark("book", "novel.md", "-o", "b", "--one-chapter").exit_code == 0
+    assert sorted(path.name for path in Path("b").glob("*.flac")) == ["01-novel.flac"]
+
+
+def test_after_a_kill_it_goes_on_to_the_very_same_book(bark: Any, triton: FakeTriton, tmp_path: Path) -> None:
+    assert bark("book", "novel.md", "-o", "whole", "--seed", "3").exit_code == 0
+    whole = len(triton.requests)
+    triton.plan.extend([speak, speak, hang(after_chunks=1)])
+    arguments = ("book", "novel.md", "-o", "killed", "--seed", "3")
+    with python_bark(*arguments, triton=triton, cwd=tmp_path) as process:
+        part = tmp_path / "killed/01-one.part.wav"
+        wait_for(lambda: done_requests(tmp_path / "killed") == 2 and part.stat().st_size > 44, process)
+        process.send_signal(signal.SIGKILL)
+    assert bark(*arguments).exit_code == 2
+    resumed = bark(*arguments[:-2], "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    spoken = [request["text"] for request in triton.requests[whole:]]
+    assert [text for text in spoken if spoken.count(text) > 1] == [triton.requests[2]["text"]] * 2  # the one cut off
+
+
+def test_ctrl_c_says_the_command_that_goes_on(bark: Any, triton: FakeTriton, tmp_path: Path) -> None:
+    triton.plan.extend([speak, hang(after_chunks=1)])
+    (tmp_path / "a book.md").write_text(NOVEL)
+    with python_bark("book", "a book.md", "-o", "out", triton=triton, cwd=tmp_path) as process:
+        wait_for(lambda: done_requests(tmp_path / "out") == 1 and len(triton.requests) == 2, process)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        errors = process.stderr.read().decode()
+    assert process.returncode == 130
+    line = next(line for line in errors.splitlines() if "Go on with: " in line)
+    assert "% of the book is done" in line
+    command = shlex.split(line.partition("Go on with: ")[2])
+    assert command == ["bark", "book", "a book.md", "-o", "out", "--resume"]
+    assert bark(*command[1:]).exit_code == 0
+    assert (tmp_path / "out/02-two.flac").exists()
+
+
+def test_other_options_and_used_folders_are_refused_before_any_request(bark: Any, triton: FakeTriton) -> None:
+    assert bark("book", "novel.md", "-o", "out", "--seed", "3").exit_code == 0
+    spoken = len(triton.requests)
+    for arguments, sentence in (
+        (["-o", "out"], "out holds a book already: add --resume"),
+        (["-o", "."], "is not an empty folder"),
+        (["-o", "gone", "--resume"], "gone holds no book to go on with: leave --resume out"),
+        (["-o", "out", "--resume", "--seed", "4"], "out can't be resumed: its seed is 3, not 4: leave --seed out"),
+        (["-o", "out", "--resume", "--top-k", "4"], "top_k was not given, and is now 4: give the same options"),
+        (["-o", "new", "--one-piece"], "split_sentences: a text that takes several requests"),
+        (["-o", "new", "--voice", "gone.npz"], "gone.npz: no such file"),
+    ):
+        result = bark("book", "novel.md", *arguments)
+        assert result.exit_code == 2
+        assert sentence in result.stderr and len(result.stderr.splitlines()) == 1
+    Path("empty.txt").write_text("\n* * *\n")
+    assert "it has no word to speak" in bark("book", "novel.md", "empty.txt", "-o", "new").stderr
+    assert "the text is empty" in bark("book", "empty.txt", "-o", "new").stderr
+    assert len(triton.requests) == spoken
+    assert not Path("new").exists()
+
+
+def test_a_complete_book_is_not_spoken_again(bark: Any, triton: FakeTriton) -> None:
+    assert bark("book", "novel.md", "-o", "out").exit_code == 0
+    before, spoken = contents(Path("out")), len(triton.requests)
+    assert bark("book", "novel.md", "-o", "out", "--resume").exit_code == 0
+    assert contents(Path("out")) == before
+    assert len(triton.requests) == spoken
+
+
+def test_a_failure_before_anything_is_done_leaves_no_folder(bark: Any, triton: FakeTriton) -> None:
+    triton.plan.append(say_error("[INVALID_ARGUMENT] voice: no voice jim; did you mean jo?"))
+    result = bark("book", "novel.md", "-o", "out", "--voice", "jim")
+    assert result.exit_code == 2 and "did you mean jo?" in result.stderr
+    assert not Path("out").exists()
+    no_server = bark("book", "novel.md", "-o", "out", "--url", f"127.0.0.1:{free_port()}")
+    assert no_server.exit_code == 1 and "bark-serve up" in no_server.stderr
+    assert not Path("out").exists()
+
+
+def test_a_failure_later_says_how_to_go_on(bark: Any, triton: FakeTriton) -> None:
+    triton.plan.extend([speak, say_error("[INTERNAL] a stage died")])
+    result = bark("book", "novel.md", "-o", "out")
+    assert result.exit_code == 1
+    assert "Go on with: bark " in result.stderr and "error: a stage died" in result.stderr
+    assert bark("book", "novel.md", "-o", "out", "--resume").exit_code == 0

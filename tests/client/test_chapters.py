@@ -1,0 +1,70 @@
+"""A text is split at its headings."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bark_client.chapters import Chapter, split_chapters
+
+
+def titles(text: str) -> list[str]:
+    return [chapter.title for chapter in split_chapters(text, title="book")]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "# The Ball", "## The Ball ##", "Chapter 3", "CHAPTER IV", "Chapter 12: The Ball", "chapter one", "Kapitel 3",
+        "Chapitre II", "Capítulo 7", "Rozdział 4", "Глава 5", "Bölüm 2", "अध्याय 3", "第三章", "第 12 回 舞踏会",
+        "제3장",
+    ],
+)  # fmt: skip
+def test_a_heading_begins_a_chapter(heading: str) -> None:
+    found = split_chapters(f"{heading}\n\nText of it.\n\n{heading}\n\nMore.\n", title="book")
+    assert len(found) == 2
+    assert found[0] == Chapter(heading.strip("# "), f"{heading}\n\nText of it.\n\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "### Deep", "#hashtag", "Chapter 3 was the best of all.", "Chapters 3", "Chapter", "I read chapter 3", "#",
+        "Kapitel drei war lang.",
+    ],
+)  # fmt: skip
+def test_other_lines_begin_none(line: str) -> None:
+    assert titles(f"Begin.\n\n{line}\n\nText.\n") == ["book"]
+
+
+def test_a_heading_in_a_paragraph_or_in_code_is_none() -> None:
+    assert titles("Begin.\nChapter 3\nText.\n") == ["book"]
+    assert titles("Begin.\n\n```\n# a comment\n```\n") == ["book"]
+
+
+def test_what_is_before_the_first_heading_is_a_chapter() -> None:
+    assert titles("For my mother.\n\n# One\n\nText.") == ["book", "One"]
+    assert titles("\n\n# One\n\nText.") == ["One"]
+    assert titles("***\n\n# One\n\nText.") == ["One"]
+
+
+def test_headings_without_text_belong_to_the_chapter_after_them() -> None:
+    text = "# Book\n\n## One\n\nText.\n\n# Part 2\n\n## Two\n\nText.\n\n## The End\n"
+    assert titles(text) == ["One", "Two"]
+    assert "".join(chapter.text for chapter in split_chapters(text, title="book")) == text
+
+
+def test_a_text_without_words_has_no_chapter() -> None:
+    assert titles("") == titles("\n***\n") == []
+    assert titles("# Only this") == ["book"]
+
+
+LINES = st.sampled_from(["# One", "Chapter 2", "", "Some words.", "```", "***", "Second line"])
+
+
+@given(st.lists(LINES, max_size=30))
+def test_no_word_is_lost_and_none_comes_twice(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    joined = "".join(chapter.text for chapter in split_chapters(text, title="book"))
+    assert [sign for sign in joined if sign.isalnum()] == [sign for sign in text if sign.isalnum()]
