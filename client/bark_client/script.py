@@ -101,16 +101,15 @@ def _given(value: float | None, default: float) -> float:
 
 
 def first_speaker(tokens: Voice | None, summary: Summary) -> Voice | None:
-    """What the first piece without a named voice spoke, as a voice. None if nothing was spoken without one.
+    """What the first good piece without a named voice spoke, as a voice. None if there is none.
 
-    The tokens are those of all pieces, one after the other. All are taken where the piece is too short for a voice.
+    tokens: those of all pieces, one after the other. All are taken where all pieces are good but too short.
     """
-    spoken = [piece.seconds for piece in summary.pieces]
-    first = next((index for index, piece in enumerate(summary.pieces) if piece.voice is None), None)
-    if tokens is None or first is None or not sum(spoken):
-        return None
-    if spoken[first] < _MIN_SPEAKER_S:
-        return tokens
+    pieces, spoken = summary.pieces, [piece.seconds for piece in summary.pieces]
+    good = [number for number, piece in enumerate(pieces) if piece.voice is None and piece.verdict in ("good", None)]
+    first = next((number for number in good if spoken[number] >= _MIN_SPEAKER_S), None)
+    if tokens is None or first is None:
+        return tokens if good and len(good) == len(pieces) else None
     start, end = (sum(spoken[:count]) / sum(spoken) for count in (first, first + 1))
 
     def part(array: Any) -> Any:

@@ -255,16 +255,20 @@ def spoken(*pieces: Piece) -> Summary:
     return Summary(pieces=pieces)
 
 
-def test_the_speaker_is_the_first_piece_that_no_voice_was_named_for() -> None:
-    whole = spoken(Piece("A", 0, 2), Piece("B", 2.5, 2))
-    speaker = first_speaker(TOKENS, whole)
-    assert speaker is not None and (speaker.semantic_prompt[-1], speaker.frames) == (49, 75)
-    named = spoken(Piece("A", 0, 2, voice="joe"), Piece("B", 2.5, 2))
-    speaker = first_speaker(TOKENS, named)
-    assert speaker is not None and (speaker.semantic_prompt[0], speaker.frames) == (50, 75)
+@pytest.mark.parametrize("first", [Piece("A", 0, 2, voice="joe"), Piece("A", 0, 2, verdict="loop"), Piece("A", 0, 0.5)])
+def test_the_speaker_is_the_first_piece_that_is_long_and_good_and_has_no_named_voice(first: Piece) -> None:
+    speaker = first_speaker(TOKENS, spoken(first, Piece("B", 2.5, 2, verdict="good"), Piece("C", 5, 1)))
+    assert speaker is not None
+    total = first.seconds + 3
+    start, end = (round(100 * seconds / total) for seconds in (first.seconds, first.seconds + 2))
+    assert (speaker.semantic_prompt[0], speaker.semantic_prompt[-1]) == (start, end - 1)
+    assert speaker.frames == round(150 * (first.seconds + 2) / total) - round(150 * first.seconds / total)
 
 
-def test_a_first_piece_too_short_for_a_speaker_takes_all_tokens() -> None:
-    assert first_speaker(TOKENS, spoken(Piece("A", 0, 0.5), Piece("B", 2.5, 2))) is TOKENS
-    assert first_speaker(None, spoken(Piece("A", 0, 2))) is None
-    assert first_speaker(TOKENS, spoken(Piece("A", 0, 2, voice="joe"))) is None
+def test_without_a_long_good_piece_all_short_good_ones_are_the_speaker_or_none() -> None:
+    short = Piece("A", 0, 0.5)
+    assert first_speaker(TOKENS, spoken(short, short)) is TOKENS
+    assert first_speaker(TOKENS, spoken(short, Piece("B", 1, 2, voice="joe"))) is None
+    assert first_speaker(TOKENS, spoken(Piece("B", 1, 2, verdict="babble"))) is None
+    assert first_speaker(TOKENS, spoken()) is None
+    assert first_speaker(None, spoken(Piece("B", 1, 2))) is None

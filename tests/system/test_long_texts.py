@@ -86,7 +86,7 @@ def test_pieces_have_the_text_and_the_times_of_the_speech(spoken: Speech) -> Non
     ends = [piece.end for piece in spoken.pieces]
     assert all(start >= end - 1e-3 for start, end in zip([p.start for p in spoken.pieces][1:], ends, strict=False))
     assert ends[-1] == pytest.approx(spoken.seconds, abs=0.1)
-    assert all(piece.seed is not None and piece.verdict and piece.attempts >= 1 for piece in spoken.pieces)
+    assert all(piece.verdict and piece.attempts >= 1 for piece in spoken.pieces)
 
 
 def test_captions_are_those_of_the_pieces(spoken: Speech, tmp_path: Path) -> None:
