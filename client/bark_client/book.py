@@ -7,57 +7,28 @@ go on. The audio of the chapter under way grows in a WAV beside it. It is cut to
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from bark_client import audio, captions, growing
+from bark_client import audio, book_state, captions, growing
+from bark_client.book_state import STATE, VERSION, ChapterState, State
 from bark_client.chapters import Chapter
 from bark_client.errors import BarkError, InvalidRequest
 from bark_client.long_text import Passage, gather
 from bark_client.pieces import Piece, moved
-from bark_client.protocol import SAMPLE_RATE
 from bark_client.script import Finished
 from bark_client.speech import Chunk
 from bark_client.voice import Voice
 
-FORMATS: Final = ("flac", "wav")
-STATE: Final = "book.json"
 SPEAKER: Final = "speaker.npz"  #: the made-up speaker, where no voice was given
-_VERSION: Final = 1  # of the state, and of how a text is gathered to requests
 _BYTES_PER_SAMPLE: Final = 2
-_MAX_NAME_CHARACTERS: Final = 40
-
-
-@dataclass
-class ChapterState:
-    """What is done of a chapter."""
-
-    name: str  #: of its files, without a suffix
-    sha256: str  #: of its passages
-    samples: list[int] = field(default_factory=list)  #: of audio, after each request that is done
-    captions_bytes: int = 0  #: of the file of pieces, after the last of them
-    complete: bool = False  #: its files are written
-
-
-@dataclass
-class State:
-    """The content of `book.json`."""
-
-    version: int
-    seed: int
-    settings: dict[str, Any]  #: voice, options and format, which must stay the same
-    chapters: list[ChapterState]
-    sample_rate: int = SAMPLE_RATE
-    speaker: str = ""  #: hash of the voice that speaks where none was given, once it is made
 
 
 class Book:
@@ -80,19 +51,20 @@ class Book:
             )
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InvalidRequest(f"{folder} is not an empty folder: name another, which is then made")
+        chapters = book_state.with_words(chapters)
         if not chapters:
             raise InvalidRequest("the text is empty; give at least one word to speak")
         folder.mkdir(parents=True, exist_ok=True)
-        state = State(_VERSION, seed, settings, _chapter_states(chapters))
+        state = State(VERSION, seed, settings, book_state.chapter_states(chapters))
         book = cls(folder, state, chapters)
-        book._save()
+        book_state.write(folder, state)
         return book
 
     @classmethod
     def resume(cls, folder: Path, chapters: Sequence[Chapter], *, seed: int | None, settings: dict[str, Any]) -> Book:
         """Go on with a book. InvalidRequest if its text, seed or settings were others."""
-        state = _read(folder)
-        if difference := _difference(state, chapters, seed=seed, settings=settings):
+        state, chapters = book_state.read(folder), book_state.with_words(chapters)
+        if difference := book_state.difference(state, chapters, seed=seed, settings=settings):
             raise InvalidRequest(f"{folder} can't be resumed: {difference}, or name another folder for a new book")
         book = cls(folder, state, chapters)
         book._clean()
@@ -168,7 +140,7 @@ class Book:
         self._add_pieces(moved(finished.summary.pieces, before / self.state.sample_rate))
         os.fsync(writer.file.fileno())
         chapter.samples.append(writer.data_bytes // _BYTES_PER_SAMPLE)
-        self._save()
+        book_state.write(self.folder, self.state)
         return self._complete(chapter) if self._is_spoken(chapter) else None
 
     def discard(self) -> None:
@@ -234,7 +206,7 @@ class Book:
         for suffix in ("srt", "vtt"):
             captions.save(pieces, self.folder / f"{chapter.name}.{suffix}")
         chapter.complete = True
-        self._save()
+        book_state.write(self.folder, self.state)
         self._delete_parts(chapter)
         return target
 
@@ -251,62 +223,6 @@ class Book:
                 self._delete_parts(chapter)
             elif chapter.samples and self._is_spoken(chapter):
                 self._complete(chapter)
-
-    def _save(self) -> None:
-        """Write the state in one step."""
-        new = self.folder / f"new-{STATE}"
-        with new.open("wb", buffering=0) as file:
-            growing.write_all(file, json.dumps(asdict(self.state), ensure_ascii=False, indent=1).encode())
-            os.fsync(file.fileno())
-        new.replace(self.folder / STATE)
-
-
-def _read(folder: Path) -> State:
-    try:
-        found = json.loads((folder / STATE).read_bytes())
-        if found.get("version") != _VERSION:
-            raise InvalidRequest(f"{folder / STATE} is of another version of bark: resume it with that one")
-        return State(**{**found, "chapters": [ChapterState(**chapter) for chapter in found["chapters"]]})
-    except FileNotFoundError:
-        raise InvalidRequest(f"{folder} holds no book to go on with: leave --resume out") from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InvalidRequest(f"{folder / STATE} can't be read ({error}): name another folder") from None
-
-
-def _chapter_states(chapters: Sequence[Chapter]) -> list[ChapterState]:
-    digits = max(2, len(str(len(chapters))))
-    return [
-        ChapterState(f"{number:0{digits}d}-{_slug(chapter.title)}".rstrip("-"), _hash(chapter))
-        for number, chapter in enumerate(chapters, 1)
-    ]
-
-
-def _slug(title: str) -> str:
-    """The title as a part of a file name."""
-    return re.sub(r"\W+", "-", title.lower()).strip("-")[:_MAX_NAME_CHARACTERS].strip("-")
-
-
-def _hash(chapter: Chapter) -> str:
-    passages = [asdict(passage) for passage in gather(chapter.text)]
-    return hashlib.sha256(json.dumps(passages).encode()).hexdigest()
-
-
-def _difference(state: State, chapters: Sequence[Chapter], *, seed: int | None, settings: dict[str, Any]) -> str | None:
-    """What differs, and the remedy. None if all is the same."""
-    expected = _chapter_states(chapters)
-    if len(expected) != len(state.chapters):
-        return f"it has {len(state.chapters)} chapters, and the text now {len(expected)}: give the same text"
-    for new, old in zip(expected, state.chapters, strict=True):
-        if (new.name, new.sha256) != (old.name, old.sha256):
-            return f"the text of chapter {old.name} has changed: give the same text"
-    if seed is not None and seed != state.seed:
-        return f"its seed is {state.seed}, not {seed}: leave --seed out"
-    for name in sorted({*state.settings, *settings}):
-        old_value, value = (found.get(name) for found in (state.settings, settings))
-        if old_value != value:
-            was, now = ("not given" if one is None else one for one in (old_value, value))
-            return f"{name} was {was}, and is now {now}: give the same options"
-    return None
 
 
 def _cut(path: Path, size: int) -> None:

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bark_client import BarkError, Chunk, InvalidRequest, Piece, Summary, Voice
-from bark_client.book import STATE, Book
+from bark_client.book import Book
+from bark_client.book_state import STATE
 from bark_client.chapters import Chapter
 from bark_client.long_text import Passage
 from bark_client.script import Finished
@@ -193,6 +194,13 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
         begin(tmp_path / "b")
     with pytest.raises(InvalidRequest, match="holds no book to go on with: leave --resume out"):
         resume(tmp_path / "a")
+
+
+def test_a_chapter_of_pauses_alone_is_left_out(whole: dict[str, bytes], tmp_path: Path) -> None:
+    chapters = [CHAPTERS[0], Chapter("Silence", "[pause 2s]"), *CHAPTERS[1:]]
+    with Book.begin(tmp_path, chapters, seed=1, settings=SETTINGS) as book:
+        make(book)
+    assert contents(tmp_path) == whole
 
 
 def test_two_commands_cannot_work_in_one_folder(tmp_path: Path) -> None:
