@@ -94,6 +94,9 @@ Output: TypeAlias = Annotated[
     ),
 ]
 Stream: TypeAlias = Annotated[bool, _output("--stream", text="Write and play audio while it is made, not at the end.")]
+Live: TypeAlias = Annotated[
+    bool, _output("--live", text="Speak a pipe while its text still comes, as from a language model.")
+]
 Play: TypeAlias = Annotated[bool, _output("--play", text="Play it (needs the `play` extra).")]
 Raw: TypeAlias = Annotated[bool, _output("--raw", text="With `-o -`: 16-bit samples without a header.")]
 Timings: TypeAlias = Annotated[bool, _output("--timings", text="Print how long each stage took.")]

@@ -28,9 +28,11 @@ class SpeechProgress(Protocol):
     def advance(self, chunk: Chunk, stream: SpeechStream) -> None: ...
 
 
-def open_progress(console: Console, text: str) -> SpeechProgress:
-    """The progress of speaking `text`."""
-    return LongProgress(console, characters=len(text)) if is_long(text) else SentenceProgress(console)
+def open_progress(console: Console, text: object) -> SpeechProgress:
+    """The progress of speaking `text`. Of one that comes in pieces, nobody knows how much is left."""
+    if isinstance(text, str) and is_long(text):
+        return LongProgress(console, characters=len(text))
+    return SentenceProgress(console)
 
 
 class SentenceProgress:

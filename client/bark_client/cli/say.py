@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 from rich.markup import escape
 
@@ -23,7 +25,11 @@ from bark_client.long_text import MAX_REQUEST_CHARACTERS, is_long
 from bark_client.protocol import OPTIONS, SpeakOptions
 from bark_client.stream import SpeechStream
 
-_TOO_LONG = f"the text has over {MAX_REQUEST_CHARACTERS} characters, and its audio is not kept; give a part of it"
+_TOO_LONG = (
+    f"the text has over {MAX_REQUEST_CHARACTERS} characters, or comes with --live, so its audio is not kept; "
+    "give a part of it"
+)
+_LIVE_BYTES = 4096  # at most, per read
 
 
 def say(
@@ -31,6 +37,7 @@ def say(
     file: opt.File = None,
     output: opt.Output = None,
     stream: opt.Stream = False,
+    live: opt.Live = False,
     play: opt.Play = False,
     raw: opt.Raw = False,
     captions: opt.Captions = None,
@@ -75,13 +82,15 @@ def say(
 
     With subtitles: `bark say -f story.txt -o story.flac --captions story.srt`
 
+    The words of a language model as they come: `llm "Tell me a story" | bark say --live --play`
+
     A text of over 20 000 characters takes several requests. Its audio is written while it is made, and without
     --voice one made-up speaker speaks all of it. For a book in chapters that can be resumed, see `bark book --help`.
     """
     options = cast(SpeakOptions, {name: value for name, value in locals().items() if name in OPTIONS})
     options["return_tokens"] = True if save_voice else None
     with plain_errors():
-        words = _read_text(text, file)
+        words = _live_text(text, file) if live else _read_text(text, file)
         if is_long(words) and (draw or save_voice):
             raise InvalidRequest(f"{'--picture' if draw else '--save-voice'}: {_TOO_LONG}")
         if draw:
@@ -115,7 +124,9 @@ def _report(spoken: SpeechStream, *, timings: bool, draw: Path | None, save_voic
         messages.print(f"[bold green]{escape(str(voice.save(save_voice)))}[/]: {voice}", highlight=False)
 
 
-def _speak(stream: SpeechStream, text: str, *, sinks: list[Sink], live: bool, captions: Path | None) -> None:
+def _speak(
+    stream: SpeechStream, text: str | Iterator[str], *, sinks: list[Sink], live: bool, captions: Path | None
+) -> None:
     """Speak, and write the audio to the sinks: chunk by chunk if `live`, else all at the end. Then the captions.
 
     After an error in a long text, the captions are those of the audio that was written.
@@ -137,6 +148,24 @@ def _speak(stream: SpeechStream, text: str, *, sinks: list[Sink], live: bool, ca
 def _save_captions(stream: SpeechStream, path: Path) -> None:
     if pieces := stream.summary.pieces:
         messages.print(f"[bold green]{escape(str(save_captions(pieces, path)))}[/]: captions", highlight=False)
+
+
+def _live_text(words: list[str] | None, file: Path | None) -> Iterator[str]:
+    """Standard input, as it comes."""
+    if file is not None or words not in (None, [], ["-"]) or sys.stdin is None or sys.stdin.isatty():
+        raise InvalidRequest("--live is for a text that comes through a pipe: leave the text and --file out")
+    # Unbuffered: the end of this process must not wait for a thread that reads.
+    return _decoded_live(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
+
+
+def _decoded_live(source: BinaryIO) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    try:
+        while data := source.read(_LIVE_BYTES):
+            yield decoder.decode(data)
+        yield decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise InvalidRequest("standard input: not a UTF-8 text") from None
 
 
 def _read_text(words: list[str] | None, file: Path | None) -> str:

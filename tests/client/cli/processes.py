@@ -20,8 +20,8 @@ def python_bark(*arguments: str, triton: FakeTriton, **more: Any) -> subprocess.
     return subprocess.Popen(
         [sys.executable, "-m", "bark_client", *arguments],
         env=environment,
-        stdin=subprocess.DEVNULL,
         **{
+            "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
             "preexec_fn": partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # jobs in the background begin without

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -263,6 +264,44 @@ def test_what_needs_all_the_audio_is_refused_for_a_book(bark: Any, triton: FakeT
     result = bark("say", *option, input=book())
     assert result.exit_code == 2
     assert f"{option[0]}: the text has over 20000 characters" in result.stderr
+    assert triton.requests == []
+
+
+def test_live_speaks_a_pipe_while_its_text_still_comes(triton: FakeTriton, tmp_path: Path) -> None:
+    arguments = ("say", "--live", "-o", str(tmp_path / "x.wav"))
+    with python_bark(*arguments, triton=triton, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stderr is not None
+        process.stdin.write(book()[:400].encode())
+        process.stdin.flush()
+        deadline = time.monotonic() + 60
+        while _size(tmp_path / "x.wav") <= 44 and time.monotonic() < deadline:
+            time.sleep(0.02)  # the other process gives no event
+        assert _size(tmp_path / "x.wav") > 44
+        process.stdin.write(book()[400:1000].encode())
+        process.stdin.close()
+        assert process.wait(timeout=30) == 0, process.stderr.read()
+    assert read(tmp_path / "x.wav").size == sum(request["text"].count(b".") for request in triton.requests) * CHUNK
+    assert " ".join(request["text"].decode() for request in triton.requests) == book()[:1000].strip()
+
+
+def test_ctrl_c_ends_live_while_it_waits_for_text(triton: FakeTriton, tmp_path: Path) -> None:
+    with python_bark("say", "--live", "-o", str(tmp_path / "x.wav"), triton=triton, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stderr is not None
+        process.stdin.write(book()[:400].encode())
+        process.stdin.flush()
+        deadline = time.monotonic() + 60
+        while _size(tmp_path / "x.wav") <= 44 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        errors = process.stderr.read().decode()
+        assert process.wait(timeout=20) == 130, errors
+    assert errors.strip().endswith("stopped") and "Fatal" not in errors
+
+
+def test_live_takes_no_other_text_and_only_utf_8(bark: Any, triton: FakeTriton) -> None:
+    assert "--live is for a text that comes through a pipe" in bark("say", "Hello.", "--live").stderr
+    broken = bark("say", "--live", input=b"caf\xe9 au lait")
+    assert broken.exit_code == 2 and "standard input: not a UTF-8 text" in broken.stderr
     assert triton.requests == []
 
 
