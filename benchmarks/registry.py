@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from benchmarks import drag_race, listen, quality, serve, soak, stages
+from benchmarks import drag_race, guard, listen, quality, serve, soak, stages
 from benchmarks.results import Result
 from benchmarks.serve import growth
 from benchmarks.tables import Table
@@ -32,6 +32,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "soak": soak,
     "quality": quality,
     "listen": listen,
+    "guard": guard,
 }
 #: By `Result.command`.
 REPORTS: Mapping[str, Report] = {**BENCHMARKS, "growth": growth}
