@@ -36,8 +36,8 @@ SPOILED: Mapping[str, dict[str, Any]] = {
     "coarse temperature 3": {"coarse_temperature": 3.0},
 }
 CONDITIONS: Mapping[str, dict[str, Any]] = {GOOD: {}, **SPOILED}
-#: Options by which each sentence is one piece and is spoken once.
-_ONE_TAKE: Mapping[str, Any] = {"retries": 0, "return_tokens": True, "split_sentences": False}
+#: Options by which each sentence is one piece. `speak_all` speaks it once.
+_ONE_TAKE: Mapping[str, Any] = {"return_tokens": True, "split_sentences": False}
 FAILED = "failed"  #: the metric: share of the takes that the guard lets be spoken again
 
 

@@ -42,6 +42,8 @@ def test_metrics_count_what_was_said_and_how_requests_ended(triton: RealServer) 
     assert grown["bark_audio_seconds_total"] == pytest.approx(speech.seconds)
     assert grown["bark_first_audio_seconds_count"] == grown["bark_real_time_factor_count"] == 1
     assert grown["bark_first_audio_seconds_sum"] == pytest.approx(speech.timings.first_audio_seconds, abs=1e-4)
+    assert sum(value for name, value in grown.items() if name.startswith("bark_pieces_total")) == 2
+    assert grown["bark_pieces_total cut"] >= 1 and grown["bark_retries_total"] == 0
     for stage, times in speech.timings.stages.items():
         assert grown[f"bark_stage_seconds_total {stage}"] == pytest.approx(times.seconds, abs=1e-4)
         assert grown[f"bark_stage_calls_total {stage}"] == times.calls

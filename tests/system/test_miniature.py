@@ -7,11 +7,12 @@ trained on. No sentence here was in the training.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bark_client import BarkClient, Speech
+from bark_client import BarkClient, ServerError, Speech
 from bark_serving.bundle import MINIATURE, Bundle, BundleError
 from bark_serving.errors import UserError
 from bark_serving.host.cores import usable_cores
@@ -151,3 +152,39 @@ def test_another_seed_says_it_otherwise_and_is_understood(
         assert not np.array_equal(speech.samples, other.samples)
     heard = write_down([clip_of(other) for other in others], listener)
     assert error_rate(heard) <= MOST_ERRORS_AGAIN, wrong(heard)
+
+
+def test_a_sentence_that_failed_is_spoken_again_and_reported(bark: BarkClient) -> None:
+    spoiled = bark.speak(FIRST[0], voice="joe", seed=3, semantic_temperature=2.5)
+    (piece,) = spoiled.pieces
+    assert (piece.verdict, piece.attempts) == ("babble", 3)
+    assert any("is babble in 3 takes" in warning for warning in spoiled.warnings)
+    (piece,) = bark.speak(FIRST[0], voice="joe", seed=3).pieces
+    assert (piece.verdict, piece.attempts, piece.text) == ("good", 1, FIRST[0])
+
+
+def test_a_sentence_that_failed_is_left_out_or_ends_the_request(bark: BarkClient) -> None:
+    text = f"{FIRST[0]} {FIRST[1]}"
+    with pytest.raises(ServerError, match=r"piece 1 \(.*\) failed 3 times: its last take is babble"):
+        bark.speak(text, voice="joe", seed=3, semantic_temperature=2.5, on_failure="error")
+    skipped = bark.speak(text, voice="joe", seed=3, semantic_temperature=2.5, on_failure="skip")
+    assert skipped.samples.size == 0 and len(skipped.warnings) == 2
+    assert "it was left out" in skipped.warnings[0]
+
+
+def test_without_a_voice_a_text_has_one_speaker(bark: BarkClient) -> None:
+    text = " ".join(FIRST[:4])
+
+    def spread(**options: Any) -> float:
+        found = []
+        for seed in range(4):
+            speech = bark.speak(text, seed=seed, **options)
+            ends = [piece.start + piece.seconds for piece in speech.pieces]
+            clips = [
+                speech.samples[round(piece.start * speech.sample_rate) : round(end * speech.sample_rate)]
+                for piece, end in zip(speech.pieces, ends, strict=True)
+            ]
+            found.append(np.std([pitch(clip, rate=speech.sample_rate) for clip in clips]))
+        return float(np.mean(found))
+
+    assert spread() < spread(one_speaker=False)
