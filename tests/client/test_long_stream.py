@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 
 from bark_client import AsyncBarkClient, BarkClient, Chunk, InvalidRequest, Piece, RequestCancelled, Summary, Voice
-from bark_client.script import first_speaker, request_seed
+from bark_client.long_stream import LongStream
+from bark_client.long_text import gather
+from bark_client.script import Script, first_speaker, request_seed
 from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, hang, say_error, say_nothing, speak
 
 SENTENCE = "This is the sentence number {} of a text which has many. "
@@ -180,6 +183,38 @@ def test_speech_begins_before_the_text_ends(triton: FakeTriton) -> None:
         for _ in stream:
             heard.set()
     assert sentences(triton, len(triton.requests)) == 60
+
+
+class SilentRequest:
+    """A request that speaks a megabyte of silence, in ten chunks."""
+
+    summary, tokens = Summary(), None
+
+    def __init__(self, text: str, **arguments: Any) -> None:
+        self._chunks = (Chunk(np.zeros(25_000, np.float32), SAMPLE_RATE, 0, 1, False) for _ in range(10))
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self._chunks
+
+    def cancel(self) -> None: ...
+
+
+def test_memory_does_not_grow_with_the_audio() -> None:
+    script = Script(voice="joe", seed=1, options={})
+    tracemalloc.start()
+    try:
+        with LongStream(SilentRequest, gather(TEXT * 60), script=script) as stream:  # type: ignore[arg-type]
+            seconds = sum(chunk.seconds for chunk in stream)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    megabytes = seconds * SAMPLE_RATE * 4 / 1e6
+    assert megabytes > 100
+    assert peak < 5e6
 
 
 def test_leaving_early_cancels_the_request_and_sends_no_other(client: Any, triton: FakeTriton) -> None:

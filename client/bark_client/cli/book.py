@@ -86,7 +86,8 @@ def book(
 
 
 def _speak(stream: LongStream, job: Book) -> None:
-    progress = LongProgress(messages, characters=job.characters, done=job.spoken_characters)
+    progress = LongProgress(messages, characters=job.characters, done=job.spoken_characters, audio_seconds=job.seconds)
+    chapters = job.state.chapters
     with progress:
         for event in stream.events():
             if isinstance(event, Finished):
@@ -97,7 +98,8 @@ def _speak(stream: LongStream, job: Book) -> None:
                     messages.print(f"[bold green]{escape(str(path))}[/]", highlight=False)
                 continue
             job.write(event)
-            progress.show(spoken=stream.spoken_characters, audio_seconds=event.seconds, label=job.chapter.name)
+            label = f"chapter {chapters.index(job.chapter) + 1} of {len(chapters)}"
+            progress.show(spoken=stream.spoken_characters, audio_seconds=event.seconds, label=label)
 
 
 @contextlib.contextmanager

@@ -67,16 +67,22 @@ class SentenceProgress:
 class LongProgress:
     """A bar of characters, with the audio so far and the time that is left. A line at times where there is no terminal.
 
-    characters: of the whole text. done: those that were spoken before, by an earlier command.
+    characters: of the whole text. done, audio_seconds: what was spoken before, by an earlier command.
     """
 
     def __init__(
-        self, console: Console, *, characters: int, done: float = 0.0, clock: Callable[[], float] = time.monotonic
+        self,
+        console: Console,
+        *,
+        characters: int,
+        done: float = 0.0,
+        audio_seconds: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console, self._clock = console, clock
         self._total, self._before = characters, done
         self._start = self._last_line = clock()
-        self._audio_seconds = 0.0
+        self._audio_seconds = audio_seconds
         self._progress = _bar(console)
         self._task = self._progress.add_task("speaking", total=characters, completed=int(done), done="", account="")
 

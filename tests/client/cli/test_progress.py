@@ -41,10 +41,10 @@ def test_without_a_terminal_there_is_a_line_at_times() -> None:
 
 def test_the_time_left_counts_what_this_command_spoke() -> None:
     clock, log = Clock(), console(terminal=False)
-    with LongProgress(log, characters=10_000, done=8_000, clock=clock) as progress:
+    with LongProgress(log, characters=10_000, done=8_000, audio_seconds=400, clock=clock) as progress:
         clock.now += 60
         progress.show(spoken=1_000, audio_seconds=50.0, label="chapter 3")
-    assert written(log) == "chapter 3: 90 %, 50 s of audio, about 1 min left\n"
+    assert written(log) == "chapter 3: 90 %, 8 min of audio, about 1 min left\n"
 
 
 def test_on_a_terminal_there_is_a_bar_and_no_line() -> None:
