@@ -138,6 +138,23 @@ def test_a_voice_cloned_from_a_clip_of_a_speaker_is_as_high_as_the_clip(
     assert hertz == pytest.approx(pitch(clip, rate=rate), rel=PITCH_SLACK)
 
 
+#: 77 words without a stop, which nobody says in one breath.
+ENDLESS = (
+    "when the rain stopped in the evening my brother took the dog out to the park near the station and they stayed "
+    "there until it was dark and my mother went to look for them because dinner was on the table and the teacher asked "
+    "the children to open their books and read the first page while she looked for the box of new pens that somebody "
+    "had left under the chair near the window last week"
+)
+
+
+def test_a_text_without_a_stop_is_heard_to_its_end(bark: BarkClient, listener: Listener) -> None:
+    speeches = [bark.speak(ENDLESS, voice=voice, seed=1) for voice in VOICES]
+    assert [speech.warnings for speech in speeches] == [(), ()]
+    heard = write_down([clip_of(speech) for speech in speeches], listener)
+    assert error_rate(heard) <= MOST_ERRORS_AGAIN, wrong(heard)
+    assert all("last week" in " ".join(one.heard.lower().split()[-4:]) for one in heard), wrong(heard)
+
+
 def test_the_same_request_says_the_same_again(bark: BarkClient) -> None:
     first, again = (bark.speak(FIRST[0], voice=VOICES[0], seed=7) for _ in range(2))
     np.testing.assert_array_equal(first.samples, again.samples)
