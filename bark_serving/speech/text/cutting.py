@@ -22,13 +22,17 @@ SHORT_S = 1.4  #: expected seconds below which a prompt makes Bark babble: some 
 
 #: What a cut costs by its place, beside the squared relative distance of a part from its best length. Where all places
 #: cost the same, parts are longer than the best length by a factor of √(1 + cost).
-_END, _CLAUSE, _CONJUNCTION, _WORD, _SIGN, _IN_WORD = -0.1, -0.08, 0.0, 0.15, 0.25, 2.0
+_END, _CLAUSE, _CONJUNCTION, _WORD, _SIGN, _SHORT_WORD = -0.1, -0.08, 0.0, 0.15, 0.25, 0.3
+_ABBREVIATION, _IN_WORD = 1.0, 2.0
+_MAX_SHORT_WORD = 3  #: letters
+_LAST_CYRILLIC = "\u052f"  #: Latin, Greek and Cyrillic letters come before it
 _SHORT = 5.0  #: what a part below `SHORT_S` costs
 
 _END_SIGNS = frozenset(".!?…。！？।")
 _CLAUSE_SIGNS = frozenset(",;:、，；：–—-")
 _CLOSING = "\"'”’»«)]}」』）】"
-_OPENING = "\"'“‘„«([{「『（【"
+_ONLY_OPENING = "“‘„«([{「『（【¿¡"
+_OPENING = "\"'" + _ONLY_OPENING
 _NEVER_FIRST = frozenset("ーっゃゅょァィゥェォッャュョ々" + "、。，．！？；：」』）】〉》" + NOTE)
 _RUN = re.compile(rf"(?:{TAG.pattern}|\S)+")
 
@@ -136,17 +140,24 @@ def _costs(sentence: str, *, language: str, longest_s: float, most: int) -> Iter
         if unspaced or len(run) > most or sum(sign_seconds(sign, language) for sign in run) > longest_s:
             for at, cost in _inside(run, unspaced=unspaced):
                 yield start + at, cost
-        if not after or any(sign.isalnum() for sign in after) or after[0] in _OPENING:
+        begins = any(sign.isalnum() for sign in after) or after[:1] in _OPENING
+        if not after or (begins and run[-1] not in _ONLY_OPENING):
             yield end, _after_run(run, after, language=language)
 
 
 def _after_run(run: str, after: str, *, language: str) -> float:
-    sign = run.rstrip(_CLOSING)[-1:]
+    said = run.rstrip(_CLOSING)
+    sign = said[-1:]
+    if sign == "." and said == run and not said.endswith(".."):
+        return _ABBREVIATION  # or an initial: a sentence does not end there
     if sign in _END_SIGNS:
         return _END
     if sign in _CLAUSE_SIGNS:
         return _CLAUSE
-    return _CONJUNCTION if after.strip(_OPENING).lower() in _CONJUNCTIONS.get(language, ()) else _WORD
+    if after.strip(_OPENING).lower() in _CONJUNCTIONS.get(language, ()):
+        return _CONJUNCTION
+    # "the", "de", "на" belong to what follows. Short words of other scripts belong to what comes before.
+    return _SHORT_WORD if len(run) <= _MAX_SHORT_WORD and run[0] <= _LAST_CYRILLIC else _WORD
 
 
 def _inside(run: str, *, unspaced: bool) -> Iterator[tuple[int, float]]:

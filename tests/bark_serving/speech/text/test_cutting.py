@@ -67,6 +67,8 @@ def test_cutting_reads_a_long_text_a_few_times_only(tail: str) -> None:
     [
         ("the old man went down to the wide river, and then he slept for a day", "river,"),
         ("the old man went down to the wide river and then he slept for a day", "river"),
+        ("the old man went down with Dr. Smith to the river and slept there for a day", "Smith"),
+        ("el viejo bajó y « vio un barco muy » grande que nadie había visto allí", "grande"),
         ("the old man went all the way down! to the wide grey river he went for a day", "down!"),
         ("el viejo bajó despacio al río porque quería ver un barco muy grande", "río"),
     ],
