@@ -12,6 +12,8 @@ from bark_serving.bundle import Bundle
 # Tests start commands while a gRPC server runs in their own process. In the fork, before the command begins, gRPC's
 # support of forks starts threads again, and some of them abort it: "epoll_wait error: Bad file descriptor".
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+#: torch's threads, here and in the commands that tests run. Two threads of networks of this size wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,6 +13,7 @@ from bark_client import Speech, Timings
 from bark_serving.arrays import Floats
 from bark_serving.bundle import Bundle
 from bark_serving.errors import UserError
+from bark_serving.host.cores import usable_cores
 from benchmarks.listen import measure as understanding
 from benchmarks.listen import table as table_of
 from benchmarks.results import SPEED, Measurement
@@ -29,7 +30,7 @@ MAX_TEACHER_ERRORS = 0.15  #: share of the words in the teacher's recordings
 @pytest.fixture(scope="module")
 def listener() -> Listener:
     try:
-        return Listener()
+        return Listener(threads=usable_cores())
     except UserError as error:
         pytest.skip(f"NO RECOGNISER: {error}")
 

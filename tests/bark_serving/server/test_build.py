@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.cli import main
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import EngineStore
-from bark_serving.profiles import STAGES, stage_precision
+from bark_serving.profiles import STAGES, Stage, stage_precision
 from bark_serving.server import ServerError, ServerSettings, build, start, state
 from bark_serving.server.build import arguments, build_missing, program
 from bark_serving.server.render_settings import RenderSettings
 from tests.bundles import random_bundle, small_spec
+
+#: Engines outlive the session: their key holds everything that decides them.
+ENGINES = Path(__file__).parents[3] / "build/test-engines"
 
 
 def test_the_command_builds_for_the_profile_precision_and_gpu() -> None:
@@ -31,12 +35,25 @@ def test_the_command_builds_for_the_profile_precision_and_gpu() -> None:
     ]
 
 
-def test_what_is_missing_is_built_by_another_process(tmp_path: Path) -> None:
-    bundle = random_bundle(tmp_path / "bundle", small_spec())
-    build_missing(RenderSettings(bundle=bundle.folder, engines=tmp_path / "engines", precision="fp32"))
+def test_what_is_missing_is_built_by_another_process(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    """Two engines are missing; the others are those of the tests of the whole server."""
+    from build_engines.export.build import make
+
+    missing: tuple[Stage, ...] = ("semantic", "fine")
     store = EngineStore(tmp_path / "engines")
-    assert {engine.manifest.stage for engine in store.list()} == set(STAGES)
-    assert {engine.manifest.precision for engine in store.list()} == {"fp32"}
+    there = [make(tiny_bundle, stage=stage, precision="fp32", store=EngineStore(ENGINES)) for stage in STAGES]
+    for engine in there:
+        if engine.manifest.stage not in missing:
+            shutil.copytree(engine.folder, store.root / engine.folder.name)
+    before = {engine.folder: engine.model.stat().st_mtime_ns for engine in store.list()}
+    assert len(before) == len(STAGES) - len(missing)
+    build_missing(RenderSettings(bundle=tiny_bundle.folder, engines=store.root, precision="fp32"))
+    built = store.list()
+    assert {engine.manifest.stage for engine in built} == set(STAGES)
+    assert {engine.manifest.precision for engine in built} == {"fp32"}
+    assert {engine.folder.name for engine in built} == {engine.folder.name for engine in there}
+    assert all(folder.is_dir() for folder in before), "what was there has gone"
+    assert {e.folder: e.model.stat().st_mtime_ns for e in built if e.folder in before} == before, "it was built again"
 
 
 def test_a_build_that_fails_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,10 +61,12 @@ def listen(clips: Sequence[Floats]) -> list[Floats]:
 TEACHERS = Teachers(speak=lambda rate: lambda text, speaker: hum(text, speaker, rate=rate), listen=lambda: listen)
 
 
-@pytest.fixture
-def few_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def few_sentences() -> Iterator[None]:
     """The teacher speaks only `TEXTS`."""
-    monkeypatch.setattr("build_engines.miniature.make.sentences", lambda **_: list(TEXTS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("build_engines.miniature.make.sentences", lambda **_: list(TEXTS))
+        yield
 
 
 def run(work: Path, out: Path, *, recipe: Recipe, until: str = STEPS[-1]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,35 @@ from tests.build_engines.miniature.conftest import run, small_recipe
 pytestmark = pytest.mark.usefixtures("few_sentences")
 
 
-def test_the_bundle_loads_and_has_one_voice_per_speaker(tmp_path: Path) -> None:
-    steps = run(tmp_path / "work", tmp_path / "out", recipe=small_recipe())
-    assert steps == [step for step in STEPS if step != "bundle"]
-    bundle = Bundle(tmp_path / "out")
+@dataclass(frozen=True)
+class Made:
+    """What a run, whole or in parts, left: the steps that each part did, the work folder and the bundle."""
+
+    steps: list[list[str]]
+    work: Path
+    bundle: Bundle
+
+
+@pytest.fixture(scope="module")
+def made(few_sentences: None, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """All steps at once."""
+    folder = tmp_path_factory.mktemp("at-once")
+    steps = run(folder / "work", folder / "out", recipe=small_recipe())
+    return Made([steps], folder / "work", Bundle(folder / "out"))
+
+
+@pytest.fixture(scope="module")
+def continued(few_sentences: None, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The same recipe in two parts."""
+    folder = tmp_path_factory.mktemp("in-parts")
+    first = run(folder / "work", folder / "out", recipe=small_recipe(), until="semantic")
+    second = run(folder / "work", folder / "out", recipe=small_recipe())
+    return Made([first, second], folder / "work", Bundle(folder / "out"))
+
+
+def test_the_bundle_loads_and_has_one_voice_per_speaker(made: Made) -> None:
+    assert made.steps == [[step for step in STEPS if step != "bundle"]]
+    bundle = made.bundle
     bundle.verify()
     for network in NETWORKS:
         assert all(torch.isfinite(weight).all() for weight in load(network, bundle).state_dict().values())
@@ -36,19 +62,16 @@ def test_the_bundle_loads_and_has_one_voice_per_speaker(tmp_path: Path) -> None:
         assert len(voice.semantic) * 3 == voice.fine.shape[1] * 2
 
 
-def test_the_same_recipe_makes_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        run(tmp_path / name, tmp_path / f"{name}.out", recipe=small_recipe())
-    one, two = (Bundle(tmp_path / f"{name}.out") for name in ("one", "two"))
+def test_the_same_recipe_makes_the_same_bytes_at_once_and_in_parts(made: Made, continued: Made) -> None:
+    one, two = made.bundle, continued.bundle
+    assert one.folder != two.folder
     assert one.spec.files == two.spec.files and one.hash == two.hash
 
 
-def test_steps_that_are_done_are_skipped(tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    assert run(work, tmp_path / "out", recipe=small_recipe(), until="semantic") == list(STEPS[:4])
-    assert run(work, tmp_path / "out", recipe=small_recipe()) == ["codec", "codes", "coarse", "fine"]
-    assert run(work, tmp_path / "again", recipe=small_recipe()) == []
-    assert Bundle(tmp_path / "again").hash == Bundle(tmp_path / "out").hash
+def test_steps_that_are_done_are_skipped(continued: Made, tmp_path: Path) -> None:
+    assert continued.steps == [list(STEPS[:4]), ["codec", "codes", "coarse", "fine"]]
+    assert run(continued.work, tmp_path / "again", recipe=small_recipe()) == []
+    assert Bundle(tmp_path / "again").hash == continued.bundle.hash
 
 
 def test_a_work_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
