@@ -32,7 +32,7 @@ from bark_serving.server.watchdog import StubWatch
 from tests.system import toy
 from tests.system.conftest import ENGINES, RealServer, build_engines_of
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 class Cli:
@@ -55,7 +55,7 @@ class Cli:
 
     def run(self, *arguments: str, expect: int = 0) -> str:
         child = self.start(*arguments)
-        output, _ = child.communicate(timeout=60)
+        output, _ = child.communicate(timeout=150)
         assert child.returncode == expect, output
         return output
 
@@ -88,7 +88,7 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
         commands.close()
 
 
-def until(condition: Callable[[], bool], *, timeout: float = 60.0) -> None:
+def until(condition: Callable[[], bool], *, timeout: float = 150.0) -> None:
     """Wait for an event in another process, which nothing announces."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -27,6 +27,7 @@ MOST_ERRORS = 0.20  #: of the words of 20 sentences, the recogniser's own mistak
 MOST_ERRORS_AGAIN = 0.30  #: of those of 10
 PITCH_SLACK = 0.12  #: of a pitch, or of a ratio of pitches; the two speakers' differ by 0.3
 LEAST_ENDED = 95  #: of 100 sentences
+MOST_ENDLESS = 1  #: of 40 sentences: of a miniature that ends 9 of 10, 8 % of such samples pass; of 8 of 10, 0.2 %
 VOICES = ("joe", "jo")
 
 try:
@@ -36,6 +37,7 @@ except BundleError as missing:
 
 TEXTS = recordings.sentences(120)
 FIRST, REST = TEXTS[:20], TEXTS[20:]  #: the teacher spoke the first ones, too
+WITHOUT_VOICE = REST[:10]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def bark(server: RealServer) -> Iterator[BarkClient]:
 @pytest.fixture(scope="module")
 def listener() -> Listener:
     try:
-        return Listener()
+        return Listener(threads=usable_cores())
     except UserError as error:
         pytest.skip(f"NOBODY LISTENED whether the miniature is understood: {error}")
 
@@ -76,12 +78,24 @@ def spoken(bark: BarkClient) -> list[Speech]:
     return speak_all(bark, FIRST, voices=VOICES)
 
 
+@pytest.fixture(scope="module")
+def spoken_again(bark: BarkClient) -> list[Speech]:
+    """Ten of the first sentences by the same voices, with other seeds."""
+    return speak_all(bark, FIRST[:10], voices=VOICES, seed=1_000)
+
+
 def said_by(voice: str, speeches: Sequence[Speech]) -> list[Clip]:
     """What a voice said of sentences that all voices spoke in turns."""
     return [clip_of(speech) for speech in speeches[VOICES.index(voice) :: len(VOICES)]]
 
 
-def test_it_is_understood(
+def test_it_is_understood(spoken: list[Speech], listener: Listener) -> None:
+    heard = write_down([clip_of(speech) for speech in spoken], listener)
+    assert error_rate(heard) <= MOST_ERRORS, f"word errors: {error_rate(heard):.1%}\n{wrong(heard)}"
+
+
+@pytest.mark.slow
+def test_its_teacher_is_understood_as_well_through_the_codec(
     spoken: list[Speech],
     teacher: dict[str, list[Clip]],
     listener: Listener,
@@ -90,9 +104,8 @@ def test_it_is_understood(
 ) -> None:
     recorded = [teacher[VOICES[number % len(VOICES)]][number] for number in range(len(FIRST))]
     [coded] = recordings.through_codec({"in turns": recorded}, BUNDLE).values()
-    heard = write_down([clip_of(speech) for speech in spoken], listener)
     rates = {
-        "the miniature": error_rate(heard),
+        "the miniature": error_rate(write_down([clip_of(speech) for speech in spoken], listener)),
         "its teacher": error_rate(write_down(recorded, listener)),
         "its teacher through the codec": error_rate(write_down(coded, listener)),
     }
@@ -101,7 +114,7 @@ def test_it_is_understood(
     line = "word errors: " + ", ".join(f"{name} {rate:.1%}" for name, rate in rates.items())
     with capsys.disabled():
         print(f"\n{line}")
-    assert rates["the miniature"] <= MOST_ERRORS, f"{line}\n{wrong(heard)}"
+    assert max(rates.values()) <= MOST_ERRORS, line
 
 
 def wrong(heard: Sequence[Heard]) -> str:
@@ -118,12 +131,25 @@ def test_its_two_voices_are_as_far_apart_as_those_whom_it_learnt_from(
     )
 
 
-def test_its_sentences_end_by_themselves(bark: BarkClient) -> None:
-    speeches = speak_all(bark, REST, voices=[*VOICES, None])
-    endless = [speech for speech in speeches if not ended(speech)]
-    assert len(REST) - len(endless) >= LEAST_ENDED, "\n".join(
-        f"{speech.seconds:.1f} s: {speech.text} {speech.warnings}" for speech in endless
-    )
+def test_its_sentences_end_by_themselves(bark: BarkClient, spoken: list[Speech], spoken_again: list[Speech]) -> None:
+    speeches = [*spoken, *spoken_again, *speak_all(bark, WITHOUT_VOICE, voices=[None])]
+    assert len(speeches) == 40
+    endless = endless_of(speeches)
+    assert len(endless) <= MOST_ENDLESS, told(endless)
+
+
+@pytest.mark.slow
+def test_95_of_100_sentences_end_by_themselves(bark: BarkClient) -> None:
+    endless = endless_of(speak_all(bark, REST, voices=[*VOICES, None]))
+    assert len(REST) - len(endless) >= LEAST_ENDED, told(endless)
+
+
+def endless_of(speeches: Sequence[Speech]) -> list[Speech]:
+    return [speech for speech in speeches if not ended(speech)]
+
+
+def told(speeches: Sequence[Speech]) -> str:
+    return "\n".join(f"{speech.seconds:.1f} s: {speech.text} {speech.warnings}" for speech in speeches)
 
 
 @pytest.mark.parametrize("speaker", VOICES)
@@ -161,13 +187,12 @@ def test_the_same_request_says_the_same_again(bark: BarkClient) -> None:
 
 
 def test_another_seed_says_it_otherwise_and_is_understood(
-    bark: BarkClient, spoken: list[Speech], listener: Listener
+    spoken: list[Speech], spoken_again: list[Speech], listener: Listener
 ) -> None:
-    others = speak_all(bark, FIRST[:10], voices=VOICES, seed=1_000)
-    for speech, other in zip(spoken, others, strict=False):
+    for speech, other in zip(spoken, spoken_again, strict=False):
         assert speech.text == other.text
         assert not np.array_equal(speech.samples, other.samples)
-    heard = write_down([clip_of(other) for other in others], listener)
+    heard = write_down([clip_of(other) for other in spoken_again], listener)
     assert error_rate(heard) <= MOST_ERRORS_AGAIN, wrong(heard)
 
 
