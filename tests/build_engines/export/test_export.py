@@ -35,16 +35,6 @@ from tests.bundles import random_bundle, small_spec, true_size_spec
 ALL = [pytest.param(stage, precision, id=f"{stage} {precision}") for stage in STAGES for precision in PRECISIONS[stage]]
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return random_bundle(tmp_path_factory.mktemp("bundle"), small_spec())
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> EngineStore:
-    return EngineStore(tmp_path_factory.mktemp("engines"))
-
-
 @pytest.mark.parametrize(("stage", "precision"), ALL)
 def test_every_stage_exports_with_the_declared_inputs_and_outputs(
     bundle: Bundle, store: EngineStore, stage: Stage, precision: Precision

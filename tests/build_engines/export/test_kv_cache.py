@@ -24,11 +24,6 @@ from build_engines.export.validate import cosine
 from tests.bundles import random_bundle, small_spec
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return random_bundle(tmp_path_factory.mktemp("bundle"), small_spec(), networks=["semantic", "coarse"])
-
-
 def open_gpt(bundle: Bundle, stage: GptStage, precision: Precision, store: EngineStore) -> OnnxGpt:
     engine = make(bundle, stage=stage, precision=precision, store=store)
     gpt = bundle.spec.gpt(stage)
@@ -76,9 +71,8 @@ def test_scales_are_measured_on_prompts_without_a_voice_too(bundle: Bundle) -> N
 
 
 @pytest.mark.parametrize("stage", ["semantic", "coarse"])
-def test_steps_after_a_prefill_stay_close_to_fp32(bundle: Bundle, stage: GptStage, tmp_path: Path) -> None:
+def test_steps_after_a_prefill_stay_close_to_fp32(bundle: Bundle, stage: GptStage, store: EngineStore) -> None:
     """The graphs of prefill and decode step store the same values in the cache."""
-    store = EngineStore(tmp_path / "engines")
     rng = np.random.default_rng(7)
     ids = rng.integers(0, 10_000, 200)
     rows = {precision: open_gpt(bundle, stage, precision, store) for precision in ("fp32", "int8")}
@@ -91,10 +85,14 @@ def test_steps_after_a_prefill_stay_close_to_fp32(bundle: Bundle, stage: GptStag
 
 
 def test_a_cache_that_int8_cannot_hold_stays_in_fp32(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    bundle: Bundle,
+    store: EngineStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    usual = make(bundle, stage="coarse", precision="int8", store=store)
     store = EngineStore(tmp_path / "engines")
-    usual = make(bundle, stage="coarse", precision="int8", store=EngineStore(tmp_path / "sound"))
     monkeypatch.setattr(kv_cache, "MARGIN", 0.05)
     monkeypatch.setattr("build_engines.export.graph.EXTERNAL_DATA_ABOVE_BYTES", 1_000)
     engine = make(bundle, stage="coarse", precision="int8", store=store)

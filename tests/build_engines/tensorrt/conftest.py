@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from onnx import ModelProto
 
 from bark_serving.bundle import Bundle
 from bark_serving.profiles import Precision, Stage
@@ -16,12 +18,30 @@ from tests.bundles import random_bundle, small_spec, true_size_spec
 
 #: Returns the saved graph of a stage, as TensorRT gets it.
 Exported = Callable[[Stage, Precision], Path]
+#: Returns a copy of the graph of a stage of the small bundle.
+SmallGraph = Callable[[Stage, Precision], ModelProto]
 
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """All networks as small as possible."""
     return random_bundle(tmp_path_factory.mktemp("tensorrt") / "small", small_spec())
+
+
+@pytest.fixture(scope="session")
+def small_graph(small: Bundle) -> SmallGraph:
+    """Graphs of the small bundle with every output. Each is exported at the first request."""
+
+    @functools.cache
+    def export_once(stage: Stage, precision: Precision) -> ModelProto:
+        return dialect.export(small, stage=stage, precision=precision)
+
+    def get(stage: Stage, precision: Precision) -> ModelProto:
+        copy = ModelProto()
+        copy.CopyFrom(export_once(stage, precision))
+        return copy
+
+    return get
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from build_engines.errors import ExportError
 from build_engines.export import graph
 from build_engines.tensorrt import check, dialect
 from build_engines.tensorrt.build import PLAN_STAGES
+from tests.build_engines.tensorrt.conftest import SmallGraph
 from tests.bundles import random_bundle, small_spec
 
 CASES = [(stage, precision) for stage in PLAN_STAGES for precision in TABLE["tensorrt"].stages[stage].precisions]
@@ -24,8 +25,8 @@ LSTMS = {"fine": 0, "encodec_decode": 2, "encodec_encode": 2, "hubert": 2}
 
 
 @pytest.fixture(scope="module")
-def models(small: Bundle) -> dict[tuple[Stage, Precision], ModelProto]:
-    return {(stage, precision): dialect.export(small, stage=stage, precision=precision) for stage, precision in CASES}
+def models(small_graph: SmallGraph) -> dict[tuple[Stage, Precision], ModelProto]:
+    return {case: small_graph(*case) for case in CASES}
 
 
 def weights(model: ModelProto) -> dict[str, int]:
