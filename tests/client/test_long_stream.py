@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -275,6 +275,14 @@ def test_pieces_of_no_text_are_refused(client: Any) -> None:
         client.speak(["One.", 2])
     with pytest.raises(InvalidRequest, match="text: expected str, not bytes"):
         client.speak(b"One.")
+
+
+def test_the_threaded_client_names_the_one_for_awaited_pieces(triton: FakeTriton) -> None:
+    async def pieces() -> AsyncIterator[str]:
+        yield "One."
+
+    with BarkClient(triton.url) as client, pytest.raises(InvalidRequest, match="need AsyncBarkClient"):
+        client.speak(pieces())  # type: ignore[arg-type]
 
 
 def test_a_stream_that_was_not_entered_says_how(connect: Callable[..., Any], triton: FakeTriton) -> None:
