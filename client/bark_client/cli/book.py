@@ -59,7 +59,7 @@ def book(
     writes novel/01-chapter-1.flac, .srt and .vtt, and so on. Each of several texts is a chapter:
     `bark book one.txt two.txt --voice joe -o novel`
 
-    After an interruption, even a power cut, the same command with --resume goes on. The result is the same as
+    After an interruption, even by kill -9, the same command with --resume goes on. The result is the same as
     without the interruption: `bark book novel.txt -o novel --resume`
     """
     with plain_errors():
