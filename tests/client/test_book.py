@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bark_client import BarkError, Chunk, InvalidRequest, Piece, Summary, Voice
+from bark_client import BarkError, Chunk, InvalidRequest, Piece, Summary, Voice, growing
 from bark_client.book import Book
 from bark_client.book_state import STATE
 from bark_client.chapters import Chapter
@@ -130,6 +131,28 @@ def test_what_was_written_after_the_last_note_is_cut(whole: dict[str, bytes], tm
         with part.open("ab") as file:
             file.write(b"torn")
     (tmp_path / "new-book.json").write_bytes(b"{half")
+    with resume(tmp_path) as book:
+        make(book)
+    assert contents(tmp_path) == whole
+
+
+@pytest.mark.parametrize("writes", [1, 12, 25, 40])
+def test_after_a_full_disk_it_goes_on(
+    whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    write, left = growing.write_all, iter(range(writes))
+
+    def write_until_full(file: Any, data: bytes) -> None:
+        if next(left, None) is None:
+            write(file, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(file, data)
+
+    with begin(tmp_path) as book:
+        monkeypatch.setattr(growing, "write_all", write_until_full)
+        with pytest.raises(OSError, match="No space left"):
+            make(book)
+        monkeypatch.undo()
     with resume(tmp_path) as book:
         make(book)
     assert contents(tmp_path) == whole
