@@ -93,10 +93,12 @@ def test_a_long_sentence_streams_before_it_is_done(bark: BarkClient) -> None:
 
 def test_chained_sentences_differ_from_separate_ones(bark: BarkClient) -> None:
     text = "One sentence begins right here. Another one follows it!"
-    how: dict[str, Any] = {"seed": 3, "max_duration": 2, "min_eos_p": 1.0, "return_tokens": True, "one_speaker": False}
+    how: dict[str, Any] = {"seed": 3, "max_duration": 2, "return_tokens": True, "one_speaker": False}
     apart = bark.speak(text, **how)
     chained = bark.speak(text, chain_sentences=True, **how)
-    assert np.array_equal(tokens_of(apart)[0][:50], tokens_of(chained)[0][:50])
+    first = round(apart.pieces[0].seconds * 49.9)
+    assert first > 10
+    assert np.array_equal(tokens_of(apart)[0][:first], tokens_of(chained)[0][:first])
     assert not np.array_equal(tokens_of(apart)[0], tokens_of(chained)[0])
 
 
