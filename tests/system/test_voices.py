@@ -82,11 +82,15 @@ def batch_of_speech(*, rate: int, samples: int, rows: int) -> Floats:
     return np.stack([whole[row * 4_321 :][:samples] for row in range(rows)])
 
 
-@pytest.mark.parametrize("seconds", [1.0, 2.3, 5.77, 12.0])
+#: Clips per batch, by length: the longer the clips, the fewer.
+ROWS = pytest.mark.parametrize(("seconds", "rows"), [(1.0, 4), (2.3, 3), (5.77, 2), (12.0, 2)])
+
+
+@ROWS
 def test_semantic_tokens_are_those_of_transformers_alone_and_batched(
-    server: Server, reference: CloningOracle, seconds: float
+    server: Server, reference: CloningOracle, seconds: float, rows: int
 ) -> None:
-    audio = batch_of_speech(rate=16_000, samples=int(seconds * 16_000), rows=4)
+    audio = batch_of_speech(rate=16_000, samples=int(seconds * 16_000), rows=rows)
     batched = server.call("hubert", {"audio": audio})["tokens"]
     reference.assert_tokens(batched, audio=audio)
     assert len(np.unique(batched)) > 20
@@ -97,11 +101,11 @@ def test_semantic_tokens_are_those_of_transformers_alone_and_batched(
     reference.assert_tokens(together, audio=audio)
 
 
-@pytest.mark.parametrize("frames", [75, 173, 431, 900])
+@ROWS
 def test_codes_are_those_of_transformers_alone_and_batched(
-    server: Server, reference: CloningOracle, frames: int
+    server: Server, reference: CloningOracle, seconds: float, rows: int
 ) -> None:
-    audio = batch_of_speech(rate=24_000, samples=320 * frames, rows=4)
+    audio = batch_of_speech(rate=24_000, samples=320 * round(75 * seconds), rows=rows)
     batched = server.call("encodec_encode", {"audio": audio})["codes"]
     reference.assert_codes(batched, audio=audio)
     assert all(len(np.unique(codebook)) > 20 for codebook in batched.transpose(1, 0, 2))
@@ -112,8 +116,17 @@ def test_codes_are_those_of_transformers_alone_and_batched(
     reference.assert_codes(together, audio=audio)
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 24_000, 44_100, 48_000])
+#: Each rate once, three in mono and three in stereo; the tests at true sizes take the other six, too.
+RATES_AND_CHANNELS = [(8_000, 1), (16_000, 2), (22_050, 2), (24_000, 1), (44_100, 1), (48_000, 2)]
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels"),
+    [
+        *RATES_AND_CHANNELS,
+        *(pytest.param(rate, 3 - channels, marks=pytest.mark.slow) for rate, channels in RATES_AND_CHANNELS),
+    ],
+)
 def test_a_cloned_voice_is_that_of_transformers_and_fit_for_sunos_code(
     server: Server, triton: RealServer, reference: CloningOracle, rate: int, channels: int
 ) -> None:
