@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bark_serving.layouts.decoder import context_frames, state_shape
 from bark_serving.spec import Spec
 from bark_serving.speech.job import Answer
 from bark_serving.speech.orchestrator import Orchestrator
@@ -51,8 +52,14 @@ class Stages:
         self.posted.append((model, request_id))
 
     def semantic(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        count = min(int(inputs["request_output_len"].item()), 30)
-        return self._tokens(np.random.default_rng(int(inputs["seed"].item())).integers(0, 10_000, count))
+        return self._tokens(self.slice_of(np.arange(30), inputs))
+
+    @staticmethod
+    def slice_of(steps: np.ndarray, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Tokens that depend on the seed and the step, for the steps that are asked for."""
+        first = int(inputs["first_step"].item()) if "first_step" in inputs else 0
+        tokens = np.random.default_rng(int(inputs["seed"].item())).integers(0, 10_000, len(steps))
+        return tokens[first : first + int(inputs["request_output_len"].item())]
 
     def coarse(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         count = int(inputs["request_output_len"].item())
@@ -66,8 +73,14 @@ class Stages:
         return {"predictions": (mixed % 1024).astype(np.int32)}
 
     def encodec_decode(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        levels = np.cumsum(inputs["codes"].sum(axis=1), axis=-1) % 1000 / 1000  # causal, like the decoder
-        return {"audio": np.repeat(levels, 320, axis=-1).astype(np.float32)}
+        sums = inputs["codes"].sum(axis=1).astype(np.float32)
+        before = inputs["state"].reshape(-1)[:1] if "state" in inputs else np.zeros(1, np.float32)
+        if "state" in inputs:
+            sums = sums[:, SPEC.encodec.kernel - 1 :]
+        totals = (before + np.cumsum(sums, axis=-1)) % 1000  # causal, like the decoder
+        state = np.zeros((1, *state_shape(SPEC.encodec)), np.float32)
+        state[0, 0, 0, 0] = totals[0, -1 - context_frames(SPEC.encodec)]
+        return {"audio": np.repeat(totals / 1000, 320, axis=-1).astype(np.float32), "next_state": state}
 
     @staticmethod
     def _tokens(ids: np.ndarray) -> dict[str, np.ndarray]:

@@ -26,6 +26,7 @@ class Generation:
     min_eos_p: float = 1.1  #: speech ends where the end token is this probable; above 1: only where it is sampled
     request_id: str = ""
     due: float = 0.0  #: waiting sequences get rows in this order; the caller's clock, since it is only compared
+    first_step: int = 0  #: the step that the first token is drawn for: the tokens that a sequence in slices has already
     hold: bool = False  #: at the end, keep the row for a generation of the same request id that continues this one
 
 
@@ -52,7 +53,9 @@ class Sequence:
     uniforms: npt.NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.uniforms = sampling.step_uniforms(self.generation.sampling.seed, self.generation.max_tokens + 1)
+        first = self.generation.first_step
+        numbers = sampling.step_uniforms(self.generation.sampling.seed, first + self.generation.max_tokens + 1)
+        self.uniforms = numbers[first:]
 
     @property
     def last_token(self) -> int:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bark_serving.layouts.decoder import context_frames
 from bark_serving.spec import EncodecSpec
 
 PIECES = 4  #: `decode_in_pieces` cuts a latent into this many
@@ -63,6 +64,15 @@ class Lstm(nn.Module):
         x = x.permute(2, 0, 1)
         x = self.lstm(x)[0] + x
         return x.permute(1, 2, 0)
+
+    def resume(self, x: Tensor, state: Tensor, *, context: int) -> tuple[Tensor, Tensor]:
+        """`forward` from a state [B, 2, layers, width] on; also the state ``context`` steps before the end."""
+        x = x.permute(2, 0, 1)
+        hidden, cell = state.permute(1, 2, 0, 3).unbind()
+        first, at = self.lstm(x[:-context], (hidden.contiguous(), cell.contiguous()))
+        rest, _ = self.lstm(x[-context:], at)
+        x = torch.cat((first, rest)) + x
+        return x.permute(1, 2, 0), torch.stack(at).permute(2, 0, 1, 3)
 
 
 class Residual(nn.Module):
@@ -179,15 +189,6 @@ def decode_in_pieces(decoder: Seanet, latent: Tensor, spec: EncodecSpec) -> Tens
     return torch.cat(pieces, dim=2)
 
 
-def context_frames(spec: EncodecSpec) -> int:
-    """How many earlier frames a sample depends on in the layers after the LSTM."""
-    back = spec.last_kernel - 1
-    for ratio in reversed(spec.ratios):
-        back += sum((spec.residual_kernel - 1) * spec.dilation_growth**i for i in range(spec.residual_layers))
-        back = -(-back // ratio) + 1  # a transposed convolution looks one step back
-    return back
-
-
 class Encodec(nn.Module):
     """The codec. `encode` and `decode` are each other's inverse, up to quantization.
 
@@ -209,3 +210,14 @@ class Encodec(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes i32 [B, codebooks, T] → audio f32 [B, T × samples_per_frame]."""
         return self.run_decoder(self.decoder, self.quantizer.decode(codes), self.spec)[:, 0]
+
+    def decode_chunk(self, codes: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """A part of `decode`: codes i32 [B, codebooks, kernel - 1 + T] → audio f32 [B, T × samples_per_frame].
+
+        codes, state: see `bark_serving.layouts.decoder`. Also returns the state for the next chunk.
+        """
+        first, lstm, *rest = self.decoder.layers
+        assert isinstance(first, Conv) and isinstance(lstm, Lstm)
+        x = first.conv(self.quantizer.decode(codes))
+        x, state = lstm.resume(x, state, context=context_frames(self.spec))
+        return run_layers(rest, x)[:, 0], state

@@ -54,9 +54,12 @@ def _onnx_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, max_batch
 
 
 def _onnx_network(stage: Stage, settings: RuntimeSettings, device: str) -> Network:
-    from bark_serving.runtimes.onnx_session import open_session, run, wide_graph
+    from bark_serving.runtimes.onnx_session import CHUNK_FILE, open_session, run, run_with_state, wide_graph
 
-    session = open_session(wide_graph(_engine(settings)), threads=settings.threads, prepack=stage not in _CLONING_ONLY)
+    engine = _engine(settings)
+    session = open_session(wide_graph(engine), threads=settings.threads, prepack=stage not in _CLONING_ONLY)
+    if stage == "encodec_decode":
+        return partial(run_with_state, session, open_session(engine / CHUNK_FILE, threads=settings.threads))
     return partial(run, session)
 
 

@@ -11,6 +11,7 @@ from bark_serving.arrays import Array
 from bark_serving.engines.store import MODEL_FILE
 
 WIDE_FILE = "wide.onnx"
+CHUNK_FILE = "chunk.onnx"  #: the codec's decoder with its state as input and output
 #: Instructions that add int8 products in 32 bits. Older x86 CPUs add pairs of them in 16 bits, which overflow.
 _EXACT_INT8 = {"avx512_vnni", "avx_vnni", "asimddp"}
 
@@ -55,3 +56,10 @@ def run(session: ort.InferenceSession, inputs: dict[str, Array], outputs: list[s
         session.run(outputs, {name: array[row : row + 1] for name, array in inputs.items()}) for row in range(rows)
     ]
     return {name: np.concatenate(parts) for name, parts in zip(outputs, zip(*answers, strict=True), strict=True)}
+
+
+def run_with_state(
+    whole: ort.InferenceSession, chunk: ort.InferenceSession, inputs: dict[str, Array], outputs: list[str]
+) -> dict[str, Array]:
+    """`run` on ``chunk`` where the inputs have a ``state`` to go on from, else on ``whole``."""
+    return run(chunk if "state" in inputs else whole, inputs, outputs)

@@ -38,7 +38,14 @@ def encodec_decode(bundle: Bundle, device: torch.device, dtype: torch.dtype) -> 
     network = cast(Encodec, load("encodec", bundle))
     del network.encoder
     network = network.to(device, dtype)
-    return lambda inputs: {"audio": network.decode(inputs["codes"]).float()}
+
+    def run(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        if "state" not in inputs:
+            return {"audio": network.decode(inputs["codes"]).float()}
+        audio, state = network.decode_chunk(inputs["codes"], inputs["state"].to(dtype))
+        return {"audio": audio.float(), "next_state": state.float()}
+
+    return run
 
 
 def encodec_encode(bundle: Bundle, device: torch.device, dtype: torch.dtype) -> Stateless:

@@ -9,7 +9,7 @@ own ``config.<profile>.pbtxt.j2`` beside it, and then ``model.py`` is not copied
 - `queue_delay` (µs that a batch waits for more requests);
 - `gpus` (numbers; empty: the CPU), `devices` (the same for torch, e.g. ``cuda:0``), `instance_group` (one instance per
   GPU) and `single_instance_group` (one instance, for a model that distributes its requests itself);
-- `request_inputs` (of the model ``bark``) and `capabilities` (what the stages can do).
+- `request_inputs` (of the model ``bark``), `decoder_state` (dimensions) and `capabilities` (what the stages can do).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from bark_serving.engines.store import EngineError, EngineMissing, EngineStore
 from bark_serving.errors import INSTALL_AGAIN
 from bark_serving.host.cores import usable_cores
 from bark_serving.host.files import atomic_folder
+from bark_serving.layouts.decoder import state_shape
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError
 from bark_serving.server.render_settings import RenderSettings
@@ -144,6 +145,7 @@ def _values(settings: RenderSettings, bundle: Bundle) -> dict[str, Any]:
         "bundle": bundle.folder.absolute(),
         "spec": bundle.spec,
         "request_inputs": request_inputs(),
+        "decoder_state": state_shape(bundle.spec.encodec),
         "voices": os.pathsep.join(str(_existing(folder)) for folder in settings.voices),
         "voice_store": (settings.voice_store or voice_store_of(bundle)).absolute(),
         "max_voices": settings.max_voices,

@@ -64,6 +64,7 @@ class SpeechRequest(BaseModel):
     fold_signs: bool = True
     spell_numbers: bool
     speed: Literal["exact", "fast"] = "exact"
+    latency: Literal["normal", "low"] = "normal"
     seed: Seed = Field(default_factory=lambda: secrets.randbits(32))
     semantic_temperature: Temperature
     coarse_temperature: Temperature

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from enum import IntEnum
 
 import numpy as np
 
-from bark_serving.arrays import Floats, Ids
+from bark_serving.arrays import Ids
 from bark_serving.decoding.sampling import Sampling, derive_seed, uniforms
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import fine as fine_layout
 from bark_serving.spec import Spec
+from bark_serving.speech.low_latency import ChunkedSentence, SemanticSlices
+from bark_serving.speech.parts import Emit, Part
 from bark_serving.speech.request import SpeechRequest
 from bark_serving.speech.stage_client import Stages
 from bark_serving.voices import Voice
-
-Emit = Callable[[Floats, bool], None]
-
-
-class Part(IntEnum):
-    """What a derived seed is for."""
-
-    SEMANTIC = 0
-    COARSE = 1
-    FINE = 2
-
 
 def max_semantic_tokens(request: SpeechRequest, *, spec: Spec) -> int:
     """At which number of semantic tokens a sentence is cut."""
@@ -65,7 +54,7 @@ class SentenceRun:
             text_tokens,
             history=self._voice.semantic if self._voice else None,
             max_tokens=max_tokens,
-            sampling=self._sampling(Part.SEMANTIC, self._request.semantic_temperature),
+            sampling=self.sampling(Part.SEMANTIC, self._request.semantic_temperature),
             min_eos_p=self._request.min_eos_p,
             sentence=self._index,
         )
@@ -85,12 +74,41 @@ class SentenceRun:
         codes = fine.result()
         return Voice(semantic, codes[: self._spec.coarse.codebooks], codes)
 
-    def _sampling(self, part: Part, temperature: float, *path: int) -> Sampling:
+    async def stream(self, text_tokens: Ids, emit: Emit) -> tuple[Ids, bool, Voice]:
+        """`semantic` and `speak` in one, chunk by chunk and with the stages overlapping: sooner, and not exact."""
+        max_tokens = max_semantic_tokens(self._request, spec=self._spec)
+        slices = SemanticSlices(
+            self._stages,
+            self._request,
+            text_tokens,
+            history=self._voice.semantic if self._voice else None,
+            draws=self,
+            max_tokens=max_tokens,
+            sentence=self._index,
+        )
+        sentence = ChunkedSentence(
+            self._stages,
+            self._request,
+            slices,
+            spec=self._spec,
+            index=self._index,
+            voice=self._voice,
+            draws=self,
+        )
+        said = await sentence.speak(emit)
+        return slices.tokens, len(slices.tokens) < max_tokens, said
+
+    def seed(self, part: Part, *path: int) -> int:
+        """A seed for a part of this sentence; ``path`` numbers its windows and codebooks."""
+        return derive_seed(self._request.seed, self._index, part, *path, *self._take)
+
+    def sampling(self, part: Part, temperature: float, *path: int) -> Sampling:
+        """How a part of this sentence samples."""
         return Sampling(
             temperature=temperature,
             top_k=self._request.top_k,
             top_p=self._request.top_p,
-            seed=derive_seed(self._request.seed, self._index, part, *path, *self._take),
+            seed=self.seed(part, *path),
         )
 
     async def _coarse(self, semantic: Ids, generated: asyncio.Queue[Ids]) -> None:
@@ -108,7 +126,7 @@ class SentenceRun:
             tokens = await self._stages.coarse(
                 plan.prompt(start, ids),
                 count=plan.length(start),
-                sampling=self._sampling(Part.COARSE, self._request.coarse_temperature, number),
+                sampling=self.sampling(Part.COARSE, self._request.coarse_temperature, number),
                 sentence=self._index,
                 hold=start != plan.starts[-1],
             )
@@ -143,7 +161,7 @@ class SentenceRun:
         rows = codes[:, window.start : window.start + self._spec.fine.window]
         size = rows.shape[1]
         for codebook in range(self._spec.coarse.codebooks, self._spec.encodec.codebooks):
-            seed = derive_seed(self._request.seed, self._index, Part.FINE, number, codebook, *self._take)
+            seed = self.seed(Part.FINE, number, codebook)
             predicted = await self._stages.fine(
                 rows,
                 codebook=codebook,

@@ -1,9 +1,10 @@
 """What the stages of one server can do, where profiles differ: data, rendered into the config of ``bark``.
 
 In every profile the GPT stages take the tensors of Triton's ``tensorrtllm`` backend. Where this project's own code
-runs them, they take three more (``min_eos_p``, ``hold`` and ``due``), and every number comes with the request. A
-TensorRT-LLM engine takes only the backend's tensors, and the prompt table in the type that it computes in. The rule
-that ends speech is built into it, with two numbers. A TensorRT plan of the fine stage takes whole windows only.
+runs them, they take four more (``min_eos_p``, ``hold``, ``first_step`` and ``due``), and every number comes with the
+request. A TensorRT-LLM engine takes only the backend's tensors, and the prompt table in the type that it computes in.
+The rule that ends speech is built into it, with two numbers. A TensorRT plan of the fine stage takes whole windows
+only, and one of the decoder has no state.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ class StageCapabilities(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    own_inputs: bool = True  #: `semantic` takes ``min_eos_p``, `coarse` takes ``hold``, both take ``due``
+    own_inputs: bool = True  #: `semantic` takes ``min_eos_p`` and ``first_step``, both take ``hold`` and ``due``
     table_type: TableType = "FP32"  #: of ``prompt_embedding_table``
     built_in: BuiltIn | None = None
+    decoder_state: bool = True  #: the decoder goes on from the state of the frames before
     whole_windows: bool = False  #: the fine stage takes no window that is shorter than the checkpoint's
     one_by_one: bool = False  #: the other networks compute the requests of a batch one after the other
 
@@ -69,11 +71,14 @@ def capabilities_of(
     """What a profile's stages can do; `precision` and `constants` are those of the semantic engine's manifest."""
     fine = stages["fine"]
     whole_windows = fine.plan is not None
+    decoder_state = stages["encodec_decode"].plan is None
     if stages["semantic"].backend != "tensorrtllm":
-        return StageCapabilities(whole_windows=whole_windows, one_by_one=fine.engine and fine.plan is None)
+        one_by_one = fine.engine and fine.plan is None
+        return StageCapabilities(whole_windows=whole_windows, decoder_state=decoder_state, one_by_one=one_by_one)
     return StageCapabilities(
         own_inputs=False,
         table_type=_TABLE_TYPES[precision],
         built_in=BuiltIn.model_validate(constants),
         whole_windows=whole_windows,
+        decoder_state=decoder_state,
     )

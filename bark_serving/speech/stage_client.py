@@ -11,14 +11,15 @@ import time
 from collections import defaultdict
 from contextlib import nullcontext
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
 from bark_serving.arrays import Array, Floats, Ids
-from bark_serving.decoding.sampling import Sampling
+from bark_serving.decoding.sampling import Sampling, derive_seed
 from bark_serving.errors import StageFailed
+from bark_serving.layouts import decoder as decoder_layout
 from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.spec import Spec
 from bark_serving.speech.report import StageTime, Unit
@@ -102,8 +103,17 @@ class Stages:
         sampling: Sampling,
         min_eos_p: float,
         sentence: int,
+        said: Ids | None = None,
+        hold: bool = False,
     ) -> Ids:
-        """[n] tokenizer ids → [≤ max_tokens] semantic tokens."""
+        """[n] tokenizer ids → [≤ max_tokens] semantic tokens.
+
+        said: [m] tokens of this sentence that there are already; the answer goes on from them. Where this project's own
+        code runs the stage, slices join to the tokens of one call, and a slice needs no prefill if the one before it
+        asked to `hold` its row. TensorRT-LLM reads the prompt of each slice, and draws other numbers for it.
+        hold: keep the row for the next slice. If none follows, call `release_semantic`.
+        """
+        said = np.empty(0, np.int32) if said is None else said
         numbers = self._spec.semantic
         text, past = semantic_layout.prompt_ids(text_tokens, spec=numbers, history=history)
         table = semantic_layout.prompt_table(text, past, embeddings=self._embeddings, spec=numbers)
@@ -114,16 +124,30 @@ class Stages:
         }
         if self.capabilities.own_inputs:
             extra["min_eos_p"] = np.array([[min_eos_p]], np.float32)
+            if len(said) or hold:
+                extra["first_step"] = np.array([[len(said)]], np.int32)
+                extra["hold"] = np.array([[hold]])
+        elif len(said):  # its random numbers begin anew with every request
+            sampling = replace(sampling, seed=derive_seed(sampling.seed, len(said)))
         tokens = await self._generate(
             "semantic",
-            semantic_layout.virtual_ids(numbers),
+            np.concatenate([semantic_layout.virtual_ids(numbers), said]),
             max_tokens=max_tokens,
             sampling=sampling,
             extra=extra,
-            part=f"semantic-{sentence}",
+            part=_semantic_part(sentence),
         )
         ends = np.flatnonzero(tokens == numbers.end_token)
         return tokens[: int(ends[0])] if len(ends) else tokens
+
+    def release_semantic(self, sentence: int) -> None:
+        """Give up the row that the last slice of a sentence asked to hold."""
+        if not self.capabilities.own_inputs:
+            return
+        one = np.array([[1]], np.int32)
+        stop = {"input_ids": one, "input_lengths": one, "request_output_len": one, "stop": np.array([[True]])}
+        request_id = f"{self._request_id}-{_semantic_part(sentence)}"
+        self._caller.post("semantic", stop, ["output_ids", "sequence_length"], request_id=request_id)
 
     async def coarse(self, prompt: Ids, *, count: int, sampling: Sampling, sentence: int, hold: bool) -> Ids:
         """[n] ids of a window's prompt → [count] coarse ids.
@@ -159,6 +183,19 @@ class Stages:
         padded = np.pad(codes, ((0, 0), (0, missing)), mode="edge")
         answer = await self._network("encodec_decode", {"codes": padded[None]}, ["audio"], amount=frames)
         return answer["audio"].reshape(-1)[: frames * self._spec.encodec.samples_per_frame]
+
+    async def decode_on(self, codes: Ids, done: int, state: Floats) -> tuple[Floats, Floats]:
+        """The audio of [codebooks, frames] codes from frame ``done`` on, and the state to go on with.
+
+        state: `layouts.decoder.first_state`, or what the call that ended at ``done`` returned.
+        """
+        spec = self._spec.encodec
+        given, dropped = decoder_layout.chunk_codes(codes, done, spec=spec)
+        inputs: dict[str, Array] = {"codes": given[None], "state": state[None]}
+        answer = await self._network(
+            "encodec_decode", inputs, ["audio", "next_state"], amount=codes.shape[1] - done
+        )
+        return answer["audio"].reshape(-1)[dropped * spec.samples_per_frame :], answer["next_state"][0]
 
     async def _network(
         self, stage: str, inputs: dict[str, Array], outputs: list[str], *, amount: int
@@ -206,3 +243,7 @@ class Stages:
         tokens = answer["output_ids"].reshape(-1)[: int(answer["sequence_length"].reshape(-1)[0])]
         self.times.add(stage, started, len(tokens))
         return tokens.astype(np.int32)
+
+
+def _semantic_part(sentence: int) -> str:
+    return f"semantic-{sentence}"

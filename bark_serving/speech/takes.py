@@ -2,7 +2,8 @@
 
 A further take has seeds of its own that derive from the request's. So the same request gives the same speech, however
 many takes it needs. Semantic tokens are judged before the coarse stage begins. Audio is judged before it leaves only
-where a request wants one answer. A stream has sent it by then, so there the verdict is only reported.
+where a request wants one answer. A stream has sent it by then, so there the verdict is only reported. With low latency
+audio leaves before the semantic tokens are all made, so a piece has one take, and its verdict is only reported.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from bark_serving.errors import SpeechFailed
 from bark_serving.spec import Spec
 from bark_serving.speech.guard import VERDICTS, Verdict, judge_audio, judge_tokens, worse
 from bark_serving.speech.request import SpeechRequest
-from bark_serving.speech.sentence import Emit, SentenceRun, max_semantic_tokens
+from bark_serving.speech.parts import Emit
+from bark_serving.speech.sentence import SentenceRun, max_semantic_tokens
 from bark_serving.speech.stage_client import Stages
 from bark_serving.speech.text import pace
 from bark_serving.speech.text.cutting import Room, cut
@@ -83,6 +85,8 @@ class PieceRun:
 
         Raises `SpeechFailed` if every take failed and the request says so.
         """
+        if self._request.latency == "low":
+            return await self._streamed(emit)
         drafts: list[_Draft] = []
         while not drafts or (self._failed(drafts[-1]) and len(drafts) <= self._retries):
             drafts.append(await self._draft(drafts))
@@ -101,6 +105,25 @@ class PieceRun:
             emit(np.concatenate(best.audio), True)
         assert best.tokens is not None
         return self._take(best, best.tokens, attempts=len(drafts))
+
+    async def _streamed(self, emit: Emit) -> Take:
+        """The only take of low latency, judged when it has been heard."""
+        audio: list[Floats] = []
+
+        def take_in(samples: Floats, last: bool) -> None:
+            audio.append(samples)
+            emit(samples, last)
+
+        text_tokens = np.array(self._tokenise(self._piece.text), np.int32)
+        semantic, ended, said = await self._run((), self._voice).stream(text_tokens, take_in)
+        verdict = self._judge_heard(self._judge(semantic, ended=ended, share=1.0), audio)
+        draft = _Draft([_Part((), semantic)], verdict, tokens=said, audio=audio)
+        if self._failed(draft) and self._request.on_failure == "error":
+            raise SpeechFailed(
+                f"piece {self._index + 1} ({quoted(self._piece.text)}) failed: it is {verdict}; try another seed or "
+                "another text, or leave out latency low, which has one take only."
+            )
+        return self._take(draft, said, attempts=1)
 
     def _take(self, draft: _Draft, tokens: Voice, *, attempts: int) -> Take:
         return Take(tokens, draft.verdict, attempts, self._limit_s)
@@ -161,11 +184,15 @@ class PieceRun:
 
             voice = self._voice or (said[-1] if said and said[-1].frames else None)
             said.append(await self._run(part.numbers, voice).speak(part.semantic, take_in))
-        verdict = draft.verdict
-        if self._spec.guard is not None:
-            rate = self._spec.encodec.sample_rate
-            verdict = worse(verdict, judge_audio(np.concatenate(audio), sample_rate=rate, limits=self._spec.guard))
+        verdict = self._judge_heard(draft.verdict, audio)
         return _Draft(draft.parts, verdict, tokens=joined(said), audio=audio)
+
+    def _judge_heard(self, verdict: Verdict, audio: Sequence[Floats]) -> Verdict:
+        """The verdict on the semantic tokens, or a worse one on the audio."""
+        if self._spec.guard is None:
+            return verdict
+        rate = self._spec.encodec.sample_rate
+        return worse(verdict, judge_audio(np.concatenate(audio), sample_rate=rate, limits=self._spec.guard))
 
     def _run(self, numbers: tuple[int, ...], voice: Voice | None) -> SentenceRun:
         return SentenceRun(self._stages, self._request, spec=self._spec, index=self._index, voice=voice, take=numbers)

@@ -60,6 +60,9 @@ def parse_generation(inputs: dict[str, Array], *, gpt: GptSpec, embed: Any, requ
     """A `Generation` from the ``tensorrtllm`` backend's tensors. Raises `InvalidRequest`."""
     ids = inputs["input_ids"].reshape(-1)[: int(inputs["input_lengths"].item())]
     count = int(inputs["request_output_len"].item())
+    first_step = int(inputs["first_step"].item()) if "first_step" in inputs else 0
+    if not 0 <= first_step <= gpt.block_size:
+        raise InvalidRequest(f"first_step is {first_step}; it must be in 0..{gpt.block_size}.")
     if len(ids) == 0 or count < 1 or len(ids) + count - 1 > gpt.block_size:
         raise InvalidRequest(
             f"{len(ids)} input ids and {count} tokens to generate; both must be at least 1, "
@@ -82,6 +85,7 @@ def parse_generation(inputs: dict[str, Array], *, gpt: GptSpec, embed: Any, requ
         min_eos_p=value("min_eos_p", 1.1),
         request_id=request_id,
         due=value("due", 0.0),
+        first_step=first_step,
         hold=bool(value("hold", False)),
     )
 
@@ -94,13 +98,16 @@ def _prompt(ids: Array, inputs: dict[str, Array], *, gpt: GptSpec, embed: Any) -
             raise InvalidRequest(f"input_ids hold {ids.min()}..{ids.max()}; they must be in 0..{gpt.input_vocab - 1}.")
         return np.asarray(embed(ids), np.float32)
     rows = table.reshape(-1, table.shape[-1]).astype(np.float32)
-    virtual = ids - gpt.output_vocab
-    if rows.shape[1] != gpt.width or virtual.min() < 0 or virtual.max() >= len(rows):
+    end = gpt.output_vocab + len(rows)
+    if rows.shape[1] != gpt.width or ids.min() < 0 or ids.max() >= end:
         raise InvalidRequest(
             f"prompt_embedding_table has shape {list(rows.shape)}; it must be [ids, {gpt.width}], and input_ids must "
-            f"be in {gpt.output_vocab}..{gpt.output_vocab + len(rows) - 1}."
+            f"be in 0..{end - 1}: those from {gpt.output_vocab} on are its rows."
         )
-    prompt: Floats = rows[virtual]
+    plain = ids < gpt.output_vocab
+    prompt = np.empty((len(ids), gpt.width), np.float32)
+    prompt[~plain] = rows[ids[~plain] - gpt.output_vocab]
+    prompt[plain] = embed(ids[plain])
     return prompt
 
 

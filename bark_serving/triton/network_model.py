@@ -11,6 +11,7 @@ import numpy as np
 
 from bark_serving.arrays import Array
 from bark_serving.errors import InvalidRequest
+from bark_serving.layouts.decoder import least_frames
 from bark_serving.profiles import Stage
 from bark_serving.runtimes.factory import open_network
 from bark_serving.spec import Spec
@@ -74,6 +75,8 @@ def _check_fine(inputs: Mapping[str, Array], spec: Spec) -> None:
 def _check_codes(inputs: Mapping[str, Array], spec: Spec) -> None:
     _check_range("codes", inputs["codes"], 0, spec.encodec.codebook_size)
     _check_length("codes", inputs["codes"], spec.encodec.frame_rate_hz)
+    if "state" in inputs and (frames := inputs["codes"].shape[-1]) < least_frames(spec.encodec):
+        raise InvalidRequest(f"codes has {frames} frames; with a state, send at least {least_frames(spec.encodec)}.")
 
 
 def _check_audio(inputs: Mapping[str, Array], spec: Spec) -> None:

@@ -22,8 +22,8 @@ from bark_serving.runtimes.onnx_session import WIDE_FILE, multiplies_int8_exactl
 from bark_serving.spec import GptSpec
 from build_engines.builder import builder_version
 from build_engines.errors import BuildError, ExportError
-from build_engines.export import graph, kv_cache, quantize, row_pairs
-from build_engines.export.graphs import GRAPHS, with_int8_cache
+from build_engines.export import decoder_chunks, graph, kv_cache, quantize, row_pairs
+from build_engines.export.graphs import GRAPHS, Decode, with_int8_cache
 from build_engines.export.operators import onnxruntime_operators
 from build_engines.export.validate import validate
 from build_engines.steps import OnStep, ignore_steps, report_steps
@@ -102,6 +102,8 @@ def _export(
         graph.save(model, folder / MODEL_FILE)
         report("validate")
         validate(stage, module=module, spec=spec, precision=precision, path=folder / MODEL_FILE)
+        if isinstance(module, Decode):
+            decoder_chunks.export(module.codec, folder=folder)
         return {}
     gpt = module.spec if isinstance(module, Gpt) else None
     # first with an int8 cache; if that loses too much, with fp32

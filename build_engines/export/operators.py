@@ -53,7 +53,7 @@ def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) 
 
 
 class OnnxLstm(nn.Module):
-    """`nn.LSTM` (time first, one direction) as one ONNX node per layer. Returns outputs and no state."""
+    """`nn.LSTM` (time first, one direction) as one ONNX node per layer. It returns a state if it is given one."""
 
     def __init__(self, lstm: nn.LSTM) -> None:
         super().__init__()
@@ -65,20 +65,28 @@ class OnnxLstm(nn.Module):
                 stacked = torch.cat((i_gate, o_gate, f_gate, c_gate))[None]
                 self.register_buffer(f"{name}_l{i}", stacked, persistent=False)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        """[T, B, inputs] → [T, B, hidden]."""
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """[T, B, inputs] → [T, B, hidden]. state: hidden and cell values, each [layers, B, hidden]."""
+        ends = []
         for i in range(self.layers):
             biases = torch.cat((getattr(self, f"bias_ih_l{i}"), getattr(self, f"bias_hh_l{i}")), dim=1)
-            (y,) = torch.onnx.ops.symbolic_multi_out(
+            begin = () if state is None else (None, state[0][i : i + 1], state[1][i : i + 1])
+            last = (1, x.shape[1], self.hidden)
+            y, *end = torch.onnx.ops.symbolic_multi_out(
                 "LSTM",
-                (x, getattr(self, f"weight_ih_l{i}"), getattr(self, f"weight_hh_l{i}"), biases),
+                (x, getattr(self, f"weight_ih_l{i}"), getattr(self, f"weight_hh_l{i}"), biases, *begin),
                 attrs={"hidden_size": self.hidden},
-                dtypes=(x.dtype,),
-                shapes=((x.shape[0], 1, x.shape[1], self.hidden),),
+                dtypes=(x.dtype,) if state is None else (x.dtype,) * 3,
+                shapes=((x.shape[0], 1, x.shape[1], self.hidden), *([] if state is None else [last, last])),
                 version=14,
             )
             x = y.squeeze(1)  # the axis of directions
-        return x, None
+            ends.append(end)
+        if state is None:
+            return x, None
+        return x, (torch.cat([hidden for hidden, _ in ends]), torch.cat([cell for _, cell in ends]))
 
 
 @contextlib.contextmanager

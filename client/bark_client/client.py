@@ -113,6 +113,8 @@ class BarkClient(VoiceMethods):
                 for Bark, which reads digits.
             speed: "exact" computes what Suno's code computes. "fast" is quicker and sounds a little different: it sets
                 `coarse_history`, `coarse_window` and `fine_padding`, except for those given here. Default: "exact".
+            latency: "low" streams audio while a sentence is still being made. It comes much sooner and sounds a little
+                different; all of it takes a little longer. Use it with `speed="fast"`. Default: "normal".
             semantic_temperature: 0 to 10. It changes what is said and how: 0 is greedy, higher is livelier.
                 Default: the checkpoint's, 0.7 for Bark.
             coarse_temperature: 0 to 10. It changes how the speech sounds. Default: the checkpoint's, 0.7 for Bark.

@@ -38,6 +38,7 @@ class SpeakOptions(TypedDict, total=False):
     fold_signs: bool | None  #: False keeps signs that the tokenizer lacks
     spell_numbers: bool | None  #: True writes numbers as words first
     speed: Literal["exact", "fast"] | None  #: "fast" approximates what Suno's code computes
+    latency: Literal["normal", "low"] | None  #: "low" sends the first audio sooner
     semantic_temperature: float | None  #: 0 is greedy
     coarse_temperature: float | None
     fine_temperature: float | None

@@ -165,6 +165,12 @@ Speed: TypeAlias = Annotated[
     Literal["exact", "fast"] | None,
     _speaking("--speed", text="`exact` computes what Suno's code computes; `fast` is quicker, a little different."),
 ]
+Latency: TypeAlias = Annotated[
+    Literal["normal", "low"] | None,
+    _speaking(
+        "--latency", text="`low` sends a sentence's audio while it is still being made; for --stream and --play."
+    ),
+]
 SemanticTemperature: TypeAlias = Annotated[
     float | None, _sampling("--semantic-temperature", text="What is said and how: 0 is greedy, higher is livelier.")
 ]

@@ -51,6 +51,7 @@ def say(
     fold_signs: opt.FoldSigns = None,
     spell_numbers: opt.SpellNumbers = None,
     speed: opt.Speed = None,
+    latency: opt.Latency = None,
     semantic_temperature: opt.SemanticTemperature = None,
     coarse_temperature: opt.CoarseTemperature = None,
     fine_temperature: opt.FineTemperature = None,

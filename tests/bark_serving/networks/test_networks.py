@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor
 
 from bark_serving.bundle import BundleError
+from bark_serving.layouts import decoder
 from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build, load
 from bark_serving.networks.encodec import decode_in_pieces
 from bark_serving.networks.fine import sample
@@ -185,6 +189,39 @@ def test_a_codec_that_decodes_in_pieces_gives_the_same_samples(spec_of: Callable
     expected = codec.decode(codes)
     codec.run_decoder = decode_in_pieces
     assert_equal(codec.decode(codes), expected)
+
+
+def chunked(codec: Encodec, codes: Tensor, cuts: list[int]) -> Tensor:
+    """[samples] of [codebooks, frames] codes, decoded chunk by chunk."""
+    state = torch.from_numpy(decoder.first_state(codec.spec))[None]
+    audio = []
+    for done, end in pairwise([0, *cuts, codes.shape[1]]):
+        given, dropped = decoder.chunk_codes(codes[:, :end].numpy(), done, spec=codec.spec)
+        samples, state = codec.decode_chunk(torch.from_numpy(given)[None], state)
+        audio.append(samples[0, dropped * codec.spec.samples_per_frame :])
+    return torch.cat(audio)
+
+
+@given(cuts=st.sets(st.integers(9, 63), max_size=6).map(sorted))
+@settings(max_examples=8, deadline=None)
+def test_chunks_of_a_codec_join_to_what_it_decodes_at_once(cuts: list[int]) -> None:
+    codec, _ = weighted("encodec", small_spec())
+    codes = torch.randint(1024, (8, 64), generator=torch.Generator().manual_seed(8), dtype=torch.int32)
+    assert_equal(chunked(codec, codes, cuts), codec.decode(codes[None])[0])
+
+
+@pytest.mark.slow
+def test_chunks_of_a_codec_of_true_size_join_too() -> None:
+    codec, _ = weighted("encodec", true_size_spec())
+    codes = torch.randint(1024, (8, 200), generator=torch.Generator().manual_seed(8), dtype=torch.int32)
+    assert_equal(chunked(codec, codes, [30, 90]), codec.decode(codes[None])[0])
+
+
+def test_a_chunk_depends_on_the_state_that_it_goes_on_from() -> None:
+    codec, _ = weighted("encodec", small_spec())
+    codes = torch.randint(1024, (1, 8, 20), generator=torch.Generator().manual_seed(9), dtype=torch.int32)
+    audio = [codec.decode_chunk(codes, torch.full((1, *decoder.state_shape(codec.spec)), v))[0] for v in (0.0, 0.5)]
+    assert (audio[0] - audio[1]).abs().max() > 100 * TOLERANCE
 
 
 def test_encodec_equals_transformers() -> None:

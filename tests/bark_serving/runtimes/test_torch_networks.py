@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from bark_serving.bundle import Bundle
+from bark_serving.layouts.decoder import state_shape
 from bark_serving.networks import Encodec, Fine, Hubert, load
 from bark_serving.profiles import TABLE, Precision, Stage
 from bark_serving.runtimes.torch_networks import OPEN, TorchNetwork
@@ -58,6 +59,14 @@ def test_fp32_outputs_are_the_networks(bundle: Bundle) -> None:
         actual = run(bundle, stage, "fp32", arrays, output)
         np.testing.assert_allclose(actual, expected.numpy(), atol=1e-5 if output == "audio" else 0, err_msg=stage)
         assert actual.dtype == (np.float32 if output == "audio" else np.int32)
+
+
+def test_the_decoder_goes_on_from_a_state(bundle: Bundle) -> None:
+    codec, codes = cast(Encodec, load("encodec", bundle)), fine_inputs(bundle)["codes"][:, :, :50]
+    inputs = {"codes": codes, "state": random(2, *state_shape(codec.spec))}
+    expected = codec.decode_chunk(*(torch.from_numpy(array) for array in inputs.values()))
+    for name, tensor in zip(("audio", "next_state"), expected, strict=True):
+        np.testing.assert_allclose(run(bundle, "encodec_decode", "fp32", inputs, name), tensor.numpy(), atol=1e-5)
 
 
 def test_a_row_gives_the_same_alone_and_in_a_batch(bundle: Bundle) -> None:

@@ -14,7 +14,11 @@ from bark_serving.profiles import TABLE, Profile
 from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities, capabilities_of
 
 ENGINE = StageCapabilities(
-    own_inputs=False, table_type="FP16", built_in=BuiltIn(temperature=0.6, min_eos_p=0.3), whole_windows=True
+    own_inputs=False,
+    table_type="FP16",
+    built_in=BuiltIn(temperature=0.6, min_eos_p=0.3),
+    whole_windows=True,
+    decoder_state=False,
 )
 
 

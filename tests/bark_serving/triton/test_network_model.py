@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bark_serving.layouts.decoder import state_shape
 from bark_serving.profiles import STAGES
 from bark_serving.triton.in_process import Backend
 from build_engines.bundles.random_weights import random_spec
@@ -60,12 +61,16 @@ def samples(seconds: float, rate: int) -> Inputs:
     return {"audio": np.zeros((1, int(seconds * rate)), np.float32)}
 
 
+STATE = {"state": np.zeros((1, *state_shape(SPEC.encodec)), np.float32)}
+
+
 @pytest.mark.parametrize(
     ("stage", "good", "bad", "reason"),
     [
         ("encodec_decode", codes(), codes(SPEC.encodec.codebook_size), "codes holds"),
         ("encodec_decode", codes(), codes(-1), "codes holds"),
         ("encodec_decode", codes(), codes(frames=10_000), "send at most 30 s"),
+        ("encodec_decode", codes(frames=9) | STATE, codes(frames=8) | STATE, "with a state, send at least 9"),
         ("fine", fine(code=SPEC.fine.pad_token), fine(code=SPEC.fine.gpt.input_vocab), "codes holds"),
         ("fine", fine(), fine(codebook=BOOKS), "codebook holds"),
         ("fine", fine(), fine(codebook=0), "codebook holds"),

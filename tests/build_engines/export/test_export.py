@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,15 @@ from typer.testing import CliRunner
 from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import key
 from bark_serving.engines.store import MODEL_FILE, PRECISIONS, Engine, EngineStore
-from bark_serving.networks import load
+from bark_serving.networks import Encodec, load
 from bark_serving.profiles import STAGES, Precision, Stage
-from bark_serving.runtimes.onnx_session import WIDE_FILE, multiplies_int8_exactly, wide_graph
+from bark_serving.runtimes.onnx_session import CHUNK_FILE, WIDE_FILE, multiplies_int8_exactly, wide_graph
 from bark_serving.spec import GptSpec
 from build_engines.builder import builder_version
 from build_engines.cli import app
 from build_engines.errors import BuildError, ExportError
 from build_engines.export import build as onnx_builder
+from build_engines.export import decoder_chunks
 from build_engines.export import validate as validation
 from build_engines.export.build import make
 from build_engines.export.graph import to_onnx
@@ -234,6 +235,17 @@ def test_the_codec_computes_short_and_long_audio(bundle: Bundle, store: EngineSt
         expected = module.encode(torch.from_numpy(audio)).numpy()
     np.testing.assert_allclose(validation.run_graph(decode, {"codes": codes})["audio"], audio, atol=1e-4)
     assert (validation.run_graph(encode, {"audio": audio})["codes"] == expected).mean() > 0.99
+
+
+def test_validation_refuses_a_decoder_whose_chunks_do_not_join(
+    bundle: Bundle, store: EngineStore, tmp_path: Path
+) -> None:
+    engine = make(bundle, stage="encodec_decode", precision="fp32", store=store)
+    assert CHUNK_FILE in engine.manifest.files
+    decoder_chunks.validate(cast(Encodec, load("encodec", bundle)), path=engine.folder / CHUNK_FILE)
+    other = cast(Encodec, load("encodec", random_bundle(tmp_path, small_spec(), networks=["encodec"], seed=1)))
+    with pytest.raises(ExportError, match=r"chunk\.onnx at batch 1 and chunks of"):
+        decoder_chunks.validate(other, path=engine.folder / CHUNK_FILE)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -194,6 +194,30 @@ def test_greedy_semantic_generations_equal_sunos(model_class: Any, bundle: Bundl
     assert engine_tokens(stages_of(model_class, ending, tmp_path), ending, text) == ended
 
 
+def test_greedy_slices_whose_prompts_hold_all_before_them_join(
+    model_class: Any, bundle: Bundle, tmp_path: Path
+) -> None:
+    stages = stages_of(model_class, bundle, tmp_path)
+
+    def said_in(*sizes: int) -> list[int]:
+        said = np.empty(0, np.int32)
+        for size in sizes:
+            slice_ = stages.semantic(
+                np.array([3, 1, 4, 1, 5, 9, 2, 6]),
+                history=None,
+                max_tokens=size,
+                sampling=GREEDY,
+                min_eos_p=CONSTANTS.min_eos_p,
+                sentence=0,
+                said=said,
+                hold=True,
+            )
+            said = np.concatenate([said, asyncio.run(slice_)])
+        return said.tolist()
+
+    assert said_in(1, 9, 10) == said_in(20)
+
+
 def test_a_greedy_coarse_generation_equals_sunos(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
     stages = stages_of(model_class, bundle, tmp_path)
     semantic = np.random.default_rng(3).integers(0, 10_000, 120)

@@ -43,7 +43,7 @@ def test_say_sends_every_option(bark: Any, triton: FakeTriton) -> None:
         "say", "Hello.", "--voice", "me", "--seed", "5", "--semantic-temperature", "0", "--coarse-temperature", "0.5",
         "--fine-temperature", "0.25", "--top-k", "50", "--top-p", "0.75", "--min-eos-p", "0.125", "--coarse-history",
         "100", "--coarse-window", "40", "--max-duration", "12", "--no-fine-padding", "--one-piece", "--chain-sentences",
-        "-l", "en", "--speed", "fast", "--no-markdown", "--no-fold-signs", "--spell-numbers",
+        "-l", "en", "--speed", "fast", "--latency", "low", "--no-markdown", "--no-fold-signs", "--spell-numbers",
         "--any-speaker", "--retries", "1", "--on-failure", "skip",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
@@ -53,7 +53,7 @@ def test_say_sends_every_option(bark: Any, triton: FakeTriton) -> None:
             "fine_temperature": 0.25, "top_k": 50, "top_p": 0.75, "min_eos_p": 0.125, "coarse_history": 100,
             "coarse_window": 40, "fine_padding": False, "max_duration": 12, "language": b"en", "split_sentences": False,
             "chain_sentences": True, "speed": b"fast", "markdown": False, "fold_signs": False, "spell_numbers": True,
-            "one_speaker": False, "retries": 1, "on_failure": b"skip",
+            "one_speaker": False, "retries": 1, "on_failure": b"skip", "latency": b"low",
         }
     ]  # fmt: skip
     assert "warning: sentence 1 was cut at 14 s [max_duration]" in result.stderr
