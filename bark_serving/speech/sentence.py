@@ -17,6 +17,7 @@ from bark_serving.speech.request import SpeechRequest
 from bark_serving.speech.stage_client import Stages
 from bark_serving.voices import Voice
 
+
 def max_semantic_tokens(request: SpeechRequest, *, spec: Spec) -> int:
     """At which number of semantic tokens a sentence is cut."""
     if request.max_duration is None:

@@ -192,9 +192,7 @@ class Stages:
         spec = self._spec.encodec
         given, dropped = decoder_layout.chunk_codes(codes, done, spec=spec)
         inputs: dict[str, Array] = {"codes": given[None], "state": state[None]}
-        answer = await self._network(
-            "encodec_decode", inputs, ["audio", "next_state"], amount=codes.shape[1] - done
-        )
+        answer = await self._network("encodec_decode", inputs, ["audio", "next_state"], amount=codes.shape[1] - done)
         return answer["audio"].reshape(-1)[dropped * spec.samples_per_frame :], answer["next_state"][0]
 
     async def _network(

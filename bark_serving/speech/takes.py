@@ -17,8 +17,8 @@ from bark_serving.arrays import Floats, Ids, Tokenise
 from bark_serving.errors import SpeechFailed
 from bark_serving.spec import Spec
 from bark_serving.speech.guard import VERDICTS, Verdict, judge_audio, judge_tokens, worse
-from bark_serving.speech.request import SpeechRequest
 from bark_serving.speech.parts import Emit
+from bark_serving.speech.request import SpeechRequest
 from bark_serving.speech.sentence import SentenceRun, max_semantic_tokens
 from bark_serving.speech.stage_client import Stages
 from bark_serving.speech.text import pace

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bark_serving.speech.job import Answer
 from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
-from tests.fake_stages import SPEC, Stages, audio_of, make, request_of, summary_of
+from tests.fake_stages import SPEC, THREE, Stages, audio_of, make, request_of, summary_of
 
 LENGTH = 400  #: semantic tokens of a sentence: 8 s
 NOBODY = Path("nowhere")
@@ -163,7 +163,7 @@ def test_a_sentence_without_speech_is_silent_and_warned_of() -> None:
 
 
 def test_sentences_side_by_side_leave_in_order() -> None:
-    answers = speak(LongWinded(), "One. Two. Three.")
+    answers = speak(LongWinded(), THREE)
     numbers = [answer.report.sentence for answer in answers]
     assert numbers == sorted(numbers) and set(numbers) == {0, 1, 2}
 
