@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bark_serving.errors import SpeechFailed
 from bark_serving.speech.job import Answer
 from bark_serving.speech.stage_capabilities import BuiltIn, StageCapabilities
 from tests.fake_stages import SPEC, THREE, Stages, audio_of, make, request_of, summary_of
@@ -166,6 +167,17 @@ def test_sentences_side_by_side_leave_in_order() -> None:
     answers = speak(LongWinded(), THREE)
     numbers = [answer.report.sentence for answer in answers]
     assert numbers == sorted(numbers) and set(numbers) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_piece_that_failed_is_reported_and_not_spoken_again(*, stream: bool) -> None:
+    stages = LongWinded(768)  # it never ends by itself
+    answers = speak(stages, stream=stream, retries=2)
+    assert stages.sent("semantic", "first_step").count(0) == 1
+    (piece,) = summary_of(answers).pieces
+    assert (piece.verdict, piece.attempts) == ("cut", 1)
+    with pytest.raises(SpeechFailed, match="it is cut; try another seed or another text, or leave out latency low"):
+        speak(LongWinded(768), stream=stream, on_failure="error")
 
 
 class Replaying(LongWinded):
