@@ -12,7 +12,7 @@ VENV ?= .venv
 TEXT ?= Good morning! How are you today? I made a cup of tea for my sister.
 VOICE ?=
 # With this seed, a speech recogniser (Whisper tiny.en) hears the default text word for word, as int8 and as fp32.
-SEED ?= 7
+SEED ?= 3
 PRECISION ?= int8
 CHECKPOINT ?=
 IMPORT_ARGS ?=
