@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+from typer.testing import CliRunner
 
 from benchmarks import latency
+from benchmarks.cli import app
 from benchmarks.errors import BenchmarkError
 from benchmarks.latency import FIRST, MODES, PAUSE, RTF, Heard, longest_pause
-from benchmarks.results import Measurement
+from benchmarks.results import Measurement, load
 from tests.benchmarks.made import result
+from tests.client.fake_triton import FakeTriton
 
 
 @pytest.mark.parametrize(
@@ -39,6 +45,28 @@ def test_the_table_compares_low_latency_with_normal() -> None:
     ]
     (row,) = latency.table(result("latency", *measured, speed="fast")).rows
     assert row == ["10 s", "2.00 s", "0.25 s", "0.12×", "0 ms", "0.10 s", "0.50", "0.60", "1.20×"]
+
+
+@pytest.fixture
+def triton() -> Iterator[FakeTriton]:
+    server = FakeTriton()
+    yield server
+    server.close()
+
+
+def test_the_command_speaks_every_text_in_both_modes_in_turns(triton: FakeTriton, tmp_path: Path) -> None:
+    output = tmp_path / "latency.json"
+    options = ["--url", triton.url, "--text", "3 s", "--text", "10 s", "--at-once", "1", "--at-once", "2"]
+    answer = CliRunner().invoke(app, ["latency", *options, "--repeats", "2", "--output", str(output)])
+    assert answer.exit_code == 0, answer.output + str(answer.exception)
+    modes = [one["latency"].decode() for one in triton.requests]
+    assert modes == [*MODES, *(["normal"] + ["low"] + ["normal"] * 2 + ["low"] * 2) * 4]
+    found = load(output)
+    assert found.cases(FIRST) == ["3 s", "3 s, 2 at once", "10 s", "10 s, 2 at once"]
+    assert {(m.metric, len(m.samples)) for m in found.measurements if m.case == "10 s, 2 at once"} == {
+        (metric, 4) for metric in (FIRST, PAUSE, RTF)
+    }
+    assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_text_that_there_is_not_is_refused_with_those_that_there_are() -> None:
