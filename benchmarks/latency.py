@@ -239,6 +239,7 @@ def plot(result: Result, figure: Any) -> None:
     left, right = figure.subplots(1, 2)
     for axes, metric, title in ((left, FIRST, "First audio, s"), (right, PAUSE, "Longest pause, s")):
         bar_groups(axes, result, colours, metric, lambda m: m.median)
+        axes.set_ylim(0, max(0.1, axes.get_ylim()[1]))  # nobody waits less than not at all
         axes.tick_params(axis="x", labelsize=7)
         tidy(axes, f"{title}: {server_of(result)}" if axes is left else title)
     legend_above(figure, left)
