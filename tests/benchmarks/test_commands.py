@@ -168,7 +168,7 @@ def test_listen_transcribes_recordings_and_variants(
     with_a_voice: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("faster_whisper", reason="listen needs the bench extra: pip install -e '.[bench]'")
-    monkeypatch.setattr("benchmarks.listen.command.Listener", OneTry)
+    monkeypatch.setattr(import_module("benchmarks.listen.command"), "Listener", OneTry)
     teacher = tmp_path / "teacher/low"
     teacher.mkdir(parents=True)
     soundfile.write(teacher / "00.ogg", speech(rate=24_000, seconds=2)[0], 24_000, format="OGG", subtype="VORBIS")
