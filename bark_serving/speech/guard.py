@@ -91,7 +91,8 @@ def _runs(same: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 def level_dbfs(audio: Floats, *, sample_rate: int) -> float:
     """The level of the loudest `LOUDEST_S` of [n] samples, in dB below a full-scale square wave."""
     size = min(len(audio), round(LOUDEST_S * sample_rate))
-    power = np.convolve(np.square(audio, dtype=np.float64), np.full(size, 1 / size), "valid").max()
+    sums = np.concatenate([[0.0], np.cumsum(np.square(audio, dtype=np.float64))])
+    power = (sums[size:] - sums[:-size]).max() / size
     return float(10 * np.log10(max(power, 1e-12)))
 
 
