@@ -167,6 +167,7 @@ def test_real_speech_is_understood(listener: Listener) -> None:
     assert error_rate([heard]) < 0.3, heard
 
 
+@pytest.mark.slow
 def test_the_teacher_is_understood(listener: Listener) -> None:
     if not recordings.TEACHER.is_dir():
         pytest.skip(f"{recordings.TEACHER} is missing: the word errors of the teacher were not measured")
