@@ -199,15 +199,15 @@ def test_another_seed_says_it_otherwise_and_is_understood(
 def test_a_sentence_that_failed_is_spoken_again_and_reported(bark: BarkClient) -> None:
     spoiled = bark.speak(FIRST[0], voice="joe", seed=3, semantic_temperature=2.5)
     (piece,) = spoiled.pieces
-    assert (piece.verdict, piece.attempts) == ("babble", 3)
-    assert any("is babble in 3 takes" in warning for warning in spoiled.warnings)
+    assert piece.verdict in ("babble", "short") and piece.attempts == 3
+    assert any("in 3 takes; try another seed" in warning for warning in spoiled.warnings)
     (piece,) = bark.speak(FIRST[0], voice="joe", seed=3).pieces
     assert (piece.verdict, piece.attempts, piece.text) == ("good", 1, FIRST[0])
 
 
 def test_a_sentence_that_failed_is_left_out_or_ends_the_request(bark: BarkClient) -> None:
     text = f"{FIRST[0]} {FIRST[1]}"
-    with pytest.raises(ServerError, match=r"piece 1 \(.*\) failed 3 times: its last take is babble"):
+    with pytest.raises(ServerError, match=r"piece 1 \(.*\) failed 3 times: its last take is (babble|short)"):
         bark.speak(text, voice="joe", seed=3, semantic_temperature=2.5, on_failure="error")
     skipped = bark.speak(text, voice="joe", seed=3, semantic_temperature=2.5, on_failure="skip")
     assert skipped.samples.size == 0 and len(skipped.warnings) == 2
