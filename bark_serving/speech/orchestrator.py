@@ -23,8 +23,9 @@ from bark_serving.voices import Voice, VoiceLibrary, voice_from_arrays
 
 #: Pieces under way per row of the GPT stages: some are in the fine stage while others fill the rows.
 _PIECES_PER_ROW = 2
-#: Calls under way where a network computes one request after the other: one runs, and the next one is there.
-_CALLS_ONE_BY_ONE = 2
+#: Calls under way where a network computes one request after the other: one runs, and others are there when it ends.
+#: With 2, twelve sentences took 9 % longer.
+_CALLS_ONE_BY_ONE = 4
 
 
 class Orchestrator:
