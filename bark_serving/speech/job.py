@@ -17,8 +17,9 @@ from bark_serving.speech.request import SpeechRequest, warnings
 from bark_serving.speech.silence import Seams, silence
 from bark_serving.speech.slots import Slots
 from bark_serving.speech.stage_client import Stages
-from bark_serving.speech.takes import PieceRun, Take, joined, quoted
+from bark_serving.speech.takes import PieceRun, Take, joined
 from bark_serving.speech.text import Prepared
+from bark_serving.speech.text.signs import quoted
 from bark_serving.voices import Voice
 from bark_serving.voices.history import continued
 
@@ -225,7 +226,7 @@ _FAILURES = {
 def _take_warnings(pieces: Sequence[PieceReport], said: Sequence[Take]) -> list[str]:
     found = []
     for number, (piece, take) in enumerate(zip(pieces, said, strict=True), 1):
-        name = f"piece {number} ({quoted(piece.text)})"
+        name = f"piece {number} ({quoted([piece.text])})"
         tries = f" in {take.attempts} takes" if take.attempts > 1 else ""
         if take.verdict == "cut":
             found.append(f"{name} was cut at {take.limit_s:.1f} s{tries}; split it or try another seed.")

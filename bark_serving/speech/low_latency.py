@@ -11,13 +11,12 @@ import asyncio
 import numpy as np
 
 from bark_serving.arrays import Floats, Ids
-from bark_serving.decoding.sampling import uniforms
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import decoder as decoder_layout
 from bark_serving.layouts import fine as fine_layout
 from bark_serving.spec import EncodecSpec, Spec
 from bark_serving.speech.chunks import Chunk, ChunkPlan
-from bark_serving.speech.parts import Draws, Emit, Part
+from bark_serving.speech.parts import Draws, Emit, Part, coarse_schedule, predict_window
 from bark_serving.speech.request import SpeechRequest
 from bark_serving.speech.stage_client import Stages
 from bark_serving.voices import Voice
@@ -119,14 +118,7 @@ class ChunkedSentence:
             await self._semantic.grow(self._plan.semantic_tokens(end))
             semantic = self._semantic.tokens
             chunk = self._plan.chunk(end, semantic=len(semantic), ended=self._semantic.ended)
-            schedule = coarse_layout.schedule(
-                semantic,
-                spec=self._spec,
-                semantic_history=self._voice.semantic if self._voice else None,
-                coarse_history=self._voice.coarse if self._voice else None,
-                max_history=self._request.coarse_history,
-                window=self._request.coarse_window,
-            )
+            schedule = coarse_schedule(semantic, voice=self._voice, request=self._request, spec=self._spec)
             steps = chunk.frames * self._spec.coarse.codebooks
             while len(ids) < steps:
                 new = await self._stages.coarse(
@@ -170,18 +162,16 @@ class ChunkedSentence:
         )
         fill = past.shape[1]
         window[: len(coarse), fill : fill + coarse.shape[1]] = coarse
-        size = window.shape[1]
-        for codebook in range(self._spec.coarse.codebooks, self._spec.encodec.codebooks):
-            seed = self._draws.seed(Part.FINE, number, codebook)
-            predicted = await self._stages.fine(
-                window,
-                codebook=codebook,
-                temperature=self._request.fine_temperature,
-                uniforms=np.asarray(uniforms(seed, 0, size), np.float32),
-                # counted at the last pass only: all passes over a window make the same frames
-                frames=new if codebook == self._spec.encodec.codebooks - 1 else 0,
-            )
-            window[codebook, fill:] = predicted[fill:]
+        await predict_window(
+            window,
+            fill=fill,
+            frames=new,
+            number=number,
+            stages=self._stages,
+            request=self._request,
+            draws=self._draws,
+            spec=self._spec,
+        )
         return np.concatenate([codes, window[:, fill : fill + new]], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""What the ways to speak a sentence share: the parts that draw random numbers, and where audio goes."""
+"""What the two ways to speak a sentence share: random numbers, the coarse schedule, the passes of a fine window."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol
 
-from bark_serving.arrays import Floats
-from bark_serving.decoding.sampling import Sampling
+import numpy as np
+
+from bark_serving.arrays import Floats, Ids
+from bark_serving.decoding.sampling import Sampling, uniforms
+from bark_serving.layouts.coarse import Schedule, schedule
+from bark_serving.spec import Spec
+from bark_serving.speech.request import SpeechRequest
+from bark_serving.speech.stage_client import Stages
+from bark_serving.voices import Voice
 
 Emit = Callable[[Floats, bool], None]  #: takes audio [n] and whether it is the sentence's last
 
@@ -28,3 +35,49 @@ class Draws(Protocol):
 
     def sampling(self, part: Part, temperature: float, *path: int) -> Sampling:
         """How a part samples at a temperature."""
+
+
+def without_codes(semantic: Ids, *, spec: Spec) -> Voice:
+    """Semantic tokens [n] that no codes were made of."""
+    codes = np.empty((spec.encodec.codebooks, 0), np.int32)
+    return Voice(semantic, codes[: spec.coarse.codebooks], codes)
+
+
+def coarse_schedule(semantic: Ids, *, voice: Voice | None, request: SpeechRequest, spec: Spec) -> Schedule:
+    """The coarse windows for semantic tokens [n], after a voice."""
+    return schedule(
+        semantic,
+        spec=spec,
+        semantic_history=voice.semantic if voice else None,
+        coarse_history=voice.coarse if voice else None,
+        max_history=request.coarse_history,
+        window=request.coarse_window,
+    )
+
+
+async def predict_window(
+    window: Ids,
+    *,
+    fill: int,
+    frames: int,
+    number: int,
+    stages: Stages,
+    request: SpeechRequest,
+    draws: Draws,
+    spec: Spec,
+) -> None:
+    """Predict the missing codebooks of a fine window [codebooks, n] from row ``fill`` on, in turn and in place.
+
+    number: of the window, for its random numbers. frames: how many it completes, for the report.
+    """
+    size, last = window.shape[1], spec.encodec.codebooks - 1
+    for codebook in range(spec.coarse.codebooks, spec.encodec.codebooks):
+        predicted = await stages.fine(
+            window,
+            codebook=codebook,
+            temperature=request.fine_temperature,
+            uniforms=np.asarray(uniforms(draws.seed(Part.FINE, number, codebook), 0, size), np.float32),
+            # counted at the last pass only: all passes over a window make the same frames
+            frames=frames if codebook == last else 0,
+        )
+        window[codebook, fill:] = predicted[fill:]

@@ -7,12 +7,12 @@ import asyncio
 import numpy as np
 
 from bark_serving.arrays import Ids
-from bark_serving.decoding.sampling import Sampling, derive_seed, uniforms
+from bark_serving.decoding.sampling import Sampling, derive_seed
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import fine as fine_layout
 from bark_serving.spec import Spec
 from bark_serving.speech.low_latency import ChunkedSentence, SemanticSlices
-from bark_serving.speech.parts import Emit, Part
+from bark_serving.speech.parts import Emit, Part, coarse_schedule, predict_window, without_codes
 from bark_serving.speech.request import SpeechRequest
 from bark_serving.speech.stage_client import Stages
 from bark_serving.voices import Voice
@@ -66,8 +66,7 @@ class SentenceRun:
         frames = coarse_layout.step_count(len(semantic), spec=self._spec) // self._spec.coarse.codebooks
         if frames == 0:
             emit(np.empty(0, np.float32), True)
-            empty = np.empty((self._spec.encodec.codebooks, 0), np.int32)
-            return Voice(semantic, empty[: self._spec.coarse.codebooks], empty)
+            return without_codes(semantic, spec=self._spec)
         generated: asyncio.Queue[Ids] = asyncio.Queue()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._coarse(semantic, generated))
@@ -114,14 +113,7 @@ class SentenceRun:
 
     async def _coarse(self, semantic: Ids, generated: asyncio.Queue[Ids]) -> None:
         """After every window, put all coarse codes so far [coarse codebooks, frames] into ``generated``."""
-        plan = coarse_layout.schedule(
-            semantic,
-            spec=self._spec,
-            semantic_history=self._voice.semantic if self._voice else None,
-            coarse_history=self._voice.coarse if self._voice else None,
-            max_history=self._request.coarse_history,
-            window=self._request.coarse_window,
-        )
+        plan = coarse_schedule(semantic, voice=self._voice, request=self._request, spec=self._spec)
         ids = np.empty(0, np.int32)
         for number, start in enumerate(plan.starts):
             tokens = await self._stages.coarse(
@@ -147,7 +139,17 @@ class SentenceRun:
                 coarse = await generated.get()
                 codes[: len(coarse), past + received : past + coarse.shape[1]] = coarse[:, received:]
                 received = coarse.shape[1]
-            await self._fine_window(codes, window, number)
+            rows = codes[:, window.start : window.start + self._spec.fine.window]
+            await predict_window(
+                rows,
+                fill=window.fill,
+                frames=rows.shape[1] - window.fill,
+                number=number,
+                stages=self._stages,
+                request=self._request,
+                draws=self,
+                spec=self._spec,
+            )
             final = codes[:, past : past + window.final]
             # Decodes from the first frame again. The decoder is causal, so the earlier samples come out the same, and
             # no state must be kept. A sentence has at most three windows.
@@ -156,19 +158,3 @@ class SentenceRun:
             spoken = window.final
             emit(audio[start:], window is windows[-1])
         return codes[:, past : past + frames]
-
-    async def _fine_window(self, codes: Ids, window: fine_layout.FineWindow, number: int) -> None:
-        """Predict the missing codebooks of a window, one after the other, in place."""
-        rows = codes[:, window.start : window.start + self._spec.fine.window]
-        size = rows.shape[1]
-        for codebook in range(self._spec.coarse.codebooks, self._spec.encodec.codebooks):
-            seed = self.seed(Part.FINE, number, codebook)
-            predicted = await self._stages.fine(
-                rows,
-                codebook=codebook,
-                temperature=self._request.fine_temperature,
-                uniforms=np.asarray(uniforms(seed, 0, size), np.float32),
-                # counted at the last pass only: all passes over a window make the same frames
-                frames=size - window.fill if codebook == self._spec.encodec.codebooks - 1 else 0,
-            )
-            rows[codebook, window.fill :] = predicted[window.fill :]

@@ -9,7 +9,7 @@ audio leaves before the semantic tokens are all made, so a piece has one take, a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,13 +17,14 @@ from bark_serving.arrays import Floats, Ids, Tokenise
 from bark_serving.errors import SpeechFailed
 from bark_serving.spec import Spec
 from bark_serving.speech.guard import VERDICTS, Verdict, judge_audio, judge_tokens, worse
-from bark_serving.speech.parts import Emit
+from bark_serving.speech.parts import Emit, without_codes
 from bark_serving.speech.request import SpeechRequest
 from bark_serving.speech.sentence import SentenceRun, max_semantic_tokens
 from bark_serving.speech.stage_client import Stages
 from bark_serving.speech.text import pace
 from bark_serving.speech.text.cutting import Room, cut
 from bark_serving.speech.text.planning import Piece
+from bark_serving.speech.text.signs import quoted
 from bark_serving.voices import Voice
 
 #: A piece that did not end by itself is spoken in halves if it should take at least this share of the longest one.
@@ -93,12 +94,12 @@ class PieceRun:
         best = min(drafts, key=lambda draft: VERDICTS.index(draft.verdict))
         if self._failed(best) and self._request.on_failure == "error":
             raise SpeechFailed(
-                f"piece {self._index + 1} ({quoted(self._piece.text)}) failed {len(drafts)} times: its last take is "
+                f"piece {self._index + 1} ({quoted([self._piece.text])}) failed {len(drafts)} times: its last take is "
                 f"{drafts[-1].verdict}; try another seed or another text."
             )
         if self._failed(best) and self._request.on_failure == "skip":
             emit(np.empty(0, np.float32), True)
-            return self._take(best, _no_tokens(self._spec), attempts=len(drafts))
+            return self._take(best, without_codes(np.empty(0, np.int32), spec=self._spec), attempts=len(drafts))
         if best.tokens is None:
             best = await self._spoken(best, emit)
         else:
@@ -120,7 +121,7 @@ class PieceRun:
         draft = _Draft([_Part((), semantic)], verdict, tokens=said, audio=audio)
         if self._failed(draft) and self._request.on_failure == "error":
             raise SpeechFailed(
-                f"piece {self._index + 1} ({quoted(self._piece.text)}) failed: it is {verdict}; try another seed or "
+                f"piece {self._index + 1} ({quoted([self._piece.text])}) failed: it is {verdict}; try another seed or "
                 "another text, or leave out latency low, which has one take only."
             )
         return self._take(draft, said, attempts=1)
@@ -144,7 +145,7 @@ class PieceRun:
             numbers = (len(earlier), number) if earlier else ()
             voice = self._voice
             if voice is None and parts and len(parts[-1].semantic):
-                voice = replace(_no_tokens(self._spec), semantic=parts[-1].semantic)
+                voice = without_codes(parts[-1].semantic, spec=self._spec)
             semantic, ended = await self._run(numbers, voice).semantic(np.array(self._tokenise(text), np.int32))
             verdict = worse(verdict, self._judge(semantic, ended=ended, share=len(text) / len(self._piece.text)))
             parts.append(_Part(numbers, semantic))
@@ -202,13 +203,3 @@ def joined(said: Sequence[Voice]) -> Voice:
     """The tokens of pieces, one after the other."""
     by_stage = zip(*(one.arrays.values() for one in said), strict=True)
     return Voice(*(np.concatenate(arrays, axis=-1) for arrays in by_stage))
-
-
-def quoted(text: str, *, limit: int = 40) -> str:
-    """The start of a text, in quotes."""
-    return repr(text if len(text) <= limit else f"{text[:limit]}…")
-
-
-def _no_tokens(spec: Spec) -> Voice:
-    empty = np.empty((spec.encodec.codebooks, 0), np.int32)
-    return Voice(np.empty(0, np.int32), empty[: spec.coarse.codebooks], empty)

@@ -73,8 +73,9 @@ def measure(
         on_step(condition)
         spoken = [*texts] * (len(voices) if condition == GOOD else 1)
         takes = speak_all(client, spoken, voices=voices, **_ONE_TAKE, **options)
+        measured = [measures(take, bundle.spec) for take in takes]
         for name, one in MEASURES.items():
-            values = tuple(measures(take, bundle.spec)[name] for take in takes)
+            values = tuple(numbers[name] for numbers in measured)
             found.append(_neither(condition, name, unit=one.unit, values=values))
         found.append(_failed(condition, [judged(take, bundle.spec, limits) for take in takes]))
     return found
