@@ -6,13 +6,13 @@ import io
 import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bark_client.errors import InvalidRequest
+from bark_client.formats import by_suffix
 
 FORMATS: Final = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}  #: suffix → encoding
 #: libsndfile's scale from 0, the most bits, to 1. At 24 kHz this is 64 kbit/s. The rate is constant, because of a
@@ -27,11 +27,7 @@ _UNKNOWN_SIZE: Final = 0xFFFFFFFF
 
 def format_of(path: str | os.PathLike[str]) -> str:
     """The format that the suffix of a file name asks for. InvalidRequest lists the formats."""
-    suffix = Path(path).suffix.lower().removeprefix(".")
-    if suffix not in FORMATS:
-        known = ", ".join(f".{name}" for name in FORMATS)
-        raise InvalidRequest(f"can't write {Path(path).name!r}: the suffix must be one of {known}")
-    return suffix
+    return by_suffix(path, FORMATS)
 
 
 def check_format(name: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from bark_client.errors import InvalidRequest
+from bark_client.formats import by_suffix
 from bark_client.growing import write_whole
 from bark_client.pieces import Piece
 
@@ -56,11 +57,7 @@ def save(pieces: Iterable[Piece], path: str | os.PathLike[str]) -> Path:
 
 def format_of(path: str | os.PathLike[str]) -> str:
     """The format that the suffix of a file name asks for. InvalidRequest lists the formats."""
-    suffix = Path(path).suffix.lower().removeprefix(".")
-    if suffix not in FORMATS:
-        known = ", ".join(f".{name}" for name in FORMATS)
-        raise InvalidRequest(f"can't write captions to {Path(path).name!r}: the suffix must be one of {known}")
-    return suffix
+    return by_suffix(path, FORMATS, what="captions")
 
 
 def check_format(name: str) -> str:

@@ -11,10 +11,11 @@ from typing import Protocol
 import psutil
 import pytest
 
-from bark_serving.bundle import Bundle
+from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.engines.store import EngineStore
+from bark_serving.host.cores import usable_cores
 from bark_serving.host.processes import is_running
-from bark_serving.profiles import STAGES, Precision, Profile, stage_precision
+from bark_serving.profiles import STAGES, TABLE, Precision, Profile, stage_precision
 from bark_serving.server import Server, ServerSettings, running, state
 from bark_serving.server.process import SHARED_MEMORY
 from bark_serving.server.render_settings import RenderSettings
@@ -96,6 +97,18 @@ def real_server(
         yield RealServer(server, bundle, precision)
         processes = [server.process, *server.process.children(recursive=True)]
     assert_gone(server, processes)
+
+
+@pytest.fixture(scope="module")
+def miniature_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """A server of the miniature in its default precision."""
+    if request.config.getoption("server_url"):
+        pytest.skip("needs a server of its own, of the miniature; --server-url names another")
+    precision = TABLE["cpu"].precision
+    folder = tmp_path_factory.mktemp("miniature")
+    bundle = Bundle(MINIATURE)
+    with real_server(bundle, folder, precision=precision, suno_voices=False, threads=usable_cores()) as running:
+        yield running
 
 
 def assert_gone(server: Server, processes: list[psutil.Process]) -> None:

@@ -19,9 +19,7 @@ import webvtt
 from bark_client import AsyncBarkClient, BarkClient, Speech
 from bark_client.script import request_seed
 from bark_serving.bundle import MINIATURE, Bundle, BundleError
-from bark_serving.host.cores import usable_cores
-from bark_serving.profiles import TABLE
-from tests.system.conftest import RealServer, real_server
+from tests.system.conftest import RealServer
 
 try:
     BUNDLE = Bundle(MINIATURE)
@@ -37,18 +35,8 @@ NOVEL = f"# One\n\n{TEXT}\n\n# Two\n\nThis is the end of the book.\n"
 
 
 @pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    if request.config.getoption("server_url"):
-        pytest.skip("needs a server of its own, of the miniature; --server-url names another")
-    folder = tmp_path_factory.mktemp("miniature")
-    precision = TABLE["cpu"].precision
-    with real_server(BUNDLE, folder, precision=precision, suno_voices=False, threads=usable_cores()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def bark(server: RealServer) -> Iterator[BarkClient]:
-    with BarkClient(server.url, timeout=300) as client:
+def bark(miniature_server: RealServer) -> Iterator[BarkClient]:
+    with BarkClient(miniature_server.url, timeout=300) as client:
         yield client
 
 
@@ -58,13 +46,15 @@ def spoken(bark: BarkClient) -> Speech:
     return bark.speak(iter(TEXT.splitlines(keepends=True)), seed=5)
 
 
-def test_the_same_pieces_and_seed_give_the_same_speech_with_asyncio(server: RealServer, spoken: Speech) -> None:
+def test_the_same_pieces_and_seed_give_the_same_speech_with_asyncio(
+    miniature_server: RealServer, spoken: Speech
+) -> None:
     async def words() -> AsyncIterator[str]:
         for word in TEXT.split(" "):
             yield f"{word} "
 
     async def speak() -> Speech:
-        async with AsyncBarkClient(server.url, timeout=300) as client:
+        async with AsyncBarkClient(miniature_server.url, timeout=300) as client:
             return await client.speak(words(), seed=5)
 
     np.testing.assert_array_equal(asyncio.run(speak()).samples, spoken.samples)
@@ -94,11 +84,11 @@ def test_captions_are_those_of_the_pieces(spoken: Speech, tmp_path: Path) -> Non
     assert " ".join(caption.text.replace("\n", " ") for caption in read) == " ".join(TEXT.split())
 
 
-def test_a_book_that_was_killed_goes_on_to_the_very_same_book(server: RealServer, tmp_path: Path) -> None:
+def test_a_book_that_was_killed_goes_on_to_the_very_same_book(miniature_server: RealServer, tmp_path: Path) -> None:
     (tmp_path / "novel.md").write_text(NOVEL)
-    whole = start_book(server, tmp_path, "whole")
+    whole = start_book(miniature_server, tmp_path, "whole")
     assert whole.wait(timeout=120) == 0
-    killed = start_book(server, tmp_path, "killed")
+    killed = start_book(miniature_server, tmp_path, "killed")
     deadline = time.monotonic() + 120
     while not is_within_second_request(tmp_path / "killed"):
         assert killed.poll() is None and time.monotonic() < deadline
@@ -106,16 +96,16 @@ def test_a_book_that_was_killed_goes_on_to_the_very_same_book(server: RealServer
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert not json.loads((tmp_path / "killed/book.json").read_text())["chapters"][0]["complete"]
-    assert start_book(server, tmp_path, "killed", "--resume").wait(timeout=120) == 0
+    assert start_book(miniature_server, tmp_path, "killed", "--resume").wait(timeout=120) == 0
     books = [{path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("whole", "killed")]
     files = {f"{name}.{suffix}" for name in ("01-one", "02-two") for suffix in ("flac", "srt", "vtt")}
     assert set(books[0]) == {*files, "book.json", "speaker.npz"}
     assert books[0] == books[1]
 
 
-def start_book(server: RealServer, folder: Path, name: str, *more: str) -> subprocess.Popen[bytes]:
+def start_book(miniature_server: RealServer, folder: Path, name: str, *more: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "bark_client", "book", "novel.md", "-o", name, "--seed", "5", *more]
-    return subprocess.Popen(command, cwd=folder, env={**os.environ, "BARK_URL": server.url})
+    return subprocess.Popen(command, cwd=folder, env={**os.environ, "BARK_URL": miniature_server.url})
 
 
 def is_within_second_request(folder: Path) -> bool:

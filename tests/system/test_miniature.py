@@ -16,12 +16,11 @@ from bark_client import BarkClient, ServerError, Speech
 from bark_serving.bundle import MINIATURE, Bundle, BundleError
 from bark_serving.errors import UserError
 from bark_serving.host.cores import usable_cores
-from bark_serving.profiles import TABLE
 from benchmarks.listen.measure import clip_of, ended, pitches, speak_all, write_down
 from reference import recordings
 from reference.listener import Heard, Listener, error_rate, pitch
 from reference.recordings import Clip
-from tests.system.conftest import RealServer, real_server
+from tests.system.conftest import RealServer
 
 MOST_ERRORS = 0.20  #: of the words of 20 sentences, the recogniser's own mistakes among them
 MOST_ERRORS_AGAIN = 0.30  #: of those of 10
@@ -41,18 +40,8 @@ WITHOUT_VOICE = REST[:10]
 
 
 @pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    if request.config.getoption("server_url"):
-        pytest.skip("needs a server of its own, of the miniature; --server-url names another")
-    folder = tmp_path_factory.mktemp("miniature")
-    precision = TABLE["cpu"].precision
-    with real_server(BUNDLE, folder, precision=precision, suno_voices=False, threads=usable_cores()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def bark(server: RealServer) -> Iterator[BarkClient]:
-    with BarkClient(server.url, timeout=120) as client:
+def bark(miniature_server: RealServer) -> Iterator[BarkClient]:
+    with BarkClient(miniature_server.url, timeout=120) as client:
         yield client
 
 
