@@ -26,6 +26,8 @@ _PHONE = re.compile(
     r"\d{2,4}(?:-\d{2,4}){2,3})(?![\w-])"
 )
 _ISO_DATE = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
+_YEAR_SLASH_DATE = re.compile(r"(?<![\w/.])(\d{4})/(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/])")
+_SLASH_DATE = re.compile(r"(?<![\w/.])(\d{1,2})/(\d{1,2})/(\d{4})(?![\w/])")
 _DOT_DATE = re.compile(r"\b(0?[1-9]|[12]\d|3[01])\.(0?[1-9]|1[0-2])\.(\d{4})\b")
 _TIME = re.compile(r"\b([01]?\d|2[0-3]):([0-5]\d)\b(?!:)")
 _VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,}(?![\w.]*\w)")
@@ -38,6 +40,8 @@ _GERMAN_ORDINAL = re.compile(r"(?:\b(\w+)\s)?\b(\d{1,2})\.\s?(?=[A-ZÄÖÜ])")
 
 #: What is read as a year, where years are read in two parts.
 _YEARS = {"en": re.compile(r"1[1-9]\d\d|20[1-9]\d"), "de": re.compile(r"1[1-9]\d\d")}
+
+MONTHS, MAX_DAY = 12, 31
 
 
 def spell(text: str, *, language: str) -> str:
@@ -65,6 +69,8 @@ def _rules(language: str) -> tuple[Rule, ...]:
         (_EMAIL, lambda m: speaker.address(m[0])),
         (_URL, speaker.link),
         (_ISO_DATE, lambda m: speaker.date(m[1], m[2], m[3])),
+        (_YEAR_SLASH_DATE, lambda m: speaker.date(m[1], m[2], m[3])),
+        (_SLASH_DATE, speaker.slash_date),
         (_PHONE, lambda m: ", ".join(speaker.digits(group) for group in re.findall(r"\d+", m[0]))),
         *speaker.quantity_rules(),
         speaker.range_rule(_YEARS.get(language)),
@@ -123,6 +129,15 @@ class _Speaker(Quantities):
     def date(self, year: str, month: str, day: str) -> str:
         said = self.digits(year) if self._language == "zh" else self.year(int(year))
         return self._words.date.format(d=self._day(int(day)), month=self._words.months[int(month) - 1], y=said)
+
+    def slash_date(self, match: re.Match[str]) -> str:
+        """English has the month first, other languages the day; what cannot be a month is the day."""
+        month, day = (1, 2) if self._language == "en" else (2, 1)
+        if int(match[month]) > MONTHS:
+            month, day = day, month
+        if not (1 <= int(match[month]) <= MONTHS and 1 <= int(match[day]) <= MAX_DAY):
+            return match[0]
+        return self.date(match[3], match[month], match[day])
 
     def link(self, match: re.Match[str]) -> str:
         """A link or a host's name. Other words with a full stop inside stay."""
