@@ -5,6 +5,7 @@ COPY docker/build-wheel.sh docker/
 COPY pyproject.toml README.md LICENSE ./
 COPY build_engines/ build_engines/
 COPY bark_serving/ bark_serving/
+COPY bark_gateway/ bark_gateway/
 COPY client/ client/
 COPY model_repository/ model_repository/
 RUN docker/build-wheel.sh /wheels

@@ -8,11 +8,14 @@ import typer
 from typer.core import TyperGroup
 
 from bark_client.cli.main import app as bark
+from bark_gateway.cli import app as bark_gateway
 from bark_serving.cli.main import app as bark_serve
 from benchmarks.cli import app as benchmarks
 from build_engines.cli import app as bark_build
 
-APPS = {"bark": bark, "bark-serve": bark_serve, "bark-build": bark_build, "python -m benchmarks": benchmarks}
+#: Programs with subcommands, and all of ours.
+GROUPS = {"bark": bark, "bark-serve": bark_serve, "bark-build": bark_build, "python -m benchmarks": benchmarks}
+APPS = {**GROUPS, "bark-gateway": bark_gateway}
 
 
 def parse(words: list[str]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from tests.command_lines import APPS
+from tests.command_lines import APPS, GROUPS
 
 LONG = "n" * 120
 
 
-@pytest.mark.parametrize("program", APPS)
+@pytest.mark.parametrize("program", GROUPS)
 @pytest.mark.parametrize("arguments", [[LONG], [f"--{LONG}"]])
 def test_wrong_usage_is_one_line_in_a_log_file(program: str, arguments: list[str]) -> None:
     result = CliRunner().invoke(APPS[program], arguments, prog_name=program)
@@ -30,7 +30,7 @@ def test_wrong_options_of_a_command_are_one_line_too(program: str, command: str)
     assert f"Error: No such option: --{LONG}" in result.stderr.splitlines()
 
 
-@pytest.mark.parametrize("program", APPS)
+@pytest.mark.parametrize("program", GROUPS)
 def test_help_ends_with_status_0_and_without_arguments_with_2(program: str) -> None:
     asked, silent = (CliRunner().invoke(APPS[program], words, prog_name=program) for words in (["--help"], []))
     assert (asked.exit_code, silent.exit_code) == (0, 2)

@@ -52,12 +52,16 @@ def test_the_client_wheel_is_small_and_holds_the_client_only(wheels: dict[str, P
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 
+PACKAGES = {"bark_serving", "build_engines", "bark_gateway"}
+
+
 def test_the_server_wheel_holds_all_that_a_server_needs(wheels: dict[str, Path]) -> None:
     names = names_in(wheels["bark_triton"])
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"bark_serving", "build_engines"}
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == PACKAGES
     assert {
         "bark_serving/py.typed",
         "build_engines/py.typed",
+        "bark_gateway/py.typed",
         "bark_serving/model_repository/bark/1/model.py",
         "bark_serving/miniature/spec.json",
         "bark_serving/miniature/semantic.safetensors",

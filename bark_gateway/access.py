@@ -1,0 +1,102 @@
+"""What is done with every request: an id, a limit of its body, and a line of JSON in the log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import time
+from typing import Any, Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bark_gateway.errors import GatewayError
+
+access_log: Final = logging.getLogger("bark_gateway.access")
+_REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}")
+_QUIET: Final = ("/health/", "/metrics")  #: paths that are asked for all the time
+
+
+class Observed:
+    """Gives each request an id, and writes a line of JSON when it has ended."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        seen: dict[str, Any] = {"status": None, "bytes": 0}
+        state = scope.setdefault("state", {})
+        state["request_id"], started = request_id, time.monotonic()
+
+        async def observed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen["status"] = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            elif message["type"] == "http.response.body" and message.get("body"):
+                seen.setdefault("first_byte_s", round(time.monotonic() - started, 4))
+                seen["bytes"] += len(message["body"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observed)
+        finally:
+            if not scope["path"].startswith(_QUIET):
+                self._write(scope, {**seen, "seconds": round(time.monotonic() - started, 4)})
+
+    def _write(self, scope: Scope, seen: dict[str, Any]) -> None:
+        client, state = scope.get("client"), scope["state"]
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "id": state["request_id"],
+            "client": client[0] if client else None,
+            "key": state.get("key") or None,
+            "method": scope.get("method", "WEBSOCKET"),
+            "path": scope["path"],
+            **seen,
+            **{name: state[name] for name in ("outcome", "consent") if state.get(name)},
+        }
+        access_log.info(json.dumps(line))
+
+
+class BodyLimit:
+    """Refuses bodies that are too large, at once where their header says so."""
+
+    def __init__(self, app: ASGIApp, *, most: int, upload_most: int, upload_path: str) -> None:
+        self._app, self._most, self._upload_most, self._upload_path = app, most, upload_most, upload_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        most = self._upload_most if scope["path"] == self._upload_path else self._most
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > most:
+            await _too_large(most).response()(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > most:
+                raise _too_large(most)
+            return message
+
+        await self._app(scope, counted, send)
+
+
+def _too_large(most: int) -> GatewayError:
+    return GatewayError(
+        413,
+        f"The body is larger than {most} bytes, which is the limit. Send it in parts.",
+        code="request_too_large",
+        headers={"connection": "close"},
+    )

@@ -1,0 +1,112 @@
+"""The application: routes, errors and what surrounds them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bark_client import BarkError
+from bark_gateway import __version__
+from bark_gateway.access import BodyLimit, Observed
+from bark_gateway.errors import GatewayError, from_http, from_sdk, from_validation
+from bark_gateway.gateway import Gateway
+from bark_gateway.keys import KeyRing
+from bark_gateway.requests import SpeechRequest
+from bark_gateway.routes import health, models, speech, voices
+from bark_gateway.servers import Bark, Servers, connect
+from bark_gateway.settings import Settings
+
+UPLOADS: Final = "/v1/audio/voices"
+ROUTERS: Final = (speech.router, voices.router, models.router, health.router)
+
+
+def make_app(
+    settings: Settings, *, keys: KeyRing | None = None, to_server: Callable[[str], Bark] | None = None
+) -> FastAPI:
+    """The ASGI application of a gateway. to_server: makes the client of a server; tests give their own."""
+    joined: Callable[[str], Bark] = to_server or partial(
+        connect, connect_timeout_s=settings.connect_timeout_s, answer_timeout_s=settings.stream_answer_s
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with Servers(settings.servers, connect=joined) as servers:
+            app.state.gateway = Gateway(settings, servers=servers, keys=keys or KeyRing())
+            yield
+
+    app = FastAPI(
+        title="bark-triton gateway",
+        version=__version__,
+        description="OpenAI's speech interface in front of Bark on Triton.",
+        lifespan=lifespan,
+        docs_url=None,  # their pages load scripts of third parties
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+    _handle_errors(app)
+    _drop_422(app)
+    app.add_middleware(
+        BodyLimit, most=settings.max_body_bytes, upload_most=settings.max_upload_bytes, upload_path=UPLOADS
+    )  # fmt: skip
+    if settings.cors:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=["x-bark-seed", "x-request-id", "retry-after"],
+        )
+    app.add_middleware(Observed)
+    return app
+
+
+def _handle_errors(app: FastAPI) -> None:
+    async def of_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _answer(request, from_http(error))
+
+    async def of_sdk(request: Request, error: Exception) -> Response:
+        assert isinstance(error, BarkError)
+        return _answer(request, from_sdk(error))
+
+    async def of_validation(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return _answer(request, from_validation(error.errors(), fields=SpeechRequest.model_fields))
+
+    async def of_bug(request: Request, error: Exception) -> Response:
+        return _answer(request, GatewayError(500, "The gateway failed; its log says how.", code="internal_error"))
+
+    app.add_exception_handler(HTTPException, of_http)
+    app.add_exception_handler(BarkError, of_sdk)
+    app.add_exception_handler(RequestValidationError, of_validation)
+    app.add_exception_handler(Exception, of_bug)
+
+
+def _answer(request: Request, error: GatewayError) -> Response:
+    request.scope.setdefault("state", {})["outcome"] = error.code or "refused"
+    return error.response()
+
+
+def _drop_422(app: FastAPI) -> None:
+    """FastAPI says in `/openapi.json` that invalid requests get 422. Ours get 400, as at OpenAI."""
+    made = app.openapi
+
+    def openapi() -> dict[str, object]:
+        described = made()
+        for path in described["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+        return described
+
+    app.openapi = openapi  # type: ignore[method-assign]

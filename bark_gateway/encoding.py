@@ -1,0 +1,102 @@
+"""Samples to bytes of a format, while they come."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from bark_client.audio import endless_wav_header, integers, pcm16
+from bark_gateway.formats import BIT_RATE, CODINGS, Coding
+
+Samples = NDArray[np.float32]  #: [n], -1..1 (louder is clipped), mono
+BLOCK_SAMPLES: Final = 4_800  #: that are encoded at once: a few milliseconds of work
+
+
+class Encoder(ABC):
+    """Takes the samples of one stream in order, and gives its bytes."""
+
+    @abstractmethod
+    def feed(self, samples: Samples) -> bytes:
+        """The bytes that are ready now. The first ones hold the header."""
+
+    @abstractmethod
+    def end(self) -> bytes:
+        """The rest."""
+
+
+def open_encoder(format: str, *, sample_rate: int) -> Encoder:  # noqa: A002
+    """An encoder of one of `formats.MEDIA_TYPES`. sample_rate: Hz."""
+    if format in CODINGS:
+        return CodecEncoder(CODINGS[format], sample_rate=sample_rate)
+    return RawEncoder(endless_wav_header(sample_rate=sample_rate) if format == "wav" else b"")
+
+
+class RawEncoder(Encoder):
+    """16-bit samples, after a header."""
+
+    def __init__(self, header: bytes) -> None:
+        self._header = header
+
+    def feed(self, samples: Samples) -> bytes:
+        header, self._header = self._header, b""
+        return header + pcm16(samples)
+
+    def end(self) -> bytes:
+        return self.feed(np.zeros(0, np.float32))
+
+
+class _Sink:
+    """What FFmpeg writes to. It can't seek, like a connection."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def take(self) -> bytes:
+        taken, self._parts = b"".join(self._parts), []
+        return taken
+
+
+class CodecEncoder(Encoder):
+    """Bytes of a codec in a container, by FFmpeg."""
+
+    def __init__(self, coding: Coding, *, sample_rate: int) -> None:
+        self._coding, self._rate, self._sink, self._position = coding, sample_rate, _Sink(), 0
+        options = {**coding.container_options, "flush_packets": "1"}
+        self._container: Any = av.open(self._sink, "w", format=coding.container, options=options)
+        stream: Any = self._container.add_stream(
+            coding.codec, rate=sample_rate, layout="mono", options=dict(coding.codec_options)
+        )
+        if coding.lossy:
+            stream.bit_rate = BIT_RATE
+        self._stream = stream
+
+    def feed(self, samples: Samples) -> bytes:
+        if samples.size:
+            self._encode(self._frame(samples))
+        return self._sink.take()
+
+    def end(self) -> bytes:
+        self._encode(None)
+        self._container.close()
+        return self._sink.take()
+
+    def _frame(self, samples: Samples) -> Any:
+        form = self._coding.sample_format
+        values: NDArray[Any] = integers(samples) if form == "s16" else np.clip(samples, -1.0, 1.0)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(values[None]), format=form, layout="mono")
+        frame.sample_rate = self._rate
+        frame.pts = self._position
+        self._position += samples.size
+        return frame
+
+    def _encode(self, frame: Any) -> None:
+        for packet in self._stream.encode(frame):
+            self._container.mux(packet)

@@ -1,0 +1,129 @@
+"""Errors of the gateway, in the form that OpenAI's clients know, and what each error of the SDK becomes.
+
+OpenAI's envelope: https://platform.openai.com/docs/guides/error-codes
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from bark_client import BarkError, InvalidRequest, RequestCancelled, RequestTimeout, ServerUnavailable
+
+RETRY_AFTER_S: Final = 1  #: what a client is told to wait while no server answers
+_FIELD: Final = re.compile(r"(?P<name>[a-z_]+): ")
+#: Arguments of the SDK that have other names here.
+_FIELDS: Final = {"text": "input", "speed": "schedule"}
+_KINDS: Final = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+_ADDRESS: Final = re.compile(r" at (\[[0-9a-f:.]+\]|[\w.-]+):\d+")
+
+
+class GatewayError(HTTPException):
+    """An answer with a status of 400 or more. `message` says what is wrong, and what to do about it.
+
+    param: the field of the request that is wrong. code: a short name for programs. retry_after: seconds.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        told = {} if retry_after is None else {"retry-after": str(retry_after)}
+        super().__init__(status, detail=message, headers={**told, **(headers or {})})
+        self.message, self.param, self.code = message, param, code
+
+    def envelope(self) -> dict[str, Any]:
+        """OpenAI's form of an error."""
+        kind = _KINDS.get(self.status_code, "server_error" if self.status_code >= 500 else "invalid_request_error")
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+    def response(self) -> Response:
+        """The whole answer."""
+        return Json(self.envelope(), status_code=self.status_code, headers=self.headers)
+
+
+class Json(Response):
+    """JSON in ASCII. Texts of clients may hold half of a surrogate pair, which UTF-8 can't express."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+
+def invalid(message: str, *, param: str | None = None, code: str | None = None) -> GatewayError:
+    """The request is wrong: 400."""
+    return GatewayError(400, message, param=param, code=code)
+
+
+def from_sdk(error: BarkError) -> GatewayError:
+    """What a client is told of an error of the SDK. It names no address of a server."""
+    if isinstance(error, InvalidRequest):
+        return _from_invalid(str(error))
+    if isinstance(error, ServerUnavailable | RequestCancelled):
+        return GatewayError(
+            503,
+            "No speech server can take the request now. Send the same request again in a moment.",
+            code="server_unavailable",
+            retry_after=RETRY_AFTER_S,
+        )
+    if isinstance(error, RequestTimeout):
+        return GatewayError(504, "The speech server did not answer in time. Send less text.", code="timeout")
+    return GatewayError(500, _ADDRESS.sub("", str(error)), code="speech_failed")
+
+
+def from_http(error: HTTPException) -> GatewayError:
+    """An error of the framework: no such path, no such method, a body that can't be read."""
+    if isinstance(error, GatewayError):
+        return error
+    words = {
+        404: "There is no such path. `/openapi.json` lists those that exist.",
+        405: "This path does not take this method. `/openapi.json` lists those that it takes.",
+    }
+    message = words.get(error.status_code, str(error.detail))
+    return GatewayError(error.status_code, message, headers=error.headers)
+
+
+def from_validation(errors: Sequence[Mapping[str, Any]], *, fields: Iterable[str]) -> GatewayError:
+    """The first of pydantic's errors, in words. fields: the names that the request may have."""
+    first = min(errors, key=lambda error: error["type"] != "extra_forbidden")  # a misspelt name is also a missing one
+    kind, message = str(first["type"]), str(first["msg"])
+    place = [part for part in first["loc"] if part not in ("body", "query", "path")]
+    name = ".".join(map(str, place))
+    if kind == "json_invalid":
+        why = first.get("ctx", {}).get("error", "")
+        return invalid(f"The body is not valid JSON ({why} at character {first['loc'][-1]}).", code="invalid_json")
+    if kind == "extra_forbidden":
+        close = difflib.get_close_matches(str(place[-1]), list(fields), n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        return invalid(f"{name}: there is no such field.{hint}", param=name, code="unknown_field")
+    if not name:
+        return invalid("The body must be a JSON object, with content-type: application/json.", code="invalid_body")
+    if kind == "missing":
+        return invalid(f"{name}: it is missing.", param=name, code="missing_field")
+    return invalid(f"{name}: {message.removeprefix('Value error, ')}.", param=name)
+
+
+def _from_invalid(message: str) -> GatewayError:
+    message = message if message.endswith((".", "?", "!")) else f"{message}."
+    found = _FIELD.match(message)
+    if found is None:
+        return invalid(message, param="voice" if message.startswith(("there is no voice", "the voice ")) else None)
+    name = _FIELDS.get(found["name"], found["name"])
+    return invalid(f"{name}: {message[found.end() :]}", param=name)

@@ -1,0 +1,50 @@
+"""The formats of audio that a client may ask for, and how FFmpeg is told to write them.
+
+Each one streams. What lies between a sample that goes in and its bytes that come out is at most 120 ms:
+
+- `page_duration`: an Ogg page of each packet. The default holds two seconds back.
+- `reservoir=0`: each MP3 frame stands alone. With the bit reservoir a frame waits for later ones.
+- `frame_size` of FLAC: frames of 20 ms. The default waits for 4608 samples, 192 ms at 24 kHz.
+- Nothing is written that would need a seek: no Xing header, no length of a FLAC, no padding for later tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Format = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+DEFAULT_FORMAT: Final = "mp3"  #: OpenAI's
+BIT_RATE: Final = 64_000  #: bit/s of the lossy formats
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How FFmpeg writes a format."""
+
+    container: str
+    codec: str
+    sample_format: Literal["flt", "fltp", "s16"]
+    container_options: Mapping[str, str] = field(default_factory=dict)
+    codec_options: Mapping[str, str] = field(default_factory=dict)
+    lossy: bool = True
+
+
+CODINGS: Final[Mapping[str, Coding]] = {
+    "mp3": Coding(
+        "mp3", "libmp3lame", "fltp", {"id3v2_version": "0", "write_xing": "0"}, {"reservoir": "0"}
+    ),
+    "opus": Coding("ogg", "libopus", "flt", {"page_duration": "20000"}),
+    "aac": Coding("adts", "aac", "fltp"),
+    "flac": Coding("flac", "flac", "s16", {"metadata_header_padding": "0"}, {"frame_size": "480"}, lossy=False),
+}  # fmt: skip
+
+MEDIA_TYPES: Final[Mapping[str, str]] = {
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg; codecs=opus",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "pcm": "audio/pcm; rate={rate}; channels=1",
+}

@@ -1,0 +1,72 @@
+"""What all requests of one gateway share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from bark_gateway.errors import GatewayError
+from bark_gateway.keys import Key, KeyRing
+from bark_gateway.limits import Gate, Quotas
+from bark_gateway.requests import Call
+from bark_gateway.servers import Bark, Servers
+from bark_gateway.settings import Settings
+from bark_gateway.speech import Part, spoken
+
+
+@dataclass
+class Gateway:
+    """The parts of a gateway, and what is done in all its routes."""
+
+    settings: Settings
+    servers: Servers
+    keys: KeyRing
+    quotas: Quotas = field(default_factory=Quotas)
+
+    def __post_init__(self) -> None:
+        self.gate = Gate(max_active=self.settings.max_active, max_queued=self.settings.max_queued)
+        self.uploads = asyncio.Semaphore(self.settings.max_voice_requests)
+
+    async def speak(self, call: Call, *, key: Key) -> AsyncGenerator[Part]:
+        """`speech.spoken`, within the limits. Raises GatewayError and BarkError."""
+        async with self.admitted(call, key=key) as bark, aclosing(spoken(bark, call)) as parts:
+            async for part in parts:
+                yield part
+
+    @asynccontextmanager
+    async def admitted(self, call: Call, *, key: Key) -> AsyncIterator[Bark]:
+        """A server for this call, once it is its turn. Raises GatewayError if a limit does not allow it."""
+        check_voice(call.voice, key=key)
+        with self.quotas.request(key):
+            self.quotas.spend(key, len(call.text))
+            async with self.gate.passed():
+                with self.servers.lend() as bark:
+                    yield bark
+
+
+def check_voice(voice: str | None, *, key: Key) -> None:
+    """Raise GatewayError: 403, if the key may not use the voice."""
+    if not key.may_use(voice):
+        what = "no made-up speaker; name a voice" if voice is None else f"not the voice {voice!r}"
+        raise GatewayError(403, f"voice: this key may use {what}.", param="voice", code="voice_not_allowed")
+
+
+def _gateway(connection: HTTPConnection) -> Gateway:
+    found: Gateway = connection.app.state.gateway
+    return found
+
+
+def _key(connection: HTTPConnection) -> Key:
+    key = _gateway(connection).keys.of(connection)
+    connection.scope.setdefault("state", {})["key"] = key.name
+    return key
+
+
+OfGateway = Annotated[Gateway, Depends(_gateway)]
+OfKey = Annotated[Key, Depends(_key)]

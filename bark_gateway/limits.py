@@ -1,0 +1,101 @@
+"""How much is spoken at once: by all clients, and by each key."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+from bark_gateway.errors import GatewayError
+from bark_gateway.keys import Key
+
+QUEUE_RETRY_S: Final = 5  #: what a client is told to wait when the queue is full
+IN_FLIGHT_RETRY_S: Final = 1
+
+
+class Gate:
+    """At most `max_active` requests pass at once; at most `max_queued` wait, and the first of them is next."""
+
+    def __init__(self, *, max_active: int, max_queued: int) -> None:
+        self._max_active, self._max_queued = max_active, max_queued
+        self._free = asyncio.Semaphore(max_active)
+        self.active = self.queued = 0
+
+    @asynccontextmanager
+    async def passed(self) -> AsyncIterator[None]:
+        """Wait for a place and hold it. Raises GatewayError: 429, if too many wait."""
+        if self._free.locked() and self.queued >= self._max_queued:
+            raise GatewayError(
+                429,
+                f"{self.active} requests are spoken and {self.queued} wait. Send it again later.",
+                code="queue_full",
+                retry_after=QUEUE_RETRY_S,
+            )
+        self.queued += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self.queued -= 1
+        self.active += 1
+        try:
+            yield
+        finally:
+            self.active -= 1
+            self._free.release()
+
+
+class Quotas:
+    """What each key has under way, and what it may still say in this minute."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._in_flight: defaultdict[str, int] = defaultdict(int)
+        self._spent: dict[str, tuple[float, float]] = {}  # key → characters that are not yet earned back, and when
+
+    @contextmanager
+    def request(self, key: Key) -> Iterator[None]:
+        """Count a request while it is under way. Raises GatewayError: 429, if the key has too many."""
+        limit = key.requests_in_flight
+        if limit is not None and self._in_flight[key.sha256] >= limit:
+            raise GatewayError(
+                429,
+                f"This key has {limit} requests under way, which is its limit. Wait until one has ended.",
+                code="too_many_requests_in_flight",
+                retry_after=IN_FLIGHT_RETRY_S,
+            )
+        self._in_flight[key.sha256] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[key.sha256] -= 1
+            if not self._in_flight[key.sha256]:
+                del self._in_flight[key.sha256]
+
+    def spend(self, key: Key, characters: int) -> None:
+        """Count the characters of a text. Raises GatewayError: 429, if the key has spent those of this minute."""
+        limit = key.characters_per_minute
+        if limit is None:
+            return
+        now = self._clock()
+        spent, since = self._spent.get(key.sha256, (0.0, now))
+        spent = max(0.0, spent - (now - since) * limit / 60)
+        if characters > limit:
+            raise GatewayError(
+                400,
+                f"input: it has {characters} characters; this key may send {limit} per minute. Send it in parts.",
+                param="input",
+                code="string_above_max_length",
+            )
+        if spent + characters > limit:
+            wait = math.ceil((spent + characters - limit) * 60 / limit)
+            raise GatewayError(
+                429,
+                f"This key may say {limit} characters per minute. Send it again in {wait} s.",
+                code="characters_per_minute",
+                retry_after=wait,
+            )
+        self._spent[key.sha256] = (spent + characters, now)

@@ -1,0 +1,152 @@
+"""What a client asks for: OpenAI's fields, and the options of `BarkClient.speak` beside them.
+
+The option `speed` of the SDK is called `schedule` here, because OpenAI's `speed` is the pace of the speech.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, Self, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from bark_client import BarkClient, SpeakOptions
+from bark_gateway.errors import GatewayError, invalid
+from bark_gateway.formats import DEFAULT_FORMAT, Format
+from bark_gateway.settings import Settings
+from bark_gateway.tempo import MAX_SPEED, MIN_SPEED
+
+MAX_SEED: Final = 2**64 - 1
+_RENAMED: Final = {"speed": "schedule"}  #: option of the SDK → field
+_LEFT_OUT: Final = {"return_tokens"}  #: no answer of the gateway can hold tokens
+_INSTRUCTIONS: Final = (
+    "instructions: Bark follows none, so they are refused and not ignored. Write how it should sound into the text "
+    "([laughs], [sighs], ♪), or choose another voice or seed."
+)
+
+
+def _explained() -> dict[str, str]:
+    """What `help(BarkClient.speak)` says of each option."""
+    arguments = (inspect.getdoc(BarkClient.speak) or "").partition("Args:")[2].partition("Raises:")[0]
+    entries = re.split(r"\n {4}(?=\w+: )", arguments)
+    pairs = (entry.strip().partition(": ")[::2] for entry in entries)
+    return {name: " ".join(words.split()) for name, words in pairs}
+
+
+def _option_fields() -> dict[str, Any]:
+    explained = _explained()
+    return {
+        _RENAMED.get(name, name): (hint, Field(None, description=explained.get(name)))
+        for name, hint in get_type_hints(SpeakOptions).items()
+        if name not in _LEFT_OUT
+    }
+
+
+_STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+BarkOptions: Final = create_model("BarkOptions", __config__=_STRICT, **_option_fields())
+OPTION_FIELDS: Final = frozenset(BarkOptions.model_fields)
+
+
+class VoiceId(BaseModel):
+    """OpenAI's other form of a voice."""
+
+    model_config = _STRICT
+    id: str = Field(description="The name of a voice.")
+
+
+class HowToSpeak(BarkOptions):  # type: ignore[misc, valid-type]
+    """How something is spoken, without what is said."""
+
+    model: str = Field("bark", description="`GET /v1/models` lists the names. All mean the same model.")
+    voice: str | VoiceId | None = Field(
+        None,
+        description="The name of a voice (`GET /v1/audio/voices` lists them). Without it, Bark makes up a speaker.",
+    )
+    instructions: str | None = Field(None, description="Refused unless empty: Bark follows none.")
+    response_format: Format = Field(DEFAULT_FORMAT, description="The format of the audio.")
+    speed: Annotated[float, Field(ge=MIN_SPEED, le=MAX_SPEED)] = Field(
+        1.0, description="The pace of the speech. The pitch stays. See `schedule` for how it is computed."
+    )
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = Field(
+        None, description="The same seed and request give the same speech. Default: one is chosen; see x-bark-seed."
+    )
+
+
+class SpeechRequest(HowToSpeak):
+    """The body of `POST /v1/audio/speech`."""
+
+    input: str = Field(description="The text to say.")
+    stream_format: Literal["audio", "sse"] = Field(
+        "audio", description="audio: the bytes of the file. sse: events with base64, and at the end what was spoken."
+    )
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that was checked: what the SDK is asked for, and the form of the answer."""
+
+    text: str
+    voice: str | None
+    seed: int
+    options: SpeakOptions
+    format: Format
+    speed: float
+
+    @classmethod
+    def of(cls, how: HowToSpeak, text: str, *, settings: Settings) -> Self:
+        """Check what the types can't. Raises GatewayError."""
+        given: Mapping[str, Any] = how.model_dump(exclude_none=True)
+        _check_model(how.model, settings)
+        if how.instructions and how.instructions.strip():
+            raise invalid(_INSTRUCTIONS, param="instructions", code="unsupported_field")
+        check_text(text, settings=settings)
+        options = {name: given[field] for name, field in _sdk_names() if field in given}
+        return cls(
+            text=text,
+            voice=_voice(how.voice, settings),
+            seed=secrets.randbits(32) if how.seed is None else how.seed,
+            options=options,  # type: ignore[arg-type]
+            format=how.response_format,
+            speed=how.speed,
+        )
+
+
+def _sdk_names() -> list[tuple[str, str]]:
+    """Options of the SDK, with their fields."""
+    return [(name, _RENAMED.get(name, name)) for name in get_type_hints(SpeakOptions) if name not in _LEFT_OUT]
+
+
+def check_text(text: str, *, settings: Settings) -> None:
+    """Raise GatewayError for a text that is empty or too long."""
+    if not text.strip():
+        raise invalid("input: it is empty; give at least one word to speak.", param="input")
+    if len(text) > settings.max_characters:
+        raise invalid(
+            f"input: it has {len(text)} characters; at most {settings.max_characters} are spoken in one request. "
+            "Send it in parts.",
+            param="input",
+            code="string_above_max_length",
+        )
+
+
+def _check_model(name: str, settings: Settings) -> None:
+    if name not in settings.models:
+        listed = ", ".join(settings.models)
+        raise GatewayError(
+            404, f"model: there is no {name!r}; there is {listed}.", param="model", code="model_not_found"
+        )
+
+
+def _voice(voice: str | VoiceId | None, settings: Settings) -> str | None:
+    """The server's name of a voice. A name of the file system is none: the SDK would read the file."""
+    name = voice.id if isinstance(voice, VoiceId) else voice
+    if name is None:
+        return None
+    name = settings.voices.get(name, name)
+    if not name.strip() or name.lower().endswith(".npz"):
+        raise invalid(f"voice: {name!r} is no name of a voice; `GET /v1/audio/voices` lists them.", param="voice")
+    return name

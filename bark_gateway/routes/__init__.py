@@ -1,0 +1,1 @@
+"""The paths of the gateway, one module per group."""

@@ -1,0 +1,44 @@
+"""`GET /v1/models`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from bark_gateway.errors import GatewayError
+from bark_gateway.gateway import OfGateway, OfKey
+from bark_gateway.routes.answers import ERRORS
+
+router = APIRouter(responses=ERRORS)
+
+
+class Model(BaseModel):
+    """OpenAI's description of a model."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "bark-triton"
+
+
+class Models(BaseModel):
+    """A list of models."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+@router.get("/v1/models")
+async def list_models(gateway: OfGateway, key: OfKey) -> Models:
+    """The names that `model` may have. All mean the model that the servers have loaded."""
+    return Models(data=[Model(id=name) for name in gateway.settings.models])
+
+
+@router.get("/v1/models/{name}")
+async def get_model(name: str, gateway: OfGateway, key: OfKey) -> Any:
+    """One of the names."""
+    if name not in gateway.settings.models:
+        raise GatewayError(404, f"There is no model {name!r}.", param="model", code="model_not_found")
+    return Model(id=name)

@@ -1,0 +1,163 @@
+"""`/v1/audio/voices`: list voices, make one from a recording, hear one, delete one."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from bark_client import InvalidRequest, VoiceInfo
+from bark_client.audio import encode
+from bark_gateway.errors import GatewayError, from_sdk, invalid
+from bark_gateway.gateway import Gateway, OfGateway, OfKey, check_voice
+from bark_gateway.keys import Key
+from bark_gateway.routes.answers import ERRORS
+from bark_gateway.servers import Bark
+from bark_gateway.streaming import unless_left
+
+router = APIRouter(prefix="/v1/audio/voices", responses=ERRORS)
+T = TypeVar("T")
+
+_UPLOAD_FIELDS = {"name", "audio_sample", "consent", "type", "overwrite"}
+
+
+class Voice(BaseModel):
+    """OpenAI's description of a voice, and what the server knows beside it."""
+
+    id: str
+    name: str
+    object: Literal["audio.voice"] = "audio.voice"
+    type: Literal["audio_sample"] = "audio_sample"
+    created_at: int  #: seconds since 1970; 0 for a voice of the checkpoint
+    language: str | None  #: two letters
+    seconds: float
+    stored: bool  #: it was cloned or uploaded, and can be deleted
+    hash: str
+    warnings: list[str] = []
+
+
+class VoiceName(BaseModel):
+    """What other programs read."""
+
+    id: str
+    name: str
+
+
+class Voices(BaseModel):
+    """All voices. `voices` is the form that Open WebUI and others read."""
+
+    object: Literal["list"] = "list"
+    data: list[Voice]
+    voices: list[VoiceName]
+
+
+class Deleted(BaseModel):
+    """OpenAI's answer."""
+
+    id: str
+    object: Literal["audio.voice.deleted"] = "audio.voice.deleted"
+    deleted: bool = True
+
+
+@router.get("")
+async def list_voices(gateway: OfGateway, key: OfKey) -> Voices:
+    """The voices that `voice` may name."""
+    found = await _with_server(gateway, lambda bark: bark.voices())
+    data = [_voice(info) for info in found if key.may_use(info.name)]
+    names = [*(one.id for one in data), *(name for name, of in gateway.settings.voices.items() if key.may_use(of))]
+    return Voices(data=data, voices=[VoiceName(id=name, name=name) for name in dict.fromkeys(names)])
+
+
+@router.post("")
+async def create_voice(
+    request: Request,
+    gateway: OfGateway,
+    key: OfKey,
+    name: Annotated[str, Form(description="Its name, such as me or family/anna.")],
+    audio_sample: Annotated[UploadFile, File(description="1 to 30 s of one person's clear speech.")],
+    consent: Annotated[str, Form(description="Who agreed to it. It is written to the log.")] = "",
+    kind: Annotated[Literal["audio_sample"], Form(alias="type", description="The only one.")] = "audio_sample",
+    overwrite: Annotated[bool, Form(description="Replace a voice of this name.")] = False,
+) -> Voice:
+    """Make a voice from a recording, and keep it on the server. Clone only voices whose owners agreed to it."""
+    if unknown := sorted(set(await request.form()) - _UPLOAD_FIELDS):
+        raise invalid(f"{unknown[0]}: there is no such field.", param=unknown[0], code="unknown_field")
+    _check_change(key, name)
+    request.scope.setdefault("state", {})["consent"] = consent
+    sound = io.BytesIO(await audio_sample.read())
+    sound.name = audio_sample.filename or "the recording"
+
+    async def cloned(bark: Bark) -> Voice:
+        made = await bark.clone_voice(sound, name=name, overwrite=overwrite)
+        return _voice(await bark.voice_info(name)).model_copy(update={"warnings": list(made.warnings)})
+
+    async with gateway.uploads:
+        return await unless_left(request.receive, _with_server(gateway, cloned))
+
+
+@router.get(
+    "/{name:path}/preview",
+    response_class=Response,
+    responses={200: {"content": {"audio/wav": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def preview_voice(name: str, request: Request, gateway: OfGateway, key: OfKey) -> Response:
+    """What a voice sounds like: its own audio, as a WAV of at most half a minute."""
+    check_voice(name, key=key)
+    async with gateway.uploads:
+        preview = await unless_left(
+            request.receive, _with_server(gateway, lambda bark: bark.preview_voice(name), name=name)
+        )
+    data = await asyncio.to_thread(encode, preview.samples, sample_rate=preview.sample_rate)
+    return Response(data, media_type="audio/wav")
+
+
+@router.get("/{name:path}")
+async def get_voice(name: str, gateway: OfGateway, key: OfKey) -> Voice:
+    """One voice."""
+    check_voice(name, key=key)
+    return _voice(await _with_server(gateway, lambda bark: bark.voice_info(name), name=name))
+
+
+@router.delete("/{name:path}")
+async def delete_voice(name: str, gateway: OfGateway, key: OfKey) -> Deleted:
+    """Delete a voice that was cloned or uploaded. Those of the checkpoint stay."""
+    _check_change(key, name)
+    await _with_server(gateway, lambda bark: bark.delete_voice(name), name=name)
+    return Deleted(id=name)
+
+
+async def _with_server(gateway: Gateway, ask: Callable[[Bark], Awaitable[T]], *, name: str | None = None) -> T:
+    """Ask a server. A voice that does not exist is 404 where the path names it."""
+    with gateway.servers.lend() as bark:
+        try:
+            return await ask(bark)
+        except InvalidRequest as error:
+            told = from_sdk(error)
+            if name is None:
+                raise told from None
+            missing = "no voice" in str(error)
+            raise GatewayError(404 if missing else 400, told.message, param="voice", code=told.code) from None
+
+
+def _check_change(key: Key, name: str) -> None:
+    if not key.change_voices:
+        raise GatewayError(403, "This key may not clone or delete voices.", code="voices_read_only")
+    check_voice(name, key=key)
+
+
+def _voice(info: VoiceInfo) -> Voice:
+    created: Any = info.created
+    return Voice(
+        id=info.name,
+        name=info.name,
+        created_at=int(created.timestamp()) if created else 0,
+        language=info.language,
+        seconds=round(info.seconds, 2),
+        stored=info.stored,
+        hash=info.hash,
+    )

@@ -1,0 +1,113 @@
+"""How a gateway is served: what is checked before it listens, and how uvicorn runs it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+
+from bark_client import AsyncBarkClient, InvalidRequest
+from bark_gateway.keys import KeyRing, KeysUnreadable, plain_keys, read_keys
+
+KEYS_VARIABLE: Final = "BARK_GATEWAY_KEYS"
+GRACE_S: Final = 10  #: that requests get to end when the gateway stops
+LISTENS: Final = "The gateway listens on "  #: begins the line that says where; `bark-serve up --gateway` waits for it
+MESSAGE_BYTES: Final = 1 << 20  #: of a WebSocket
+
+#: How uvicorn serves every gateway. Its own lines are left out: `access` writes better ones. Compression of WebSockets
+#: would hold 100 kB per connection, and audio is compressed already.
+UVICORN: Final[dict[str, Any]] = {
+    "http": "httptools",
+    "ws": "websockets-sansio",
+    "access_log": False,
+    "log_config": None,
+    "server_header": False,
+    "ws_max_size": MESSAGE_BYTES,
+    "ws_per_message_deflate": False,
+    "timeout_graceful_shutdown": GRACE_S,
+}
+
+
+class WrongSetting(Exception):
+    """An option has a wrong value; the message says which, and what to give instead."""
+
+
+def key_ring(path: Path | None) -> KeyRing:
+    """The keys of a file and of the environment. Raises WrongSetting."""
+    try:
+        named = read_keys(path) if path else []
+    except KeysUnreadable as error:
+        raise WrongSetting(f"--keys {error}") from None
+    return KeyRing([*named, *plain_keys(os.environ.get(KEYS_VARIABLE, ""))])
+
+
+def check_address(address: str, *, keys: KeyRing, insecure: bool) -> None:
+    """Raise WrongSetting if a network could reach the gateway without a key, unless that is wanted."""
+    if _is_loopback(address) or keys:
+        return
+    if not insecure:
+        raise WrongSetting(
+            f"On {address}, anybody in the network could speak: there are no API keys. Give a file of keys with --keys "
+            "(--new-key makes one), or say --insecure."
+        )
+    print(f"Insecure: anybody who reaches {address} may speak, clone voices and delete them.", file=sys.stderr)
+
+
+def check_servers(urls: Iterable[str]) -> None:
+    """Raise WrongSetting for an address that can be none of a server."""
+    try:
+        for one in urls:
+            AsyncBarkClient(one)
+    except InvalidRequest as error:
+        raise WrongSetting(f"--server {error}") from None
+
+
+def voice_names(pairs: Iterable[str]) -> dict[str, str]:
+    """Other names of voices, from `OTHER=NAME`. Raises WrongSetting."""
+    names = {}
+    for pair in pairs:
+        other, equals, name = pair.partition("=")
+        if not (other and equals and name):
+            raise WrongSetting(f"--voice {pair}: write OTHER=NAME, as in alloy=joe.")
+        names[other] = name
+    return names
+
+
+def url(address: str, port: int, *, tls: bool) -> str:
+    """Where a browser on this machine finds the gateway."""
+    host = {"0.0.0.0": "localhost", "::": "localhost", "127.0.0.1": "localhost"}.get(address, address)
+    host = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{host}:{port}"
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return address == "localhost" or ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+class _Announced(uvicorn.Server):
+    """Says where it listens, once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            where = url(self.config.host, self.config.port, tls=self.config.is_ssl)
+            print(f"{LISTENS}{where}", file=sys.stderr, flush=True)
+
+
+def run(config: uvicorn.Config) -> bool:
+    """Serve until SIGINT or SIGTERM. Returns whether it could start; if not, uvicorn has said why."""
+    server = _Announced(config)
+    try:
+        server.run()
+    except (KeyboardInterrupt, SystemExit):  # uvicorn raises the signal again once it has stopped
+        return server.started
+    return server.started

@@ -1,0 +1,34 @@
+"""Settings of one gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+DEFAULT_PORT: Final = 8080
+DEFAULT_SERVER: Final = "localhost:8001"
+MODELS: Final = ("bark", "tts-1", "tts-1-hd")  #: names of the model; the last two because many programs offer no other
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a gateway may do, and where its servers are. Sizes are in bytes, times in seconds."""
+
+    servers: tuple[str, ...] = (DEFAULT_SERVER,)  #: host:port of Triton's gRPC endpoints
+    models: tuple[str, ...] = MODELS  #: names that `model` may have; all mean the same
+    voices: Mapping[str, str] = field(default_factory=dict)  #: other names of voices, such as alloy → joe
+    keys: Path | None = None  #: a file of keys; None: those of the environment, else everybody may speak
+    cors: tuple[str, ...] = ()  #: origins whose pages may call the gateway; "*" is all
+    max_active: int = 64  #: requests that the servers get at once
+    max_queued: int = 256  #: requests that wait for one of those
+    max_characters: int = 20_000  #: of one text
+    max_items: int = 32  #: of one batch
+    max_body_bytes: int = 1 << 20
+    max_upload_bytes: int = 25 << 20
+    max_voice_requests: int = 4  #: uploads that are read at once
+    socket_idle_s: float = 300.0  #: a WebSocket whose client says nothing for so long is closed
+    send_timeout_s: float = 60.0  #: a client that takes no audio for so long has left
+    connect_timeout_s: float = 0.8  #: to keep trying to reach a server
+    stream_answer_s: float = 300.0  #: until the next audio

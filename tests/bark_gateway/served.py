@@ -1,0 +1,55 @@
+"""A gateway that listens on a port of this machine, in a thread of the test."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import FastAPI
+
+from bark_gateway.app import make_app
+from bark_gateway.gateway import Gateway
+from bark_gateway.keys import Key, KeyRing
+from bark_gateway.serving import UVICORN
+from bark_gateway.settings import Settings
+
+START_S = 10
+
+
+@dataclass
+class Served:
+    """A gateway that answers."""
+
+    url: str  #: http://127.0.0.1:PORT
+    app: FastAPI
+
+    @property
+    def gateway(self) -> Gateway:
+        found: Gateway = self.app.state.gateway
+        return found
+
+
+@contextmanager
+def served(*servers: str, keys: list[Key] | None = None, **settings: object) -> Iterator[Served]:
+    """Serve while the block runs. servers: host:port of each."""
+    app = make_app(Settings(servers=servers, **settings), keys=KeyRing(keys or []))  # type: ignore[arg-type]
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, **{**UVICORN, "timeout_graceful_shutdown": 1}, log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + START_S
+    while not server.started and thread.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert server.started
+    try:
+        yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", app)
+    finally:
+        server.should_exit = True
+        thread.join(START_S)
+        assert not thread.is_alive()

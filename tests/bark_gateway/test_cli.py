@@ -1,0 +1,130 @@
+"""The command `bark-gateway`, in a process of its own where it serves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+from typer.testing import CliRunner
+
+from bark_gateway import __version__
+from bark_gateway.cli import app
+from tests.client.fake_triton import FakeTriton, free_port
+
+START_S = 20
+
+
+@contextmanager
+def running(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process, and its first line, which says where it listens."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BARK_")}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bark_gateway", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**environment, **variables},
+    )
+    assert child.stderr is not None
+    try:
+        yield child, child.stderr.readline()
+    finally:
+        child.kill()
+        child.wait()
+        child.stderr.close()
+
+
+def refusal(*arguments: str) -> str:
+    result = CliRunner().invoke(app, list(arguments), env={"BARK_GATEWAY_KEYS": ""})
+    assert result.exit_code == 2
+    return result.stderr
+
+
+def test_it_says_where_it_listens_serves_and_ends_on_ctrl_c(triton: FakeTriton) -> None:
+    port = free_port()
+    with running("--server", triton.url, "--port", str(port)) as (child, line):
+        assert line == f"The gateway listens on http://localhost:{port}\n"
+        assert httpx2.post(f"http://127.0.0.1:{port}/v1/audio/speech", json={"input": "Hello."}).status_code == 200
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=START_S) == 0
+        assert child.stderr is not None and "Traceback" not in child.stderr.read()
+
+
+def test_the_environment_can_give_every_option(triton: FakeTriton) -> None:
+    variables = {
+        "BARK_GATEWAY_SERVER": triton.url, "BARK_GATEWAY_PORT": str(free_port()), "BARK_GATEWAY_KEYS": "secret",
+        "BARK_GATEWAY_ADDRESS": "0.0.0.0",
+    }  # fmt: skip
+    with running(**variables) as (_, line):
+        url = line.split()[-1]
+        assert httpx2.get(f"{url}/v1/models").status_code == 401
+        assert httpx2.get(f"{url}/v1/models", headers={"authorization": "Bearer secret"}).status_code == 200
+
+
+def test_a_network_without_keys_is_refused() -> None:
+    assert "say --insecure" in refusal("--address", "0.0.0.0")
+    assert "say --insecure" in refusal("--address", "0.0.0.0", "--published", "10.0.0.5")
+
+
+def test_insecure_is_said_aloud(triton: FakeTriton) -> None:
+    port = str(free_port())
+    with running("--server", triton.url, "--port", port, "--address", "0.0.0.0", "--insecure") as (_, line):
+        assert line.startswith("Insecure: anybody who reaches 0.0.0.0 may speak")
+
+
+def test_a_container_published_on_loopback_needs_no_keys(triton: FakeTriton) -> None:
+    port = str(free_port())
+    with running(
+        "--server", triton.url, "--port", port, "--address", "0.0.0.0", "--published", "127.0.0.1"
+    ) as (_, line):  # fmt: skip
+        assert line.startswith("The gateway listens on")
+
+
+def test_tls_is_read_from_files(triton: FakeTriton, tmp_path: Path) -> None:
+    certificate, private = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", private, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    options = ["--tls-certificate", str(certificate), "--tls-key", str(private)]
+    with running("--server", triton.url, "--port", str(free_port()), *options) as (_, line):
+        url = line.split()[-1]
+        assert url.startswith("https://")
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        assert httpx2.get(f"{url}/health/live", verify=trusted).status_code == 200
+
+
+def test_a_port_that_is_taken_ends_the_command(triton: FakeTriton) -> None:
+    with running("--server", triton.url, "--port", str(triton.port)) as (child, line):
+        assert child.wait(timeout=START_S) == 1
+        assert "address already in use" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--voice", "alloy"], "OTHER=NAME"),
+        (["--tls-key", "x"], "need each other"),
+        (["--keys", "/no/such/file"], "can't be read"),
+        (["--server", "no-port"], "host:port"),
+    ],
+)
+def test_a_wrong_option_is_refused_in_words(arguments: list[str], words: str) -> None:
+    assert words in refusal(*arguments)
+
+
+def test_a_new_key_is_printed_with_its_entry() -> None:
+    printed = CliRunner().invoke(app, ["--new-key", "kitchen"]).stdout
+    assert printed.startswith("# The key is sk-bark-") and '[[key]]\nname = "kitchen"\nsha256 = "' in printed
+
+
+def test_the_version_is_that_of_the_client() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout == f"bark-gateway {__version__}\n"

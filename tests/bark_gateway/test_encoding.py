@@ -1,0 +1,106 @@
+"""Every format streams, loses nothing, and is read without a message."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bark_client import audio
+from bark_gateway.encoding import open_encoder
+from bark_gateway.formats import MEDIA_TYPES
+from tests.bark_gateway.decoded import RATE, decode, integers, messages, pcm, tone
+
+FORMATS = sorted(MEDIA_TYPES)
+LOSSLESS = ("flac", "pcm", "wav")
+STEP = RATE // 100  # 10 ms
+MAX_WAIT_MS = 120
+
+
+def encoded(samples: np.ndarray, format: str, *, sizes: list[int] | None = None) -> bytes:  # noqa: A002
+    encoder = open_encoder(format, sample_rate=RATE)
+    ends = np.cumsum(sizes or [samples.size])
+    parts = [encoder.feed(part) for part in np.split(samples, ends) if part.size]
+    return b"".join([*parts, encoder.end()])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_first_audio_leaves_within_120_ms_of_speech(kind: str) -> None:
+    encoder = open_encoder(kind, sample_rate=RATE)
+    data, waited_ms = encoder.feed(np.zeros(0, np.float32)), 0
+    while decoded_seconds(data, kind) == 0:
+        data += encoder.feed(tone(0.01))
+        waited_ms += 10
+        assert waited_ms <= MAX_WAIT_MS
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_no_more_than_150_ms_are_ever_held_back(kind: str) -> None:
+    """What the encoder holds back is what the last bytes of a speech bring."""
+    speech, encoder = tone(2.0), open_encoder(kind, sample_rate=RATE)
+    data = b"".join(encoder.feed(speech[start : start + STEP]) for start in range(0, speech.size, STEP))
+    assert decoded_seconds(data, kind) >= 2.0 - 0.15
+
+
+def decoded_seconds(data: bytes, format: str) -> float:  # noqa: A002
+    try:
+        return decode(data, format=format).size / RATE
+    except av.FFmpegError:  # nothing to decode yet
+        return 0.0
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_a_lossless_format_gives_back_every_sample(kind: str) -> None:
+    speech = tone(1.0371)
+    assert np.array_equal(integers(decode(encoded(speech, kind), format=kind)), audio.integers(speech))
+
+
+@pytest.mark.parametrize("kind", sorted(set(FORMATS) - set(LOSSLESS)))
+@pytest.mark.parametrize("seconds", [0.013, 0.5, 1.0371])
+def test_a_lossy_format_keeps_the_tail(kind: str, seconds: float) -> None:
+    """The speech ends with a tone of another height; it is there after decoding, as loud as it was."""
+    tail = tone(0.15, hertz=880)
+    heard = decode(encoded(np.concatenate([tone(seconds), tail]), kind), format=kind)
+    spectrum = np.abs(np.fft.rfft(heard[-int(0.25 * RATE) :], n=RATE))
+    assert heard.size >= tail.size + tone(seconds).size
+    assert abs(int(np.argmax(spectrum[600:1200])) + 600 - 880) < 10
+    assert np.sqrt((heard**2).sum()) == pytest.approx(np.sqrt((tone(seconds + 0.15) ** 2).sum()), rel=0.1)
+
+
+@pytest.mark.parametrize("kind", sorted(set(FORMATS) - {"wav", "pcm"}))
+def test_ffmpeg_reads_a_file_without_a_message(kind: str) -> None:
+    data = encoded(tone(1.0), kind)
+    with messages() as said:
+        decode(data, format=kind)
+    # What ffprobe says of every file in these two formats: they have no header that could hold a length.
+    assert [one for one in said if "Estimating duration from bitrate" not in one] == []
+
+
+def test_a_wav_says_that_it_goes_on_until_its_end() -> None:
+    data = encoded(tone(1.0), "wav")
+    assert data[:4] == b"RIFF" and data[40:44] == b"\xff\xff\xff\xff"
+    assert data[44:] == pcm(tone(1.0))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_file_does_not_depend_on_the_size_of_the_pieces(kind: str) -> None:
+    speech = tone(0.7)
+    pieces, whole = encoded(speech, kind, sizes=[1, 479, 480, 4000]), encoded(speech, kind)
+    assert np.array_equal(decode(pieces, format=kind), decode(whole, format=kind))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    count=st.integers(RATE // 50, RATE // 5),
+    seed=st.integers(0, 99),
+    loudness=st.sampled_from([0.0, 1e-4, 0.5, 1.0, 3.0]),
+    format=st.sampled_from(FORMATS),
+)
+def test_any_noise_can_be_encoded(count: int, seed: int, loudness: float, format: str) -> None:  # noqa: A002
+    speech = (loudness * np.random.default_rng(seed).uniform(-1, 1, count)).astype(np.float32)
+    heard = decode(encoded(speech, format), format=format)
+    assert heard.size >= speech.size
+    if format in LOSSLESS:
+        assert np.array_equal(integers(heard), audio.integers(speech))

@@ -1,0 +1,110 @@
+"""Who may speak: files of keys, the environment, and what each key allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bark_gateway.errors import GatewayError
+from bark_gateway.keys import Key, KeyRing, KeysUnreadable, hashed, new_key, plain_keys, read_keys
+from tests.bark_gateway.served import Served
+from tests.bark_gateway.test_refusals import refused
+from tests.client.fake_triton import FakeTriton
+
+SPEECH = "/v1/audio/speech"
+SECRET = "sk-bark-secret"
+
+
+def key(**more: object) -> Key:
+    return Key(name="kitchen", sha256=hashed(SECRET), **more)  # type: ignore[arg-type]
+
+
+def post(url: str, token: str | None = SECRET, **fields: object) -> httpx2.Response:
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    return httpx2.post(url + SPEECH, json={"input": "Hello.", **fields}, headers=headers)
+
+
+@pytest.mark.parametrize("token", [None, "sk-bark-wrong", SECRET + "x", SECRET.upper()])
+def test_without_a_known_key_nothing_is_done(
+    serve: Callable[..., Served], triton: FakeTriton, token: str | None
+) -> None:
+    url = serve(keys=[key()]).url
+    error = refused(post(url, token), 401)
+    assert error["type"] == "authentication_error" and "Authorization: Bearer KEY" in error["message"]
+    for method, path in (("GET", "/v1/models"), ("GET", "/v1/audio/voices"), ("DELETE", "/v1/audio/voices/me")):
+        refused(httpx2.request(method, url + path), 401)
+    assert triton.requests == [] and "me" in triton.voices.stored
+
+
+def test_a_known_key_may_speak(serve: Callable[..., Served]) -> None:
+    url = serve(keys=[Key(name="other", sha256=hashed("x")), key()]).url
+    assert post(url).status_code == 200
+    assert httpx2.get(f"{url}/health/ready").status_code == 200  # needs none
+
+
+@pytest.mark.parametrize(
+    ("voice", "status"), [("me", 200), ("v2/en_speaker_6", 200), ("v2/de_speaker_1", 403), (None, 403)]
+)
+def test_a_key_may_be_limited_to_voices(serve: Callable[..., Served], voice: str | None, status: int) -> None:
+    url = serve(keys=[key(voices=("me", "v2/en_*"))]).url
+    assert post(url, voice=voice).status_code == status
+
+
+def test_a_key_lists_only_the_voices_that_it_may_use(serve: Callable[..., Served]) -> None:
+    url = serve(keys=[key(voices=("me",))]).url
+    listed = httpx2.get(f"{url}/v1/audio/voices", headers={"authorization": f"Bearer {SECRET}"}).json()
+    assert [voice["id"] for voice in listed["data"]] == ["me"]
+
+
+def test_a_key_may_be_kept_from_changing_voices(serve: Callable[..., Served], triton: FakeTriton) -> None:
+    url = serve(keys=[key(change_voices=False)]).url
+    answer = httpx2.delete(f"{url}/v1/audio/voices/me", headers={"authorization": f"Bearer {SECRET}"})
+    assert answer.status_code == 403 and "me" in triton.voices.stored
+
+
+def test_a_new_key_fits_its_entry(tmp_path: Path) -> None:
+    token, entry = new_key("kitchen")
+    (tmp_path / "keys.toml").write_text(entry + "characters_per_minute = 600\n")
+    (found,) = read_keys(tmp_path / "keys.toml")
+    assert KeyRing([found]).find(token) == found
+    assert (found.name, found.characters_per_minute) == ("kitchen", 600)
+    assert token not in entry
+
+
+def test_the_environment_may_hold_several_keys() -> None:
+    ring = KeyRing(plain_keys("one, two three"))
+    assert [ring.find(token).name for token in ("one", "two", "three")] == [f"environment-{n}" for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[key]", "not valid TOML"),
+        ("", "no [[key]]"),
+        ('[[key]]\nname = "x"', "sha256"),
+        ('[[key]]\nname = "x"\nsha256 = "short"', "sha256"),
+        (f'[[key]]\nname = "x"\nsha256 = "{"0" * 64}"\nvoice = ["joe"]', "voice"),
+        (f'[[key]]\nname = "x"\nsha256 = "{"0" * 64}"\nrequests_in_flight = 0', "requests_in_flight"),
+    ],
+)
+def test_a_wrong_file_of_keys_is_refused_with_the_place(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "keys.toml").write_text(text)
+    with pytest.raises(KeysUnreadable) as refusal:
+        read_keys(tmp_path / "keys.toml")
+    assert words in str(refusal.value) and "keys.toml" in str(refusal.value)
+
+
+def test_a_file_of_keys_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(KeysUnreadable, match="nowhere"):
+        read_keys(tmp_path / "nowhere")
+
+
+@given(st.text())
+def test_any_other_text_is_no_key(token: str) -> None:
+    with pytest.raises(GatewayError):
+        KeyRing([key()]).find("" if token == SECRET else token)

@@ -1,0 +1,93 @@
+"""Bad input of every path is a 4xx in words, in OpenAI's form."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+SPEECH = "/v1/audio/speech"
+
+
+def refused(answer: httpx2.Response, status: int) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["message"][-1] in ".?" and answer.headers["x-request-id"]
+    return dict(error)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "words"),
+    [
+        ({}, "input", "missing"),
+        ({"input": ""}, "input", "empty"),
+        ({"input": " \n"}, "input", "empty"),
+        ({"input": 7}, "input", "string"),
+        ({"input": None}, "input", "string"),
+        ({"input": "x" * 20_001}, "input", "at most 20000"),
+        ({"input": "\ud800"}, "input", "Unicode"),
+        ({"input": "x", "speed": 0.2}, "speed", "0.25"),
+        ({"input": "x", "speed": 4.1}, "speed", "4"),
+        ({"input": "x", "speed": "fast"}, "speed", "number"),
+        ({"input": "x", "response_format": "ogg"}, "response_format", "'mp3'"),
+        ({"input": "x", "stream_format": "tar"}, "stream_format", "'sse'"),
+        ({"input": "x", "instructions": "Sound happy."}, "instructions", "Bark follows none"),
+        ({"input": "x", "voice": ""}, "voice", "no name of a voice"),
+        ({"input": "x", "voice": "/etc/passwd.npz"}, "voice", "no name of a voice"),
+        ({"input": "x", "voice": {"name": "joe"}}, "voice.VoiceId.name", "no such field"),
+        ({"input": "x", "seed": -1}, "seed", "greater than or equal to 0"),
+        ({"input": "x", "seed": 2**64}, "seed", "less than"),
+        ({"input": "x", "seed": 1.5}, "seed", "integer"),
+        ({"input": "x", "top_k": 2**40}, "top_k", "outside"),
+        ({"input": "x", "schedule": "quick"}, "schedule", "'exact' or 'fast'"),
+        ({"input": "x", "langauge": "en"}, "langauge", "Did you mean language?"),
+        ({"inptu": "x"}, "inptu", "Did you mean input?"),
+        ({"input": "x", "return_tokens": True}, "return_tokens", "no such field"),
+    ],
+)
+def test_a_wrong_field_is_named(http: httpx2.Client, fields: dict[str, Any], param: str, words: str) -> None:
+    answer = http.post(SPEECH, content=json.dumps(fields), headers={"content-type": "application/json"})
+    error = refused(answer, 400)
+    assert error["type"] == "invalid_request_error"
+    assert error["param"] == param
+    assert words in error["message"]
+
+
+def test_an_unknown_model_is_404(http: httpx2.Client) -> None:
+    error = refused(http.post(SPEECH, json={"input": "x", "model": "gpt"}), 404)
+    assert error["code"] == "model_not_found" and "there is bark" in error["message"]
+
+
+def test_empty_instructions_ask_for_nothing(http: httpx2.Client) -> None:
+    assert http.post(SPEECH, json={"input": "x", "instructions": ""}).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b'{"input": NaN}', b"[1]", b"7", b""])
+def test_a_body_that_is_no_request_is_refused(http: httpx2.Client, body: bytes) -> None:
+    refused(http.post(SPEECH, content=body, headers={"content-type": "application/json"}), 400)
+
+
+def test_a_body_without_its_type_is_refused(http: httpx2.Client) -> None:
+    error = refused(http.post(SPEECH, content=b'{"input": "x"}', headers={"content-type": "text/plain"}), 400)
+    assert "application/json" in error["message"]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_that_is_too_large_is_413(http: httpx2.Client, declared: bool) -> None:
+    body = b'{"input": "' + b"x" * (1 << 20) + b'"}'
+    content = body if declared else iter([body[: 1 << 19], body[1 << 19 :]])
+    error = refused(http.post(SPEECH, content=content, headers={"content-type": "application/json"}), 413)
+    assert error["code"] == "request_too_large"
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nope", 404), ("GET", SPEECH, 405)])
+def test_a_wrong_path_or_method_says_so(http: httpx2.Client, method: str, path: str, status: int) -> None:
+    refused(http.request(method, path), status)
+
+
+def test_a_wrong_model_in_the_path_is_404(http: httpx2.Client) -> None:
+    refused(http.get("/v1/models/gpt"), 404)
+    assert http.get("/v1/models/bark").json()["id"] == "bark"

@@ -1,0 +1,107 @@
+"""`/v1/audio/voices`: list, clone, hear, delete."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from openai import OpenAI
+
+from tests.bark_gateway.decoded import RATE, decode, tone
+from tests.bark_gateway.test_encoding import encoded
+from tests.bark_gateway.test_refusals import refused
+from tests.client.fake_triton import FakeTriton
+
+VOICES = "/v1/audio/voices"
+
+
+def clip(seconds: float = 3.0) -> bytes:
+    return encoded(tone(seconds), "flac")
+
+
+def upload(http: httpx2.Client, data: bytes, **fields: Any) -> httpx2.Response:
+    return http.post(VOICES, data={"name": "new", **fields}, files={"audio_sample": ("clip.flac", data)})
+
+
+def test_the_list_names_every_voice(http: httpx2.Client) -> None:
+    listed = http.get(VOICES).json()
+    assert [voice["id"] for voice in listed["data"]] == ["me", "v2/de_speaker_1", "v2/en_speaker_6"]
+    assert [voice["id"] for voice in listed["voices"]] == ["me", "v2/de_speaker_1", "v2/en_speaker_6"]
+    assert [voice["stored"] for voice in listed["data"]] == [True, False, False]
+
+
+def test_an_upload_becomes_a_voice(http: httpx2.Client, triton: FakeTriton) -> None:
+    voice = upload(http, clip()).json()
+    assert (voice["id"], voice["object"], voice["type"]) == ("new", "audio.voice", "audio_sample")
+    assert voice["warnings"] == triton.voices.warnings
+    assert "new" in triton.voices.stored
+
+
+@pytest.mark.parametrize("kind", ["mp3", "opus", "aac", "wav"])
+def test_a_recording_may_have_any_usual_format(http: httpx2.Client, kind: str) -> None:
+    assert upload(http, encoded(tone(3.0), kind)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "fields", "words"),
+    [
+        (b"no sound", {}, "not a sound file"),
+        (b"", {}, "not a sound file"),
+        (clip(0.5), {}, "1 to 30 s"),
+        (clip(31), {}, "1 to 30 s"),
+        (clip(), {"name": "a b"}, "no voice name"),
+        (clip(), {"name": "me"}, "already"),
+        (clip(), {"name": "v2/en_speaker_6", "overwrite": "true"}, "comes with the server"),
+        (clip(), {"color": "blue"}, "no such field"),
+        (clip(), {"type": "prompt"}, "audio_sample"),
+        (clip(), {"overwrite": "perhaps"}, "boolean"),
+    ],
+)
+def test_a_wrong_upload_is_refused_in_words(
+    http: httpx2.Client, data: bytes, fields: dict[str, Any], words: str
+) -> None:
+    assert words in refused(upload(http, data, **fields), 400)["message"]
+
+
+def test_an_upload_without_a_file_is_refused(http: httpx2.Client) -> None:
+    assert "audio_sample" in refused(http.post(VOICES, data={"name": "x"}), 400)["message"]
+
+
+def test_an_upload_may_replace_a_voice_where_it_says_so(http: httpx2.Client) -> None:
+    assert upload(http, clip(), name="me", overwrite="true").status_code == 200
+
+
+def test_an_upload_that_is_too_large_is_413(http: httpx2.Client) -> None:
+    error = refused(upload(http, b"\0" * ((25 << 20) + 1)), 413)
+    assert "26214400 bytes" in error["message"]
+
+
+def test_a_voice_can_be_heard(http: httpx2.Client) -> None:
+    preview = http.get(f"{VOICES}/me/preview")
+    assert preview.headers["content-type"] == "audio/wav"
+    assert decode(preview.content, format="wav").size == 2 * RATE
+    assert np.abs(decode(preview.content, format="wav")).max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["v2/en_speaker_6", "v2%2Fen_speaker_6"])
+def test_a_voice_whose_name_has_a_slash_has_a_path(http: httpx2.Client, name: str) -> None:
+    assert http.get(f"{VOICES}/{name}").json()["id"] == "v2/en_speaker_6"
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/preview"), ("DELETE", "")])
+def test_a_voice_that_does_not_exist_is_404(http: httpx2.Client, method: str, path: str) -> None:
+    assert "no voice 'nobody'" in refused(http.request(method, f"{VOICES}/nobody{path}"), 404)["message"]
+
+
+def test_a_voice_of_the_checkpoint_stays(http: httpx2.Client) -> None:
+    assert "comes with the server" in refused(http.delete(f"{VOICES}/v2/en_speaker_6"), 400)["message"]
+
+
+def test_the_openai_package_clones_and_deletes(openai: OpenAI, triton: FakeTriton) -> None:
+    made = openai.audio.voices.create(name="anna", audio_sample=("anna.flac", io.BytesIO(clip())), consent="Anna, 2026")
+    assert (made.id, made.name, "anna" in triton.voices.stored) == ("anna", "anna", True)
+    assert openai.audio.voices.delete("anna").deleted
+    assert "anna" not in triton.voices.stored
