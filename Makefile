@@ -40,6 +40,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 VENV_READY := $(VENV)/.ready-python
 TORCH_READY := $(VENV)/.ready-torch-$(TORCH)
 CLIENT_READY := $(VENV)/.ready-client
+KERNELS_READY := $(VENV)/.ready-kernels
 BUILD_READY := $(VENV)/.ready-build
 DEV_READY := $(VENV)/.ready-dev
 DEMO_SERVER := demo
@@ -100,6 +101,12 @@ gpu-check: ## On a machine with a GPU: are the torch profile's tokens right, and
 			-o $(GPU_RESULTS)/gpu-stages-$$size.json $(GPU_ARGS); \
 	done
 
+.PHONY: wheels
+wheels: $(DEV_READY) ## Build wheels of the kernels and the client for any x86-64 Linux into dist/
+	@rm -rf dist && BARK_KERNELS_COMPILER=zig $(BIN)/python -m pip --disable-pip-version-check wheel -q --no-deps -w dist ./kernels ./client
+	@$(BIN)/python -m wheel tags --remove --platform-tag manylinux_2_17_x86_64 dist/bark_kernels-*-linux_x86_64.whl
+	@ls dist
+
 .PHONY: lint
 lint: $(DEV_READY) ## Check style, format and types, and build the docs
 	@$(BIN)/ruff check .
@@ -145,7 +152,13 @@ $(CLIENT_READY): $(VENV_READY) client/pyproject.toml
 	@$(PIP) --editable './client[picture]'
 	@touch $@
 
-$(BUILD_READY): $(TORCH_READY) $(CLIENT_READY) pyproject.toml
+# Compiled here, in half a minute. Where there is no C++ compiler, pip fetches one: see kernels/README.md.
+$(KERNELS_READY): $(VENV_READY) $(wildcard kernels/*.* kernels/src/* kernels/bark_kernels/*.py)
+	@echo "==> The kernels of the CPU, compiled for this machine"
+	@$(PIP) --no-deps --force-reinstall ./kernels
+	@touch $@
+
+$(BUILD_READY): $(TORCH_READY) $(CLIENT_READY) $(KERNELS_READY) pyproject.toml
 	@echo "==> bark-triton, Triton's binary, ONNX Runtime"
 	@$(PIP) --editable '.[build]'
 	@touch $@

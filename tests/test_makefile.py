@@ -21,7 +21,7 @@ def environment(tmp_path: Path) -> Path:
         path.chmod(0o755)
     makefile = (ROOT / "Makefile").read_text()
     torch = next(line.split()[-1] for line in makefile.splitlines() if line.startswith("TORCH :="))
-    for stamp in (".ready-python", f".ready-torch-{torch}", ".ready-client", ".ready-build"):
+    for stamp in (".ready-python", f".ready-torch-{torch}", ".ready-client", ".ready-kernels", ".ready-build"):
         (tmp_path / stamp).touch()
     return tmp_path
 
