@@ -92,6 +92,10 @@ def up(
     log: Annotated[Path | None, typer.Option(help="Log file. Default: NAME.log in the folder of server state.")] = None,
     start_timeout: Annotated[float, typer.Option(help="Seconds that starting may take.")] = 300.0,
     stop_timeout: Annotated[float, typer.Option(help="Seconds that stopping may take before it is forced.")] = 15.0,
+    gateway: Annotated[
+        bool,
+        typer.Option("--gateway", help="Run the gateway beside it: OpenAI's interface, on BARK_GATEWAY_PORT (8080)."),
+    ] = False,
     detached: Annotated[
         bool, typer.Option("--detach", "-d", help="Return once the server answers; end it with `bark-serve down`.")
     ] = False,
@@ -114,14 +118,15 @@ def up(
         log=log,
         start_timeout=start_timeout,
         stop_timeout=stop_timeout,
+        gateway=gateway,
     )
     if repository is None and settings.bundle == MINIATURE:
         console.print(_ABOUT_THE_MINIATURE, soft_wrap=True)
     server = prepare(server, None if repository else settings, build=build)
     if detached:
         with steps() as report:
-            seconds = detach.start(server, report=report)
-        _announce(server, seconds, end=f"bark-serve down {name}")
+            seconds, url = detach.start(server, report=report)
+        _announce(server, seconds, end=f"bark-serve down {name}", gateway_url=url)
     else:
         _foreground(server)
 
@@ -133,13 +138,15 @@ def _foreground(settings: ServerSettings) -> None:
 
         def ready(server: Server) -> None:
             report.stop()
-            _announce(settings, server.canary_seconds, end="Ctrl-C")
+            _announce(settings, server.canary_seconds, end="Ctrl-C", gateway_url=server.gateway_url)
 
         serve(settings, stop=stop, report=report, ready=ready)
     console.print("Stopped.")
 
 
-def _announce(settings: ServerSettings, canary_seconds: float, *, end: str) -> None:
+def _announce(settings: ServerSettings, canary_seconds: float, *, end: str, gateway_url: str) -> None:
+    if gateway_url:
+        console.print(f"[green]Up:[/green] the gateway, {escape(gateway_url)}", soft_wrap=True)
     console.print(
         f"[green]Up:[/green] gRPC {settings.address}:{settings.grpc_port}, "
         f"HTTP {settings.address}:{settings.http_port}, metrics {settings.address}:{settings.metrics_port}. "

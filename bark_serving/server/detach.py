@@ -14,11 +14,11 @@ from bark_serving.server.errors import ServerError, StartFailed
 from bark_serving.server.settings import ServerSettings
 
 
-def start(settings: ServerSettings, *, report: Callable[[str], None]) -> float:
+def start(settings: ServerSettings, *, report: Callable[[str], None]) -> tuple[float, str]:
     """Start a supervisor in its own session and wait until its server answers.
 
-    Returns the seconds of the canary's answer. Raises the `ServerError` that the supervisor reports. An interrupt ends
-    the supervisor.
+    Returns the seconds of the canary's answer, and where its gateway listens, if it has one. Raises the `ServerError`
+    that the supervisor reports. An interrupt ends the supervisor.
     """
     settings.folder.mkdir(parents=True, exist_ok=True)
     reader, writer = os.pipe()
@@ -44,7 +44,7 @@ def start(settings: ServerSettings, *, report: Callable[[str], None]) -> float:
                 if "waiting" in event:
                     report(event["waiting"])
                 elif "ready" in event:
-                    return float(event["ready"])
+                    return float(event["ready"]), str(event["gateway"])
                 else:
                     raise ServerError(event["error"], remedy=event["remedy"])
     except KeyboardInterrupt:

@@ -43,6 +43,7 @@ class ServerSettings(BaseModel):
     triton: Path | None = None  #: the tritonserver binary; None: search for one
     gpu: bool = False  #: whether models run on a GPU: Triton then gets its memory pools and metrics of GPUs
     log: Path | None = None
+    gateway: bool = False  #: run the gateway beside it; the environment gives its settings
     start_timeout: float = Field(default=300.0, gt=0)  #: seconds from the launch to the canary's answer
     stop_timeout: float = Field(default=15.0, gt=0)  #: seconds from SIGTERM to SIGKILL
 
@@ -75,6 +76,10 @@ class ServerSettings(BaseModel):
     @property
     def log_path(self) -> Path:
         return self.log or self.folder / f"{self.name}.log"
+
+    @property
+    def gateway_log_path(self) -> Path:
+        return self.folder / f"{self.name}.gateway.log"
 
     @property
     def models(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bark_serving.profiles import TABLE
-from bark_serving.server import state
+from bark_serving.server import gateway, state
 from bark_serving.server.binary import check_backends, find
 from bark_serving.server.build import build_missing
 from bark_serving.server.render_settings import RenderSettings, check_installed
@@ -18,6 +18,8 @@ def prepare(server: ServerSettings, rendering: RenderSettings | None, *, build: 
     build: build the missing engines first, with the plan and its progress on the terminal.
     Raises `UserError`. Everything that can be checked is checked before anything is written.
     """
+    if server.gateway:
+        gateway.check_installed()
     if rendering is None:
         state.check_free(server)
         return server.model_copy(update={"gpu": uses_gpu(server.repository)})

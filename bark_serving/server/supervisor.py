@@ -13,12 +13,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 
 from bark_serving.host.processes import is_running
-from bark_serving.server import binary, canary, log, process, state
+from bark_serving.server import binary, canary, gateway, log, process, state
 from bark_serving.server.errors import RepositoryError, ServerDied, ServerError
 from bark_serving.server.process import StopRequest
 from bark_serving.server.settings import ServerSettings
@@ -41,6 +41,7 @@ class Server:
     shm_prefix: str
     control_key: str
     canary_seconds: float
+    gateway_url: str = ""  #: empty if it has none
 
     @property
     def url(self) -> str:
@@ -129,13 +130,19 @@ def serve(
     settings: ServerSettings, *, stop: StopRequest, report: Report = _silent, ready: Callable[[Server], None]
 ) -> None:
     """Run a server until `stop`. Calls `ready` once it answers. Raises `ServerError`, `ServerDied` too."""
-    with running(settings, report=report, stop=stop) as server:
-        ready(server)
-        watch(server, stop=stop, report=report)
+    with (
+        running(settings, report=report, stop=stop) as server,
+        gateway.beside(settings, report=report) as (front, url),
+    ):
+        ready(replace(server, gateway_url=url))
+        watch(server, stop=stop, report=report, front=front)
 
 
-def watch(server: Server, *, stop: StopRequest, report: Report = _silent) -> None:
-    """Watch a server until `stop`, and reload models whose process died. Raises `ServerDied` if Triton ends."""
+def watch(server: Server, *, stop: StopRequest, report: Report = _silent, front: gateway.Gateway | None = None) -> None:
+    """Watch a server until `stop`, and reload models whose process died. Raises `ServerDied` if Triton ends.
+
+    front: its gateway, which is started again if it ends.
+    """
 
     def tell(message: str) -> None:
         log.note(server.settings.log_path, message)
@@ -145,6 +152,8 @@ def watch(server: Server, *, stop: StopRequest, report: Report = _silent) -> Non
     while not stop.wait(WATCH_INTERVAL_S):
         if not is_running(server.process):
             raise _died(server)
+        if front is not None:
+            front.look(report=tell)
         try:
             stubs.look(report=tell)
         except psutil.NoSuchProcess as error:
@@ -178,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
             return
 
     def ready(server: Server) -> None:
-        tell(ready=server.canary_seconds)
+        tell(ready=server.canary_seconds, gateway=server.gateway_url)
         pipe.close()
 
     try:

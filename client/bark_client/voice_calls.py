@@ -111,6 +111,7 @@ def decode(voice: Voice) -> Call[NDArray[np.float32]]:
     """The audio of the last `PREVIEW_FRAMES` of a voice's frames, [n] at `SAMPLE_RATE`."""
     request = service_pb2.ModelInferRequest(model_name=DECODE_MODEL)
     add_tensor(request, "codes", "INT32", voice.fine_prompt[None, :, -PREVIEW_FRAMES:])  # a batch of one
+    request.outputs.add(name="audio")  # the other one, a state to go on from, needs a state to begin with
     return Call(request, lambda result: np.asarray(result.as_numpy("audio"), dtype=np.float32).reshape(-1))
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import psutil
 import pytest
@@ -371,3 +372,31 @@ def test_every_model_of_a_bundle_is_ready_and_speaks(fixture: str, request: pyte
     assert found is not None
     assert found.models == dict.fromkeys((*STAGES, *CLONING, "clone_voice", "bark", "voices"), True)
     assert canary.speak(server.settings, timeout=30) > 0
+
+
+def test_a_gateway_starts_and_ends_with_its_server(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = toy.free_ports()["http_port"]
+    monkeypatch.setenv("BARK_GATEWAY_PORT", str(port))
+    output = cli.run(*cli.up("--gateway", "--detach"))
+    assert f"Up: the gateway, http://localhost:{port}" in output
+    answer = httpx2.get(f"http://127.0.0.1:{port}/health/ready")
+    assert answer.status_code == 200
+    (child,) = [one for one in psutil.Process(cli.state().pid).children() if "bark_gateway" in one.cmdline()]
+    child.kill()  # it comes back by itself
+    until(lambda: "starting it again" in cli.state().settings.log_path.read_text(), timeout=30)
+    until(lambda: _answers(port), timeout=30)
+    cli.run("down", "toy")
+    assert not _answers(port)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def test_a_gateway_that_can_not_start_ends_the_server(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BARK_GATEWAY_PORT", "none")
+    assert "The gateway did not start" in cli.run(*cli.up("--gateway", "--detach"), expect=1)
+    assert state.read(cli.settings.folder, name="toy") is None
