@@ -7,10 +7,12 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Collection
 from typing import Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from bark_gateway.errors import GatewayError
 
@@ -91,6 +93,30 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+class KnownOrigins:
+    """Refuses what the pages of other sites send. Browsers send uploads and WebSockets without asking first.
+
+    origins: those whose pages may call, as for CORS; "*" is all. The gateway's own page may always call.
+    """
+
+    def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
+        self._app, self._origins = app, origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope) if scope["type"] in ("http", "websocket") else {}
+        origin = headers.get("origin", "")
+        if not origin or origin.partition("://")[2] == headers.get("host") or {origin, "*"} & set(self._origins):
+            await self._app(scope, receive, send)
+            return
+        error = GatewayError(
+            403, f"Pages of {origin} may not call. Start the gateway with --cors {origin}.", code="origin"
+        )
+        if scope["type"] == "http":
+            await error.response()(scope, receive, send)
+        else:
+            await WebSocket(scope, receive, send).send_denial_response(error.response())
 
 
 def _too_large(most: int) -> GatewayError:

@@ -16,17 +16,17 @@ from starlette.responses import Response
 
 from bark_client import BarkError
 from bark_gateway import __version__
-from bark_gateway.access import BodyLimit, Observed
+from bark_gateway.access import BodyLimit, KnownOrigins, Observed
 from bark_gateway.errors import GatewayError, from_http, from_sdk, from_validation
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import KeyRing
 from bark_gateway.requests import SpeechRequest
-from bark_gateway.routes import health, models, speech, voices
+from bark_gateway.routes import batch, health, models, socket, speech, voices
 from bark_gateway.servers import Bark, Servers, connect
 from bark_gateway.settings import Settings
 
 UPLOADS: Final = "/v1/audio/voices"
-ROUTERS: Final = (speech.router, voices.router, models.router, health.router)
+ROUTERS: Final = (speech.router, batch.router, socket.router, voices.router, models.router, health.router)
 
 
 def make_app(
@@ -59,6 +59,7 @@ def make_app(
     app.add_middleware(
         BodyLimit, most=settings.max_body_bytes, upload_most=settings.max_upload_bytes, upload_path=UPLOADS
     )  # fmt: skip
+    app.add_middleware(KnownOrigins, origins=settings.cors)
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,
@@ -107,6 +108,8 @@ def _drop_422(app: FastAPI) -> None:
         for path in described["paths"].values():
             for operation in path.values():
                 operation["responses"].pop("422", None)
+        for name in ("HTTPValidationError", "ValidationError"):
+            described["components"]["schemas"].pop(name, None)
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -31,7 +31,19 @@ class Gateway:
 
     def __post_init__(self) -> None:
         self.gate = Gate(max_active=self.settings.max_active, max_queued=self.settings.max_queued)
+        self.sockets = 0
         self.uploads = asyncio.Semaphore(self.settings.max_voice_requests)
+
+    @contextmanager
+    def socket(self) -> Iterator[None]:
+        """Count a WebSocket while it is open. Raises GatewayError: 429, if there are too many."""
+        if self.sockets >= self.settings.max_sockets:
+            raise GatewayError(429, "Too many WebSockets are open. Connect again later.", code="too_many_sockets")
+        self.sockets += 1
+        try:
+            yield
+        finally:
+            self.sockets -= 1
 
     async def speak(self, call: Call, *, key: Key) -> AsyncGenerator[Part]:
         """`speech.spoken`, within the limits. Raises GatewayError and BarkError."""
@@ -42,7 +54,7 @@ class Gateway:
     @asynccontextmanager
     async def admitted(self, call: Call, *, key: Key) -> AsyncIterator[Bark]:
         """A server for this call, once it is its turn. Raises GatewayError if a limit does not allow it."""
-        check_voice(call.voice, key=key)
+        check_voice(call.voice if isinstance(call.voice, str) else None, key=key)
         with self.quotas.request(key):
             self.quotas.spend(key, len(call.text))
             async with self.gate.passed():

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from bark_client import BarkClient, SpeakOptions
+from bark_client import BarkClient, SpeakOptions, Voice
 from bark_gateway.errors import GatewayError, invalid
 from bark_gateway.formats import DEFAULT_FORMAT, Format
 from bark_gateway.settings import Settings
@@ -90,7 +90,7 @@ class Call:
     """A request that was checked: what the SDK is asked for, and the form of the answer."""
 
     text: str
-    voice: str | None
+    voice: str | Voice | None
     seed: int
     options: SpeakOptions
     format: Format

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from bark_client import Chunk, Summary
+from bark_client import Chunk, Summary, Voice
 from bark_client.audio import blocks
 from bark_gateway.encoding import BLOCK_SAMPLES, Encoder, open_encoder
 from bark_gateway.errors import GatewayError
@@ -27,6 +27,7 @@ class Part:
     sentence: int
     sentences: int
     summary: Summary | None = None
+    tokens: Voice | None = None  #: what was generated, with the summary, if the call asked for it
 
 
 class _Coder:
@@ -60,9 +61,10 @@ async def spoken(bark: Bark, call: Call, *, heard: Callable[[Chunk], None] = lam
                     yield Part(data, chunk.sentence, chunk.sentences)
                 await asyncio.sleep(0)  # other requests come between, and a client that left is noticed
         summary: Summary = stream.summary
+        tokens: Voice | None = getattr(stream, "tokens", None)  # a text of several requests has none
     if coder is None or chunk is None or not summary.seconds:
         raise GatewayError(500, "Bark made no audio of this text. Try another seed.", code="no_audio")
-    yield Part(coder.end(), chunk.sentence, chunk.sentences, summary)
+    yield Part(coder.end(), chunk.sentence, chunk.sentences, summary, tokens)
 
 
 async def as_audio(parts: AsyncGenerator[Part]) -> AsyncGenerator[bytes]:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes requirements-cpu.txt and requirements-builder.txt: the exact versions that the images install, chosen from what
-# the two pyproject.toml allow today. Run it after a change of those, with the images' Python:
+# Writes requirements-cpu.txt, requirements-builder.txt and requirements-gateway.txt: the exact versions that the images
+# install, chosen from what the two pyproject.toml allow today. Run it after a change of those, with the images' Python:
 #
 #   PYTHON=python3.11 docker/lock.sh
 set -euo pipefail
@@ -25,4 +25,5 @@ lock() { # lock EXTRA UNNEEDED FILE: leaves out pip and UNNEEDED, which a new en
 }
 
 lock serve setuptools requirements-cpu.txt
+lock gateway setuptools requirements-gateway.txt
 lock build pip requirements-builder.txt # torch needs setuptools

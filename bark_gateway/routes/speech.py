@@ -22,7 +22,7 @@ _AUDIO = {name.partition(";")[0]: {"schema": {"type": "string", "format": "binar
 _DOCUMENTED = {
     200: {
         "description": "The audio, or the events.",
-        "content": {**_AUDIO, "text/event-stream": {"schema": {"type": "string"}}},
+        "content": {**_AUDIO, "text/event-stream": {"schema": {}}},
         "headers": {"x-bark-seed": {"description": "The seed of the speech.", "schema": {"type": "string"}}},
     },
     **ERRORS,

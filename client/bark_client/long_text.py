@@ -18,6 +18,7 @@ from bark_client.errors import InvalidRequest
 MAX_REQUEST_CHARACTERS: Final = 20_000  #: the server's limit; a text up to it is spoken in one request
 MAX_PASSAGE_CHARACTERS: Final = 2_000  #: two or three minutes of speech
 FIRST_PASSAGE_CHARACTERS: Final = 250  #: at most, where a sentence ends there; each next passage has twice as many
+MIN_SENTENCE_CHARACTERS: Final = 20  #: of a passage that is a sentence: Bark says a word alone badly
 _LOOKAHEAD_CHARACTERS: Final = 40  # after a possible end, to see what follows it
 _MIN_WRAPPED_CHARACTERS: Final = 45  # of a line that a program has broken; the server has the same rule
 
@@ -49,9 +50,13 @@ class Passage:
 
 
 class Gatherer:
-    """Takes a text in any pieces and gives its passages, each as soon as it is known. No passage is without a word."""
+    """Takes a text in any pieces and gives its passages, each as soon as it is known. No passage is without a word.
 
-    def __init__(self) -> None:
+    sentences: each sentence is a passage, so that a conversation waits for no more than that.
+    """
+
+    def __init__(self, *, sentences: bool = False) -> None:
+        self._sentences = sentences
         self._text = ""  # not yet given
         self._limit = FIRST_PASSAGE_CHARACTERS
         self._line_start = 0  # characters of the current line that were given already
@@ -72,7 +77,10 @@ class Gatherer:
             self._skip_space()
             if not self._text:
                 return
-            end = _end_of_passage(self._text, limit=self._limit, ended=ended)
+            if self._sentences:
+                end = _end_of_sentence(self._text, ended=ended)
+            else:
+                end = _end_of_passage(self._text, limit=self._limit, ended=ended)
             if end is None:
                 return
             text, self._text = self._text[:end], self._text[end:]
@@ -203,6 +211,16 @@ def _end_of_passage(text: str, *, limit: int, ended: bool) -> int | None:
     if len(text) < seen and not ended:
         return None
     return _end_within_maximum(text[:seen].rstrip(), limit=limit)
+
+
+def _end_of_sentence(text: str, *, ended: bool) -> int | None:
+    """Where the first sentence ends, with the short ones before it; None if more of the text must be known for that."""
+    ends = sorted({*_paragraph_ends(text), *_sentence_ends(text)})
+    if found := [end for end in ends if end >= MIN_SENTENCE_CHARACTERS]:
+        return found[0]
+    if len(text) >= MAX_PASSAGE_CHARACTERS + _LOOKAHEAD_CHARACTERS:
+        return _end_within_maximum(text, limit=MAX_PASSAGE_CHARACTERS)
+    return len(text.rstrip()) if ended else None
 
 
 def _end_within_maximum(text: str, *, limit: int) -> int:

@@ -13,7 +13,7 @@ from build_engines.trtllm.versions import DEFAULT, TABLE
 from tests.docker.commands import DOCKER, ROOT, dockerfile, image_command, parse
 
 BIN = Path(sys.executable).parent
-each_image = pytest.mark.parametrize("image", ["builder", "cpu", "gpu"])
+each_image = pytest.mark.parametrize("image", ["builder", "cpu", "gpu", "gateway"])
 
 
 def test_hadolint_and_shellcheck_find_nothing() -> None:
@@ -33,7 +33,14 @@ def test_what_an_image_copies_exists(image: str) -> None:
 
 @pytest.mark.parametrize(
     ("image", "instruction"),
-    [("builder", "CMD"), ("cpu", "CMD"), ("gpu", "CMD"), ("cpu", "HEALTHCHECK"), ("gpu", "HEALTHCHECK")],
+    [
+        ("builder", "CMD"),
+        ("cpu", "CMD"),
+        ("gpu", "CMD"),
+        ("gateway", "CMD"),
+        ("cpu", "HEALTHCHECK"),
+        ("gpu", "HEALTHCHECK"),
+    ],
 )
 def test_an_image_starts_a_command_that_the_package_has(image: str, instruction: str) -> None:
     parse(image_command(image, instruction))

@@ -1,0 +1,59 @@
+"""What the two ends of a WebSocket say to each other, but for the audio, which is binary."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from bark_gateway.errors import from_validation, invalid
+from bark_gateway.requests import HowToSpeak
+
+
+class Start(HowToSpeak):
+    """How everything is spoken that follows. Without it, the defaults hold."""
+
+    type: Literal["start"]
+
+
+class Text(BaseModel):
+    """Some more of the text. It may end anywhere."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    type: Literal["text"]
+    text: str
+
+
+class Order(BaseModel):
+    """flush: speak what is there, without waiting for the end of a sentence. cancel: forget all that is not yet spoken.
+
+    end: speak the rest, then close.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    type: Literal["flush", "cancel", "end"]
+
+
+Message: TypeAlias = Start | Text | Order
+_MESSAGE: Final[TypeAdapter[Message]] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
+
+
+def parse(data: str | bytes) -> Message:
+    """The message in a frame. Raises GatewayError."""
+    try:
+        return _MESSAGE.validate_python(json.loads(data))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise invalid("A message must be a JSON object.", code="invalid_json") from None
+    except ValidationError as error:
+        found: list[Any] = [dict(one) for one in error.errors()]
+        if found[0]["type"] in ("union_tag_invalid", "union_tag_not_found", "model_attributes_type"):
+            raise invalid("type: it must be start, text, flush, cancel or end.", param="type") from None
+        for one in found:
+            one["loc"] = one["loc"][1:]  # without the tag
+        raise from_validation(found, fields=Start.model_fields) from None
+
+
+def told(kind: str, **fields: Any) -> str:
+    """A message to the client. ASCII, because a text may hold half of a surrogate pair."""
+    return json.dumps({"type": kind, **fields}, separators=(",", ":"))

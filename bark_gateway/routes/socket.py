@@ -1,0 +1,126 @@
+"""`/v1/audio/speech/stream`: a WebSocket that takes a text in pieces."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from bark_client.protocol import SAMPLE_RATE
+from bark_gateway.conversation import Conversation
+from bark_gateway.errors import GatewayError
+from bark_gateway.gateway import Gateway, OfGateway
+from bark_gateway.keys import SUBPROTOCOL, Key
+from bark_gateway.messages import Message, Start, Text, parse, told
+from bark_gateway.requests import Call, HowToSpeak
+
+router = APIRouter()
+PROTOCOL = "bark"  #: the subprotocol, for browsers, which send their key as another one
+
+
+@router.websocket("/v1/audio/speech/stream")
+async def stream(socket: WebSocket, gateway: OfGateway) -> None:
+    """Take messages until the client says `end`, leaves, or is silent for too long."""
+    try:
+        key = gateway.keys.of(socket)
+        with gateway.socket():
+            await _accept(socket)
+            await _Talk(socket, gateway=gateway, key=key).run()
+    except GatewayError as error:  # before it was accepted
+        await socket.send_denial_response(error.response())
+
+
+async def _accept(socket: WebSocket) -> None:
+    offered = socket.scope.get("subprotocols", [])
+    carries_key = any(one.startswith(SUBPROTOCOL) for one in offered)
+    await socket.accept(subprotocol=PROTOCOL if carries_key and PROTOCOL in offered else None)
+
+
+class _Talk:
+    """One WebSocket."""
+
+    def __init__(self, socket: WebSocket, *, gateway: Gateway, key: Key) -> None:
+        self._socket, self._gateway, self._key = socket, gateway, key
+        self._conversation: Conversation | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._ended = False
+
+    async def run(self) -> None:
+        """Until the end. Whatever happens, nothing of it is spoken afterwards."""
+        try:
+            while (frame := await self._frame()) is not None:
+                try:
+                    await self._take(parse(frame.get("text") or frame.get("bytes") or b""))
+                except GatewayError as error:
+                    await self._refuse(error)
+            await self._socket.close()
+        except (WebSocketDisconnect, TimeoutError):
+            return  # the client has left, or takes nothing any more
+        finally:
+            if self._running is not None:
+                self._running.cancel()
+
+    async def _frame(self) -> Any:
+        """What the client sends next; None once all is spoken.
+
+        Raises WebSocketDisconnect if the client has left, TimeoutError after a long silence of both sides.
+        """
+        receiving = asyncio.ensure_future(self._socket.receive())
+        try:
+            while not receiving.done():
+                waiting = {receiving, self._running} if self._running else {receiving}
+                idle_s = self._gateway.settings.socket_idle_s
+                done, _ = await asyncio.wait(waiting, timeout=idle_s, return_when=asyncio.FIRST_COMPLETED)
+                if self._running in done:
+                    self._running.result()
+                    return None
+                if not done and not (self._conversation and self._conversation.busy):
+                    await self._refuse(GatewayError(408, "Nothing was said for too long. Connect again.", code="idle"))
+                    await self._socket.close()
+                    raise TimeoutError
+        finally:
+            receiving.cancel()
+        if receiving.result()["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect
+        return receiving.result()
+
+    async def _take(self, message: Message) -> None:
+        """Do what a message says. Raises GatewayError."""
+        if self._ended:
+            raise GatewayError(400, "Nothing may follow `end`.", code="ended")
+        if isinstance(message, Start):
+            await self._start(message)
+            return
+        if self._conversation is None:
+            await self._start(HowToSpeak())
+        assert self._conversation is not None
+        if isinstance(message, Text):
+            self._conversation.feed(message.text)
+        elif message.type == "flush":
+            self._conversation.flush()
+        elif message.type == "cancel":
+            self._conversation.cancel()
+            await self._send(told("cancelled"))
+        else:
+            self._ended = True
+            self._conversation.end()
+
+    async def _start(self, how: HowToSpeak) -> None:
+        if self._conversation is not None:
+            raise GatewayError(400, "It has started already. Connect again to speak in another way.", code="started")
+        call = Call.of(how, "-", settings=self._gateway.settings)
+        self._conversation = Conversation(call, gateway=self._gateway, key=self._key, send=self._send)
+        self._running = asyncio.create_task(self._conversation.run())
+        await self._send(told("started", format=call.format, sample_rate=SAMPLE_RATE, seed=str(call.seed)))
+
+    async def _refuse(self, error: GatewayError) -> None:
+        await self._send(told("error", piece=None, **error.envelope()))
+
+    async def _send(self, data: str | bytes) -> None:
+        """Raises TimeoutError if the client takes nothing, WebSocketDisconnect if it has left."""
+        if self._socket.client_state is not WebSocketState.CONNECTED:
+            raise WebSocketDisconnect
+        async with asyncio.timeout(self._gateway.settings.send_timeout_s):
+            await (self._socket.send_text(data) if isinstance(data, str) else self._socket.send_bytes(data))

@@ -1,0 +1,94 @@
+"""What is done with every request: its id, its line in the log, and who may call from a browser."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+
+import httpx2
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.bark_gateway.served import Served
+from tests.bark_gateway.test_keys import SECRET, key, post
+from tests.bark_gateway.test_refusals import refused
+from tests.bark_gateway.test_servers import wait_until
+from tests.bark_gateway.test_socket import connected
+from tests.bark_gateway.test_voices import VOICES, clip
+from tests.client.fake_triton import FakeTriton, hang
+
+SPEECH = "/v1/audio/speech"
+OTHER = {"origin": "https://example.org"}
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    return [json.loads(one.message) for one in caplog.records if one.name == "bark_gateway.access"]
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, logger="bark_gateway.access")
+    return caplog
+
+
+def test_each_request_is_a_line_of_json(serve: Callable[..., Served], log: pytest.LogCaptureFixture) -> None:
+    answer = post(serve(keys=[key()]).url, response_format="pcm")
+    wait_until(lambda: bool(lines(log)))
+    (line,) = lines(log)
+    assert (line["key"], line["method"], line["path"], line["status"]) == ("kitchen", "POST", SPEECH, 200)
+    assert line["bytes"] == len(answer.content) and line["id"] == answer.headers["x-request-id"]
+    assert 0 < float(str(line["first_byte_s"])) <= float(str(line["seconds"]))
+    assert SECRET not in log.text and "Hello" not in log.text
+
+
+def test_an_id_of_the_client_is_kept(http: httpx2.Client) -> None:
+    answer = http.get("/v1/models", headers={"x-request-id": "mine-1"})
+    assert answer.headers["x-request-id"] == "mine-1"
+    assert http.get("/v1/models", headers={"x-request-id": "<b>"}).headers["x-request-id"] != "<b>"
+
+
+def test_the_log_says_that_a_client_left(
+    http: httpx2.Client, triton: FakeTriton, log: pytest.LogCaptureFixture
+) -> None:
+    triton.plan.append(hang())
+    with pytest.raises(httpx2.ReadTimeout):
+        http.post(SPEECH, json={"input": "Hello."}, timeout=0.3)
+    wait_until(lambda: bool(lines(log)))
+    assert lines(log)[0]["outcome"] == "left"
+
+
+def test_a_consent_is_in_the_log(http: httpx2.Client, log: pytest.LogCaptureFixture) -> None:
+    http.post(VOICES, data={"name": "anna", "consent": "Anna, by mail"}, files={"audio_sample": clip()})
+    wait_until(lambda: bool(lines(log)))
+    assert lines(log)[0]["consent"] == "Anna, by mail"
+
+
+def test_health_is_not_logged(http: httpx2.Client, log: pytest.LogCaptureFixture) -> None:
+    http.get("/health/live")
+    http.get("/v1/models")
+    wait_until(lambda: bool(lines(log)))
+    assert [line["path"] for line in lines(log)] == ["/v1/models"]
+
+
+def test_pages_of_other_sites_may_not_call(gateway: Served, http: httpx2.Client, triton: FakeTriton) -> None:
+    refused(http.post(SPEECH, json={"input": "Hello."}, headers=OTHER), 403)
+    refused(http.post(VOICES, data={"name": "x"}, files={"audio_sample": clip()}, headers=OTHER), 403)
+    with pytest.raises(InvalidStatus) as refusal, connected(gateway, origin="https://example.org"):
+        pass
+    assert refusal.value.response.status_code == 403
+    assert triton.requests == [] and "x" not in triton.voices.stored
+
+
+def test_the_page_of_the_gateway_may_call(http: httpx2.Client, gateway: Served) -> None:
+    assert http.post(SPEECH, json={"input": "Hello."}, headers={"origin": gateway.url}).status_code == 200
+
+
+@pytest.mark.parametrize("cors", ["https://example.org", "*"])
+def test_pages_of_a_site_that_is_named_may_call(serve: Callable[..., Served], cors: str) -> None:
+    url = serve(cors=(cors,)).url
+    asked = {**OTHER, "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    assert httpx2.options(url + SPEECH, headers=asked).headers["access-control-allow-origin"] == cors
+    answer = httpx2.post(url + SPEECH, json={"input": "Hello."}, headers=OTHER)
+    assert answer.status_code == 200
+    assert "x-bark-seed" in answer.headers["access-control-expose-headers"]
