@@ -49,6 +49,9 @@ class Observed:
         try:
             await self._app(scope, receive, observed)
         finally:
+            if scope["type"] == "http" and seen["status"] is not None:
+                route = scope.get("route")
+                scope["app"].state.gateway.metrics.answered(getattr(route, "path", "other"), seen["status"])
             if not scope["path"].startswith(_QUIET):
                 self._write(scope, {**seen, "seconds": round(time.monotonic() - started, 4)})
 

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from bark_gateway.errors import GatewayError
 from bark_gateway.keys import Key, KeyRing
 from bark_gateway.limits import Gate, Quotas
+from bark_gateway.metrics import Metrics
 from bark_gateway.requests import Call
 from bark_gateway.servers import Bark, Servers
 from bark_gateway.settings import Settings
@@ -28,10 +29,18 @@ class Gateway:
     servers: Servers
     keys: KeyRing
     quotas: Quotas = field(default_factory=Quotas)
+    metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
         self.gate = Gate(max_active=self.settings.max_active, max_queued=self.settings.max_queued)
         self.sockets = 0
+        gauge = self.metrics.gauge
+        gauge("active", "Speeches that the servers make now.", lambda: self.gate.active)
+        gauge("queued", "Speeches that wait for their turn.", lambda: self.gate.queued)
+        gauge("sockets", "WebSockets that are open.", lambda: self.sockets)
+        for server in self.servers.all:
+            up = "Whether a server was ready when it was last looked at."
+            gauge("server_up", up, lambda server=server: float(not server.problem), server=server.url)  # type: ignore[misc]
         self.uploads = asyncio.Semaphore(self.settings.max_voice_requests)
 
     @contextmanager
@@ -47,9 +56,12 @@ class Gateway:
 
     async def speak(self, call: Call, *, key: Key) -> AsyncGenerator[Part]:
         """`speech.spoken`, within the limits. Raises GatewayError and BarkError."""
-        async with self.admitted(call, key=key) as bark, aclosing(spoken(bark, call)) as parts:
-            async for part in parts:
-                yield part
+        with self.metrics.speech(len(call.text)) as seen:
+            async with self.admitted(call, key=key) as bark, aclosing(spoken(bark, call)) as parts:
+                async for part in parts:
+                    seen.audio()
+                    seen.summary = part.summary
+                    yield part
 
     @asynccontextmanager
     async def admitted(self, call: Call, *, key: Key) -> AsyncIterator[Bark]:

@@ -53,6 +53,7 @@ def test_the_description_names_every_path(lasting_gateway: Served) -> None:
         "/v1/models/{name}",
         "/health/live",
         "/health/ready",
+        "/metrics",
     }
     assert "422" not in str(described)
     assert "HTTPValidationError" not in str(described)
