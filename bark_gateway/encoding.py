@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Final
+from typing import Any
 
 import av
 import numpy as np
@@ -13,7 +13,6 @@ from bark_client.audio import endless_wav_header, integers, pcm16
 from bark_gateway.formats import BIT_RATE, CODINGS, Coding
 
 Samples = NDArray[np.float32]  #: [n], -1..1 (louder is clipped), mono
-BLOCK_SAMPLES: Final = 4_800  #: that are encoded at once: a few milliseconds of work
 
 
 class Encoder(ABC):

@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from bark_client import Chunk, Summary, Voice
 from bark_client.audio import blocks
-from bark_gateway.encoding import BLOCK_SAMPLES, Encoder, open_encoder
+from bark_client.protocol import SAMPLE_RATE
+from bark_gateway.encoding import Encoder, Samples, open_encoder
 from bark_gateway.errors import GatewayError
+from bark_gateway.formats import RAW
 from bark_gateway.requests import Call
 from bark_gateway.servers import Bark
 from bark_gateway.tempo import Tempo
+
+FIRST_BLOCK_S: Final = 0.12  #: of speech: what every encoder needs to give some audio
+BLOCK_S: Final = 1  #: of speech, that is encoded at once
 
 
 @dataclass(frozen=True)
@@ -31,38 +38,49 @@ class Part:
 
 
 class _Coder:
-    """Chunks of a server to bytes."""
+    """Chunks of a server to bytes. Opening an encoder takes milliseconds: do it while the server works."""
 
     def __init__(self, call: Call, *, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
         self._tempo = Tempo(call.speed, sample_rate=sample_rate)
         self._encoder: Encoder = open_encoder(call.format, sample_rate=sample_rate)
+        self._cheap = call.format in RAW and call.speed == 1.0
+        self._begun = False
 
-    def feed(self, chunk: Chunk) -> Iterator[bytes]:
-        for block in blocks(chunk.samples, BLOCK_SAMPLES):
-            yield self._encoder.feed(self._tempo.feed(block))
+    async def feed(self, samples: Samples) -> AsyncGenerator[bytes]:
+        """The bytes of a chunk. The first ones come at once; a thread makes later ones, beside other requests."""
+        if not self._begun:
+            first, samples = np.split(samples, [round(FIRST_BLOCK_S * self.sample_rate)])
+            self._begun = True
+            yield self._encode(first)
+        for block in blocks(samples, BLOCK_S * self.sample_rate):
+            yield self._encode(block) if self._cheap else await asyncio.to_thread(self._encode, block)
 
     def end(self) -> bytes:
         return self._encoder.feed(self._tempo.end()) + self._encoder.end()
 
+    def _encode(self, samples: Samples) -> bytes:
+        return self._encoder.feed(self._tempo.feed(samples))
 
-async def spoken(bark: Bark, call: Call, *, heard: Callable[[Chunk], None] = lambda _: None) -> AsyncGenerator[Part]:
+
+async def spoken(bark: Bark, call: Call) -> AsyncGenerator[Part]:
     """The parts of a speech, each as soon as it can leave. Closing this iterator stops the request on the server.
 
-    heard: gets each chunk when it has arrived. Raises BarkError, and GatewayError if there is no audio at all.
+    Raises BarkError, and GatewayError if there is no audio at all.
     """
-    coder: _Coder | None = None
+    chunk: Chunk | None = None
     async with bark.stream(call.text, voice=call.voice, seed=call.seed, **call.options) as stream:
-        chunk: Chunk | None = None
+        coder = _Coder(call, sample_rate=SAMPLE_RATE)
         async for chunk in stream:
-            heard(chunk)
-            coder = coder or _Coder(call, sample_rate=chunk.sample_rate)
-            for data in coder.feed(chunk):
+            if chunk.sample_rate != coder.sample_rate:
+                coder = _Coder(call, sample_rate=chunk.sample_rate)
+            async for data in coder.feed(chunk.samples):
                 if data:
                     yield Part(data, chunk.sentence, chunk.sentences)
                 await asyncio.sleep(0)  # other requests come between, and a client that left is noticed
         summary: Summary = stream.summary
         tokens: Voice | None = getattr(stream, "tokens", None)  # a text of several requests has none
-    if coder is None or chunk is None or not summary.seconds:
+    if chunk is None or not summary.seconds:
         raise GatewayError(500, "Bark made no audio of this text. Try another seed.", code="no_audio")
     yield Part(coder.end(), chunk.sentence, chunk.sentences, summary, tokens)
 
