@@ -5,7 +5,7 @@ Each one streams. What lies between a sample that goes in and its bytes that com
 - `page_duration`: an Ogg page of each packet. The default holds two seconds back.
 - `reservoir=0`: each MP3 frame stands alone. With the bit reservoir a frame waits for later ones.
 - `frame_size` of FLAC: frames of 20 ms. The default waits for 4608 samples, 192 ms at 24 kHz.
-- `compression_level=7` and `aac_coder=fast` take half the processor time; at 64 kbit/s, speech sounds the same.
+- `compression_level=7` of MP3 takes half the processor time; at 64 kbit/s, speech sounds the same.
 - Nothing is written that would need a seek: no Xing header, no length of a FLAC, no padding for later tags.
 """
 
@@ -42,7 +42,7 @@ CODINGS: Final[Mapping[str, Coding]] = {
         {"reservoir": "0", "compression_level": "7"},
     ),
     "opus": Coding("ogg", "libopus", "flt", {"page_duration": "20000"}),
-    "aac": Coding("adts", "aac", "fltp", codec_options={"aac_coder": "fast"}),
+    "aac": Coding("adts", "aac", "fltp"),
     "flac": Coding("flac", "flac", "s16", {"metadata_header_padding": "0"}, {"frame_size": "480"}, lossy=False),
 }  # fmt: skip
 
