@@ -191,7 +191,8 @@ class SpeechJob:
         return Answer(audio, self._report(len(said) - 1, summary), tokens)
 
     def _report(self, index: int, summary: SpeechSummary | None = None) -> SpeechReport:
-        return SpeechReport(index, len(self._pieces), self._spec.encodec.sample_rate, summary)
+        piece = self._pieces[index].text
+        return SpeechReport(index, len(self._pieces), self._spec.encodec.sample_rate, summary, piece)
 
     def _piece_reports(self, said: Sequence[Take]) -> list[PieceReport]:
         rate = self._spec.encodec.sample_rate

@@ -72,6 +72,7 @@ class SpeechReport:
     sentences: int  #: how many sentences the text has
     sample_rate: int
     summary: SpeechSummary | None = None
+    piece: str = ""  #: the text of that sentence, as it is spoken
 
     @property
     def last(self) -> bool:
@@ -85,5 +86,6 @@ class SpeechReport:
             "sentences": self.sentences,
             "last": self.last,
             "sample_rate": self.sample_rate,
+            "piece": self.piece,
         }
         return json.dumps(answer | (self.summary.wire() if self.summary else {}), ensure_ascii=False).encode()

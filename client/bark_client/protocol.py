@@ -159,6 +159,7 @@ def parse_answer(message: service_pb2.ModelStreamInferResponse, *, url: str) -> 
             sentence=int(report["sentence"]),
             sentences=int(report["sentences"]),
             last=bool(report["last"]),
+            text=report.get("piece"),
         )
         arrays = {name: result.as_numpy(name.replace("_prompt", "_tokens")) for name in ARRAYS}
         spoken = all(array is not None and array.size for array in arrays.values())

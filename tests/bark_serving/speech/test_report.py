@@ -8,8 +8,14 @@ from bark_serving.speech.report import PieceReport, SpeechReport, SpeechSummary,
 
 
 def test_a_report_before_the_last_says_where_it_is() -> None:
-    said = json.loads(SpeechReport(sentence=1, sentences=3, sample_rate=24_000).to_json())
-    assert said == {"sentence": 1, "sentences": 3, "last": False, "sample_rate": 24_000}
+    said = json.loads(SpeechReport(sentence=1, sentences=3, sample_rate=24_000, piece="How are you?").to_json())
+    assert said == {
+        "sentence": 1,
+        "sentences": 3,
+        "last": False,
+        "sample_rate": 24_000,
+        "piece": "How are you?",
+    }
 
 
 def test_the_last_report_has_the_summary_beside_the_rest() -> None:
@@ -23,13 +29,14 @@ def test_the_last_report_has_the_summary_beside_the_rest() -> None:
         warnings=["one."],
         pieces=[PieceReport("Grüße.", start=0.12345, seconds=0.6, voice="jo", verdict="good", attempts=2)],
     )
-    said = SpeechReport(0, 1, 24_000, summary).to_json()
+    said = SpeechReport(0, 1, 24_000, summary, "Grüße.").to_json()
     assert "Grüße.".encode() in said
     assert json.loads(said) == {
         "sentence": 0,
         "sentences": 1,
         "last": True,
         "sample_rate": 24_000,
+        "piece": "Grüße.",
         "seed": 2**64 - 1,
         "text": "Grüße.",
         "stages": {
