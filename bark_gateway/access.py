@@ -73,14 +73,14 @@ class Observed:
 class BodyLimit:
     """Refuses bodies that are too large, at once where their header says so."""
 
-    def __init__(self, app: ASGIApp, *, most: int, upload_most: int, upload_path: str) -> None:
-        self._app, self._most, self._upload_most, self._upload_path = app, most, upload_most, upload_path
+    def __init__(self, app: ASGIApp, *, most: int, upload_most: int, upload_paths: tuple[str, ...]) -> None:
+        self._app, self._most, self._upload_most, self._upload_paths = app, most, upload_most, upload_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = self._upload_most if scope["path"] == self._upload_path else self._most
+        most = self._upload_most if scope["path"].startswith(self._upload_paths) else self._most
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > most:
             await _too_large(most).response()(scope, receive, send)

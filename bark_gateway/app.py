@@ -22,10 +22,11 @@ from bark_gateway.gateway import Gateway
 from bark_gateway.keys import KeyRing
 from bark_gateway.requests import SpeechRequest
 from bark_gateway.routes import batch, health, models, socket, speech, voices
+from bark_gateway.routes.page import ENCODE, add_page
 from bark_gateway.servers import Bark, Servers, connect
 from bark_gateway.settings import Settings
 
-UPLOADS: Final = "/v1/audio/voices"
+UPLOADS: Final = ("/v1/audio/voices", ENCODE)  #: begin the paths that take files
 ROUTERS: Final = (speech.router, batch.router, socket.router, voices.router, models.router, health.router)
 
 
@@ -54,10 +55,11 @@ def make_app(
     )
     for router in ROUTERS:
         app.include_router(router)
+    add_page(app)
     _handle_errors(app)
     _drop_422(app)
     app.add_middleware(
-        BodyLimit, most=settings.max_body_bytes, upload_most=settings.max_upload_bytes, upload_path=UPLOADS
+        BodyLimit, most=settings.max_body_bytes, upload_most=settings.max_upload_bytes, upload_paths=UPLOADS
     )  # fmt: skip
     app.add_middleware(KnownOrigins, origins=settings.cors)
     if settings.cors:

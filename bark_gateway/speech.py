@@ -35,6 +35,7 @@ class Part:
     sentences: int
     summary: Summary | None = None
     tokens: Voice | None = None  #: what was generated, with the summary, if the call asked for it
+    text: str | None = None  #: of the sentence, as it is spoken
 
 
 class _Coder:
@@ -76,7 +77,7 @@ async def spoken(bark: Bark, call: Call) -> AsyncGenerator[Part]:
                 coder = _Coder(call, sample_rate=chunk.sample_rate)
             async for data in coder.feed(chunk.samples):
                 if data:
-                    yield Part(data, chunk.sentence, chunk.sentences)
+                    yield Part(data, chunk.sentence, chunk.sentences, text=chunk.text)
                 await asyncio.sleep(0)  # other requests come between, and a client that left is noticed
         summary: Summary = stream.summary
         tokens: Voice | None = getattr(stream, "tokens", None)  # a text of several requests has none
@@ -99,9 +100,8 @@ async def as_events(parts: AsyncGenerator[Part], *, call: Call) -> AsyncGenerato
         async for part in parts:
             if part.data:
                 audio = base64.b64encode(part.data).decode()
-                yield event(
-                    "speech.audio.delta", audio=audio, sentence=part.sentence, sentences=part.sentences
-                )  # fmt: skip
+                place = {"sentence": part.sentence, "sentences": part.sentences, "text": part.text}
+                yield event("speech.audio.delta", audio=audio, **place)
             if part.summary is not None:
                 yield event("speech.audio.done", usage=usage(call, part.summary), bark=described(call, part.summary))
 

@@ -62,6 +62,8 @@ def test_the_server_wheel_holds_all_that_a_server_needs(wheels: dict[str, Path])
         "bark_serving/py.typed",
         "build_engines/py.typed",
         "bark_gateway/py.typed",
+        "bark_gateway/page/index.html",
+        "bark_gateway/page/main.js",
         "bark_serving/model_repository/bark/1/model.py",
         "bark_serving/miniature/spec.json",
         "bark_serving/miniature/semantic.safetensors",

@@ -1,0 +1,81 @@
+"""`/`: a page that speaks, for people. Its files are in `bark_gateway/page`; there is no build step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from bark_client.audio import blocks
+from bark_client.protocol import SAMPLE_RATE
+from bark_gateway.encoding import Samples, open_encoder
+from bark_gateway.errors import invalid
+from bark_gateway.formats import MEDIA_TYPES, Format
+from bark_gateway.gateway import OfGateway, OfKey
+from bark_gateway.streaming import Streamed
+
+router = APIRouter(include_in_schema=False)
+
+FILES: Final = Path(__file__).parents[1] / "page"
+FULL_SCALE: Final = 32767  #: what `bark_client.audio.integers` multiplies by
+ENCODE: Final = "/page/encode/"  #: begins the paths that take sound
+#: Scripts, styles and sounds come from the gateway itself, and no other page may show this one in a frame.
+HEADERS: Final = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "cache-control": "no-cache",  # asks whether a file has changed; an ETag makes that cheap
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class _Files(StaticFiles):
+    """The page's scripts and styles."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(HEADERS)
+        return response
+
+
+@router.get("/")
+async def page() -> FileResponse:
+    """The page. It needs no key; what it asks for does."""
+    return FileResponse(FILES / "index.html", headers=HEADERS)
+
+
+@router.post(ENCODE + "{format}")
+async def encode(format: Format, request: Request, gateway: OfGateway, key: OfKey) -> Response:  # noqa: A002
+    """A take that was heard, as a file. The body is 16-bit mono samples at 24 kHz; nothing is spoken again."""
+    data = await request.body()
+    if not data or len(data) % 2:
+        raise invalid(f"The body must be 16-bit samples; {len(data)} bytes are none.", code="invalid_body")
+    samples = np.frombuffer(data, "<i2").astype(np.float32) / FULL_SCALE
+    return Streamed(
+        _encoded(samples, format=format),
+        headers={"cache-control": "no-store"},
+        media_type=MEDIA_TYPES[format].format(rate=SAMPLE_RATE),
+        send_timeout_s=gateway.settings.send_timeout_s,
+    )
+
+
+async def _encoded(samples: Samples, *, format: str) -> AsyncGenerator[bytes]:  # noqa: A002
+    coder = open_encoder(format, sample_rate=SAMPLE_RATE)
+    for block in blocks(samples, SAMPLE_RATE):
+        yield await asyncio.to_thread(coder.feed, block)  # other requests come between
+    yield await asyncio.to_thread(coder.end)
+
+
+def add_page(app: FastAPI) -> None:
+    """Add the page and its files."""
+    app.include_router(router)
+    app.mount("/page", _Files(directory=FILES))
