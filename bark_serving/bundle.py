@@ -64,6 +64,11 @@ class Bundle:
             )
         self.hash = hashlib.sha256(text).hexdigest()
 
+    @property
+    def label(self) -> str:
+        """Its name and the begin of its hash, such as ``bark-small 1a2b3c4d5e6f``."""
+        return f"{self.spec.name} {self.hash[:12]}"
+
     def weights(self, network: Network) -> Path:
         """Path of a network's safetensors file. Raises `BundleError` when the bundle has none."""
         path = self.folder / f"{network}.safetensors"

@@ -26,7 +26,8 @@ class Variant:
     #: From a checkpoint's spec to the inputs of the `bark` model that approximate; None: exact.
     approximation: Callable[[Spec], Mapping[str, Any]] | None = None
     label: str = ""  #: the approximation in two words
-    changes: frozenset[Stage] = frozenset()  #: the stages that the approximation changes
+    #: The stages whose windows the approximation changes: what is measured stage by stage. Empty: only whole speech.
+    changes: frozenset[Stage] = frozenset()
 
     @property
     def name(self) -> str:
@@ -63,11 +64,17 @@ def no_padding(spec: Spec) -> Mapping[str, Any]:
     return {"fine_padding": False}
 
 
+def low_latency(spec: Spec) -> Mapping[str, Any]:
+    """Fast options, and audio that leaves in chunks."""
+    return {**fast_options(spec), "latency": "low"}
+
+
 VARIANTS: Sequence[Variant] = (
     *_precisions("cpu"),
     *(Variant("cpu", one, long_windows, "long windows", frozenset({"coarse"})) for one in TABLE["cpu"].precisions),
     Variant("cpu", "int8", no_padding, "no padding", frozenset({"fine"})),
     Variant("cpu", "int4", fast_options, "fast options", frozenset({"coarse", "fine"})),
+    Variant("cpu", "int8", low_latency, "low latency"),
     *_precisions("torch"),
 )
 
@@ -105,9 +112,9 @@ def changing(names: Sequence[str] | None, stages: Collection[str], *, of: str) -
     unchanged = [variant for variant in found if variant.approximation and variant.changes.isdisjoint(stages)]
     if names and unchanged:
         variant = unchanged[0]
+        changed = f"the {' and '.join(sorted(variant.changes))} windows" if variant.changes else "whole sentences"
         raise BenchmarkError(
-            f"{variant.name!r} changes only the {' and '.join(sorted(variant.changes))} windows, "
-            f"and {of} measures none.",
+            f"{variant.name!r} changes only {changed}, and {of} measures none.",
             remedy=f"Name '{variant.profile} {variant.precision}'.",
         )
     return [variant for variant in found if variant not in unchanged]

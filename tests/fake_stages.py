@@ -129,6 +129,7 @@ def make(
     return Orchestrator(
         stages,
         spec=spec,
+        checkpoint="tiny 0123456789ab",
         embeddings=EMBEDDINGS,
         vocabulary=vocabulary or Words(),
         voices=VoiceLibrary([tmp_path], spec=spec),

@@ -52,6 +52,7 @@ class SpeechJob:
         request: SpeechRequest,
         *,
         spec: Spec,
+        checkpoint: str,
         stages: Stages,
         tokenise: Tokenise,
         text: Prepared,
@@ -60,6 +61,7 @@ class SpeechJob:
         shared_slots: Slots,
     ) -> None:
         self._request, self._spec, self._stages, self._tokenise = request, spec, stages, tokenise
+        self._checkpoint = checkpoint
         self._text, self._pieces = text, text.pieces
         self._voices = voices
         self._own_slots, self._shared_slots = own_slots, shared_slots
@@ -154,7 +156,7 @@ class SpeechJob:
         voice, earlier = self._voices[named], [n for n in range(index) if self._pieces[n].voice == named]
         if self._request.chain_sentences:
             said = (await self._tasks[earlier[-1]]).tokens if earlier else None
-            return continued(voice, said, spec=self._spec)
+            return continued(voice, said, spec=self._spec, coarse_history=self._request.coarse_history)
         if voice is None and self._request.one_speaker:
             for n in earlier:
                 take = await self._tasks[n]
@@ -186,6 +188,7 @@ class SpeechJob:
             audio_seconds=self._samples / self._spec.encodec.sample_rate,
             warnings=[*self._request_warnings(), *self._text.notes, *_take_warnings(pieces, said)],
             pieces=pieces,
+            checkpoint=self._checkpoint,
         )
         tokens = joined([take.tokens for take in said]) if self._request.return_tokens else None
         return Answer(audio, self._report(len(said) - 1, summary), tokens)

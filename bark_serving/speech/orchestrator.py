@@ -31,6 +31,8 @@ _CALLS_ONE_BY_ONE = 4
 class Orchestrator:
     """Speaks requests for one checkpoint.
 
+    checkpoint: its name and hash, for the reports.
+
     embeddings: [input_vocab, width] of the semantic network. max_batch: the rows of a GPT stage. One request has at
     most that many pieces under way, and all requests together at most twice as many; of the others, the one whose audio
     is due first begins next. A piece that has begun must never wait for one that has not: it holds a row of the coarse
@@ -42,6 +44,7 @@ class Orchestrator:
         caller: Caller,
         *,
         spec: Spec,
+        checkpoint: str,
         embeddings: Floats,
         vocabulary: Vocabulary,
         voices: VoiceLibrary,
@@ -50,6 +53,7 @@ class Orchestrator:
     ) -> None:
         self._caller = caller
         self._spec = spec
+        self._checkpoint = checkpoint
         self._embeddings = embeddings
         self._vocabulary = vocabulary
         self._voices = voices
@@ -66,6 +70,7 @@ class Orchestrator:
         job = SpeechJob(
             request,
             spec=self._spec,
+            checkpoint=self._checkpoint,
             stages=Stages(
                 self._caller,
                 spec=self._spec,

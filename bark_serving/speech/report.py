@@ -52,6 +52,7 @@ class SpeechSummary:
     audio_seconds: float
     warnings: Sequence[str]
     pieces: Sequence[PieceReport] = ()
+    checkpoint: str = ""  #: which one spoke: its name and the begin of its hash
 
     def wire(self) -> dict[str, Any]:
         first = self.first_audio_seconds

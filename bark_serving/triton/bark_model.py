@@ -49,6 +49,7 @@ class BarkModel:
         self._orchestrator = Orchestrator(
             BlsCaller(),
             spec=bundle.spec,
+            checkpoint=bundle.label,
             embeddings=mapped(bundle.weights("semantic"), "token_embedding.weight"),
             vocabulary=Vocabulary(bundle.tokenizer),
             voices=open_library(parameters),

@@ -131,7 +131,11 @@ class Book:
         self._open().write(chunk.samples)
 
     def finish(self, finished: Finished) -> Path | None:
-        """Note that a request is done. Returns the audio file of a chapter that is complete now."""
+        """Note that a request is done. Returns the audio file of a chapter that is complete now.
+
+        InvalidRequest if another checkpoint spoke it than the requests before: its audio is not kept.
+        """
+        self._note_checkpoint(finished.summary.checkpoint)
         chapter, writer = self.chapter, self._open()
         before = chapter.samples[-1] if chapter.samples else 0
         if finished.speaker is not None and not self.state.speaker:
@@ -142,6 +146,14 @@ class Book:
         chapter.samples.append(writer.data_bytes // _BYTES_PER_SAMPLE)
         book_state.write(self.folder, self.state)
         return self._complete(chapter) if self._is_spoken(chapter) else None
+
+    def _note_checkpoint(self, checkpoint: str) -> None:
+        if self.state.checkpoint and checkpoint != self.state.checkpoint:
+            raise InvalidRequest(
+                f"the server speaks with the checkpoint {checkpoint or 'of an older version'}, and {self.folder} was "
+                f"begun with {self.state.checkpoint}: start a server of that one, or begin again in another folder"
+            )
+        self.state.checkpoint = checkpoint
 
     def discard(self) -> None:
         """Delete all that was written, of a book of which nothing is done, and the folder if nothing else is in it."""

@@ -42,6 +42,7 @@ class State:
     settings: dict[str, Any]  #: voice, options and format, which must stay the same
     chapters: list[ChapterState]
     sample_rate: int = SAMPLE_RATE
+    checkpoint: str = ""  #: the one that speaks, as the server reports it; empty: not known
     speaker: str = ""  #: hash of the voice that speaks where none was given, once it is made
 
 

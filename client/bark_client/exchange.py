@@ -189,6 +189,7 @@ class Exchange:
             timings=protocol.parse_timings(report),
             pieces=pieces.parse(report) or pieces.guess(self.text, starts=self._sentence_starts(), seconds=seconds),
             warnings=tuple(str(warning) for warning in report.get("warnings", ())),
+            checkpoint=str(report.get("checkpoint", "")),
         )
 
     def _audio_seconds(self) -> float:

@@ -130,6 +130,7 @@ class LongState(StreamState):
         self._complete = False  # all of the text is spoken
         self._chunks: list[Chunk] = []
         self._finished: list[Finished] = []
+        self._checkpoint = ""
         self._sentence_starts: list[float] = []
         self._pieces: list[Piece] = []
         self._warnings: dict[str, None] = {}  # in order, each once
@@ -159,6 +160,7 @@ class LongState(StreamState):
             timings=self._timings[0] if self._timings else Timings(),
             pieces=tuple(self._pieces),
             warnings=tuple(self._warnings),
+            checkpoint=self._checkpoint,
         )
 
     @property
@@ -200,6 +202,7 @@ class LongState(StreamState):
         start = (self._samples - self._request_samples) / self._sample_rate
         self._pieces += moved(finished.summary.pieces, start)
         self._warnings.update(dict.fromkeys(finished.summary.warnings))
+        self._checkpoint = finished.summary.checkpoint
         self._timings = [Timings.total([*self._timings, finished.summary.timings])]
         self._characters += len(finished.passage.text)
         self._sentences += self._request_sentences

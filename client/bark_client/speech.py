@@ -69,6 +69,7 @@ class Summary:
     timings: Timings = field(default_factory=Timings)
     pieces: tuple[Piece, ...] = ()
     warnings: tuple[str, ...] = ()
+    checkpoint: str = ""  #: name and hash of the one that spoke; empty: an older server, which does not say it
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,7 @@ class Killed(Exception):
     """The process ends here."""
 
 
-def speech(index: int, passage: Passage) -> Iterator[Chunk | Finished]:
+def speech(index: int, passage: Passage, *, checkpoint: str = "") -> Iterator[Chunk | Finished]:
     """What a server says for a request: noise that depends on its number and text."""
     seed = int.from_bytes(hashlib.sha256(f"{index}{passage.text}".encode()).digest()[:4], "big")
     noise = np.random.default_rng(seed).uniform(-1, 1, 20 * len(passage.text)).astype(np.float32)
@@ -45,13 +45,13 @@ def speech(index: int, passage: Passage) -> Iterator[Chunk | Finished]:
         yield Chunk(part, RATE, sentence=0, sentences=1, last=False)
     piece = Piece(passage.text[:30], 0.0, noise.size / RATE, seed=seed)
     # The first request speaks nothing that could be a speaker.
-    yield Finished(index, passage, Summary(pieces=(piece,)), None, SPEAKER if index else None)
+    yield Finished(index, passage, Summary(pieces=(piece,), checkpoint=checkpoint), None, SPEAKER if index else None)
 
 
-def make(book: Book, *, steps: int | None = None) -> None:
+def make(book: Book, *, steps: int | None = None, checkpoint: str = "") -> None:
     """Speak what remains; after so many steps the process is killed: nothing is closed or said."""
     for index, passage in enumerate(list(book.remaining()), book.first):
-        for event in speech(index, passage):
+        for event in speech(index, passage, checkpoint=checkpoint):
             if steps is not None:
                 if not steps:
                     raise Killed
@@ -264,3 +264,15 @@ def test_the_part_of_a_chapter_plays_while_it_grows(tmp_path: Path) -> None:
     assert samples.size > 0 and rate == RATE
     assert json.loads((tmp_path / STATE).read_text())["chapters"][0]["samples"] == []
     book.__exit__()
+
+
+def test_a_book_does_not_go_on_with_another_checkpoint(tmp_path: Path) -> None:
+    with begin(tmp_path / "book") as book, pytest.raises(Killed):
+        make(book, steps=5, checkpoint="bark-small 0123456789ab")
+    done = book.first
+    with resume(tmp_path / "book") as book, pytest.raises(InvalidRequest, match="begun with bark-small 0123456789ab"):
+        make(book, checkpoint="bark-large ba9876543210")
+    with resume(tmp_path / "book") as book:
+        assert done == book.first > 0
+        make(book, checkpoint="bark-small 0123456789ab")
+        assert book.complete

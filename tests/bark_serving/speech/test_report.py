@@ -28,6 +28,7 @@ def test_the_last_report_has_the_summary_beside_the_rest() -> None:
         audio_seconds=0.6,
         warnings=["one."],
         pieces=[PieceReport("Grüße.", start=0.12345, seconds=0.6, voice="jo", verdict="good", attempts=2)],
+        checkpoint="bark 0123abcd",
     )
     said = SpeechReport(0, 1, 24_000, summary, "Grüße.").to_json()
     assert "Grüße.".encode() in said
@@ -50,4 +51,5 @@ def test_the_last_report_has_the_summary_beside_the_rest() -> None:
         "pieces": [
             {"text": "Grüße.", "start": 0.1235, "seconds": 0.6, "voice": "jo", "verdict": "good", "attempts": 2}
         ],
+        "checkpoint": "bark 0123abcd",
     }
