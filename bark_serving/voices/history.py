@@ -7,7 +7,6 @@ import numpy as np
 from bark_serving.spec import Spec
 from bark_serving.voices.voice import Voice
 
-
 #: Of a chained piece's history, what was spoken last gets this share, and the given voice the rest.
 SAID_SHARE = 0.25
 
