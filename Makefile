@@ -1,4 +1,4 @@
-# `make demo` speaks, `make test` tests; both set up what they need in .venv. `make help` lists the rest.
+# `make demo` speaks, `make serve` serves, `make test` tests; all set up what they need in .venv. `make help` lists the rest.
 
 SHELL := bash
 # ONNX Runtime would keep a device id on disk
@@ -23,6 +23,7 @@ BUNDLE ?= $(if $(CHECKPOINT),build/bundles/$(subst /,-,$(patsubst /%,%,$(CHECKPO
 HTTP_PORT ?= 8000
 GRPC_PORT ?= 8001
 METRICS_PORT ?= 8002
+GATEWAY_PORT ?= 8080
 ARGS ?=
 URL ?=
 TORCH := 2.13.0
@@ -42,15 +43,17 @@ TORCH_READY := $(VENV)/.ready-torch-$(TORCH)
 CLIENT_READY := $(VENV)/.ready-client
 KERNELS_READY := $(VENV)/.ready-kernels
 BUILD_READY := $(VENV)/.ready-build
+GATEWAY_READY := $(VENV)/.ready-gateway
 DEV_READY := $(VENV)/.ready-dev
 DEMO_SERVER := demo
+SERVE_SERVER := serve
 
 .PHONY: help
 help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make demo TEXT="Good morning." VOICE=v2/en_speaker_6 CHECKPOINT=suno/bark-small   (or BUNDLE=folder)'
-	@echo '  Others: SEED, PRECISION=int8|int4|fp32, IMPORT_ARGS (bark-build import --help), HTTP_PORT, GRPC_PORT, METRICS_PORT, PYTHON, TORCH_INDEX, GPU_PYTHON, GPU_SIZES, ARGS (for pytest)'
+	@echo '  Others: SEED, PRECISION=int8|int4|fp32, IMPORT_ARGS (bark-build import --help), HTTP_PORT, GRPC_PORT, METRICS_PORT, GATEWAY_PORT, PYTHON, TORCH_INDEX, GPU_PYTHON, GPU_SIZES, ARGS (for pytest)'
 
 .PHONY: demo
 demo: $(BUILD_READY) $(if $(CHECKPOINT),import-checkpoint) ## Checkpoint → engines → Triton → out.wav, out.png and a table of stage times
@@ -67,6 +70,13 @@ demo: $(BUILD_READY) $(if $(CHECKPOINT),import-checkpoint) ## Checkpoint → eng
 demo: override export TEXT := $(value TEXT)
 demo import-checkpoint: override export CHECKPOINT := $(value CHECKPOINT)
 demo import-checkpoint: override export BUNDLE := $(if $(filter file,$(origin BUNDLE)),$(BUNDLE),$(value BUNDLE))
+
+.PHONY: serve
+serve: $(GATEWAY_READY) $(if $(CHECKPOINT),import-checkpoint) ## Server and gateway, until Ctrl-C: OpenAI's interface at localhost:8080
+	@$(BIN)/bark-serve up --build --gateway --name $(SERVE_SERVER) --bundle "$$BUNDLE" --precision $(PRECISION) \
+		--http-port $(HTTP_PORT) --grpc-port $(GRPC_PORT) --metrics-port $(METRICS_PORT)
+serve: override export BUNDLE := $(if $(filter file,$(origin BUNDLE)),$(BUNDLE),$(value BUNDLE))
+serve: export BARK_GATEWAY_PORT := $(GATEWAY_PORT)
 
 # Status 3: imported, but voices that cannot be read were left out.
 .PHONY: import-checkpoint
@@ -161,6 +171,11 @@ $(KERNELS_READY): $(VENV_READY) $(wildcard kernels/*.* kernels/src/* kernels/bar
 $(BUILD_READY): $(TORCH_READY) $(CLIENT_READY) $(KERNELS_READY) pyproject.toml
 	@echo "==> bark-triton, Triton's binary, ONNX Runtime"
 	@$(PIP) --editable '.[build]'
+	@touch $@
+
+$(GATEWAY_READY): $(BUILD_READY) pyproject.toml
+	@echo "==> The gateway"
+	@$(PIP) --editable '.[gateway]'
 	@touch $@
 
 # Suno's own package is an oracle in tests. Without its dependencies: they pull in another torch build.

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from bark_gateway.errors import GatewayError
+from bark_gateway.tracing import CURRENT, Tracing
 
 access_log: Final = logging.getLogger("bark_gateway.access")
 _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}")
@@ -22,16 +23,17 @@ _QUIET: Final = ("/health/", "/metrics")  #: paths that are asked for all the ti
 
 
 class Observed:
-    """Gives each request an id, and writes a line of JSON when it has ended."""
+    """Gives each request an id and a span, and writes a line of JSON when it has ended."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, tracing: Tracing) -> None:
+        self._app, self._tracing = app, tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         seen: dict[str, Any] = {"status": None, "bytes": 0}
         state = scope.setdefault("state", {})
@@ -46,8 +48,13 @@ class Observed:
                 seen["bytes"] += len(message["body"])
             await send(message)
 
+        name = f"{scope.get('method', 'WEBSOCKET')} {scope['path']}"
+        span = self._tracing.request(name, traceparent=headers.get("traceparent"), request_id=request_id)
+        CURRENT.set(span)
         try:
-            await self._app(scope, receive, observed)
+            with span:
+                await self._app(scope, receive, observed)
+                span.note(**{"http.response.status_code": seen["status"] or 0, "outcome": state.get("outcome", "")})
         finally:
             if scope["type"] == "http" and seen["status"] is not None:
                 route = scope.get("route")

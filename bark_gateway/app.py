@@ -25,24 +25,32 @@ from bark_gateway.routes import batch, health, models, socket, speech, voices
 from bark_gateway.routes.page import ENCODE, add_page
 from bark_gateway.servers import Bark, Servers, connect
 from bark_gateway.settings import Settings
+from bark_gateway.tracing import Tracing, open_tracing
 
 UPLOADS: Final = ("/v1/audio/voices", ENCODE)  #: begin the paths that take files
 ROUTERS: Final = (speech.router, batch.router, socket.router, voices.router, models.router, health.router)
 
 
 def make_app(
-    settings: Settings, *, keys: KeyRing | None = None, to_server: Callable[[str], Bark] | None = None
+    settings: Settings,
+    *,
+    keys: KeyRing | None = None,
+    tracing: Tracing | None = None,
+    to_server: Callable[[str], Bark] | None = None,
 ) -> FastAPI:
     """The ASGI application of a gateway. to_server: makes the client of a server; tests give their own."""
     joined: Callable[[str], Bark] = to_server or partial(
         connect, connect_timeout_s=settings.connect_timeout_s, answer_timeout_s=settings.stream_answer_s
     )
 
+    traces = tracing or open_tracing()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Servers(settings.servers, connect=joined) as servers:
             app.state.gateway = Gateway(settings, servers=servers, keys=keys or KeyRing())
             yield
+        traces.close()
 
     app = FastAPI(
         title="bark-triton gateway",
@@ -70,7 +78,7 @@ def make_app(
             allow_headers=["authorization", "content-type", "x-request-id"],
             expose_headers=["x-bark-seed", "x-request-id", "retry-after"],
         )
-    app.add_middleware(Observed)
+    app.add_middleware(Observed, tracing=traces)
     return app
 
 

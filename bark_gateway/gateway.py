@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from bark_client.trace_context import TRACEPARENT
 from bark_gateway.errors import GatewayError
 from bark_gateway.keys import Key, KeyRing
 from bark_gateway.limits import Gate, Quotas
@@ -19,6 +20,7 @@ from bark_gateway.requests import Call
 from bark_gateway.servers import Bark, Servers
 from bark_gateway.settings import Settings
 from bark_gateway.speech import Part, spoken
+from bark_gateway.tracing import CURRENT
 
 
 @dataclass
@@ -56,12 +58,18 @@ class Gateway:
 
     async def speak(self, call: Call, *, key: Key) -> AsyncGenerator[Part]:
         """`speech.spoken`, within the limits. Raises GatewayError and BarkError."""
-        with self.metrics.speech(len(call.text)) as seen:
-            async with self.admitted(call, key=key) as bark, aclosing(spoken(bark, call)) as parts:
-                async for part in parts:
-                    seen.audio()
-                    seen.summary = part.summary
-                    yield part
+        attributes = {"format": call.format, "characters": len(call.text), "voice": str(call.voice or "")}
+        span = CURRENT.get().child("speech", **attributes)
+        with self.metrics.speech(len(call.text)) as seen, span:
+            async with self.admitted(call, key=key) as bark:
+                span.event("admitted")
+                TRACEPARENT.set(span.traceparent)
+                async with aclosing(spoken(bark, call)) as parts:
+                    async for part in parts:
+                        if seen.audio():
+                            span.event("first audio")
+                        seen.summary = part.summary
+                        yield part
 
     @asynccontextmanager
     async def admitted(self, call: Call, *, key: Key) -> AsyncIterator[Bark]:

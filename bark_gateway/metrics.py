@@ -30,10 +30,12 @@ class Seen:
     first_audio: float | None = None
     summary: Summary | None = None
 
-    def audio(self) -> None:
-        """Some audio can leave."""
-        if self.first_audio is None:
-            self.first_audio = time.monotonic()
+    def audio(self) -> bool:
+        """Some audio can leave. Returns whether it is the first."""
+        if self.first_audio is not None:
+            return False
+        self.first_audio = time.monotonic()
+        return True
 
 
 class Metrics:

@@ -109,3 +109,9 @@ def test_without_a_checkpoint_the_miniature_speaks(environment: Path) -> None:
     said = demo(environment)
     assert "bark-build <engines> <--profile> <cpu> <--bundle> <miniature> <--precision> <int8>" in said
     assert not any("<import>" in line for line in said)
+
+
+def test_make_serve_runs_a_server_with_a_gateway(environment: Path) -> None:
+    command = ["make", "--directory", str(ROOT), "serve", f"VENV={environment}", "BUNDLE=my own bundle"]
+    (line,) = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert line.startswith("bark-serve <up> <--build> <--gateway>") and "<--bundle> <my own bundle>" in line

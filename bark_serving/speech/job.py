@@ -20,6 +20,7 @@ from bark_serving.speech.stage_client import Stages
 from bark_serving.speech.takes import PieceRun, Take, joined
 from bark_serving.speech.text import Prepared
 from bark_serving.speech.text.signs import quoted
+from bark_serving.speech.trace import NO_SPAN, Span
 from bark_serving.voices import Voice
 from bark_serving.voices.history import continued
 
@@ -59,7 +60,9 @@ class SpeechJob:
         voices: Mapping[str | None, Voice | None],
         own_slots: Slots,
         shared_slots: Slots,
+        span: Span = NO_SPAN,
     ) -> None:
+        self._span = span
         self._request, self._spec, self._stages, self._tokenise = request, spec, stages, tokenise
         self._checkpoint = checkpoint
         self._text, self._pieces = text, text.pieces
@@ -135,17 +138,20 @@ class SpeechJob:
             if index and self._request.stream:
                 await self._has_begun.wait()
             async with self._own_slots.hold(due), self._shared_slots.hold(due):
-                run = PieceRun(
-                    self._pieces[index],
-                    index=index,
-                    voice=voice,
-                    request=self._request,
-                    spec=self._spec,
-                    stages=self._stages.due_at(due),
-                    tokenise=self._tokenise,
-                    language=self._text.language,
-                )
-                return await run.run(emit)
+                with self._span.child("bark.piece", index=index, characters=len(self._pieces[index].text)) as span:
+                    run = PieceRun(
+                        self._pieces[index],
+                        index=index,
+                        voice=voice,
+                        request=self._request,
+                        spec=self._spec,
+                        stages=self._stages.for_piece(due, span),
+                        tokenise=self._tokenise,
+                        language=self._text.language,
+                    )
+                    take = await run.run(emit)
+                    span.note(verdict=take.verdict, attempts=take.attempts)
+                    return take
         except BaseException as error:
             chunks.put_nowait(_first_cause(error))
             raise

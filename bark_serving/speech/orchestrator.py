@@ -19,6 +19,7 @@ from bark_serving.speech.stage_capabilities import StageCapabilities
 from bark_serving.speech.stage_client import Caller, Stages
 from bark_serving.speech.text import Prepared, Reading, Vocabulary, prepare
 from bark_serving.speech.text.planning import Plan
+from bark_serving.speech.trace import NO_SPAN, Span
 from bark_serving.voices import Voice, VoiceLibrary, voice_from_arrays
 
 #: Pieces under way per row of the GPT stages: some are in the fine stage while others fill the rows.
@@ -62,7 +63,9 @@ class Orchestrator:
         self._network_slots = Slots(_CALLS_ONE_BY_ONE if capabilities.one_by_one else _PIECES_PER_ROW * max_batch)
         self._capabilities = capabilities
 
-    async def speak(self, request: SpeechRequest, *, request_id: str) -> AsyncGenerator[Answer, None]:
+    async def speak(
+        self, request: SpeechRequest, *, request_id: str, span: Span = NO_SPAN
+    ) -> AsyncGenerator[Answer, None]:
         """Answers in order; only the last one's report has a summary. Raises `bark_serving.errors.ServingError`."""
         # On threads: a long text or a voice on a network volume takes a while, and must not stop other requests.
         text = await asyncio.to_thread(self._prepare, request)
@@ -84,6 +87,7 @@ class Orchestrator:
             voices=voices,
             own_slots=Slots(self._max_batch),
             shared_slots=self._slots,
+            span=span,
         )
         async with aclosing(job.answers()) as answers:
             async for answer in answers:

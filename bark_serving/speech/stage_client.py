@@ -25,6 +25,7 @@ from bark_serving.spec import Spec
 from bark_serving.speech.report import StageTime, Unit
 from bark_serving.speech.slots import Slots
 from bark_serving.speech.stage_capabilities import StageCapabilities
+from bark_serving.speech.trace import NO_SPAN, Span
 
 #: What a stage makes. The stages that are not listed make frames.
 _UNITS: dict[str, Unit] = {"semantic": "tokens", "coarse": "tokens"}
@@ -84,14 +85,17 @@ class Stages:
         self._embeddings = embeddings
         self._request_id = request_id
         self._network_slots = network_slots
-        self._due = 0.0
+        self._due, self._span = 0.0, NO_SPAN
         self.capabilities = capabilities
         self.times = StageTimes()
 
-    def due_at(self, due: float) -> Stages:
-        """These stages for a piece whose audio is due then, in seconds of one clock. Earlier ones are served first."""
+    def for_piece(self, due: float, span: Span) -> Stages:
+        """These stages for a piece whose audio is due then, in seconds of one clock. Earlier ones are served first.
+
+        span: gets the calls of the piece.
+        """
         stages = copy(self)
-        stages._due = due
+        stages._due, stages._span = due, span
         return stages
 
     async def semantic(
@@ -195,6 +199,11 @@ class Stages:
         answer = await self._network("encodec_decode", inputs, ["audio", "next_state"], amount=codes.shape[1] - done)
         return answer["audio"].reshape(-1)[dropped * spec.samples_per_frame :], answer["next_state"][0]
 
+    def _spent(self, stage: str, started: float, amount: int) -> None:
+        """Note a call that has just ended."""
+        self.times.add(stage, started, amount)
+        self._span.child(f"bark.{stage}", seconds=time.perf_counter() - started, amount=amount).end()
+
     async def _network(
         self, stage: str, inputs: dict[str, Array], outputs: list[str], *, amount: int
     ) -> dict[str, Array]:
@@ -202,7 +211,7 @@ class Stages:
         async with self._network_slots.hold(self._due) if self._network_slots else nullcontext():
             started = time.perf_counter()
             answer = await self._caller.call(stage, inputs, outputs)
-        self.times.add(stage, started, amount)
+        self._spent(stage, started, amount)
         return answer
 
     async def _generate(
@@ -239,7 +248,7 @@ class Stages:
             self._caller.post(stage, stop, outputs, request_id=request_id)
             raise
         tokens = answer["output_ids"].reshape(-1)[: int(answer["sequence_length"].reshape(-1)[0])]
-        self.times.add(stage, started, len(tokens))
+        self._spent(stage, started, len(tokens))
         return tokens.astype(np.int32)
 
 

@@ -30,6 +30,7 @@ from bark_serving.triton.bls import BlsCaller
 from bark_serving.triton.metrics import Outcome, SpeechMetrics
 from bark_serving.triton.parameters import Parameters, open_library
 from bark_serving.triton.tensors import failure, finish, inputs_of, read_inputs, response
+from bark_serving.triton.tracing import open_tracing
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class BarkModel:
             capabilities=self._capabilities,
         )
         self._metrics = SpeechMetrics()
+        self._tracing = open_tracing()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="orchestrator", daemon=True)
         self._thread.start()
@@ -76,15 +78,19 @@ class BarkModel:
             future.cancel()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._tracing.close()
 
     async def _speak(self, inputs: dict[str, Array], parameters: Mapping[str, Any], sender: Any, count: _Count) -> None:
         check_parameters(parameters)
         request = parse(read_inputs(inputs), spec=self._spec, capabilities=self._capabilities)
-        async with aclosing(self._orchestrator.speak(request, request_id=uuid.uuid4().hex)) as answers:
-            async for answer in answers:
-                sender.send(response(_outputs(answer)))
-                if answer.report.summary is not None:
-                    count.spoke(answer.report.summary)
+        with self._tracing.request(parameters.get("traceparent"), characters=len(request.text)) as span:
+            speaking = self._orchestrator.speak(request, request_id=uuid.uuid4().hex, span=span)
+            async with aclosing(speaking) as answers:
+                async for answer in answers:
+                    sender.send(response(_outputs(answer)))
+                    if answer.report.summary is not None:
+                        count.spoke(answer.report.summary)
+                        span.note(audio_seconds=answer.report.summary.audio_seconds)
 
 
 class _Count:

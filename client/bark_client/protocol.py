@@ -19,6 +19,7 @@ from tritonclient.utils import serialize_byte_tensor
 
 from bark_client.errors import InvalidRequest, ServerError, error_from_text
 from bark_client.speech import Chunk, StageTime, Timings
+from bark_client.trace_context import TRACEPARENT
 from bark_client.voice import ARRAYS, Voice, VoiceLike, resolve
 
 MODEL: Final = "bark"
@@ -101,6 +102,8 @@ def speech_request(
         raise InvalidRequest("text: empty; give at least one word to speak")
     request = service_pb2.ModelInferRequest(model_name=MODEL)
     request.parameters["triton_enable_empty_final_response"].bool_param = True
+    if traceparent := TRACEPARENT.get():
+        request.parameters["traceparent"].string_param = traceparent
     add_tensor(request, "text", "BYTES", [text])
     if voice is not None:
         _add_voice(request, resolve(voice))

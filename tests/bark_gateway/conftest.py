@@ -34,6 +34,7 @@ def triton(shared_triton: FakeTriton) -> FakeTriton:
     shared_triton.plan.clear()
     shared_triton.requests.clear()
     shared_triton.request_ids.clear()
+    shared_triton.traceparents.clear()
     shared_triton.voices = FakeVoices()
     shared_triton.cancelled = threading.Semaphore(0)
     shared_triton.ready = True

@@ -34,6 +34,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.plan: deque[Behaviour] = deque()
         self.requests: list[dict[str, Any]] = []  # inputs of each stream, in order
         self.request_ids: list[str] = []
+        self.traceparents: list[str] = []
         self.metadata: list[dict[str, str]] = []
         self.cancelled = threading.Semaphore(0)  # released when a stream ends before its behaviour does
         self.release = threading.Event()  # lets hanging behaviours go
@@ -95,6 +96,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         inputs = inputs_of(request)
         self.requests.append(inputs)
         self.request_ids.append(request.id)
+        self.traceparents.append(request.parameters["traceparent"].string_param)
         behaviour = self.plan.popleft() if self.plan else speak
         done = threading.Event()
         if not context.add_callback(lambda: None if done.is_set() else self.cancelled.release()):
