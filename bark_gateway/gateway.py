@@ -89,13 +89,14 @@ def check_voice(voice: str | None, *, key: Key) -> None:
         raise GatewayError(403, f"voice: this key may use {what}.", param="voice", code="voice_not_allowed")
 
 
-def _gateway(connection: HTTPConnection) -> Gateway:
+# Asynchronous, although they wait for nothing: FastAPI runs other functions in threads, which takes longer.
+async def _gateway(connection: HTTPConnection) -> Gateway:
     found: Gateway = connection.app.state.gateway
     return found
 
 
-def _key(connection: HTTPConnection) -> Key:
-    key = _gateway(connection).keys.of(connection)
+async def _key(connection: HTTPConnection) -> Key:
+    key = (await _gateway(connection)).keys.of(connection)
     connection.scope.setdefault("state", {})["key"] = key.name
     return key
 

@@ -48,7 +48,8 @@ def _option_fields() -> dict[str, Any]:
 
 _STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 BarkOptions: Final = create_model("BarkOptions", __config__=_STRICT, **_option_fields())
-OPTION_FIELDS: Final = frozenset(BarkOptions.model_fields)
+#: Options of the SDK, with their fields.
+_FIELDS: Final = {name: _RENAMED.get(name, name) for name in get_type_hints(SpeakOptions) if name not in _LEFT_OUT}
 
 
 class VoiceId(BaseModel):
@@ -104,7 +105,7 @@ class Call:
         if how.instructions and how.instructions.strip():
             raise invalid(_INSTRUCTIONS, param="instructions", code="unsupported_field")
         check_text(text, settings=settings)
-        options = {name: given[field] for name, field in _sdk_names() if field in given}
+        options = {name: given[field] for name, field in _FIELDS.items() if field in given}
         return cls(
             text=text,
             voice=_voice(how.voice, settings),
@@ -113,11 +114,6 @@ class Call:
             format=how.response_format,
             speed=how.speed,
         )
-
-
-def _sdk_names() -> list[tuple[str, str]]:
-    """Options of the SDK, with their fields."""
-    return [(name, _RENAMED.get(name, name)) for name in get_type_hints(SpeakOptions) if name not in _LEFT_OUT]
 
 
 def check_text(text: str, *, settings: Settings) -> None:

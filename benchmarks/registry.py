@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from benchmarks import drag_race, guard, latency, listen, quality, serve, soak, stages
 from benchmarks.results import Result
-from benchmarks.serve import growth
+from benchmarks.serve import growth, through
 from benchmarks.tables import Table
 
 
@@ -36,4 +36,4 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "guard": guard,
 }
 #: By `Result.command`.
-REPORTS: Mapping[str, Report] = {**BENCHMARKS, "growth": growth}
+REPORTS: Mapping[str, Report] = {**BENCHMARKS, "growth": growth, "serve-through-gateway": through}

@@ -109,7 +109,7 @@ def own_server(
     with tempfile.TemporaryDirectory(prefix="bark-benchmark-") as name:
         folder = Path(name)
         repository = repository_of(bundle, variant, store=store, folder=folder, threads=threads, max_batch=max_batch)
-        http, grpc, metrics = _free_ports(3)
+        http, grpc, metrics = free_ports(3)
         settings = ServerSettings(
             name="benchmark",
             repository=repository,
@@ -167,7 +167,7 @@ def options_of(prepared: tuple[Bundle, EngineStore] | None, variant: Variant) ->
     return variant.options(prepared[0].spec if prepared else Spec(name="suno"))
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Free ports. All are open at the same time, so that they differ."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,7 @@ from benchmarks import options as opt
 from benchmarks.running import errors_shown, finish, prepare, require
 from benchmarks.serve import growth, perf_analyzer
 from benchmarks.serve import measure as load
+from benchmarks.serve import through as front
 from benchmarks.serve.report import plot, table
 from benchmarks.servers import Target
 
@@ -53,6 +54,10 @@ def command(
         bool, typer.Option("--one-by-one", help="Decode one sentence at a time.", rich_help_panel=_GROWTH)
     ] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each length, in turns.", rich_help_panel=_GROWTH)] = 3,
+    through: Annotated[
+        Literal["gateway"] | None,
+        typer.Option("--through", help="Measure what the gateway adds instead, with 1, 8 … --most requests at once."),
+    ] = None,
     threads: opt.Threads = None,
     engines: opt.Engines = opt.ENGINES,
     output: opt.Output = None,
@@ -68,18 +73,24 @@ def command(
 
     Try it: `python -m benchmarks serve --size tiny --most 4 --no-rates`, or `… serve --growth --longest 20 --repeats 1`
 
+    `--through gateway` sends the same requests by gRPC and through a gateway, in turns: first audio and longest pause.
+
     To keep: `python -m benchmarks serve --size small -o benchmarks/results/serve-small.json`, and
     `python -m benchmarks serve --growth --size small -o benchmarks/results/growth-small.json`
     """
     with errors_shown():
         require("matplotlib")
         here, count, chosen = machine.describe(), opt.threads_of(threads), variants.find(variant)
-        tool = None if grow else perf_analyzer.ensure()
+        tool = None if grow or through else perf_analyzer.ensure()
         prepared = None if url else prepare(size, bundle, variants=[chosen], engines=engines)
         what = url.replace(":", "-") if url else (bundle.name if bundle else size)
         about = servers.described(url, chosen, bundle=what, threads=count)
         inputs = servers.options_of(prepared, chosen)
         with servers.target(url, prepared, variant=chosen, threads=count, max_batch=max_batch) as server:
+            if through:
+                trial = front.Trial([count for count in (1, 8, 64) if count <= most], least_requests, inputs)
+                _through(server, trial, here, about, opt.output_of(output, "serve-through-gateway", what=what))
+                return
             if tool is None:
                 lengths = growth.Lengths(longest, repeats, one_by_one)
                 _grow(server, lengths, inputs, here, about, opt.output_of(output, "growth", what=what))
@@ -94,6 +105,14 @@ def command(
             about["max_batch"] = max_batch
         result = results.make("serve", measured, on=here, notes=notes, settings={**about, **sweep.settings(measured)})
         finish(result, opt.output_of(output, "serve", what=what), table=table, plot=plot)
+
+
+def _through(server: Target, trial: front.Trial, here: machine.Machine, about: Mapping[str, Any], output: Path) -> None:
+    (port,) = servers.free_ports(1)
+    with front.gateway(server.url, port=port), steps(trial.step_count) as step:
+        measured = front.measure(server.url, port, trial, on_step=step)
+    result = results.make("serve-through-gateway", measured, on=here, settings=dict(about))
+    finish(result, output, table=front.table, plot=front.plot)
 
 
 def _grow(
