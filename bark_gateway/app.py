@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -19,16 +20,18 @@ from bark_gateway import __version__
 from bark_gateway.access import BodyLimit, KnownOrigins, Observed
 from bark_gateway.errors import GatewayError, from_http, from_sdk, from_validation
 from bark_gateway.gateway import Gateway
-from bark_gateway.keys import KeyRing
+from bark_gateway.keys import Key, KeyRing
 from bark_gateway.requests import SpeechRequest
-from bark_gateway.routes import batch, health, models, socket, speech, voices
+from bark_gateway.routes import batch, health, models, speech, voices
+from bark_gateway.routes import socket as socket_route
 from bark_gateway.routes.page import ENCODE, add_page
 from bark_gateway.servers import Bark, Servers, connect
 from bark_gateway.settings import Settings
 from bark_gateway.tracing import Tracing, open_tracing
+from bark_gateway.wyoming import wyoming as speak_wyoming
 
 UPLOADS: Final = ("/v1/audio/voices", ENCODE)  #: begin the paths that take files
-ROUTERS: Final = (speech.router, batch.router, socket.router, voices.router, models.router, health.router)
+ROUTERS: Final = (speech.router, batch.router, socket_route.router, voices.router, models.router, health.router)
 
 
 def make_app(
@@ -37,8 +40,13 @@ def make_app(
     keys: KeyRing | None = None,
     tracing: Tracing | None = None,
     to_server: Callable[[str], Bark] | None = None,
+    wyoming: tuple[socket.socket, Key] | None = None,
 ) -> FastAPI:
-    """The ASGI application of a gateway. to_server: makes the client of a server; tests give their own."""
+    """The ASGI application of a gateway.
+
+    to_server: makes the client of a server; tests give their own.
+    wyoming: where to listen for it, and whose limits hold.
+    """
     joined: Callable[[str], Bark] = to_server or partial(
         connect, connect_timeout_s=settings.connect_timeout_s, answer_timeout_s=settings.stream_answer_s
     )
@@ -49,7 +57,11 @@ def make_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Servers(settings.servers, connect=joined) as servers:
             app.state.gateway = Gateway(settings, servers=servers, keys=keys or KeyRing())
-            yield
+            async with AsyncExitStack() as stack:
+                if wyoming is not None:
+                    listener, key = wyoming
+                    await stack.enter_async_context(speak_wyoming(app.state.gateway, listener=listener, key=key))
+                yield
         traces.close()
 
     app = FastAPI(

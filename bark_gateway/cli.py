@@ -72,6 +72,16 @@ def gateway(
         list[str] | None,
         _option("VOICE", "Another name of a voice, as in alloy=joe; repeatable.", metavar="OTHER=NAME"),
     ] = None,
+    wyoming: Annotated[
+        int | None,
+        _option("WYOMING", "Also listen for Home Assistant: a port for the protocol Wyoming.", min=1, max=65_535),
+    ] = None,
+    wyoming_address: Annotated[
+        str, _option("WYOMING_ADDRESS", "Where to listen for it. Others than loopback need --insecure: it has no keys.")
+    ] = "127.0.0.1",
+    wyoming_key: Annotated[
+        str | None, _option("WYOMING_KEY", "The name of the key whose limits hold for Wyoming. Default: none do.")
+    ] = None,
     max_active: Annotated[
         int, _option("MAX_ACTIVE", "Requests that the servers get at once.", min=1)
     ] = _DEFAULTS.max_active,
@@ -103,6 +113,10 @@ def gateway(
         if (tls_certificate is None) != (tls_key is None):
             raise serving.WrongSetting("--tls-certificate and --tls-key need each other.")
         voices = serving.voice_names(voice or ())
+        limits = serving.wyoming_key(wyoming_key, keys=ring)
+        listener = wyoming and serving.listen_wyoming(
+            wyoming, address=wyoming_address, published=published, insecure=insecure
+        )
     except serving.WrongSetting as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(_EXIT_WRONG_OPTION) from None
@@ -119,7 +133,7 @@ def gateway(
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     config = uvicorn.Config(
-        make_app(settings, keys=ring),
+        make_app(settings, keys=ring, wyoming=(listener, limits) if listener else None),
         host=address,
         port=port,
         ssl_certfile=tls_certificate,

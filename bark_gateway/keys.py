@@ -67,6 +67,10 @@ class KeyRing:
         """The key of a request or a WebSocket. Raises GatewayError: 401."""
         return self.find(_given(connection)) if self._keys else ANYBODY
 
+    def named(self, name: str) -> Key | None:
+        """The key of this name."""
+        return next((key for key in self._keys if key.name == name), None)
+
     def find(self, token: str | None) -> Key:
         """The key with this text. The time that it takes does not depend on the text. Raises GatewayError: 401."""
         remedy = "Send one of this gateway's keys: `Authorization: Bearer KEY`."

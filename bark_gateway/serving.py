@@ -13,7 +13,7 @@ from typing import Any, Final
 import uvicorn
 
 from bark_client import AsyncBarkClient, InvalidRequest
-from bark_gateway.keys import KeyRing, KeysUnreadable, plain_keys, read_keys
+from bark_gateway.keys import ANYBODY, Key, KeyRing, KeysUnreadable, plain_keys, read_keys
 
 KEYS_VARIABLE: Final = "BARK_GATEWAY_KEYS"
 GRACE_S: Final = 10  #: that requests get to end when the gateway stops
@@ -57,6 +57,30 @@ def check_address(address: str, *, keys: KeyRing, insecure: bool) -> None:
             "(--new-key makes one), or say --insecure."
         )
     print(f"Insecure: anybody who reaches {address} may speak, clone voices and delete them.", file=sys.stderr)
+
+
+def listen_wyoming(port: int, *, address: str, published: str | None, insecure: bool) -> socket.socket:
+    """Where Wyoming's clients connect. Raises WrongSetting; a network is refused unless it is wanted."""
+    if not (insecure or _is_loopback(published or address)):
+        raise WrongSetting(
+            f"Wyoming has no keys: on {address}, anybody in the network could speak. If that is meant, say --insecure."
+        )
+    try:
+        listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+    except OSError as error:
+        raise WrongSetting(f"--wyoming {port}: can't listen on {address} ({error.strerror}).") from None
+    print(f"Wyoming listens on tcp://{address}:{port}", file=sys.stderr, flush=True)
+    return listener
+
+
+def wyoming_key(name: str | None, *, keys: KeyRing) -> Key:
+    """The key whose limits hold for Wyoming. Raises WrongSetting."""
+    if name is None:
+        return ANYBODY
+    found = keys.named(name)
+    if found is None:
+        raise WrongSetting(f"--wyoming-key {name}: there is no key of this name.")
+    return found
 
 
 def check_servers(urls: Iterable[str]) -> None:

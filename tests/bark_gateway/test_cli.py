@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from bark_gateway import __version__
 from bark_gateway.cli import app
+from bark_gateway.keys import new_key
 from tests.client.fake_triton import FakeTriton, free_port
 
 START_S = 20
@@ -128,3 +130,30 @@ def test_a_new_key_is_printed_with_its_entry() -> None:
 
 def test_the_version_is_that_of_the_client() -> None:
     assert CliRunner().invoke(app, ["--version"]).stdout == f"bark-gateway {__version__}\n"
+
+
+def test_it_listens_for_home_assistant_where_it_is_told_to(triton: FakeTriton) -> None:
+    http, port = free_port(), free_port()
+    with running("--server", triton.url, "--port", str(http), BARK_GATEWAY_WYOMING=str(port)) as (child, line):
+        assert line == f"Wyoming listens on tcp://127.0.0.1:{port}\n"
+        assert child.stderr is not None and child.stderr.readline().startswith("The gateway listens")
+        with socket.create_connection(("127.0.0.1", port), timeout=START_S) as connection:
+            connection.sendall(b'{"type": "describe"}\n')
+            assert b"info" in connection.recv(100)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(timeout=START_S) in (0, -signal.SIGTERM)
+        assert "Traceback" not in child.stderr.read()
+
+
+def test_home_assistants_port_is_not_open_to_a_network_unless_wanted(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text(new_key("kitchen")[1])
+    told = refusal("--wyoming", "10200", "--wyoming-address", "0.0.0.0", "--keys", str(keys))
+    assert "Wyoming has no keys" in told and "--insecure" in told
+    assert "no key of this name" in refusal("--wyoming", "10200", "--wyoming-key", "hall", "--keys", str(keys))
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"--wyoming {port}: can't listen" in refusal("--wyoming", str(port))

@@ -1,0 +1,252 @@
+"""Wyoming, the protocol by which Home Assistant speaks: events over TCP, each a line of JSON with data behind it.
+
+It has no keys: whoever reaches the port may speak. https://github.com/OHF-Voice/wyoming
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.error import Error
+from wyoming.event import Event, Eventable, async_read_event, async_write_event
+from wyoming.info import Attribution, Describe, Info, TtsProgram, TtsVoice
+from wyoming.ping import Ping, Pong
+from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
+
+from bark_client import BarkError, VoiceInfo
+from bark_client.protocol import SAMPLE_RATE
+from bark_client.voice import LANGUAGES
+from bark_gateway import __version__
+from bark_gateway.conversation import Conversation
+from bark_gateway.errors import GatewayError, from_sdk, from_validation, invalid
+from bark_gateway.gateway import Gateway
+from bark_gateway.keys import Key
+from bark_gateway.requests import Call, HowToSpeak
+
+MAX_EVENT_BYTES: Final = 1 << 20  #: of the data of an event, and of its payload
+MAX_WAITING: Final = 100  #: speeches of one connection that are not yet begun
+_BYTES_PER_SAMPLE: Final = 2
+_SOUND: Final = {"rate": SAMPLE_RATE, "width": _BYTES_PER_SAMPLE, "channels": 1}
+_SOURCE: Final = Attribution(name="Suno", url="https://github.com/suno-ai/bark")
+_BROKEN: Final = (AttributeError, KeyError, TypeError, RecursionError, asyncio.IncompleteReadError)
+
+Job = Callable[[], Awaitable[None]]
+E = TypeVar("E", Synthesize, SynthesizeStart, SynthesizeChunk)
+
+
+@asynccontextmanager
+async def wyoming(gateway: Gateway, *, listener: socket.socket, key: Key) -> AsyncIterator[None]:
+    """Answer on a listening socket while the block runs. key: whose limits hold."""
+    talks: set[asyncio.Task[None]] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(_Talk(reader, writer, gateway=gateway, key=key).run())
+        talks.add(task)
+        task.add_done_callback(talks.discard)
+
+    server = await asyncio.start_server(talk, sock=listener)
+    try:
+        yield
+    finally:
+        server.close()
+        for task in talks:
+            task.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
+
+
+class _Talk:
+    """One connection."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, gateway: Gateway, key: Key
+    ) -> None:
+        self._reader, self._writer, self._gateway, self._key = _Bounded(reader), writer, gateway, key
+        self._jobs: asyncio.Queue[Job] = asyncio.Queue(MAX_WAITING)
+        self._conversation: Conversation | None = None
+        self._samples = 0  # sent of this speech; 0: it has not begun
+        self._busy = False
+
+    async def run(self) -> None:
+        """Until the client leaves. An error ends the connection, because Home Assistant waits for nothing less."""
+        working = asyncio.create_task(self._work())
+        try:
+            with self._gateway.socket():
+                while (event := await self._event(working)) is not None:
+                    await self._take(event)
+        except (GatewayError, BarkError) as error:
+            told = error if isinstance(error, GatewayError) else from_sdk(error)
+            with suppress(OSError, TimeoutError):
+                await self._send(Error(text=told.message, code=told.code))
+        except (OSError, TimeoutError):
+            return  # the client has left, or takes nothing any more
+        finally:
+            working.cancel()
+            self._writer.close()
+
+    async def _event(self, working: asyncio.Task[None]) -> Event | None:
+        """What the client sends next; None if it has left, or said nothing for long. Raises what ended the work."""
+        # `async_read_event` wants a StreamReader, and uses two of its methods.
+        receiving = asyncio.create_task(async_read_event(self._reader))  # type: ignore[arg-type]
+        try:
+            while not receiving.done():
+                idle_s = self._gateway.settings.socket_idle_s
+                done, _ = await asyncio.wait({receiving, working}, timeout=idle_s, return_when=asyncio.FIRST_COMPLETED)
+                if working in done:
+                    working.result()
+                if not done and not self._busy:
+                    return None
+        finally:
+            receiving.cancel()
+        try:
+            event = receiving.result()
+        except _BROKEN:
+            raise _not_wyoming() from None
+        if event is not None and not (isinstance(event.type, str) and isinstance(event.data, dict)):
+            raise _not_wyoming()
+        return event
+
+    async def _take(self, event: Event) -> None:
+        if Describe.is_type(event.type):
+            await self._send(await self._info())
+        elif Ping.is_type(event.type):
+            await self._send(Pong(text=event.data.get("text")))
+        elif Synthesize.is_type(event.type):
+            if self._conversation is None:  # else it repeats the pieces, for servers that take none
+                wanted = _parsed(Synthesize, event)
+                call = self._call(wanted, text=wanted.text)
+                self._add(lambda: self._speak(call))
+        elif SynthesizeStart.is_type(event.type):
+            call = self._call(_parsed(SynthesizeStart, event), text="-")
+            self._conversation = Conversation(call, gateway=self._gateway, key=self._key, send=self._spoken)
+            self._add(self._conversation.run)
+        elif SynthesizeChunk.is_type(event.type) and self._conversation is not None:
+            self._conversation.feed(_parsed(SynthesizeChunk, event).text)
+        elif SynthesizeStop.is_type(event.type) and self._conversation is not None:
+            self._conversation.end()
+            self._conversation = None
+            self._add(lambda: self._send(SynthesizeStopped()))
+
+    def _add(self, job: Job) -> None:
+        try:
+            self._jobs.put_nowait(job)
+        except asyncio.QueueFull:
+            raise GatewayError(429, f"{MAX_WAITING} speeches wait. Ask for more later.", code="queue_full") from None
+
+    async def _work(self) -> None:
+        """Speak, one after the other."""
+        while True:
+            job = await self._jobs.get()
+            self._busy = True
+            await job()
+            self._busy = not self._jobs.empty()
+
+    async def _speak(self, call: Call) -> None:
+        async with aclosing(self._gateway.speak(call, key=self._key)) as parts:
+            async for part in parts:
+                await self._sound(part.data)
+        await self._stop()
+
+    async def _spoken(self, message: str | bytes) -> None:
+        """What a conversation says: audio, or a message."""
+        if isinstance(message, bytes):
+            await self._sound(message)
+            return
+        told = json.loads(message)
+        if told["type"] == "error":  # of one sentence; the others are spoken
+            await self._send(Error(text=told["error"]["message"], code=told["error"]["code"]))
+        elif told["type"] == "done" and self._samples:
+            await self._stop()
+
+    async def _sound(self, data: bytes) -> None:
+        if not data:
+            return
+        at_ms = round(1000 * self._samples / SAMPLE_RATE)
+        if not self._samples:
+            await self._send(AudioStart(**_SOUND, timestamp=0))
+        self._samples += len(data) // _BYTES_PER_SAMPLE
+        await self._send(AudioChunk(**_SOUND, audio=data, timestamp=at_ms))
+
+    async def _stop(self) -> None:
+        at_ms, self._samples = round(1000 * self._samples / SAMPLE_RATE), 0
+        await self._send(AudioStop(timestamp=at_ms))
+
+    async def _send(self, event: Eventable) -> None:
+        async with asyncio.timeout(self._gateway.settings.send_timeout_s):
+            await async_write_event(event.event(), self._writer)
+
+    def _call(self, wanted: Synthesize | SynthesizeStart, *, text: str) -> Call:
+        """Raises GatewayError."""
+        if wanted.text_format not in (None, "text"):
+            raise invalid("text_format: Bark reads text, and no SSML.", param="text_format")
+        voice = wanted.voice or SynthesizeVoice()
+        settings = self._gateway.settings
+        try:
+            how = HowToSpeak(
+                model=settings.models[0], voice=voice.name, language=voice.language, response_format="pcm"
+            )  # fmt: skip
+        except ValidationError as error:
+            raise from_validation(error.errors(), fields=HowToSpeak.model_fields) from None
+        return Call.of(how, text, settings=settings)
+
+    async def _info(self) -> Info:
+        """What Home Assistant lists. Raises BarkError."""
+        with self._gateway.servers.lend() as bark:
+            voices = {info.name: info for info in await bark.voices()}
+        others = {name: of for name, of in self._gateway.settings.voices.items() if of in voices}
+        named = [*voices.items(), *((name, voices[of]) for name, of in others.items())]
+        offered = [_voice(name, info) for name, info in named if self._key.may_use(info.name)]
+        program = TtsProgram(
+            name="bark",
+            description="Bark on Triton",
+            attribution=_SOURCE,
+            installed=True,
+            version=__version__,
+            voices=offered,
+            supports_synthesize_streaming=True,
+        )
+        return Info(tts=[program])
+
+
+def _voice(name: str, info: VoiceInfo) -> TtsVoice:
+    """A voice whose language is not known may speak all that Bark can."""
+    languages = [info.language] if info.language else list(LANGUAGES)
+    return TtsVoice(
+        name=name, description=name, attribution=_SOURCE, installed=True, version=None, languages=languages
+    )  # fmt: skip
+
+
+def _not_wyoming() -> GatewayError:
+    return invalid("This is no event of Wyoming.", code="invalid_event")
+
+
+def _parsed(kind: type[E], event: Event) -> E:
+    """Raises GatewayError."""
+    try:
+        parsed = kind.from_event(event)
+        if not isinstance(getattr(parsed, "text", ""), str):
+            raise TypeError
+    except _BROKEN:
+        raise invalid(f"{event.type}: its data is not what Wyoming says.", code="invalid_event") from None
+    return parsed
+
+
+class _Bounded:
+    """A StreamReader that refuses to gather more than an event may have."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+
+    async def readline(self) -> bytes:
+        return await self._reader.readline()
+
+    async def readexactly(self, count: Any) -> bytes:
+        if count > MAX_EVENT_BYTES:
+            raise GatewayError(413, f"An event has more than {MAX_EVENT_BYTES} bytes.", code="request_too_large")
+        return await self._reader.readexactly(count)
