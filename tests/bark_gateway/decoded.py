@@ -15,6 +15,7 @@ import numpy as np
 from bark_client import audio
 
 RATE = 24_000
+DEMUXERS = {"mp3": "mp3", "opus": "ogg", "aac": "aac", "flac": "flac", "wav": "wav"}
 
 
 @contextmanager
@@ -37,10 +38,10 @@ def messages(level: int = av.logging.WARNING) -> Iterator[list[str]]:
 
 
 def decode(data: bytes, *, format: str) -> np.ndarray:  # noqa: A002
-    """Samples at `RATE`, float32 [n]."""
+    """Samples at `RATE`, float32 [n]. The format is told, as its content type tells a player: FFmpeg guesses badly."""
     if format == "pcm":
         return np.frombuffer(data, "<i2").astype(np.float32) / 32768
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), format=DEMUXERS[format]) as container:
         resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
         frames: list[Any] = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
         frames += resampler.resample(None)
