@@ -3,25 +3,76 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx2
 import numpy as np
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from bark_client import BarkClient
 from bark_client.audio import pcm16
 from tests.bark_gateway.decoded import RATE, decode, messages
 from tests.bark_gateway.served import Served, served
+from tests.bark_gateway.test_servers import wait_until
 from tests.system.conftest import RealServer
 
 TEXT = "Good morning. How are you today?"
 FORMATS = ["mp3", "opus", "aac", "flac", "wav", "pcm"]
 #: What FFmpeg says of every file of these formats, which have no place for a length at their front.
 EXPECTED = ("Estimating duration from bitrate", "Ignoring maximum wav data size", "Packet corrupt")
+
+
+class Collector:
+    """A collector of OpenTelemetry, which keeps the spans that the gateway and the server send."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[str, Span]] = []  # name of the service, and the span
+        kept = self.spans
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                body = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
+                for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                    (service,) = [
+                        one.value.string_value for one in resource.resource.attributes if one.key == "service.name"
+                    ]
+                    kept.extend((service, span) for scope in resource.scope_spans for span in scope.spans)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def trace(self, trace_id: str) -> dict[str, list[Span]]:
+        """The spans of a trace, by service and name."""
+        found: dict[str, list[Span]] = {}
+        for service, span in list(self.spans):
+            if span.trace_id.hex() == trace_id:
+                found.setdefault(f"{service}: {span.name}", []).append(span)
+        return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collector() -> Iterator[Collector]:
+    """It is there before the server starts, which is told about it by the environment."""
+    collector = Collector()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server.server_port}")
+        patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
+        yield collector
+    collector.server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +178,22 @@ def test_what_the_server_refuses_is_a_400_in_words(
     answer = httpx2.post(f"{gateway.url}/v1/audio/speech", json={"input": "Hello.", **fields}, timeout=60)
     assert answer.status_code == status
     assert words in answer.json()["error"]["message"]
+
+
+def test_a_trace_leads_from_the_client_to_every_stage(gateway: Served, collector: Collector) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    answer = httpx2.post(
+        f"{gateway.url}/v1/audio/speech",
+        json={"input": TEXT, "voice": "joe", "retries": 0},
+        headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"},
+        timeout=60,
+    )
+    assert answer.status_code == 200
+    request = "bark-gateway: POST /v1/audio/speech"
+    wait_until(lambda: {request, "bark-triton: bark.request"} <= set(collector.trace(trace)))
+    spans = collector.trace(trace)
+    stages = {"bark.semantic", "bark.coarse", "bark.fine", "bark.encodec_decode"}
+    assert {f"bark-triton: {name}" for name in (*stages, "bark.piece")} <= set(spans)
+    (speech,), (spoken,) = spans["bark-gateway: speech"], spans["bark-triton: bark.request"]
+    assert spoken.parent_span_id == speech.span_id
+    assert all(piece.parent_span_id == spoken.span_id for piece in spans["bark-triton: bark.piece"])
