@@ -16,6 +16,8 @@ SEED ?= 3
 PRECISION ?= int8
 CHECKPOINT ?=
 IMPORT_ARGS ?=
+# of test: more share the machine with the servers that tests start; 0 runs the tests one after the other
+TEST_PROCESSES ?= 2
 # named for all of the checkpoint's path: two that end alike are two bundles
 BLANK := $(subst x,,x x)
 CHECKPOINT_NAME := $(subst $(BLANK),-,$(value CHECKPOINT))
@@ -53,7 +55,7 @@ help: ## List the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make demo TEXT="Good morning." VOICE=v2/en_speaker_6 CHECKPOINT=suno/bark-small   (or BUNDLE=folder)'
-	@echo '  Others: SEED, PRECISION=int8|int4|fp32, IMPORT_ARGS (bark-build import --help), HTTP_PORT, GRPC_PORT, METRICS_PORT, GATEWAY_PORT, PYTHON, TORCH_INDEX, GPU_PYTHON, GPU_SIZES, ARGS (for pytest)'
+	@echo '  Others: SEED, PRECISION=int8|int4|fp32, IMPORT_ARGS (bark-build import --help), HTTP_PORT, GRPC_PORT, METRICS_PORT, GATEWAY_PORT, PYTHON, TORCH_INDEX, TEST_PROCESSES, GPU_PYTHON, GPU_SIZES, ARGS (for pytest)'
 
 .PHONY: demo
 demo: $(BUILD_READY) $(if $(CHECKPOINT),import-checkpoint) ## Checkpoint → engines → Triton → out.wav, out.png and a table of stage times
@@ -86,7 +88,7 @@ import-checkpoint: $(BUILD_READY)
 
 .PHONY: test
 test: $(DEV_READY) ## Run the tests that take minutes in all
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(DEV_READY) ## Run the tests at Bark's true sizes

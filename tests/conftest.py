@@ -23,6 +23,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--gpu-device", default="cuda:0", help="device of tests/gpu; cpu tries the tests without a GPU")
 
 
+#: Their tests share servers, or measure how long a server takes to come and go: one process runs all of them.
+_ONE_AFTER_THE_OTHER = ("system", "bark_serving/server", "docker")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests run in one process, where several run tests: those of a file, since they share its fixtures."""
+    tests = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(tests).as_posix()
+        alone = any(path.startswith(f"{folder}/") for folder in _ONE_AFTER_THE_OTHER)
+        item.add_marker(pytest.mark.xdist_group("servers" if alone else path))
+
+
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A miniature Bark of random weights (`bark-build tiny`), made once per session. Treat it as read-only."""
