@@ -1,6 +1,9 @@
 // What the page asks the gateway. Errors become `Refused`, whose message is a sentence for people.
 
+import { device, tab } from "./storage.js";
+
 const KEY = "bark-key";
+let given = null; // where the browser keeps nothing
 let askForKey = async () => null; // (words) => the key, or null
 
 /** An answer with a status of 400 or more, or none at all. */
@@ -13,16 +16,18 @@ export class Refused extends Error {
 
 export function onKeyNeeded(ask) { askForKey = ask; }
 
-export function key() { return sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY); }
+export function key() { return tab.get(KEY) ?? device.get(KEY) ?? given; }
 
 export function useKey(text, { keep = false } = {}) {
   forgetKey();
-  (keep ? localStorage : sessionStorage).setItem(KEY, text);
+  given = text;
+  (keep ? device : tab).set(KEY, text);
 }
 
 export function forgetKey() {
-  sessionStorage.removeItem(KEY);
-  localStorage.removeItem(KEY);
+  given = null;
+  tab.remove(KEY);
+  device.remove(KEY);
 }
 
 /** fetch with the key. If the gateway wants one, or another one, it is asked for. */

@@ -6,6 +6,7 @@ import { Player } from "./player.js";
 import { Reading } from "./reading.js";
 import { clock, floats } from "./sound.js";
 import { Spectrogram } from "./spectrogram.js";
+import { tab } from "./storage.js";
 import { Take, line } from "./takes.js";
 import { Voices } from "./voices.js";
 
@@ -171,7 +172,7 @@ function forget(take, item) {
 
 function showVoice(name) {
   $("voice-name").textContent = name ?? "Any speaker";
-  sessionStorage.setItem("bark-voice", name ?? "");
+  tab.set("bark-voice", name ?? "");
 }
 
 function complain(words) {
@@ -210,7 +211,7 @@ api.onKeyNeeded((words, changed) => {
 });
 
 $("composer").onsubmit = (event) => { event.preventDefault(); speak(); };
-$("text").oninput = () => { complain(""); sessionStorage.setItem("bark-text", $("text").value); };
+$("text").oninput = () => { complain(""); tab.set("bark-text", $("text").value); };
 $("stop").onclick = stop;
 $("play").onclick = () => { if (!player.state.playing) read(player.take); player.toggle(); };
 $("reading").onclick = edit;
@@ -227,9 +228,9 @@ document.addEventListener("keydown", (event) => {
 });
 
 options.setUp();
-$("text").value = sessionStorage.getItem("bark-text") ?? "";
+$("text").value = tab.get("bark-text") ?? "";
 $("key-open").hidden = !api.key();
-const before = sessionStorage.getItem("bark-voice");
+const before = tab.get("bark-voice");
 if (before) { voices.chosen = before; showVoice(before); }
 refresh();
 look();

@@ -1,11 +1,12 @@
 // The options of a take, kept from visit to visit.
 
+import { device } from "./storage.js";
+
 const KEPT = "bark-options";
 const LANGUAGES = ["de", "en", "es", "fr", "hi", "it", "ja", "ko", "pl", "pt", "ru", "tr", "zh"]; // Bark's
 const FIELDS = ["speed", "temperature", "language", "seed", "low-latency", "fast"];
 const $ = (id) => document.getElementById(id);
 
-/** onChange: called after each change. */
 export function setUp() {
   const names = new Intl.DisplayNames(["en"], { type: "language" });
   const named = LANGUAGES.map((code) => [names.of(code), code]).sort();
@@ -46,7 +47,7 @@ function changed() {
   $("speed").setAttribute("aria-valuetext", `${Number($("speed").value)} times`);
   const count = FIELDS.filter((id) => value($(id)) !== usual($(id))).length;
   $("options-count").textContent = count ? ` (${count})` : "";
-  keep(Object.fromEntries(FIELDS.map((id) => [id, value($(id))])));
+  device.set(KEPT, JSON.stringify(Object.fromEntries(FIELDS.map((id) => [id, value($(id))]))));
 }
 
 const value = (field) => (field.type === "checkbox" ? field.checked : field.value);
@@ -56,21 +57,8 @@ function usual(field) {
   return field.type === "range" || field.type === "text" ? field.defaultValue : "";
 }
 
-function keep(values) {
-  try {
-    localStorage.setItem(KEPT, JSON.stringify(values));
-  } catch {
-    return; // a browser that keeps nothing
-  }
-}
-
 function restore() {
-  let values = {};
-  try {
-    values = JSON.parse(localStorage.getItem(KEPT)) ?? {};
-  } catch {
-    return;
-  }
+  const values = JSON.parse(device.get(KEPT) ?? "{}");
   for (const id of FIELDS.filter((id) => id in values)) {
     $(id)[$(id).type === "checkbox" ? "checked" : "value"] = values[id];
   }

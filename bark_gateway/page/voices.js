@@ -12,7 +12,7 @@ export class Voices {
     Object.assign(this, { onChoose, chosen: null, list: [], clip: null, recorder: null, audio: new Audio(), onHear });
     this.dialog = $("voices");
     this.dialog.querySelector(".close").onclick = () => this.dialog.close();
-    this.dialog.addEventListener("close", () => this.#quiet());
+    this.dialog.addEventListener("close", () => { this.#quiet(); if (this.recorder) this.#record(); });
     this.dialog.addEventListener("click", (event) => { if (event.target === this.dialog) this.dialog.close(); });
     this.audio.onended = () => this.#quiet();
     $("voice-search").oninput = () => this.#show();

@@ -45,6 +45,17 @@ PIECES = ("Good morning.", "How are you?")
 TEXT = " ".join(PIECES)
 
 
+KEEP_STREAMS = """
+window.streams = [];
+const get = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async (wanted) => { const stream = await get(wanted); streams.push(stream); return stream; };
+"""  # noqa: E501
+KEEP_NOTHING = """
+for (const name of ["localStorage", "sessionStorage"])
+  Object.defineProperty(window, name, { get() { throw new DOMException("no", "SecurityError"); } });
+"""
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     with browser() as running:
@@ -221,6 +232,29 @@ def test_a_voice_is_cloned_from_the_microphone(visit: Visit, triton: FakeTriton)
     page.get_by_role("button", name="Clone", exact=True).click()
     expect(page.locator("#voice-problem")).to_contain_text("Mike is there, and chosen.")
     assert "mike" in triton.voices.stored
+
+
+def test_the_microphone_is_off_once_the_dialog_is_closed(chromium: Browser, gateway: Served) -> None:
+    with visited(chromium, gateway.url, scripts=(KEEP_STREAMS,)) as visit:
+        page = visit.page
+        page.get_by_role("button", name="Voice:").click()
+        page.get_by_text("Clone a voice").click()
+        page.get_by_role("button", name="Record").click()
+        expect(page.get_by_text("Recording: 0 s of at most 30 s")).to_be_visible()
+        assert page.evaluate("() => streams[0].active")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        assert not page.evaluate("() => streams[0].active")
+
+
+def test_a_browser_that_keeps_nothing_speaks_too(chromium: Browser, triton: FakeTriton) -> None:
+    keys = [Key(name="one", sha256=hashed("secret"))]
+    with served(triton.url, keys=keys) as gateway, visited(chromium, gateway.url, scripts=(KEEP_NOTHING,)) as visit:
+        dialog = visit.page.get_by_role("dialog", name="API key")
+        dialog.get_by_label("Key", exact=True).fill("secret")
+        dialog.get_by_role("button", name="Use it").click()
+        visit.say("Hello.")
+        expect(visit.takes()).to_have_count(1)
 
 
 def test_a_voice_is_heard_in_the_list(visit: Visit) -> None:
