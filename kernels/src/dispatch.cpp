@@ -51,6 +51,9 @@ bool has_avx2() {
 }
 
 bool has_avx512vnni() {
+#ifdef BARK_EMULATED
+  return has_avx2();
+#endif
   static const Features found;
   return has_avx2() && has_all(found.saved, SAVES_AVX512) &&
          has_all(found.leaf7_b, AVX512_F | AVX512_DQ | AVX512_BW | AVX512_VL) && has_all(found.leaf7_c, AVX512_VNNI);

@@ -1,6 +1,12 @@
 // Sixteen lanes as one AVX-512 register, and integer tiles by VPDPBUSD, which adds four byte products in 32 bits.
 #pragma once
+#ifdef BARK_EMULATED  // tests only: SIMDe's translation, for processors without AVX-512
+#include <simde/x86/avx512.h>
+#else
 #include <immintrin.h>
+#endif
+
+#include <cstdint>
 
 #include "layout.h"
 
@@ -57,16 +63,16 @@ struct Avx512Vnni {
   // A narrow row is int8 [k]. A wide row is two of them: the steps divided by 128, rounded down, and what is left.
   static std::size_t row_bytes(int k) { return static_cast<std::size_t>(k) * 2; }
   static void store_narrow(std::uint8_t* row, int i, Floats whole) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(row + i), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(whole)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(row + i), low_bytes(_mm512_cvtps_epi32(whole)));
   }
   static void store_wide(std::uint8_t* row, int k, int i, Floats whole) {
     const __m512i steps = _mm512_cvtps_epi32(whole);
     const __m512i rest = _mm512_and_si512(steps, _mm512_set1_epi32(127));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(row + i), _mm512_cvtepi32_epi8(_mm512_srai_epi32(steps, 7)));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(row + k + i), _mm512_cvtepi32_epi8(rest));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(row + i), low_bytes(_mm512_srai_epi32(steps, 7)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(row + k + i), low_bytes(rest));
   }
   static void store_bytes(std::uint8_t* bytes, Floats whole) {
-    const __m128i packed = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(whole));
+    const __m128i packed = low_bytes(_mm512_cvtps_epi32(whole));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes), _mm_xor_si128(packed, _mm_set1_epi8(-128)));
   }
 
@@ -89,6 +95,18 @@ struct Avx512Vnni {
   }
 
  private:
+  /// The lowest byte of each lane.
+  static __m128i low_bytes(__m512i lanes) {
+#ifdef BARK_EMULATED  // SIMDe 0.8 does not have it
+    alignas(64) std::int32_t all[PANEL];
+    alignas(16) std::int8_t low[PANEL];
+    _mm512_store_si512(all, lanes);
+    for (int i = 0; i < PANEL; ++i) low[i] = static_cast<std::int8_t>(all[i]);
+    return _mm_load_si128(reinterpret_cast<const __m128i*>(low));
+#else
+    return _mm512_cvtepi32_epi8(lanes);
+#endif
+  }
   static __m256 upper(Floats a) { return _mm512_extractf32x8_ps(a, 1); }
   static __m512i broadcast(const std::uint8_t* four) {
     std::int32_t word;

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 import bark_kernels
 from bark_kernels.packing import Floats, unpack_linear
+
+#: Examples of a property test. Sanitizers are slow.
+EXAMPLES = int(os.environ.get("BARK_TEST_EXAMPLES", "30"))
 
 
 def random_network(

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bark_kernels import parts
-from tests.bark_kernels.networks import cosine, softmax_attention
+from tests.bark_kernels.networks import EXAMPLES, cosine, softmax_attention
 
-slowly = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+slowly = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def normal(seed: int, *shape: int) -> list[np.ndarray]:

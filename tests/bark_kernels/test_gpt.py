@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bark_kernels import Gpt
-from tests.bark_kernels.networks import cosine, random_network, reference
+from tests.bark_kernels.networks import EXAMPLES, cosine, random_network, reference
 
 SHAPES = [
     {"heads": 3, "head_width": 16, "columns": 37},
@@ -63,7 +63,7 @@ def test_a_step_gives_what_a_prefill_gives(tmp_path: Path, instruction_set: str,
             )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.sets(st.integers(1, 38), max_size=6), threads=st.integers(1, 4))
 def test_a_prefill_in_parts_is_a_whole_one(tmp_path: Path, instruction_set: str, cuts: set[int], threads: int):
     weights, sizes, _ = random_network(tmp_path)
@@ -76,7 +76,7 @@ def test_a_prefill_in_parts_is_a_whole_one(tmp_path: Path, instruction_set: str,
     np.testing.assert_array_equal(found, expected)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lengths=st.lists(st.integers(1, 38), min_size=1, max_size=19), threads=st.integers(1, 3))
 def test_a_row_does_not_depend_on_company(tmp_path: Path, instruction_set: str, lengths: list[int], threads: int):
     weights, sizes, _ = random_network(tmp_path, heads=3, columns=21)

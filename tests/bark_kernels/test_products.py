@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bark_kernels import pack_linear, parts, unpack_linear
-from tests.bark_kernels.networks import cosine, gelu
+from tests.bark_kernels.networks import EXAMPLES, cosine, gelu
 
-slowly = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+slowly = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 sizes = {
     "rows": st.integers(1, 20),
     "columns": st.integers(1, 150),
