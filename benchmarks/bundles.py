@@ -93,6 +93,7 @@ def repository_of(
         engines=store.root,
         profile=variant.profile,
         precision=variant.precision,
+        kernels=variant.kernels,
         voice_store=folder / "voices",
         threads=threads,
         max_batch=max_batch,
@@ -105,7 +106,8 @@ def open_in_process(
 ) -> InProcess:
     """A variant's models in this process. Their repository is a folder of its own under ``folder``."""
     own = folder / variant.name.replace(" ", "-").replace(",", "")
-    return InProcess(repository_of(bundle, variant, store=store, folder=own, threads=threads, max_batch=max_batch))
+    repository = repository_of(bundle, variant, store=store, folder=own, threads=threads, max_batch=max_batch)
+    return InProcess(repository)
 
 
 def open_sampler(
@@ -115,11 +117,11 @@ def open_sampler(
     import torch  # slow to import
 
     ensure_engines(bundle, variant, store=store)
-    profile, precision = variant.server
+    profile, precision = variant.profile, variant.precision
     engine = None
     if TABLE[profile].stages[stage].engine:
         engine = store.find(bundle, stage=stage, profile=profile, precision=precision).folder
     device = "cuda:0" if profile == "torch" and torch.cuda.is_available() else "cpu"
-    settings = RuntimeSettings(profile, precision, bundle, engine, [device], threads)
+    settings = RuntimeSettings(profile, precision, bundle, engine, [device], threads, variant.kernels)
     [sampler] = open_gpts(stage, settings, max_batch=max_batch)
     return sampler

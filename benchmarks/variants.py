@@ -28,10 +28,12 @@ class Variant:
     label: str = ""  #: the approximation in two words
     #: The stages whose windows the approximation changes: what is measured stage by stage. Empty: only whole speech.
     changes: frozenset[Stage] = frozenset()
+    kernels: bool = True  #: use our own kernels where they fit; else ONNX Runtime alone
 
     @property
     def name(self) -> str:
-        return f"{self.profile} {self.precision}" + (f", {self.label}" if self.label else "")
+        runtime = "" if self.kernels else ", ONNX Runtime"
+        return f"{self.profile} {self.precision}{runtime}" + (f", {self.label}" if self.label else "")
 
     def options(self, spec: Spec) -> Mapping[str, Any]:
         """Inputs of the `bark` model, beside the text, for a checkpoint with this spec."""
@@ -48,9 +50,9 @@ class Variant:
         return bool(self.options(spec).get("fine_padding", True))
 
     @property
-    def server(self) -> tuple[Profile, Precision]:
-        """The profile and precision of a server. Variants that differ only in options share a server."""
-        return self.profile, self.precision
+    def server(self) -> tuple[Profile, Precision, bool]:
+        """Profile, precision and kernels of a server. Variants that differ only in options share a server."""
+        return self.profile, self.precision, self.kernels
 
 
 def _precisions(profile: Profile) -> Sequence[Variant]:
@@ -71,6 +73,7 @@ def low_latency(spec: Spec) -> Mapping[str, Any]:
 
 VARIANTS: Sequence[Variant] = (
     *_precisions("cpu"),
+    Variant("cpu", "int8", kernels=False),
     *(Variant("cpu", one, long_windows, "long windows", frozenset({"coarse"})) for one in TABLE["cpu"].precisions),
     Variant("cpu", "int8", no_padding, "no padding", frozenset({"fine"})),
     Variant("cpu", "int4", fast_options, "fast options", frozenset({"coarse", "fine"})),

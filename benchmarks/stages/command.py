@@ -36,7 +36,7 @@ def command(
     ] = None,
     peer: Annotated[
         list[str] | None,
-        typer.Option("--peer", help=f"One of {', '.join(stages.PEERS)}; may be repeated. Default: both."),
+        typer.Option("--peer", help=f"One of {', '.join(stages.PEERS)}; may be repeated. Default: all."),
     ] = None,
     peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Measure other implementations too.")] = True,
     peer_device: opt.PeerDevice = "cpu",
@@ -69,7 +69,7 @@ def command(
         idle, count = machine.describe(), opt.threads_of(threads)
         named, cases = _known(peer, stages.PEERS, "--peer"), _known(case, stages.CASES, "--case")
         measured_stages = stages.STAGES if UTTERANCE in cases else cases
-        if peers and suno.NAME in named:
+        if peers and not set(named).isdisjoint(suno.NAMES):
             suno.check()
         if peers and transformers_bark.NAME in named:
             require("transformers")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from benchmarks.work import Speaker, Work, make_work
 
 STAGES: tuple[Stage, ...] = ("hubert", "semantic", "coarse", "fine", "encodec_decode")
 CASES = (*STAGES, UTTERANCE)
-PEERS = (suno.NAME, transformers_bark.NAME)
+PEERS = (*suno.NAMES, transformers_bark.NAME)
 _WARM_UP_TOKENS = 8
 _NETWORKS: Mapping[str, Network] = {"hubert": "hubert", **suno.NETWORKS}
 
@@ -148,9 +149,10 @@ def _stage_subjects(
     """Every implementation of the stage. Its network is in memory for the length of the ``with`` block."""
     with ExitStack() as stack:
         subjects: list[Subject] = []
-        if suno.NAME in plan.peers and stage in suno.STAGES:
-            run_suno = stack.enter_context(suno.load(plan.bundle, (stage,), device=plan.device))
-            subjects.append(_subject(suno.NAME, lambda given: run_suno(stage, given), work, warm))
+        for name in plan.peers:
+            if name in suno.NAMES and stage in suno.STAGES:
+                run_suno = stack.enter_context(suno.load(plan.bundle, (stage,), device=plan.device, name=name))
+                subjects.append(_subject(name, partial(run_suno, stage), work, warm))
         if transformers_bark.NAME in plan.peers:
             run_transformers = transformers_bark.load(plan.bundle, stage, device=plan.device)
             subjects.append(_subject(transformers_bark.NAME, run_transformers, work, warm))

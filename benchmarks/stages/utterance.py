@@ -59,9 +59,10 @@ class Utterances:
 
     def _subjects(self, work: Work, warm: Work, peaks: dict[str, int], stack: ExitStack) -> list[Subject]:
         subjects: list[Subject] = []
-        if suno.NAME in self.peers:
-            run = stack.enter_context(suno.load(self.bundle, device=self.device))
-            subjects.append(Subject(suno.NAME, lambda: _chain(run, work), warm=lambda: _chain(run, warm)))
+        for name in self.peers:
+            if name in suno.NAMES:
+                run = stack.enter_context(suno.load(self.bundle, device=self.device, name=name))
+                subjects.append(Subject(name, partial(_chain, run, work), warm=partial(_chain, run, warm)))
         clients = {name: stack.enter_context(BarkClient(target.url)) for name, target in self.servers.items()}
         for variant in self.variants:
             server = server_name(variant)

