@@ -7,6 +7,7 @@ COPY build_engines/ build_engines/
 COPY bark_serving/ bark_serving/
 COPY bark_gateway/ bark_gateway/
 COPY client/ client/
+COPY kernels/ kernels/
 COPY model_repository/ model_repository/
 RUN docker/build-wheel.sh /wheels
 

@@ -2,7 +2,7 @@
 # Installs what Dockerfile.builder needs, in two steps. Each step is a layer of the image:
 #
 #   install-builder.sh libraries       the dependencies of bark-triton[build]
-#   install-builder.sh package FOLDER  bark-triton and its client, from the wheels in FOLDER
+#   install-builder.sh package FOLDER  bark-triton, its client and its kernels, from the wheels in FOLDER
 #
 # TORCH_INDEX: the index that torch comes from. The default has the build for CPUs. PyPI's build adds gigabytes of CUDA.
 set -euo pipefail
@@ -19,7 +19,7 @@ case ${1:-} in
         "${pip[@]}" install --no-deps --requirement "$here/requirements-builder.txt"
         ;;
     package)
-        "${pip[@]}" install --no-deps "$2"/bark_triton_client-*.whl "$2"/bark_triton-*.whl
+        "${pip[@]}" install --no-deps "$2"/bark_triton_client-*.whl "$2"/bark_kernels-*.whl "$2"/bark_triton-*.whl
         "${pip[@]}" check
         ;;
     *)

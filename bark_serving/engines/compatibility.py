@@ -7,6 +7,7 @@ loads on any machine, but ONNX Runtime's contrib operators change between minor 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -78,6 +79,15 @@ def _package(name: str) -> Callable[[], str | None]:
     return installed
 
 
+def kernels_layout() -> str | None:
+    """The version of the packed weights that the installed kernels read."""
+    if importlib.util.find_spec("bark_kernels") is None:
+        return None
+    from bark_kernels import LAYOUT
+
+    return str(LAYOUT)
+
+
 def _tensorrt() -> str | None:
     """The version of TensorRT's Python package, else of the library itself (which says 101100 for 10.11.0)."""
     if version := _package("tensorrt")():
@@ -93,6 +103,7 @@ def _tensorrt() -> str | None:
 
 LOADERS: Mapping[str, _Loader] = {
     "onnxruntime": _Loader("ONNX Runtime", 2, _package("onnxruntime")),
+    "bark_kernels": _Loader("the kernels' layout", 1, kernels_layout),
     "tensorrt": _Loader("TensorRT", 3, _tensorrt),
     "tensorrt_llm": _Loader("TensorRT-LLM", 3, _package("tensorrt_llm")),
 }

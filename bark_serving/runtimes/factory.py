@@ -8,15 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from bark_serving.arrays import Array
 from bark_serving.bundle import mapped
 from bark_serving.decoding.rules import Rule, head_rows, rule_of
 from bark_serving.decoding.sampler import NumpySampler, Sampler
+from bark_serving.engines.kernels import packed_weights
 from bark_serving.profiles import Profile, Stage
 from bark_serving.runtimes.settings import RuntimeSettings
 from bark_serving.spec import GptStage
+
+if TYPE_CHECKING:
+    from bark_serving.runtimes.native import NativeGpt
+    from bark_serving.runtimes.onnx_gpt import OnnxGpt
 
 #: Stages that only cloning uses. Their weights stay memory-mapped: calls are slower, and no memory is resident.
 _CLONING_ONLY: frozenset[Stage] = frozenset({"hubert", "encodec_encode"})
@@ -39,12 +44,18 @@ def open_network(stage: Stage, settings: RuntimeSettings, *, device: str) -> Net
     return _NETWORKS[settings.profile](stage, settings, device)
 
 
-def _onnx_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, max_batch: int) -> Sequence[Sampler]:
-    from bark_serving.runtimes.onnx_gpt import OnnxGpt
-
+def _cpu_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, max_batch: int) -> Sequence[Sampler]:
     engine, spec = _engine(settings), settings.bundle.spec.gpt(stage)
     embeddings = mapped(settings.bundle.weights(stage), "token_embedding.weight")
-    gpt = OnnxGpt(engine, gpt=spec, embeddings=embeddings, rows=max_batch, threads=settings.threads)
+    gpt: NativeGpt | OnnxGpt
+    if settings.kernels and (weights := packed_weights(engine)):
+        from bark_serving.runtimes.native import NativeGpt
+
+        gpt = NativeGpt(weights, gpt=spec, embeddings=embeddings, rows=max_batch, threads=settings.threads)
+    else:
+        from bark_serving.runtimes.onnx_gpt import OnnxGpt
+
+        gpt = OnnxGpt(engine, gpt=spec, embeddings=embeddings, rows=max_batch, threads=settings.threads)
     head = head_rows(rule)
     if gpt.logits != head.stop - head.start:
         raise ValueError(
@@ -53,7 +64,12 @@ def _onnx_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, max_batch
     return [NumpySampler(gpt, rule)]
 
 
-def _onnx_network(stage: Stage, settings: RuntimeSettings, device: str) -> Network:
+def _cpu_network(stage: Stage, settings: RuntimeSettings, device: str) -> Network:
+    if stage == "fine" and settings.kernels and (weights := packed_weights(_engine(settings))):
+        from bark_serving.runtimes.native import NativeFine
+
+        tables = mapped(settings.bundle.weights("fine"), "token_embedding.weight")
+        return NativeFine(weights, spec=settings.bundle.spec.fine, tables=tables, threads=settings.threads)
     from bark_serving.runtimes.onnx_session import CHUNK_FILE, open_session, run, run_with_state, wide_graph
 
     engine = _engine(settings)
@@ -96,10 +112,10 @@ def _engine(settings: RuntimeSettings) -> Path:
 
 
 _GPTS: Mapping[Profile, Callable[[GptStage, RuntimeSettings, Rule, int], Sequence[Sampler]]] = {
-    "cpu": _onnx_gpts,
+    "cpu": _cpu_gpts,
     "torch": _torch_gpts,
 }
 _NETWORKS: Mapping[Profile, Callable[[Stage, RuntimeSettings, str], Network]] = {
-    "cpu": _onnx_network,
+    "cpu": _cpu_network,
     "torch": _torch_network,
 }

@@ -20,3 +20,4 @@ class RuntimeSettings:
     engine: Path | None  #: folder; None where the profile runs the bundle's own weights
     devices: Sequence[str]  #: ``cpu``, or one ``cuda:<number>`` per GPU
     threads: int
+    kernels: bool = True  #: whether the kernels may run an engine that has packed weights

@@ -32,6 +32,7 @@ class RenderSettings(BaseModel):
     max_voices: int = Field(default=MAX_VOICES, ge=0)  #: limit of the voice store
     max_voice_bytes: int = Field(default=MAX_BYTES, ge=0)  #: limit of the voice store
     threads: int | None = Field(default=None, ge=1)  #: of one stage call; None: all cores
+    kernels: bool = True  #: whether the kernels may run the transformers of the cpu profile; else ONNX Runtime does
     max_batch: int = Field(default=8, ge=1)  #: how many sequences a stage runs together
 
     @field_validator("precision")

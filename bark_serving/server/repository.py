@@ -3,7 +3,7 @@
 The templates are ``model_repository/<model>/config.pbtxt.j2``. A profile that runs the model in another backend has its
 own ``config.<profile>.pbtxt.j2`` beside it, and then ``model.py`` is not copied. Each template is given:
 
-- `profile`, `precision` (the stage's), `max_batch`, `threads`, `spec`, and `bundle` (an absolute folder);
+- `profile`, `precision` (the stage's), `max_batch`, `threads`, `kernels`, `spec`, and `bundle` (an absolute folder);
 - `engine` (an absolute folder, or None where the profile runs the bundle's own weights) and its `manifest`;
 - `voices` (folders, separated as in PATH), `voice_store` (a folder), `max_voices` and `max_voice_bytes`;
 - `queue_delay` (µs that a batch waits for more requests);
@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bark_serving.bundle import Bundle
 from bark_serving.engines.compatibility import Host, this_host
+from bark_serving.engines.kernels import instruction_set, packed_weights
 from bark_serving.engines.store import EngineError, EngineMissing, EngineStore
 from bark_serving.errors import INSTALL_AGAIN
 from bark_serving.host.cores import usable_cores
@@ -89,6 +90,7 @@ class Rendered(BaseModel):
     bundle: str  #: the bundle's name
     profile: Profile
     precision: Precision
+    runtime: str | None = None  #: what runs the transformers; None: an older version rendered the repository
 
 
 def read_rendered(repository: Path) -> Rendered | None:
@@ -133,7 +135,12 @@ def render_from(templates: Path, settings: RenderSettings, *, output: Path) -> P
     capabilities = next((_capabilities(model, stages) for model in models if model.name == "semantic"), None)
     for model in models:
         model.values["capabilities"] = capabilities or StageCapabilities()
-    rendered = Rendered(bundle=bundle.spec.name, profile=settings.profile, precision=settings.chosen_precision)
+    rendered = Rendered(
+        bundle=bundle.spec.name,
+        profile=settings.profile,
+        precision=settings.chosen_precision,
+        runtime=_runtime(models, settings),
+    )
     return _write(models, rendered, source=templates.absolute(), output=output.absolute())
 
 
@@ -152,6 +159,7 @@ def _values(settings: RenderSettings, bundle: Bundle) -> dict[str, Any]:
         "max_voice_bytes": settings.max_voice_bytes,
         "max_batch": settings.max_batch,
         "threads": settings.threads or usable_cores(),
+        "kernels": "on" if settings.kernels else "off",
         "queue_delay": QUEUE_DELAY_US,
         "gpus": list(used),
         "devices": ",".join(f"cuda:{gpu}" for gpu in used) or "cpu",
@@ -193,6 +201,17 @@ def _capabilities(semantic: _Model, stages: Mapping[Stage, StageRow]) -> StageCa
     """What the chosen engines can do."""
     constants = semantic.values["manifest"].constants if stages["semantic"].engine else {}
     return capabilities_of(stages, precision=semantic.values["precision"], constants=constants)
+
+
+def _runtime(models: Sequence[_Model], settings: RenderSettings) -> str:
+    """What runs the transformers, for people. Raises `EngineError` if ``BARK_KERNELS`` asks for what is not there."""
+    profile = settings.profile
+    engines = [model.values["engine"] for model in models if model.name in ("semantic", "coarse", "fine")]
+    packed = [packed_weights(engine) is not None for engine in engines if engine and profile == "cpu"]
+    if not settings.kernels or not any(packed):
+        return TABLE[profile].runs
+    kernels = f"kernels ({instruction_set()})"
+    return kernels if all(packed) else f"{kernels} and {TABLE[profile].runs}"
 
 
 def uses_gpu(repository: Path) -> bool:

@@ -26,6 +26,7 @@ class Status(BaseModel):
     bundle: str | None  #: name of the bundle; None, as the next two: another program made the repository
     profile: str | None
     precision: str | None
+    runtime: str | None  #: what runs the transformers
     uptime: float  #: seconds since launch
     address: str
     ports: dict[str, int]
@@ -39,6 +40,7 @@ class Status(BaseModel):
             ("server", f"{self.name}, {self.state}"),
             ("pid", f"{self.pid} (Triton {self.triton_pid})"),
             ("serves", self._serves),
+            *([("runs on", self.runtime)] if self.runtime else []),
             ("uptime", self._uptime),
             ("listens on", f"{self.address}: {self._ports}"),
             ("models", ", ".join(name if ready else f"{name} (not ready)" for name, ready in self.models.items())),
@@ -88,6 +90,7 @@ def _describe(found: state.ServerState) -> Status:
         bundle=rendered.bundle if rendered else None,
         profile=rendered.profile if rendered else None,
         precision=rendered.precision if rendered else None,
+        runtime=rendered.runtime if rendered else None,
         uptime=found.uptime,
         address=settings.address,
         ports=settings.ports,

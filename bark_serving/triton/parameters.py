@@ -49,6 +49,7 @@ class Parameters:
             engine=self.path("engine") if "engine" in self._values else None,
             devices=self.text("devices").split(","),
             threads=self.number("threads"),
+            kernels=self._values.get("kernels") != "off",
         )
 
 

@@ -10,16 +10,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from onnx import ModelProto
+from torch import nn
 
 from bark_serving import layouts, networks
 from bark_serving.bundle import Bundle
 from bark_serving.decoding import rules
+from bark_serving.engines.compatibility import kernels_layout
+from bark_serving.engines.kernels import KERNELS_FILE, MANIFEST_NAME, instruction_set
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import MODEL_FILE, PRECISIONS, Engine, EngineStore
 from bark_serving.networks import Gpt
 from bark_serving.profiles import Precision, Stage
 from bark_serving.runtimes.onnx_session import WIDE_FILE, multiplies_int8_exactly
-from bark_serving.spec import GptSpec
+from bark_serving.spec import GptSpec, Spec
 from build_engines.builder import builder_version
 from build_engines.errors import BuildError, ExportError
 from build_engines.export import decoder_chunks, graph, kv_cache, quantize, row_pairs
@@ -30,7 +33,7 @@ from build_engines.steps import OnStep, ignore_steps, report_steps
 
 log = logging.getLogger(__name__)
 
-STEPS = ("load", "export", "quantize", "save", "validate", "publish")
+STEPS = ("load", "export", "pack", "quantize", "save", "validate", "publish")
 #: Bits of a weight in the graph for decode steps. In the graph for many positions it always has 8.
 BITS: dict[Precision, int] = {"int8": 8, "int4": 4}
 _NARROW = "-narrow"  #: marks a builder that leaves out the graph for many positions, because its CPU cannot check it
@@ -51,11 +54,17 @@ def manifest(bundle: Bundle, *, stage: Stage, precision: Precision) -> Manifest:
         precision=precision,
         bundle=bundle.hash,
         bundle_name=bundle.spec.name,
-        versions={library: metadata.version(library) for library in _LIBRARIES},
+        versions={library: metadata.version(library) for library in _LIBRARIES} | _kernels_version(stage, precision),
         builder=builder_version(*SOURCES) + ("" if precision not in BITS or multiplies_int8_exactly() else _NARROW),
         inputs=GRAPHS[stage].inputs(bundle.spec),
         outputs=GRAPHS[stage].outputs(bundle.spec),
     )
+
+
+def _kernels_version(stage: Stage, precision: Precision) -> dict[str, str]:
+    """The layout of the packed weights, if the engine gets any: they are checked, so the kernels must run here."""
+    packs = precision in BITS and stage in ("semantic", "coarse", "fine") and instruction_set() is not None
+    return {MANIFEST_NAME: kernels_layout() or ""} if packs else {}
 
 
 def make(
@@ -105,6 +114,8 @@ def _export(
         if isinstance(module, Decode):
             decoder_chunks.export(module.codec, folder=folder)
         return {}
+    if _kernels_version(stage, precision):
+        _pack(module, spec, stage=stage, precision=precision, folder=folder, report=report)
     gpt = module.spec if isinstance(module, Gpt) else None
     # first with an int8 cache; if that loses too much, with fp32
     scale_choices = [kv_cache.measure_scales(module, bundle, stage), None] if isinstance(module, Gpt) else [None]
@@ -131,6 +142,18 @@ def _export(
     if scales is not None:
         declared = {name: with_int8_cache(axes) for name, axes in declared.items()}
     return declared
+
+
+def _pack(
+    module: nn.Module, spec: Spec, *, stage: Stage, precision: Precision, folder: Path, report: Callable[..., None]
+) -> None:
+    """Write the packed weights, unless there are no kernels for a network of these sizes."""
+    from build_engines.export import kernels
+
+    if kernels.can_run(module):
+        report("pack")
+        kernels.pack(module, bits=BITS[precision], path=folder / KERNELS_FILE)
+        kernels.validate(stage, module=module, spec=spec, precision=precision, path=folder / KERNELS_FILE)
 
 
 def _quantized(

@@ -22,7 +22,9 @@ from bark_serving.networks import Gpt, load
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
 from bark_serving.runtimes.torch_device import open_device
 from bark_serving.runtimes.torch_gpt import TorchGpt
+from build_engines.export import kernels
 from build_engines.export.build import make
+from build_engines.export.graphs import GRAPHS
 from tests.bark_serving.decoding.test_loop import CountingNetwork, SumNetwork, loop_of, rule
 from tests.bundles import random_bundle, small_spec
 
@@ -102,7 +104,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return random_bundle(tmp_path_factory.mktemp("slices") / "bundle", SPEC, networks=["semantic"])
 
 
-@pytest.fixture(scope="module", params=["int8", "fp32", "torch"])
+@pytest.fixture(scope="module", params=["kernels", "int8", "fp32", "torch"])
 def sampler(request: pytest.FixtureRequest, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Sampler:
     """What runs the semantic stage in the profiles of this project's own code."""
     table = mapped(bundle.weights("semantic"), "token_embedding.weight")
@@ -113,6 +115,11 @@ def sampler(request: pytest.FixtureRequest, bundle: Bundle, tmp_path_factory: py
         device = open_device("cpu", threads=1)
         return TorchGpt(network, rule=semantic, embeddings=table, rows=ROWS, device=device, precision="fp32")
     folder: Path = tmp_path_factory.mktemp("engines")
+    if request.param == "kernels":
+        native = pytest.importorskip("bark_serving.runtimes.native", reason="the kernels are not installed")
+        kernels.pack(GRAPHS["semantic"].forward(load("semantic", bundle), SPEC), bits=8, path=folder / "packed")
+        gpt = native.NativeGpt(folder / "packed", gpt=SPEC.semantic.gpt, embeddings=table, rows=ROWS, threads=1)
+        return NumpySampler(gpt, semantic)
     engine = make(bundle, stage="semantic", precision=request.param, store=EngineStore(folder))
     runtime = OnnxGpt(engine.folder, gpt=SPEC.semantic.gpt, embeddings=table, rows=ROWS, threads=1)
     return NumpySampler(runtime, semantic)

@@ -130,7 +130,7 @@ def test_a_failed_rendering_leaves_only_the_old_repository(tmp_path: Path) -> No
 
 def test_a_repository_says_what_it_was_rendered_from(tmp_path: Path) -> None:
     output = rendered(tmp_path, templates_in(tmp_path / "templates", bark="b"), profile="torch", gpus=())
-    assert read_rendered(output) == Rendered(bundle="test", profile="torch", precision="bf16")
+    assert read_rendered(output) == Rendered(bundle="test", profile="torch", precision="bf16", runtime="PyTorch")
     (output / "rendered.json").write_text('{"of": "another version"}')
     assert read_rendered(output) is None
     assert read_rendered(tmp_path) is None

@@ -21,7 +21,7 @@ def started(folder: Path, name: str, *, pid: int | None = None) -> state.ServerS
     own = os.getpid()
     repository = folder / f"{name}-repository"
     repository.mkdir(parents=True)
-    record = Rendered(bundle=f"bundle-of-{name}", profile="cpu", precision="int8")
+    record = Rendered(bundle=f"bundle-of-{name}", profile="cpu", precision="int8", runtime="kernels (avx2)")
     (repository / "rendered.json").write_text(record.model_dump_json())
     settings = ServerSettings(name=name, repository=repository, folder=folder)
     found = state.ServerState(
@@ -78,6 +78,7 @@ def test_status_lists_all_servers_from_any_folder(monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path / "elsewhere")
     lines = CliRunner().invoke(app, ["status"]).output.splitlines()
     assert [line.split()[0] for line in lines] == ["name", "one", "two"]
+    assert ("runs on", "kernels (avx2)") in describe_all(tmp_path / "state")[0].rows()
     assert "bundle-of-one, cpu, int8" in lines[1] and "grpc 8001" in lines[1] and "one.log" in lines[1]
 
 
