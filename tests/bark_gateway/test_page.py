@@ -321,6 +321,18 @@ def test_the_page_asks_for_the_key_that_the_gateway_needs(chromium: Browser, tri
         assert "secret" not in visit.page.locator("#takes").inner_text()
 
 
+def test_a_long_text_fits_on_a_narrow_phone(chromium: Browser, gateway: Served) -> None:
+    text = "Many words, and no full stop, " * 40 + "Donaudampfschifffahrtsgesellschaftskapitaensmuetzenabzeichen" * 2
+    with visited(chromium, gateway.url, viewport={"width": 320, "height": 600}) as visit:
+        visit.page.get_by_label("Text to speak").fill(text)
+        visit.page.get_by_role("button", name="Options").click()
+        assert visit.page.evaluate("() => document.documentElement.scrollWidth") == 320
+        visit.say(text)
+        expect(visit.takes()).to_have_count(1)
+        visit.page.get_by_text("Save, or do it in code").click()
+        assert visit.page.evaluate("() => document.documentElement.scrollWidth") == 320
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1100), ("dark", 390)])
 def test_axe_finds_nothing_that_keeps_people_out(
     chromium: Browser, gateway: Served, triton: FakeTriton, scheme: Any, width: int
