@@ -18,6 +18,8 @@ Samples = NDArray[np.float32]  #: [n], -1..1 (louder is clipped), mono
 class Encoder(ABC):
     """Takes the samples of one stream in order, and gives its bytes."""
 
+    header_alone = False  #: the first bytes are a header without audio
+
     @abstractmethod
     def feed(self, samples: Samples) -> bytes:
         """The bytes that are ready now. The first ones hold the header."""
@@ -67,6 +69,7 @@ class CodecEncoder(Encoder):
     """Bytes of a codec in a container, by FFmpeg."""
 
     def __init__(self, coding: Coding, *, sample_rate: int) -> None:
+        self.header_alone = coding.header_alone
         self._coding, self._rate, self._sink, self._position = coding, sample_rate, _Sink(), 0
         options = {**coding.container_options, "flush_packets": "1"}
         self._container: Any = av.open(self._sink, "w", format=coding.container, options=options)

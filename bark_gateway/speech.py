@@ -10,20 +10,17 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numpy as np
-
 from bark_client import Chunk, Summary, Voice
 from bark_client.audio import blocks
 from bark_client.protocol import SAMPLE_RATE
-from bark_gateway.encoding import Encoder, Samples, open_encoder
+from bark_gateway.encoding import Encoder, RawEncoder, Samples, open_encoder
 from bark_gateway.errors import GatewayError
-from bark_gateway.formats import RAW
 from bark_gateway.requests import Call
 from bark_gateway.servers import Bark
 from bark_gateway.tempo import Tempo
 
-FIRST_BLOCK_S: Final = 0.12  #: of speech: what every encoder needs to give some audio
-BLOCK_S: Final = 1  #: of speech, that is encoded at once
+FIRST_STEP_S: Final = 0.02  #: of speech, that is encoded at once until there are bytes
+BLOCK_S: Final = 0.25  #: of speech, that is encoded at once: 1 to 3 ms of work
 
 
 @dataclass(frozen=True)
@@ -45,17 +42,31 @@ class _Coder:
         self.sample_rate = sample_rate
         self._tempo = Tempo(call.speed, sample_rate=sample_rate)
         self._encoder: Encoder = open_encoder(call.format, sample_rate=sample_rate)
-        self._cheap = call.format in RAW and call.speed == 1.0
         self._begun = False
 
     async def feed(self, samples: Samples) -> AsyncGenerator[bytes]:
-        """The bytes of a chunk. The first ones come at once; a thread makes later ones, beside other requests."""
-        if not self._begun:
-            first, samples = np.split(samples, [round(FIRST_BLOCK_S * self.sample_rate)])
+        """The bytes of a chunk: the first ones of a speech as soon as there can be any, later ones by the second.
+
+        Not in threads: encoders call Python for each packet, and the event loop of 64 streams then waits for them.
+        """
+        if not (self._begun or isinstance(self._encoder, RawEncoder)):
             self._begun = True
-            yield self._encode(first)
-        for block in blocks(samples, BLOCK_S * self.sample_rate):
-            yield self._encode(block) if self._cheap else await asyncio.to_thread(self._encode, block)
+            first, samples = self._first(samples)
+            yield first
+        for second in blocks(samples, self.sample_rate):
+            data = bytearray()
+            for block in blocks(second, round(BLOCK_S * self.sample_rate)):
+                data += self._encode(block)
+                await asyncio.sleep(0)  # other requests come between, and a client that left is noticed
+            yield bytes(data)
+
+    def _first(self, samples: Samples) -> tuple[bytes, Samples]:
+        """The first bytes with audio, and the samples that are left: no more is encoded than it takes."""
+        data, at, step, outputs = bytearray(), 0, round(FIRST_STEP_S * self.sample_rate), 0
+        while outputs < 1 + self._encoder.header_alone and at < samples.size:
+            made = self._encode(samples[at : at + step])
+            data, at, outputs = data + made, at + step, outputs + bool(made)
+        return bytes(data), samples[at:]
 
     def end(self) -> bytes:
         return self._encoder.feed(self._tempo.end()) + self._encoder.end()
