@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
@@ -24,6 +25,7 @@ from bark_client import BarkError, VoiceInfo
 from bark_client.protocol import SAMPLE_RATE
 from bark_client.voice import LANGUAGES
 from bark_gateway import __version__
+from bark_gateway.access import access_log
 from bark_gateway.conversation import Conversation
 from bark_gateway.errors import GatewayError, from_sdk, from_validation, invalid
 from bark_gateway.gateway import Gateway
@@ -72,16 +74,18 @@ class _Talk:
         self._conversation: Conversation | None = None
         self._samples = 0  # sent of this speech; 0: it has not begun
         self._busy = False
+        self._seen: dict[str, Any] = {"outcome": "left", "bytes": 0}
 
     async def run(self) -> None:
         """Until the client leaves. An error ends the connection, because Home Assistant waits for nothing less."""
-        working = asyncio.create_task(self._work())
+        working, started = asyncio.create_task(self._work()), time.monotonic()
         try:
             with self._gateway.socket():
                 while (event := await self._event(working)) is not None:
                     await self._take(event)
         except (GatewayError, BarkError) as error:
             told = error if isinstance(error, GatewayError) else from_sdk(error)
+            self._seen["outcome"] = told.code or "refused"
             with suppress(OSError, TimeoutError):
                 await self._send(Error(text=told.message, code=told.code))
         except (OSError, TimeoutError):
@@ -89,6 +93,20 @@ class _Talk:
         finally:
             working.cancel()
             self._writer.close()
+            self._log(time.monotonic() - started)
+
+    def _log(self, seconds: float) -> None:
+        """A line in the access log, as the other interfaces write it."""
+        client = self._writer.get_extra_info("peername")
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "client": client[0] if client else None,
+            "key": self._key.name,
+            "method": "WYOMING",
+            **self._seen,
+            "seconds": round(seconds, 4),
+        }
+        access_log.info(json.dumps(line))
 
     async def _event(self, working: asyncio.Task[None]) -> Event | None:
         """What the client sends next; None if it has left, or said nothing for long. Raises what ended the work."""
@@ -171,10 +189,12 @@ class _Talk:
         if not self._samples:
             await self._send(AudioStart(**_SOUND, timestamp=0))
         self._samples += len(data) // _BYTES_PER_SAMPLE
+        self._seen["bytes"] += len(data)
         await self._send(AudioChunk(**_SOUND, audio=data, timestamp=at_ms))
 
     async def _stop(self) -> None:
         at_ms, self._samples = round(1000 * self._samples / SAMPLE_RATE), 0
+        self._seen["outcome"] = "spoken"
         await self._send(AudioStop(timestamp=at_ms))
 
     async def _send(self, event: Eventable) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -230,6 +232,21 @@ def test_the_limits_of_the_named_key_hold(triton: FakeTriton) -> None:
     info, told = talk(triton.url, ask, key=key)
     assert [voice.name for voice in Info.from_event(info).tts[0].voices] == ["me"]
     assert "this key may use not the voice" in Error.from_event(told).text
+
+
+def test_each_connection_is_a_line_in_the_log(triton: FakeTriton, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="bark_gateway.access")
+
+    async def speak(connection: AsyncTcpClient) -> None:
+        await connection.write_event(Synthesize("One.").event())
+        await until(connection, AudioStop)
+        await connection.write_event(Synthesize(" ").event())
+        await until(connection)
+
+    talk(triton.url, speak)
+    (line,) = [json.loads(record.message) for record in caplog.records if record.name == "bark_gateway.access"]
+    assert (line["method"], line["key"], line["client"]) == ("WYOMING", "anybody", "127.0.0.1")
+    assert (line["bytes"], line["outcome"]) == (len(tone(1)), "refused")
 
 
 def test_a_connection_that_says_nothing_is_closed(triton: FakeTriton) -> None:
