@@ -1,0 +1,87 @@
+"""Voices are heard, cloned from a file and from the microphone, and deleted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Browser, expect
+
+from bark_client.audio import encode
+from tests.bark_gateway.decoded import tone
+from tests.bark_gateway.page.browser import Visit, visited
+from tests.bark_gateway.served import Served
+from tests.client.fake_triton import SAMPLE_RATE, FakeTriton
+
+KEEP_STREAMS = """
+window.streams = [];
+const get = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async (wanted) => { const stream = await get(wanted); streams.push(stream); return stream; };
+"""  # noqa: E501
+
+
+def test_a_voice_is_cloned_from_a_file_used_and_deleted(visit: Visit, triton: FakeTriton, tmp_path: Path) -> None:
+    clip = tmp_path / "me.wav"
+    clip.write_bytes(_wav(tone(2.0)))
+    page = visit.page
+    page.get_by_role("button", name="Voice:").click()
+    page.get_by_text("Clone a voice").click()
+    page.get_by_role("button", name="Clone", exact=True).click()
+    expect(page.locator("#clone-problem")).to_have_text("Choose a recording, or record one.")
+    page.get_by_label("Choose a file").set_input_files(clip)
+    page.get_by_label("Name").fill("anna")
+    page.get_by_role("button", name="Clone", exact=True).click()
+    expect(page.locator("#clone-problem")).to_have_text("Say that the speaker agreed.")
+    page.get_by_label("The speaker agreed to it.").check()
+    page.get_by_role("button", name="Clone", exact=True).click()
+    expect(page.get_by_role("radio", name="anna")).to_be_checked()
+    assert "anna" in triton.voices.stored
+    page.get_by_role("button", name="Close").click()
+    visit.say("Hello.")
+    expect(visit.takes()).to_have_count(1)
+    assert triton.requests[0]["voice"] == b"anna"
+    page.get_by_role("button", name="Voice: anna").click()
+    page.get_by_role("button", name="Delete anna").click()
+    page.get_by_role("button", name="Delete anna for good?").click()
+    expect(page.get_by_role("radio", name="Any speaker")).to_be_checked()
+    assert "anna" not in triton.voices.stored
+
+
+def test_a_voice_is_cloned_from_the_microphone(visit: Visit, triton: FakeTriton) -> None:
+    page = visit.page
+    page.get_by_role("button", name="Voice:").click()
+    page.get_by_text("Clone a voice").click()
+    page.get_by_role("button", name="Record").click()
+    expect(page.get_by_text("Recording: 1 s of at most 30 s")).to_be_visible()
+    page.get_by_role("button", name="Stop").last.click()
+    page.get_by_label("Name").fill("mike")
+    page.get_by_label("The speaker agreed to it.").check()
+    page.get_by_role("button", name="Clone", exact=True).click()
+    expect(page.locator("#voice-problem")).to_contain_text("Mike is there, and chosen.")
+    assert "mike" in triton.voices.stored
+
+
+def test_the_microphone_is_off_once_the_dialog_is_closed(chromium: Browser, gateway: Served) -> None:
+    with visited(chromium, gateway.url, scripts=(KEEP_STREAMS,)) as visit:
+        page = visit.page
+        page.get_by_role("button", name="Voice:").click()
+        page.get_by_text("Clone a voice").click()
+        page.get_by_role("button", name="Record").click()
+        expect(page.get_by_text("Recording: 0 s of at most 30 s")).to_be_visible()
+        assert page.evaluate("() => streams[0].active")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        assert not page.evaluate("() => streams[0].active")
+
+
+def test_a_voice_is_heard_in_the_list(visit: Visit) -> None:
+    visit.page.get_by_role("button", name="Voice:").click()
+    button = visit.page.get_by_role("button", name="Hear v2/en_speaker_6")
+    with visit.page.expect_response("**/preview") as answer:
+        button.click()
+    assert answer.value.ok
+    expect(button.locator("use")).to_have_attribute("href", "#i-stop")
+
+
+def _wav(samples: np.ndarray) -> bytes:
+    return encode(samples, sample_rate=SAMPLE_RATE)
