@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 #: Debian's, or a distribution's other names of it. Playwright's own browsers would be a download.
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -19,7 +19,8 @@ ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",  # a microphone that beeps
 )
-WAIT_MS = 15_000
+WAIT_MS = 20_000
+expect.set_options(timeout=WAIT_MS)
 
 #: Everything that is connected to the loudspeaker also reaches a tap, which hands its samples to the test.
 TAP = """
