@@ -169,12 +169,13 @@ def _stage_subjects(
 def _variants_of(plan: Plan, stage: Stage) -> list[Variant]:
     """One of each group of variants that are the same at this stage: same engine and same options of the stage."""
     spec = plan.bundle.spec
-    seen: dict[tuple[str, str, str], Variant] = {}
+    seen: dict[tuple[str, str, bool, str], Variant] = {}
     for variant in plan.variants:
         if stage in variant.changes or not variant.approximation:
             precision = stage_precision(stage, variant.precision, variant.profile)
             options = {name: value for name, value in variant.options(spec).items() if name.startswith(f"{stage}_")}
-            seen.setdefault((variant.profile, precision, repr(options)), variant)
+            kernels = variant.kernels or stage not in ("semantic", "coarse", "fine")
+            seen.setdefault((variant.profile, precision, kernels, repr(options)), variant)
     return list(seen.values())
 
 

@@ -27,7 +27,8 @@ _Watch = Callable[[str], AbstractContextManager[None]]
 
 def server_name(variant: Variant) -> str:
     """The name of a variant's server. Variants that differ only in options share a server."""
-    return f"{variant.profile} {variant.precision}"
+    runtime = "" if variant.kernels else ", ONNX Runtime"
+    return f"{variant.profile} {variant.precision}{runtime}"
 
 
 def through_triton(variant: Variant) -> str:
