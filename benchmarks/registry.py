@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from benchmarks import drag_race, guard, latency, listen, quality, serve, soak, stages
+from benchmarks import drag_race, guard, kernels, latency, listen, quality, serve, soak, stages
 from benchmarks.results import Result
 from benchmarks.serve import growth, through
 from benchmarks.tables import Table
@@ -34,6 +34,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "quality": quality,
     "listen": listen,
     "guard": guard,
+    "kernels": kernels,
 }
 #: By `Result.command`.
 REPORTS: Mapping[str, Report] = {**BENCHMARKS, "growth": growth, "serve-through-gateway": through}
