@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
 #: Version of the layout of a file of weights. It changes whenever the layout or the arithmetic of packing does.
-LAYOUT = 1
+LAYOUT = 2
 PANEL = 16  #: columns of a panel
 GROUP = 4  #: weights of a column that lie beside each other
 #: Bits of a weight → maximum number of weights that share a scale.
@@ -47,14 +48,13 @@ class Packed:
 
 
 def block_size(inputs: int, *, bits: int) -> int:
-    """The longest block that `MAX_BLOCKS` allows and that divides ``inputs``: a multiple of 16.
+    """The largest power of two that `MAX_BLOCKS` allows and that divides ``inputs``.
 
     Raises `ValueError` if there is none.
     """
-    for size in range(MAX_BLOCKS[bits], 0, -PANEL):
-        if inputs % size == 0:
-            return size
-    raise ValueError(f"A layer of {inputs} inputs cannot be packed: the number must be a multiple of {PANEL}.")
+    if inputs < 1 or inputs % PANEL:
+        raise ValueError(f"A layer of {inputs} inputs cannot be packed: the number must be a multiple of {PANEL}.")
+    return math.gcd(MAX_BLOCKS[bits], inputs)
 
 
 def pack_linear(weight: Floats, bias: Floats | None = None, *, bits: int = 8) -> Packed:

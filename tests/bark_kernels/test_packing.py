@@ -42,5 +42,5 @@ def test_four_bits_lie_two_in_a_byte():
 
 def test_the_block_divides_the_inputs():
     assert pack_linear(np.ones((1, 768), np.float32)).block == 256
-    assert pack_linear(np.ones((1, 192), np.float32)).block == 192
+    assert pack_linear(np.ones((1, 192), np.float32)).block == 64
     assert pack_linear(np.ones((1, 768), np.float32), bits=4).block == 32
