@@ -71,7 +71,7 @@ def limits() -> list[Measurement]:
     """
     memory = np.ones(128 << 20, np.uint8)
     rng = np.random.default_rng(0)
-    x, weight = (rng.standard_normal(shape).astype(np.float32) for shape in ((240, 768), (256, 768)))
+    x, weight = (rng.standard_normal(shape).astype(np.float32) for shape in ((240, 3072), (768, 3072)))
     packed, name = bark_kernels.pack_linear(weight), bark_kernels.instruction_sets()[0]
     read = partial(parts.read_speed, memory, threads=1, repeats=1)
     multiply = partial(parts.linear, packed, x, instruction_set=name)
