@@ -28,12 +28,21 @@ _ONE_AFTER_THE_OTHER = ("system", "bark_serving/server", "docker")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests run in one process, where several run tests: those of a file, since they share its fixtures."""
-    tests = Path(__file__).parent
+    """Which tests run in one process, where several run tests: those of a file, since they share its fixtures.
+
+    Those of the servers take longest, so they begin.
+    """
+    items.sort(key=lambda item: not _needs_servers(item))
     for item in items:
-        path = item.path.relative_to(tests).as_posix()
-        alone = any(path.startswith(f"{folder}/") for folder in _ONE_AFTER_THE_OTHER)
-        item.add_marker(pytest.mark.xdist_group("servers" if alone else path))
+        item.add_marker(pytest.mark.xdist_group("servers" if _needs_servers(item) else _path(item)))
+
+
+def _needs_servers(item: pytest.Item) -> bool:
+    return any(_path(item).startswith(f"{folder}/") for folder in _ONE_AFTER_THE_OTHER)
+
+
+def _path(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).as_posix()
 
 
 @pytest.fixture(scope="session")
