@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 _ONE_AFTER_THE_OTHER = ("system", "bark_serving/server", "docker")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Which tests run in one process, where several run tests: those of a file, since they share its fixtures.
 
