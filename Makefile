@@ -88,7 +88,7 @@ import-checkpoint: $(BUILD_READY)
 
 .PHONY: test
 test: $(DEV_READY) ## Run the tests that take minutes in all
-	@$(BIN)/python -m pytest -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(DEV_READY) ## Run the tests at Bark's true sizes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,23 +28,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 _ONE_AFTER_THE_OTHER = ("system", "bark_serving/server", "docker")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Which tests run in one process, where several run tests: those of a file, since they share its fixtures."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "servers" if _needs_servers(nodeid) else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests run in one process, where several run tests: those of a file, since they share its fixtures.
-
-    Those of the servers take longest, so they begin.
-    """
-    items.sort(key=lambda item: not _needs_servers(item))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("servers" if _needs_servers(item) else _path(item)))
+    """The tests of the servers begin: they take longest."""
+    items.sort(key=lambda item: not _needs_servers(item.nodeid))
 
 
-def _needs_servers(item: pytest.Item) -> bool:
-    return any(_path(item).startswith(f"{folder}/") for folder in _ONE_AFTER_THE_OTHER)
-
-
-def _path(item: pytest.Item) -> str:
-    return item.path.relative_to(Path(__file__).parent).as_posix()
+def _needs_servers(nodeid: str) -> bool:
+    return any(nodeid.startswith(f"tests/{folder}/") for folder in _ONE_AFTER_THE_OTHER)
 
 
 @pytest.fixture(scope="session")
