@@ -9,16 +9,16 @@ COPY bark_gateway/ bark_gateway/
 COPY client/ client/
 COPY kernels/ kernels/
 COPY model_repository/ model_repository/
-RUN docker/build-wheel.sh /wheels
+RUN docker/build-wheel.sh /wheels client kernels .
 
 FROM python:3.11.14-slim-bookworm
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1
 WORKDIR /opt/install
-COPY docker/install-builder.sh docker/requirements-builder.txt ./
-RUN TORCH_INDEX="$TORCH_INDEX" ./install-builder.sh libraries
+COPY docker/install.sh docker/requirements-builder.txt ./
+RUN TORCH_INDEX="$TORCH_INDEX" ./install.sh libraries requirements-builder.txt
 COPY --from=wheel /wheels/ wheels/
-RUN ./install-builder.sh package wheels
+RUN ./install.sh package wheels
 COPY docker/build-engines.sh /usr/local/bin/build-engines
 
 # The same user as in the images that serve: it reads what is made here.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.exceptions import TyperException
@@ -23,12 +25,26 @@ def test_hadolint_and_shellcheck_find_nothing() -> None:
         assert found.stdout + found.stderr == ""
 
 
+def pyproject(folder: Path) -> dict[str, Any]:
+    return tomllib.loads((folder / "pyproject.toml").read_text())
+
+
 @each_image
 def test_what_an_image_copies_exists(image: str) -> None:
     copies = [line["value"].split() for line in dockerfile(image).structure if line["instruction"] == "COPY"]
     sources = [source for words in copies if not words[0].startswith("--from=") for source in words[:-1]]
     assert sources
     assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
+@each_image
+def test_an_image_copies_what_its_wheels_are_built_of(image: str) -> None:
+    lines = [(line["instruction"], line["value"].split()) for line in dockerfile(image).structure]
+    [built] = [words[2:] for what, words in lines if what == "RUN" and words[0] == "docker/build-wheel.sh"]
+    copied = {Path(source) for what, words in lines if what == "COPY" for source in words[:-1]}
+    packages = pyproject(ROOT)["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    needed = [source for source in built if source != "."] + (packages if "." in built else [])
+    assert "client" in built and [source for source in needed if Path(source) not in copied] == []
 
 
 @pytest.mark.parametrize(

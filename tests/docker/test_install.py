@@ -49,15 +49,16 @@ def versions(python: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    succeed(DOCKER / "build-wheel.sh", folder / "wheels", PYTHON=str(python_in(folder / "environment")))
+    python = str(python_in(folder / "environment"))
+    succeed(DOCKER / "build-wheel.sh", folder / "wheels", "client", "kernels", ".", PYTHON=python)
     return folder / "wheels"
 
 
 def image(name: str, folder: Path, wheels: Path) -> Path:
     """An environment with what the steps of an install script put into an image."""
     python = python_in(folder)
-    script = DOCKER / f"install-{name}.sh"
-    succeed(script, "libraries", PYTHON=str(python))
+    script = DOCKER / "install.sh"
+    succeed(script, "libraries", DOCKER / f"requirements-{name}.txt", PYTHON=str(python))
     succeed(script, "package", wheels, PYTHON=str(python))
     return folder
 
@@ -82,6 +83,16 @@ def test_the_cpu_image_starts_its_commands_and_knows_no_torch(cpu_image: Path) -
 def test_the_builder_image_builds_for_cpus_with_a_torch_for_cpus(builder_image: Path) -> None:
     assert "Usage" in succeed(builder_image / "bin/bark-build", "--help")
     assert "nvidia-cublas" not in versions(builder_image / "bin/python")
+
+
+def test_the_gateway_image_starts_its_command_without_triton_and_kernels(tmp_path: Path, wheels: Path) -> None:
+    own = tmp_path / "wheels"
+    own.mkdir()
+    for wheel in wheels.glob("bark_triton*.whl"):
+        (own / wheel.name).symlink_to(wheel)
+    python = image("gateway", tmp_path / "image", own) / "bin/python"
+    assert "Usage" in succeed(python.parent / "bark-gateway", "--help")
+    assert not {"nvidia-pytriton", "onnxruntime", "bark-kernels"} & set(versions(python))
 
 
 def test_the_gpu_image_leaves_what_its_container_came_with_but_for_an_old_grpc(tmp_path: Path, wheels: Path) -> None:
