@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Collection
+from contextvars import ContextVar
 from typing import Any, Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,10 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from bark_gateway.errors import GatewayError
-from bark_gateway.tracing import CURRENT, Tracing
+from bark_tracing import NO_SPAN, Span, Tracing
 
 access_log: Final = logging.getLogger("bark_gateway.access")
 _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}")
+#: The span of the HTTP request or WebSocket that this task works for.
+CURRENT: Final[ContextVar[Span]] = ContextVar("span", default=NO_SPAN)
 _QUIET: Final = ("/health/", "/metrics")  #: paths that are asked for all the time
 
 

@@ -27,8 +27,8 @@ from bark_gateway.routes import socket as socket_route
 from bark_gateway.routes.page import ENCODE, add_page
 from bark_gateway.servers import Bark, Servers, connect
 from bark_gateway.settings import Settings
-from bark_gateway.tracing import Tracing, open_tracing
 from bark_gateway.wyoming import wyoming as speak_wyoming
+from bark_tracing import Tracing, open_tracing
 
 UPLOADS: Final = ("/v1/audio/voices", ENCODE)  #: begin the paths that take files
 ROUTERS: Final = (speech.router, batch.router, socket_route.router, voices.router, models.router, health.router)
@@ -51,7 +51,7 @@ def make_app(
         connect, connect_timeout_s=settings.connect_timeout_s, answer_timeout_s=settings.stream_answer_s
     )
 
-    traces = tracing or open_tracing()
+    traces = tracing or open_tracing("bark-gateway", library="bark_gateway")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -12,6 +12,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from bark_client.trace_context import TRACEPARENT
+from bark_gateway.access import CURRENT
 from bark_gateway.errors import GatewayError
 from bark_gateway.keys import Key, KeyRing
 from bark_gateway.limits import Gate, Quotas
@@ -20,7 +21,6 @@ from bark_gateway.requests import Call
 from bark_gateway.servers import Bark, Servers
 from bark_gateway.settings import Settings
 from bark_gateway.speech import Part, spoken
-from bark_gateway.tracing import CURRENT
 
 
 @dataclass
@@ -58,8 +58,8 @@ class Gateway:
 
     async def speak(self, call: Call, *, key: Key) -> AsyncGenerator[Part]:
         """`speech.spoken`, within the limits. Raises GatewayError and BarkError."""
-        attributes = {"format": call.format, "characters": len(call.text), "voice": str(call.voice or "")}
-        span = CURRENT.get().child("speech", **attributes)
+        voice = str(call.voice or "")
+        span = CURRENT.get().child("speech", format=call.format, characters=len(call.text), voice=voice)
         with self.metrics.speech(len(call.text)) as seen, span:
             async with self.admitted(call, key=key) as bark:
                 span.event("admitted")

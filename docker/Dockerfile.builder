@@ -6,6 +6,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY build_engines/ build_engines/
 COPY bark_serving/ bark_serving/
 COPY bark_gateway/ bark_gateway/
+COPY bark_tracing/ bark_tracing/
 COPY client/ client/
 COPY kernels/ kernels/
 COPY model_repository/ model_repository/

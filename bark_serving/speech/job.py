@@ -20,9 +20,9 @@ from bark_serving.speech.stage_client import Stages
 from bark_serving.speech.takes import PieceRun, Take, joined
 from bark_serving.speech.text import Prepared
 from bark_serving.speech.text.signs import quoted
-from bark_serving.speech.trace import NO_SPAN, Span
 from bark_serving.voices import Voice
 from bark_serving.voices.history import continued
+from bark_tracing import NO_SPAN, Span
 
 #: Audio of a piece and whether it is the piece's last, or the exception that ended the piece.
 _Chunk = tuple[Floats, bool] | BaseException

@@ -19,8 +19,8 @@ from bark_serving.speech.stage_capabilities import StageCapabilities
 from bark_serving.speech.stage_client import Caller, Stages
 from bark_serving.speech.text import Prepared, Reading, Vocabulary, prepare
 from bark_serving.speech.text.planning import Plan
-from bark_serving.speech.trace import NO_SPAN, Span
 from bark_serving.voices import Voice, VoiceLibrary, voice_from_arrays
+from bark_tracing import NO_SPAN, Span
 
 #: Pieces under way per row of the GPT stages: some are in the fine stage while others fill the rows.
 _PIECES_PER_ROW = 2

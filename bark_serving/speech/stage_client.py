@@ -25,7 +25,7 @@ from bark_serving.spec import Spec
 from bark_serving.speech.report import StageTime, Unit
 from bark_serving.speech.slots import Slots
 from bark_serving.speech.stage_capabilities import StageCapabilities
-from bark_serving.speech.trace import NO_SPAN, Span
+from bark_tracing import NO_SPAN, Span
 
 #: What a stage makes. The stages that are not listed make frames.
 _UNITS: dict[str, Unit] = {"semantic": "tokens", "coarse": "tokens"}

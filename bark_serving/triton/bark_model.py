@@ -30,7 +30,7 @@ from bark_serving.triton.bls import BlsCaller
 from bark_serving.triton.metrics import Outcome, SpeechMetrics
 from bark_serving.triton.parameters import Parameters, open_library
 from bark_serving.triton.tensors import failure, finish, inputs_of, read_inputs, response
-from bark_serving.triton.tracing import open_tracing
+from bark_tracing import open_tracing
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class BarkModel:
             capabilities=self._capabilities,
         )
         self._metrics = SpeechMetrics()
-        self._tracing = open_tracing()
+        self._tracing = open_tracing("bark-triton", library="bark_serving")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="orchestrator", daemon=True)
         self._thread.start()
@@ -83,7 +83,9 @@ class BarkModel:
     async def _speak(self, inputs: dict[str, Array], parameters: Mapping[str, Any], sender: Any, count: _Count) -> None:
         check_parameters(parameters)
         request = parse(read_inputs(inputs), spec=self._spec, capabilities=self._capabilities)
-        with self._tracing.request(parameters.get("traceparent"), characters=len(request.text)) as span:
+        with self._tracing.request(
+            "bark.request", traceparent=parameters.get("traceparent"), characters=len(request.text)
+        ) as span:
             speaking = self._orchestrator.speak(request, request_id=uuid.uuid4().hex, span=span)
             async with aclosing(speaking) as answers:
                 async for answer in answers:

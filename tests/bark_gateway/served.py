@@ -17,7 +17,7 @@ from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key, KeyRing
 from bark_gateway.serving import UVICORN
 from bark_gateway.settings import Settings
-from bark_gateway.tracing import Tracing
+from bark_tracing import Tracing
 
 START_S = 10
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bark_serving.errors import StageFailed
-from bark_serving.speech.trace import Span
+from bark_tracing import Span
 from tests.fake_stages import THREE, Stages, make, request_of
 
 

@@ -1,4 +1,4 @@
-"""Spans of OpenTelemetry inside Triton's Python backend."""
+"""Spans of OpenTelemetry, as the server and the gateway make them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from bark_serving.speech.trace import NO_SPAN
-from bark_serving.triton.tracing import Tracing, open_tracing
+from bark_tracing import NO_SPAN, Tracing, open_tracing
 
+SERVICE, REQUEST = "bark", "bark.request"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -25,7 +25,10 @@ def recorded() -> tuple[Tracing, InMemorySpanExporter]:
 
 def test_a_request_joins_the_trace_of_its_client() -> None:
     tracing, exporter = recorded()
-    with tracing.request(f"00-{TRACE}-00f067aa0ba902b7-01", characters=6) as span, span.child("bark.piece") as piece:
+    with (
+        tracing.request(REQUEST, traceparent=f"00-{TRACE}-00f067aa0ba902b7-01", characters=6) as span,
+        span.child("bark.piece") as piece,
+    ):
         piece.child("bark.fine", seconds=0.5, amount=7).end()
     fine, piece_span, request = exporter.get_finished_spans()
     assert {f"{one.context.trace_id:032x}" for one in (fine, piece_span, request)} == {TRACE}
@@ -38,26 +41,26 @@ def test_a_request_joins_the_trace_of_its_client() -> None:
 @pytest.mark.parametrize("given", [None, "", "nonsense", 7])
 def test_a_trace_that_can_not_be_read_is_as_none(given: object) -> None:
     tracing, exporter = recorded()
-    tracing.request(given).end()
+    tracing.request(REQUEST, traceparent=given).end()
     assert exporter.get_finished_spans()[0].parent is None
 
 
 def test_an_error_is_the_status_of_its_span() -> None:
     tracing, exporter = recorded()
-    with pytest.raises(RuntimeError), tracing.request():
+    with pytest.raises(RuntimeError), tracing.request(REQUEST):
         raise RuntimeError("it broke")
     assert exporter.get_finished_spans()[0].status.description == "it broke"
 
 
 def test_without_a_collector_nothing_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
-    assert open_tracing().request() is NO_SPAN
+    assert open_tracing(SERVICE, library="tests").request(REQUEST) is NO_SPAN
 
 
 def test_a_collector_that_is_away_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
-    tracing = open_tracing()
-    tracing.request().end()
+    tracing = open_tracing(SERVICE, library="tests")
+    tracing.request(REQUEST).end()
     began = time.monotonic()
     tracing.close()
     assert time.monotonic() - began < 4
@@ -67,7 +70,8 @@ def test_missing_libraries_are_named_once_a_collector_is() -> None:
     program = (
         "import os, sys, logging; sys.modules['opentelemetry.exporter'] = None; logging.basicConfig();"
         "os.environ['OTEL_EXPORTER_OTLP_ENDPOINT'] = 'http://127.0.0.1:9';"
-        "from bark_serving.triton.tracing import open_tracing; print(open_tracing().request().__class__.__name__)"
+        "from bark_tracing import open_tracing;"
+        "print(open_tracing('bark', library='tests').request('x').__class__.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "Span\n" and "install bark-triton[tracing]" in done.stderr

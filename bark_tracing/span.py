@@ -1,4 +1,4 @@
-"""What a request tells a tracer: its pieces and the calls of stages. Here nobody listens; `triton.tracing` does."""
+"""What work tells a tracer. A `Span` itself records nothing; `tracing` has the one that does."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ Attribute = str | int | float | bool
 
 
 class Span:
-    """Some work, with the work inside it. This one forgets everything."""
+    """Some work, with the work inside it. This one records nothing, and passes on the trace that the client gave."""
+
+    def __init__(self, traceparent: str | None = None) -> None:
+        self.traceparent = traceparent  #: for those who do a part of the work
 
     def child(self, name: str, *, seconds: float = 0.0, **attributes: Attribute) -> Span:
         """Work inside this, which began `seconds` ago."""
         return self
+
+    def event(self, name: str) -> None:
+        """Something happens now."""
 
     def note(self, **attributes: Attribute) -> None:
         """Say something about it."""
