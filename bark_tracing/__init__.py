@@ -1,4 +1,4 @@
-"""Traces of OpenTelemetry, for the server and the gateway. OpenTelemetry is imported only where a collector is named."""
+"""Traces of OpenTelemetry, for the server and the gateway. Without a collector, OpenTelemetry is not imported."""
 
 from bark_tracing.span import NO_SPAN, Attribute, Span
 from bark_tracing.tracing import Tracing, open_tracing
