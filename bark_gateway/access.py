@@ -67,17 +67,20 @@ class Observed:
 
     def _write(self, scope: Scope, seen: dict[str, Any]) -> None:
         client, state = scope.get("client"), scope["state"]
-        line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "id": state["request_id"],
-            "client": client[0] if client else None,
-            "key": state.get("key") or None,
-            "method": scope.get("method", "WEBSOCKET"),
-            "path": scope["path"],
+        write_line(
+            id=state["request_id"],
+            client=client[0] if client else None,
+            key=state.get("key") or None,
+            method=scope.get("method", "WEBSOCKET"),
+            path=scope["path"],
             **seen,
             **{name: state[name] for name in ("outcome", "consent") if state.get(name)},
-        }
-        access_log.info(json.dumps(line))
+        )
+
+
+def write_line(**fields: Any) -> None:
+    """A line of JSON in the access log."""
+    access_log.info(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **fields}))
 
 
 class BodyLimit:

@@ -11,16 +11,16 @@ from typing import Final
 from bark_client import BarkError, Summary
 from bark_client.long_text import Gatherer, Passage
 from bark_client.script import Script
-from bark_gateway.errors import GatewayError, from_sdk
+from bark_gateway.errors import GatewayError, as_answer
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key
-from bark_gateway.messages import told
+from bark_gateway.messages import Told, told
 from bark_gateway.requests import Call
 from bark_gateway.speech import described
 
 MAX_WAITING: Final = 1_000  #: sentences that are not yet spoken
 
-Send = Callable[[str | bytes], Awaitable[None]]
+Send = Callable[[Told | bytes], Awaitable[None]]  #: takes audio, or what is told of it
 
 
 class Conversation:
@@ -96,8 +96,7 @@ class Conversation:
                     if part.summary is not None:
                         summary, tokens = part.summary, part.tokens
         except (BarkError, GatewayError) as error:
-            wrong = error if isinstance(error, GatewayError) else from_sdk(error)
-            await self._send(told("error", piece=number, **wrong.envelope()))
+            await self._send(told("error", piece=number, **as_answer(error).envelope()))
             return
         self._script.finished(passage, summary, tokens)
         self._seconds += summary.seconds / call.speed

@@ -88,6 +88,11 @@ def from_sdk(error: BarkError) -> GatewayError:
     return GatewayError(500, _ADDRESS.sub("", str(error)), code="speech_failed")
 
 
+def as_answer(error: BarkError | GatewayError) -> GatewayError:
+    """What a client is told of an error, wherever it comes from."""
+    return error if isinstance(error, GatewayError) else from_sdk(error)
+
+
 def from_http(error: HTTPException) -> GatewayError:
     """An error of the framework: no such path, no such method, a body that can't be read."""
     if isinstance(error, GatewayError):

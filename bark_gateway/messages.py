@@ -35,6 +35,7 @@ class Order(BaseModel):
     type: Literal["flush", "cancel", "end"]
 
 
+Told: TypeAlias = dict[str, Any]  #: a message to the client: its type, and what goes with it
 Message: TypeAlias = Start | Text | Order
 _MESSAGE: Final[TypeAdapter[Message]] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
@@ -54,6 +55,11 @@ def parse(data: str | bytes) -> Message:
         raise from_validation(found, fields=Start.model_fields) from None
 
 
-def told(kind: str, **fields: Any) -> str:
-    """A message to the client. ASCII, because a text may hold half of a surrogate pair."""
-    return json.dumps({"type": kind, **fields}, separators=(",", ":"))
+def told(kind: str, **fields: Any) -> Told:
+    """A message to the client."""
+    return {"type": kind, **fields}
+
+
+def written(message: Told) -> str:
+    """A message as JSON. ASCII, because a text may hold half of a surrogate pair."""
+    return json.dumps(message, separators=(",", ":"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 DEFAULT_PORT: Final = 8080
@@ -19,7 +18,6 @@ class Settings:
     servers: tuple[str, ...] = (DEFAULT_SERVER,)  #: host:port of Triton's gRPC endpoints
     models: tuple[str, ...] = MODELS  #: names that `model` may have; all mean the same
     voices: Mapping[str, str] = field(default_factory=dict)  #: other names of voices, such as alloy → joe
-    keys: Path | None = None  #: a file of keys; None: those of the environment, else everybody may speak
     cors: tuple[str, ...] = ()  #: origins whose pages may call the gateway; "*" is all
     max_active: int = 64  #: requests that the servers get at once
     max_queued: int = 256  #: requests that wait for one of those

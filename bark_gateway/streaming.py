@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from bark_client import BarkError
-from bark_gateway.errors import GatewayError, from_sdk
+from bark_gateway.errors import GatewayError, as_answer
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Streamed(Response):
             scope.setdefault("state", {})["outcome"] = "left"
             return
         except (BarkError, GatewayError) as error:
-            told = error if isinstance(error, GatewayError) else from_sdk(error)
+            told = as_answer(error)
             scope.setdefault("state", {})["outcome"] = told.code or "failed"
             log.warning("a speech failed: %s", error)
             if not begun:

@@ -6,7 +6,6 @@ It has no keys: whoever reaches the port may speak. https://github.com/OHF-Voice
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,11 +24,12 @@ from bark_client import BarkError, VoiceInfo
 from bark_client.protocol import SAMPLE_RATE
 from bark_client.voice import LANGUAGES
 from bark_gateway import __version__
-from bark_gateway.access import access_log
+from bark_gateway.access import write_line
 from bark_gateway.conversation import Conversation
-from bark_gateway.errors import GatewayError, from_sdk, from_validation, invalid
+from bark_gateway.errors import GatewayError, as_answer, from_validation, invalid
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key
+from bark_gateway.messages import Told
 from bark_gateway.requests import Call, HowToSpeak
 
 MAX_EVENT_BYTES: Final = 1 << 20  #: of the data of an event, and of its payload
@@ -84,7 +84,7 @@ class _Talk:
                 while (event := await self._event(working)) is not None:
                     await self._take(event)
         except (GatewayError, BarkError) as error:
-            told = error if isinstance(error, GatewayError) else from_sdk(error)
+            told = as_answer(error)
             self._seen["outcome"] = told.code or "refused"
             with suppress(OSError, TimeoutError):
                 await self._send(Error(text=told.message, code=told.code))
@@ -98,15 +98,13 @@ class _Talk:
     def _log(self, seconds: float) -> None:
         """A line in the access log, as the other interfaces write it."""
         client = self._writer.get_extra_info("peername")
-        line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "client": client[0] if client else None,
-            "key": self._key.name,
-            "method": "WYOMING",
+        write_line(
+            client=client[0] if client else None,
+            key=self._key.name,
+            method="WYOMING",
             **self._seen,
-            "seconds": round(seconds, 4),
-        }
-        access_log.info(json.dumps(line))
+            seconds=round(seconds, 4),
+        )
 
     async def _event(self, working: asyncio.Task[None]) -> Event | None:
         """What the client sends next; None if it has left, or said nothing for long. Raises what ended the work."""
@@ -171,15 +169,13 @@ class _Talk:
                 await self._sound(part.data)
         await self._stop()
 
-    async def _spoken(self, message: str | bytes) -> None:
+    async def _spoken(self, said: Told | bytes) -> None:
         """What a conversation says: audio, or a message."""
-        if isinstance(message, bytes):
-            await self._sound(message)
-            return
-        told = json.loads(message)
-        if told["type"] == "error":  # of one sentence; the others are spoken
-            await self._send(Error(text=told["error"]["message"], code=told["error"]["code"]))
-        elif told["type"] == "done" and self._samples:
+        if isinstance(said, bytes):
+            await self._sound(said)
+        elif said["type"] == "error":  # of one sentence; the others are spoken
+            await self._send(Error(text=said["error"]["message"], code=said["error"]["code"]))
+        elif said["type"] == "done" and self._samples:
             await self._stop()
 
     async def _sound(self, data: bytes) -> None:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bark_client import BarkError
-from bark_gateway.errors import GatewayError, from_sdk, from_validation, invalid
+from bark_gateway.errors import GatewayError, as_answer, from_validation, invalid
 from bark_gateway.gateway import Gateway, OfGateway, OfKey
 from bark_gateway.keys import Key
 from bark_gateway.requests import Call, SpeechRequest
@@ -73,8 +73,7 @@ async def _spoken(index: int, fields: dict[str, Any], *, gateway: Gateway, key: 
     try:
         call, data, bark = await _speech(fields, gateway=gateway, key=key)
     except (GatewayError, BarkError) as error:
-        wrong = error if isinstance(error, GatewayError) else from_sdk(error)
-        return Item(index=index, error=ErrorBody(**wrong.envelope()["error"]))
+        return Item(index=index, error=ErrorBody(**as_answer(error).envelope()["error"]))
     return Item(index=index, format=call.format, audio=base64.b64encode(data).decode(), bark=bark)
 
 

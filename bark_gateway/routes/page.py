@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from bark_client.audio import blocks
+from bark_client.audio import FULL_SCALE, blocks
 from bark_client.protocol import SAMPLE_RATE
 from bark_gateway.encoding import Samples, open_encoder
 from bark_gateway.errors import invalid
@@ -24,7 +24,6 @@ from bark_gateway.streaming import Streamed
 router = APIRouter(include_in_schema=False)
 
 FILES: Final = Path(__file__).parents[1] / "page"
-FULL_SCALE: Final = 32767  #: what `bark_client.audio.integers` multiplies by
 ENCODE: Final = "/page/encode/"  #: begins the paths that take sound
 #: Scripts, styles and sounds come from the gateway itself, and no other page may show this one in a frame.
 HEADERS: Final = {

@@ -13,7 +13,7 @@ from bark_gateway.conversation import Conversation
 from bark_gateway.errors import GatewayError
 from bark_gateway.gateway import Gateway, OfGateway
 from bark_gateway.keys import SUBPROTOCOL, Key
-from bark_gateway.messages import Message, Start, Text, parse, told
+from bark_gateway.messages import Message, Start, Text, Told, parse, told, written
 from bark_gateway.requests import Call, HowToSpeak
 
 router = APIRouter()
@@ -118,9 +118,9 @@ class _Talk:
     async def _refuse(self, error: GatewayError) -> None:
         await self._send(told("error", piece=None, **error.envelope()))
 
-    async def _send(self, data: str | bytes) -> None:
+    async def _send(self, said: Told | bytes) -> None:
         """Raises TimeoutError if the client takes nothing, WebSocketDisconnect if it has left."""
         if self._socket.client_state is not WebSocketState.CONNECTED:
             raise WebSocketDisconnect
         async with asyncio.timeout(self._gateway.settings.send_timeout_s):
-            await (self._socket.send_text(data) if isinstance(data, str) else self._socket.send_bytes(data))
+            await (self._socket.send_bytes(said) if isinstance(said, bytes) else self._socket.send_text(written(said)))

@@ -19,6 +19,7 @@ FORMATS: Final = {"wav": "PCM_16", "flac": "PCM_16", "ogg": "VORBIS", "mp3": "MP
 #: variable one libsndfile writes the length only when it closes the file. Until then, readers find a part of the audio.
 MP3_COMPRESSION: Final = 0.63
 MAX_BLOCK_SAMPLES: Final = 1 << 16  #: that one call of libsndfile gets
+FULL_SCALE: Final = 32767  #: the 16-bit integer of a sample of 1
 WAV_HEADER_BYTES: Final = 44
 FLAC_BLOCK_SIZE_AT: Final = 8  #: bytes from the beginning of the file: 16 bits, the samples of a block
 FLAC_LENGTH_AT: Final = 18  #: bytes from the beginning of the file
@@ -82,7 +83,7 @@ def blocks(samples: NDArray[np.float32], size: int) -> Iterator[NDArray[np.float
 
 def integers(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     """Float samples as 16-bit integers: clipped, times 32 767, rounded."""
-    return (np.clip(samples, -1.0, 1.0) * 32767.0).round().astype(np.int16)
+    return (np.clip(samples, -1.0, 1.0) * FULL_SCALE).round().astype(np.int16)
 
 
 def pcm16(samples: NDArray[np.float32]) -> bytes:

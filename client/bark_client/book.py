@@ -208,7 +208,7 @@ class Book:
             left = chapter.samples[-1]
             while left:
                 block = np.fromfile(source, "<i2", min(left, audio.MAX_BLOCK_SAMPLES))
-                writer.write(block.astype(np.float32) / 32767)  # the writer makes the same integers of it
+                writer.write(block.astype(np.float32) / audio.FULL_SCALE)  # the writer makes the same integers of it
                 left -= block.size
             writer.close()
             os.fsync(file.fileno())

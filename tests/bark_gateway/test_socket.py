@@ -104,6 +104,7 @@ def test_cancel_stops_what_is_spoken_and_forgets_the_rest(socket: ClientConnecti
     say(socket, "start", response_format="pcm")
     say(socket, "text", text=f"{ONE} {TWO} And")
     heard(socket, until="piece")
+    assert isinstance(socket.recv(timeout=10), bytes)  # audio: the server has begun
     say(socket, "cancel")
     heard(socket, until="cancelled")
     assert triton.cancelled.acquire(timeout=5)
