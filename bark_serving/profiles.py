@@ -16,6 +16,8 @@ Precision = Literal["int8", "int4", "fp32", "bf16", "fp16"]
 Backend = Literal["python", "tensorrt", "tensorrtllm"]
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
+#: The stages whose networks are transformers with a precision of their own: what a server's precision is about.
+TRANSFORMERS: tuple[Stage, ...] = ("semantic", "coarse", "fine")
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 
 
@@ -45,8 +47,7 @@ class ProfileRow:
     @property
     def precisions(self) -> tuple[Precision, ...]:
         """The precisions of the three transformers; a server's precision is about these."""
-        transformers: tuple[Stage, ...] = ("semantic", "coarse", "fine")
-        return tuple(dict.fromkeys(one for stage in transformers for one in self.stages[stage].precisions))
+        return tuple(dict.fromkeys(one for stage in TRANSFORMERS for one in self.stages[stage].precisions))
 
 
 def _rows(

@@ -106,8 +106,7 @@ def open_in_process(
 ) -> InProcess:
     """A variant's models in this process. Their repository is a folder of its own under ``folder``."""
     own = folder / variant.name.replace(" ", "-").replace(",", "")
-    repository = repository_of(bundle, variant, store=store, folder=own, threads=threads, max_batch=max_batch)
-    return InProcess(repository)
+    return InProcess(repository_of(bundle, variant, store=store, folder=own, threads=threads, max_batch=max_batch))
 
 
 def open_sampler(

@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -43,13 +43,9 @@ class Gateway:
             _command(self._settings), environment=os.environ, log=self._settings.gateway_log_path
         )
         self._started = time.monotonic()
-        while time.monotonic() < self._started + START_TIMEOUT_S:
-            lines = self._lines()
-            if where := [line.removeprefix(LISTENS) for line in lines if line.startswith(LISTENS)]:
-                return where[0]
-            if child.poll() is not None:
-                break
-            time.sleep(_POLL_S)
+        where = wait_until_listening(child, self._lines)
+        if where is not None:
+            return where
         self.stop()
         said = "\n".join(f"  {line}" for line in self._lines()[-5:])
         raise GatewayFailed(
@@ -75,6 +71,21 @@ class Gateway:
 
     def _lines(self) -> list[str]:
         return self._settings.gateway_log_path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def wait_until_listening(child: subprocess.Popen[Any], lines: Callable[[], Sequence[str]]) -> str | None:
+    """Where a gateway's process listens, once the lines of its log say so.
+
+    None if it ends before, or takes longer than `START_TIMEOUT_S`.
+    """
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if where := [line.removeprefix(LISTENS) for line in lines() if line.startswith(LISTENS)]:
+            return where[0]
+        if child.poll() is not None:
+            return None
+        time.sleep(_POLL_S)
+    return None
 
 
 def check_installed() -> None:

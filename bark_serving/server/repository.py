@@ -33,7 +33,7 @@ from bark_serving.errors import INSTALL_AGAIN
 from bark_serving.host.cores import usable_cores
 from bark_serving.host.files import atomic_folder
 from bark_serving.layouts.decoder import state_shape
-from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage, StageRow, stage_precision
+from bark_serving.profiles import STAGES, TABLE, TRANSFORMERS, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.settings import CONFIG
@@ -206,7 +206,7 @@ def _capabilities(semantic: _Model, stages: Mapping[Stage, StageRow]) -> StageCa
 def _runtime(models: Sequence[_Model], settings: RenderSettings) -> str:
     """What runs the transformers, for people. Raises `EngineError` if ``BARK_KERNELS`` asks for what is not there."""
     profile = settings.profile
-    engines = [model.values["engine"] for model in models if model.name in ("semantic", "coarse", "fine")]
+    engines = [model.values["engine"] for model in models if model.name in TRANSFORMERS]
     packed = [packed_weights(engine) is not None for engine in engines if engine and profile == "cpu"]
     if not settings.kernels or not any(packed):
         return TABLE[profile].runs

@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryFile
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from bark_client import AsyncBarkClient
 from bark_client.protocol import SAMPLE_RATE
+from bark_serving.server.gateway import wait_until_listening
 from benchmarks.errors import BenchmarkError
 from benchmarks.latency import FIRST, PAUSE, longest_pause
 from benchmarks.plots import bar_groups, colours_of, legend_above, server_of, tidy
@@ -32,7 +33,6 @@ DIRECT: Final = "gRPC"
 FORMATS: Final = ("pcm", "opus")
 SUBJECTS: Final = (DIRECT, *(f"gateway, {name}" for name in FORMATS))
 TEXT: Final = "I made a cup of tea for my sister this morning."
-START_S: Final = 30
 
 
 @dataclass(frozen=True)
@@ -69,24 +69,18 @@ def gateway(server: str, *, port: int) -> Iterator[int]:
     """Run a gateway in front of a server; yields its port."""
     command = [sys.executable, "-m", "bark_gateway", "--server", server, "--port", str(port), "--max-active", "1024"]
     with TemporaryFile("w+") as log, subprocess.Popen(command, stderr=log, text=True) as child:
+
+        def lines() -> list[str]:
+            log.seek(0)
+            return log.read().splitlines()
+
         try:
-            _wait_for(child, log)
+            if wait_until_listening(child, lines) is None:
+                said = " ".join(lines()[-5:])
+                raise BenchmarkError(f"The gateway did not start: {said}", remedy="Try `bark-gateway` by itself.")
             yield port
         finally:
             child.terminate()
-
-
-def _wait_for(child: subprocess.Popen[str], log: IO[str]) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        log.seek(0)
-        said = log.read()
-        if "listens on" in said:
-            return
-        if child.poll() is not None:
-            raise BenchmarkError(f"The gateway did not start: {said.strip()}", remedy="Try `bark-gateway` by itself.")
-        time.sleep(0.05)
-    raise BenchmarkError("The gateway did not start in time.", remedy="Try `bark-gateway` by itself.")
 
 
 async def by_grpc(client: AsyncBarkClient, seed: int, options: Mapping[str, Any]) -> Heard:

@@ -14,7 +14,7 @@ import numpy as np
 from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
 from bark_serving.layouts import coarse as coarse_layout
-from bark_serving.profiles import Stage, stage_precision
+from bark_serving.profiles import TRANSFORMERS, Stage, stage_precision
 from bark_serving.spec import Network, Spec
 from bark_serving.triton.in_process import InProcess
 from benchmarks import roofline
@@ -174,7 +174,7 @@ def _variants_of(plan: Plan, stage: Stage) -> list[Variant]:
         if stage in variant.changes or not variant.approximation:
             precision = stage_precision(stage, variant.precision, variant.profile)
             options = {name: value for name, value in variant.options(spec).items() if name.startswith(f"{stage}_")}
-            kernels = variant.kernels or stage not in ("semantic", "coarse", "fine")
+            kernels = variant.kernels or stage not in TRANSFORMERS
             seen.setdefault((variant.profile, precision, kernels, repr(options)), variant)
     return list(seen.values())
 

@@ -20,7 +20,7 @@ from bark_serving.engines.kernels import KERNELS_FILE, MANIFEST_NAME, instructio
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import MODEL_FILE, PRECISIONS, Engine, EngineStore
 from bark_serving.networks import Gpt
-from bark_serving.profiles import Precision, Stage
+from bark_serving.profiles import TRANSFORMERS, Precision, Stage
 from bark_serving.runtimes.onnx_session import WIDE_FILE, multiplies_int8_exactly
 from bark_serving.spec import GptSpec, Spec
 from build_engines.builder import builder_version
@@ -63,7 +63,7 @@ def manifest(bundle: Bundle, *, stage: Stage, precision: Precision) -> Manifest:
 
 def _kernels_version(stage: Stage, precision: Precision) -> dict[str, str]:
     """The layout of the packed weights, if the engine gets any: they are checked, so the kernels must run here."""
-    packs = precision in BITS and stage in ("semantic", "coarse", "fine") and instruction_set() is not None
+    packs = precision in BITS and stage in TRANSFORMERS and instruction_set() is not None
     return {MANIFEST_NAME: kernels_layout() or ""} if packs else {}
 
 

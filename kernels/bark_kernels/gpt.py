@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bark_kernels import library as native
 from bark_kernels.errors import KernelError, Unsupported
-from bark_kernels.packing import GROUP, LINEARS, NORMS, PANEL, Floats, block_size, names
+from bark_kernels.packing import GROUP, LINEARS, NORMS, PANEL, Floats, Packed, block_size, names
 from bark_kernels.weights import Weights
 
 Ints = npt.NDArray[np.int32]
@@ -166,16 +166,18 @@ def _network(weights: Weights, sizes: Sizes) -> tuple[int, tuple[int, ...], nati
     if expected != set(arrays):
         raise Unsupported(f"{weights.path} has other arrays: {', '.join(sorted(expected ^ set(arrays))[:4])}.")
 
-    def floats(name: str, *shape: int) -> Any:
+    def floats(name: str, *shape: int) -> Floats:
         array = arrays[name]
         if array.dtype != np.float32 or array.shape != shape:
             raise Unsupported(
                 f"{weights.path}: {name} is {array.dtype} {list(array.shape)}, not float32 {list(shape)}."
             )
-        return array.ctypes.data_as(native.Floats)
+        return array
 
     def norm(name: str) -> native.Norm:
-        return native.Norm(floats(f"{name}.gain", width), floats(f"{name}.bias", width))
+        return native.Norm(
+            *(floats(f"{name}.{part}", width).ctypes.data_as(native.Floats) for part in ("gain", "bias"))
+        )
 
     def linear(name: str, inputs: int, columns: int) -> native.Linear:
         packed = arrays[f"{name}.weights"]
@@ -187,15 +189,8 @@ def _network(weights: Weights, sizes: Sizes) -> tuple[int, tuple[int, ...], nati
                 f"{weights.path}: {name}.weights is {packed.dtype} {list(packed.shape)}, not {list(shape)}."
             )
         block = block_size(inputs, bits=bits)
-        return native.Linear(
-            packed.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8)),
-            floats(f"{name}.scales", panels, inputs // block, PANEL),
-            floats(f"{name}.bias", panels * PANEL),
-            columns,
-            inputs,
-            block,
-            bits,
-        )
+        scales, bias = floats(f"{name}.scales", panels, inputs // block, PANEL), floats(f"{name}.bias", panels * PANEL)
+        return native.linear_of(Packed(packed, scales, bias, columns=columns, bits=bits))
 
     shapes = ((width, 3 * width), (width, width), (width, _MLP * width), (_MLP * width, width))
     layers = (native.Layer * sizes.layers)()
@@ -221,7 +216,7 @@ def _network(weights: Weights, sizes: Sizes) -> tuple[int, tuple[int, ...], nati
         int(sizes.causal),
         len(columns),
         layers,
-        floats("position_embedding", positions, width),
+        floats("position_embedding", positions, width).ctypes.data_as(native.Floats),
         norm("norm"),
         outputs,
     )

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from bark_kernels.errors import Unsupported
+from bark_kernels.packing import Packed
 
 #: Environment variable: the name of an instruction set, or ``off``. Unset: the best one.
 VARIABLE = "BARK_KERNELS"
@@ -31,6 +32,19 @@ class Linear(ctypes.Structure):
         ("k", c_int32),
         ("block", c_int32),
         ("bits", c_int32),
+    )
+
+
+def linear_of(packed: Packed) -> Linear:
+    """A packed layer for the native code. It points into the arrays, which must outlive it."""
+    return Linear(
+        packed.weights.ctypes.data_as(POINTER(c_uint8)),
+        packed.scales.ctypes.data_as(Floats),
+        packed.bias.ctypes.data_as(Floats),
+        packed.columns,
+        packed.inputs,
+        packed.block,
+        packed.bits,
     )
 
 

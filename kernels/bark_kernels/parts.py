@@ -16,15 +16,7 @@ def linear(packed: Packed, x: Floats, *, instruction_set: str, gelu: bool = Fals
     """x [m, k] → [m, n], with GELU if wanted."""
     if x.dtype != np.float32 or x.ndim != 2 or x.shape[1] != packed.inputs:
         raise ValueError(f"x is {x.dtype} {list(x.shape)}; it must be float32 [m, {packed.inputs}].")
-    layer = native.Linear(
-        packed.weights.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8)),
-        packed.scales.ctypes.data_as(native.Floats),
-        packed.bias.ctypes.data_as(native.Floats),
-        packed.columns,
-        packed.inputs,
-        packed.block,
-        packed.bits,
-    )
+    layer = native.linear_of(packed)
     x = np.ascontiguousarray(x)
     y = np.empty((len(x), packed.columns), np.float32)
     _check(

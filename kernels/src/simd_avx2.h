@@ -2,6 +2,7 @@
 #pragma once
 #include <immintrin.h>
 
+#include "eight.h"
 #include "layout.h"
 
 namespace bark {
@@ -60,18 +61,8 @@ struct Avx2 {
     return {_mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_loadu_si256(v), m)),
             _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_loadu_si256(v + 1), m))};
   }
-  static float sum(Floats a) {
-    const __m256 eight = _mm256_add_ps(a.low, a.high);
-    __m128 x = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
-  }
-  static float largest(Floats a) {
-    const __m256 eight = _mm256_max_ps(a.low, a.high);
-    __m128 x = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
-  }
+  static float sum(Floats a) { return sum_of_eight(_mm256_add_ps(a.low, a.high)); }
+  static float largest(Floats a) { return largest_of_eight(_mm256_max_ps(a.low, a.high)); }
 
   // A quantized row is int16, whether its steps have 8 or 15 bits.
   static std::size_t row_bytes(int k) { return static_cast<std::size_t>(k) * 2; }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "eight.h"
 #include "layout.h"
 
 namespace bark {
@@ -47,18 +48,8 @@ struct Avx512Vnni {
     return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(p), _mm512_set1_epi32(minus)));
   }
   // The order of both reductions is that of AVX2: halves first.
-  static float sum(Floats a) {
-    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a), upper(a));
-    __m128 x = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
-  }
-  static float largest(Floats a) {
-    const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a), upper(a));
-    __m128 x = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_max_ss(x, _mm_shuffle_ps(x, x, 1)));
-  }
+  static float sum(Floats a) { return sum_of_eight(_mm256_add_ps(_mm512_castps512_ps256(a), upper(a))); }
+  static float largest(Floats a) { return largest_of_eight(_mm256_max_ps(_mm512_castps512_ps256(a), upper(a))); }
 
   // A narrow row is int8 [k]. A wide row is two of them: the steps divided by 128, rounded down, and what is left.
   static std::size_t row_bytes(int k) { return static_cast<std::size_t>(k) * 2; }
