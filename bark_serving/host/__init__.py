@@ -1,1 +1,1 @@
-"""The machine: its GPUs, its CPU cores, its processes."""
+"""The machine: its GPUs, its CPU cores, its memory, its processes."""
