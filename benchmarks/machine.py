@@ -24,6 +24,7 @@ _LIBRARIES = (
     "tritonclient",
     "nvidia-pytriton",
     "rwkv",
+    "openvino",
     "tensorrt",
     "tensorrt_llm",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -116,6 +117,15 @@ ENGINES = Path("build/engines")
 def threads_of(threads: int | None) -> int:
     """The given number, or else the number of cores that this process may use."""
     return threads or usable_cores()
+
+
+def known(names: Sequence[str] | None, choices: Iterable[str], option: str) -> list[str]:
+    """The names that ``option`` gave, or else all choices. Raises `typer.BadParameter` for a name that is no choice."""
+    choices = list(choices)
+    for name in names or ():
+        if name not in choices:
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(choices)}", param_hint=option)
+    return list(names or choices)
 
 
 def output_of(output: Path | None, command: str, *, what: str) -> Path:

@@ -21,8 +21,11 @@ def command(
     size: opt.Size = "tiny",
     bundle: opt.Bundle = None,
     variant: opt.Variants = None,
-    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Measure plain torch and RWKV too.")] = True,
-    rwkv: Annotated[bool, typer.Option("--rwkv/--no-rwkv", help="With --peers: measure RWKV too.")] = True,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option("--peer", help=f"One of {', '.join(drag_race.PEERS)}; may be repeated. Default: all."),
+    ] = None,
+    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="Measure other runtimes too.")] = True,
     tensorrt_llm: Annotated[
         Path | None, typer.Option(help="Folder of a TensorRT-LLM engine. The library must be installed.")
     ] = None,
@@ -40,17 +43,17 @@ def command(
     """The article's second table: how long each runtime takes to generate 1 000 tokens with one GPT.
 
     The GPT is the coarse network (large: 328 M parameters, 24 layers, 1 024 wide, 12 096 tokens). The runtimes are
-    plain torch with a KV cache, our own, and the `rwkv` package. RWKV runs random weights of the same number of layers,
-    width and vocabulary.
+    plain torch with a KV cache, the `rwkv` package, OpenVINO with weights in int8, and our own. RWKV runs random
+    weights of the same number of layers, width and vocabulary.
 
     Try it: `python -m benchmarks drag-race --size tiny --tokens-scale 0.1`
 
     To keep: `python -m benchmarks drag-race --size large -o benchmarks/results/drag-race-large.json`
     """
     with errors_shown(), tempfile.TemporaryDirectory() as folder:
-        rwkv = rwkv and peers
-        require("matplotlib", *(["rwkv"] if rwkv else []))
-        if peers:
+        named = opt.known(peer, drag_race.PEERS, "--peer") if peers else []
+        require("matplotlib", *(drag_race.PEERS[name] for name in named))
+        if drag_race.TORCH in named:
             suno.check()
         idle, count = machine.describe(), opt.threads_of(threads)
         chosen = variants.changing(variant, (), of="a drag race")
@@ -64,8 +67,7 @@ def command(
             repeats=repeats,
             tokens=max(2, round(drag_race.TOKENS * tokens_scale)),
             folder=Path(folder),
-            plain_torch=peers,
-            rwkv=rwkv,
+            peers=named,
             tensorrt_llm=tensorrt_llm,
             bandwidth=here.bandwidth_gb_s,
             gpu_bandwidth=here.gpu_bandwidth_gb_s,

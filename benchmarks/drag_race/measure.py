@@ -1,6 +1,6 @@
 """One GPT (the coarse network) generates the same number of greedy tokens in each runtime.
 
-The runtimes are plain torch, RWKV, ours and TensorRT-LLM. All run at batch 1; ours also run at larger batches.
+The runtimes are plain torch, RWKV, OpenVINO, ours and TensorRT-LLM. All run at batch 1; ours run at larger ones too.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from bark_serving.spec import GptSpec
 from benchmarks import roofline
 from benchmarks.bundles import open_sampler
 from benchmarks.errors import BenchmarkError
-from benchmarks.peers import rwkv4
+from benchmarks.peers import openvino, rwkv4
 from benchmarks.results import Fact, Measurement
 from benchmarks.turns import SECONDS, Subject, in_turns
 from benchmarks.variants import Variant
 from reference import suno as oracle
 
 TOKENS = 1_000
-TORCH, TENSORRT_LLM = "torch fp32", "TensorRT-LLM"
+TORCH, RWKV, TENSORRT_LLM = "torch fp32", f"{rwkv4.NAME} fp32", "TensorRT-LLM"
+#: The runtimes beside ours, by name: the Python module that each one needs.
+PEERS = {TORCH: "torch", RWKV: "rwkv", openvino.NAME: "openvino"}
 _WARM_UP_TOKENS = 4
 _FIRST_TOKEN = 1  #: every runtime starts from it
 
@@ -47,13 +49,12 @@ class Race:
     repeats: int
     tokens: int
     folder: Path
-    plain_torch: bool = True
-    rwkv: bool = True
+    peers: Sequence[str] = tuple(PEERS)
     tensorrt_llm: Path | None = None  #: folder of a built engine
     batches: Sequence[int] = (1,)  #: batch sizes of our runtimes
     bandwidth: float | None = None  #: GB/s of the CPU's memory
     gpu_bandwidth: float | None = None  #: GB/s of the GPU's memory
-    device: str = "cpu"  #: of plain torch and RWKV
+    device: str = "cpu"  #: of plain torch and RWKV; OpenVINO runs on the CPU
 
     @property
     def gpt(self) -> GptSpec:
@@ -61,7 +62,7 @@ class Race:
 
     def runtime_count(self) -> int:
         ours = len(self.variants) * len(self.batches)
-        return self.plain_torch + self.rwkv + ours + (self.tensorrt_llm is not None)
+        return len(self.peers) + ours + (self.tensorrt_llm is not None)
 
     def settings(self) -> dict[str, Any]:
         """The settings that the result records."""
@@ -106,15 +107,18 @@ def _runtimes(race: Race) -> tuple[dict[str, Callable[[int], Any]], dict[str, di
     on_gpu = race.device != "cpu"
     runs: dict[str, Callable[[int], Any]] = {}
     facts: dict[str, dict[str, Fact]] = {}
-    if race.plain_torch:
+    if TORCH in race.peers:
         runs[TORCH] = _plain_torch(race.bundle, race.device)
         facts[TORCH] = _facts(race, precision="fp32", on_gpu=on_gpu)
-    if race.rwkv:
+    if RWKV in race.peers:
         checkpoint = rwkv4.weights(layers=race.gpt.layers, width=race.gpt.width, vocab=race.gpt.output_vocab)
         size = sum(tensor.numel() for tensor in checkpoint.values())
-        name, read_bytes = f"{rwkv4.NAME} fp32", 4 * (size - checkpoint["emb.weight"].numel())
-        runs[name] = rwkv4.load(checkpoint, race.folder, device=race.device)
-        facts[name] = {**_facts(race, bytes_per_token=read_bytes, on_gpu=on_gpu), "parameters": size}
+        read_bytes = 4 * (size - checkpoint["emb.weight"].numel())
+        runs[RWKV] = rwkv4.load(checkpoint, race.folder, device=race.device)
+        facts[RWKV] = {**_facts(race, bytes_per_token=read_bytes, on_gpu=on_gpu), "parameters": size}
+    if openvino.NAME in race.peers:
+        runs[openvino.NAME] = openvino.load(race.bundle, threads=race.threads)
+        facts[openvino.NAME] = _facts(race, precision="int8", on_gpu=False)
     for variant in race.variants:
         on_cpu = variant.profile == "cpu"
         rows = roofline.cut_head("coarse", race.bundle.spec) if on_cpu else None

@@ -19,13 +19,6 @@ from benchmarks.stages import measure as stages
 from benchmarks.stages.report import plot, table
 
 
-def _known(names: list[str] | None, choices: tuple[str, ...], option: str) -> list[str]:
-    for name in names or ():
-        if name not in choices:
-            raise typer.BadParameter(f"{name!r} is not one of {', '.join(choices)}", param_hint=option)
-    return names or list(choices)
-
-
 def command(
     size: opt.Size = "tiny",
     bundle: opt.Bundle = None,
@@ -67,7 +60,7 @@ def command(
     with errors_shown():
         require("matplotlib")
         idle, count = machine.describe(), opt.threads_of(threads)
-        named, cases = _known(peer, stages.PEERS, "--peer"), _known(case, stages.CASES, "--case")
+        named, cases = opt.known(peer, stages.PEERS, "--peer"), opt.known(case, stages.CASES, "--case")
         measured_stages = stages.STAGES if UTTERANCE in cases else cases
         if peers and not set(named).isdisjoint(suno.NAMES):
             suno.check()
