@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bark_client import BarkError
-from bark_gateway import __version__
+from bark_gateway import __version__, targets
 from bark_gateway.access import BodyLimit, KnownOrigins, Observed
 from bark_gateway.errors import GatewayError, from_http, from_sdk, from_validation
 from bark_gateway.gateway import Gateway
@@ -27,6 +27,7 @@ from bark_gateway.routes import socket as socket_route
 from bark_gateway.routes.page import ENCODE, add_page
 from bark_gateway.servers import Bark, Servers, connect
 from bark_gateway.settings import Settings
+from bark_gateway.targets import Resolve
 from bark_gateway.wyoming import wyoming as speak_wyoming
 from bark_tracing import Tracing, open_tracing
 
@@ -40,11 +41,12 @@ def make_app(
     keys: KeyRing | None = None,
     tracing: Tracing | None = None,
     to_server: Callable[[str], Bark] | None = None,
+    resolve: Resolve = targets.resolve,
     wyoming: tuple[socket.socket, Key] | None = None,
 ) -> FastAPI:
     """The ASGI application of a gateway.
 
-    to_server: makes the client of a server; tests give their own.
+    to_server: makes the client of a server; resolve: asks the DNS. Tests give their own.
     wyoming: where to listen for it, and whose limits hold.
     """
     joined: Callable[[str], Bark] = to_server or partial(
@@ -55,12 +57,14 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Servers(settings.servers, connect=joined) as servers:
+        async with Servers(settings.servers, connect=joined, lost_s=settings.lost_s, resolve=resolve) as servers:
             app.state.gateway = Gateway(settings, servers=servers, keys=keys or KeyRing())
             async with AsyncExitStack() as stack:
                 if wyoming is not None:
                     listener, key = wyoming
-                    await stack.enter_async_context(speak_wyoming(app.state.gateway, listener=listener, key=key))
+                    await stack.enter_async_context(
+                        speak_wyoming(app.state.gateway, listener=listener, key=key, tracing=traces)
+                    )
                 yield
         traces.close()
 

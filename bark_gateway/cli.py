@@ -44,7 +44,12 @@ def _print_key(name: str | None) -> None:
 @app.command()
 def gateway(
     server: Annotated[
-        list[str] | None, _option("SERVER", "host:port of a Triton server's gRPC endpoint; repeatable.")
+        list[str] | None,
+        _option(
+            "SERVER",
+            "host:port of a Triton server's gRPC endpoint, or dns:///NAME:PORT for a server at each address of a name; "
+            "repeatable.",
+        ),
     ] = None,
     address: Annotated[str, _option("ADDRESS", "Where to listen. Others than loopback need keys.")] = "127.0.0.1",
     published: Annotated[
@@ -83,7 +88,7 @@ def gateway(
         str | None, _option("WYOMING_KEY", "The name of the key whose limits hold for Wyoming. Default: none do.")
     ] = None,
     max_active: Annotated[
-        int, _option("MAX_ACTIVE", "Requests that the servers get at once.", min=1)
+        int, _option("MAX_ACTIVE", "Requests that each server gets at once.", min=1)
     ] = _DEFAULTS.max_active,
     max_queued: Annotated[
         int, _option("MAX_QUEUED", "Requests that may wait; more get status 429.", min=0)

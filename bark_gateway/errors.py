@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from bark_client import BarkError, InvalidRequest, RequestCancelled, RequestTimeout, ServerUnavailable
 
+NO_VOICE: Final = "there is no voice"  #: begins what a server says of a name that it does not know
 RETRY_AFTER_S: Final = 1  #: what a client is told to wait while no server answers
 _FIELD: Final = re.compile(r"(?P<name>[a-z_]+): ")
 #: Arguments of the SDK that have other names here.
@@ -129,6 +130,6 @@ def _from_invalid(message: str) -> GatewayError:
     message = message if message.endswith((".", "?", "!")) else f"{message}."
     found = _FIELD.match(message)
     if found is None:
-        return invalid(message, param="voice" if message.startswith(("there is no voice", "the voice ")) else None)
+        return invalid(message, param="voice" if message.startswith((NO_VOICE, "the voice ")) else None)
     name = _FIELDS.get(found["name"], found["name"])
     return invalid(f"{name}: {message[found.end() :]}", param=name)

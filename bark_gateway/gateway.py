@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -11,16 +12,22 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from bark_client import BarkError
 from bark_client.trace_context import TRACEPARENT
 from bark_gateway.access import CURRENT
 from bark_gateway.errors import GatewayError
 from bark_gateway.keys import Key, KeyRing
 from bark_gateway.limits import Gate, Quotas
-from bark_gateway.metrics import Metrics
+from bark_gateway.load import Load, Work
+from bark_gateway.metrics import Metrics, ServerOutcome, ServerState, outcome_of
 from bark_gateway.requests import Call
-from bark_gateway.servers import Bark, Servers
+from bark_gateway.servers import Servers
 from bark_gateway.settings import Settings
 from bark_gateway.speech import Part, spoken
+from bark_gateway.tries import Tries, broken_off
+from bark_tracing import Span
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -34,16 +41,22 @@ class Gateway:
     metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
-        self.gate = Gate(max_active=self.settings.max_active, max_queued=self.settings.max_queued)
+        settings, servers = self.settings, self.servers
+        self.load = Load()
+        self.gate = Gate(
+            max_active=settings.max_active, max_queued=settings.max_queued, servers=lambda: len(servers.ready)
+        )  # fmt: skip
+        servers.changed, servers.gone = self.gate.look, self.metrics.server_gone
         self.sockets = 0
         gauge = self.metrics.gauge
         gauge("active", "Speeches that the servers make now.", lambda: self.gate.active)
         gauge("queued", "Speeches that wait for their turn.", lambda: self.gate.queued)
+        gauge("pending_seconds", "Seconds of speech that are asked for and not yet made.", lambda: self.load.seconds)
         gauge("sockets", "WebSockets that are open.", lambda: self.sockets)
-        for server in self.servers.all:
-            up = "Whether a server was ready when it was last looked at."
-            gauge("server_up", up, lambda server=server: float(not server.problem), server=server.url)  # type: ignore[misc]
-        self.uploads = asyncio.Semaphore(self.settings.max_voice_requests)
+        self.metrics.watch_servers(
+            lambda: [ServerState(one.url, one.ready, len(one.work), one.seconds) for one in servers.all]
+        )
+        self.uploads = asyncio.Semaphore(settings.max_voice_requests)
 
     @contextmanager
     def socket(self) -> Iterator[None]:
@@ -61,25 +74,61 @@ class Gateway:
         voice = str(call.voice or "")
         span = CURRENT.get().child("speech", format=call.format, characters=len(call.text), voice=voice)
         with self.metrics.speech(len(call.text)) as seen, span:
-            async with self.admitted(call, key=key) as bark:
+            async with self._admitted(call, key=key) as work:
                 span.event("admitted")
                 TRACEPARENT.set(span.traceparent)
-                async with aclosing(spoken(bark, call)) as parts:
+                async with aclosing(self._from_servers(call, work, span)) as parts:
                     async for part in parts:
                         if seen.audio():
                             span.event("first audio")
                         seen.summary = part.summary
                         yield part
+            if seen.summary is not None:
+                self.load.spoke(len(call.text), seen.summary.seconds)
 
     @asynccontextmanager
-    async def admitted(self, call: Call, *, key: Key) -> AsyncIterator[Bark]:
-        """A server for this call, once it is its turn. Raises GatewayError if a limit does not allow it."""
+    async def _admitted(self, call: Call, *, key: Key) -> AsyncIterator[Work]:
+        """Wait until it is the turn of this call. Raises GatewayError if a limit does not allow it."""
         check_voice(call.voice if isinstance(call.voice, str) else None, key=key)
         with self.quotas.request(key):
             self.quotas.spend(key, len(call.text))
-            async with self.gate.passed():
-                with self.servers.lend() as bark:
-                    yield bark
+            with self.load.work(len(call.text)) as work:
+                async with self.gate.passed():
+                    yield work
+
+    async def _from_servers(self, call: Call, work: Work, span: Span) -> AsyncGenerator[Part]:
+        """The parts from the server with the least to do; from another one if that fails before the first part.
+
+        The call has its seed, so the other server says the same.
+        """
+        tries = Tries(call)
+        while True:
+            begun = False
+            outcome: ServerOutcome = "left"
+            try:
+                with self.servers.lend(work, without=tries.servers) as server:
+                    tries.servers.append(server)
+                    async with aclosing(spoken(server.bark, call, heard=work.heard)) as parts:
+                        async for part in parts:
+                            begun = True
+                            yield part
+                outcome = "spoken"
+                return
+            except (BarkError, GatewayError) as error:
+                outcome = outcome_of(error)
+                if isinstance(error, GatewayError) or not tries.servers:
+                    raise
+                if begun:
+                    raise broken_off(error, call, seconds=work.made) from None
+                if not tries.again(error, others=self.servers.others(tries.servers)):
+                    raise
+                outcome = "moved"
+                log.warning("a request moves to another server: %s", error)
+                span.event("moved to another server")
+            finally:
+                if tries.servers:
+                    self.metrics.on_server(tries.servers[-1].url, outcome)
+            work.again()
 
 
 def check_voice(voice: str | None, *, key: Key) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
@@ -18,34 +18,66 @@ IN_FLIGHT_RETRY_S: Final = 1
 
 
 class Gate:
-    """At most `max_active` requests pass at once; at most `max_queued` wait, and the first of them is next."""
+    """At most `max_active` requests per server pass at once; at most `max_queued` wait, and the first of them is next.
 
-    def __init__(self, *, max_active: int, max_queued: int) -> None:
-        self._max_active, self._max_queued = max_active, max_queued
-        self._free = asyncio.Semaphore(max_active)
-        self.active = self.queued = 0
+    servers: how many servers are ready now. Call `look` when that may have grown.
+    """
+
+    def __init__(self, *, max_active: int, max_queued: int, servers: Callable[[], int] = lambda: 1) -> None:
+        self._max_active, self._max_queued, self._servers = max_active, max_queued, servers
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self.active = 0
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait."""
+        return len(self._waiting)
 
     @asynccontextmanager
     async def passed(self) -> AsyncIterator[None]:
         """Wait for a place and hold it. Raises GatewayError: 429, if too many wait."""
-        if self._free.locked() and self.queued >= self._max_queued:
+        if self._waiting or not self._free:
+            await self._wait()
+        else:
+            self.active += 1
+        try:
+            yield
+        finally:
+            self.active -= 1
+            self.look()
+
+    def look(self) -> None:
+        """Let those pass for which there is a place."""
+        while self._waiting and self._free:
+            place = self._waiting.popleft()
+            if not place.done():  # its client has not just left
+                self.active += 1  # here, so that nobody else takes the place
+                place.set_result(None)
+
+    @property
+    def _free(self) -> bool:
+        """Whether there is a place. Without a server there is one, so that nobody waits to hear of it."""
+        return self.active < self._max_active * max(1, self._servers())
+
+    async def _wait(self) -> None:
+        if self.queued >= self._max_queued:
             raise GatewayError(
                 429,
                 f"{self.active} requests are spoken and {self.queued} wait. Send it again later.",
                 code="queue_full",
                 retry_after=QUEUE_RETRY_S,
             )
-        self.queued += 1
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
         try:
-            await self._free.acquire()
-        finally:
-            self.queued -= 1
-        self.active += 1
-        try:
-            yield
-        finally:
-            self.active -= 1
-            self._free.release()
+            await place
+        except asyncio.CancelledError:
+            if place in self._waiting:
+                self._waiting.remove(place)
+            elif not place.cancelled():  # it had just got the place
+                self.active -= 1
+                self.look()
+            raise
 
 
 class Quotas:

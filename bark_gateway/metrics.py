@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from bark_client import BarkError, InvalidRequest, RequestTimeout, ServerUnavailable, Summary
 from bark_gateway.errors import GatewayError
 
 Outcome = Literal["spoken", "refused", "limited", "left", "unavailable", "timeout", "failed"]
+ServerOutcome = Literal[Outcome, "moved"]  #: moved: it failed before its first audio, and another server got it
 OUTCOMES: Final[tuple[Outcome, ...]] = ("spoken", "refused", "limited", "left", "unavailable", "timeout", "failed")
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 _FIRST_AUDIO_S: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 60)
 _FACTORS: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """What is told of one server. seconds: of speech that it still has to make."""
+
+    url: str
+    ready: bool
+    active: int
+    seconds: float
 
 
 @dataclass
@@ -43,7 +56,6 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._gauges: dict[str, Gauge] = {}
         ProcessCollector(registry=self.registry)
         speeches = "bark_gateway_speeches_total"
         self._speeches = Counter(speeches, "Speeches by how they ended.", ["outcome"], registry=self.registry)
@@ -75,12 +87,30 @@ class Metrics:
             "bark_gateway_retries_total", "Takes of a piece beyond its first one.", registry=self.registry
         )
 
-    def gauge(self, name: str, description: str, value: Callable[[], float], **labels: str) -> None:
+        self._on_servers = Counter(
+            "bark_gateway_server_speeches_total",
+            "Speeches by server and by how they ended there.",
+            ["server", "outcome"],
+            registry=self.registry,
+        )
+
+    def watch_servers(self, states: Callable[[], Sequence[ServerState]]) -> None:
+        """Tell the state of each server that there is when the metrics are read."""
+        self.registry.register(_OfServers(states))
+
+    def on_server(self, url: str, outcome: ServerOutcome) -> None:
+        """Count a speech that a server had."""
+        self._on_servers.labels(url, outcome).inc()
+
+    def server_gone(self, url: str) -> None:
+        """Forget what is counted of a server that has left."""
+        for outcome in (*OUTCOMES, "moved"):
+            with suppress(KeyError):
+                self._on_servers.remove(url, outcome)
+
+    def gauge(self, name: str, description: str, value: Callable[[], float]) -> None:
         """A number that is read when the metrics are."""
-        if name not in self._gauges:
-            self._gauges[name] = Gauge(f"bark_gateway_{name}", description, list(labels), registry=self.registry)
-        family = self._gauges[name]
-        (family.labels(**labels) if labels else family).set_function(value)
+        Gauge(f"bark_gateway_{name}", description, registry=self.registry).set_function(value)
 
     def answered(self, path: str, status: int) -> None:
         """Count an answer. path: of the route, with its placeholders."""
@@ -120,8 +150,33 @@ class Metrics:
         return generate_latest(self.registry)
 
 
+class _OfServers(Collector):
+    """Gauges of servers, which come and go."""
+
+    def __init__(self, states: Callable[[], Sequence[ServerState]]) -> None:
+        self._states = states
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily(
+            "bark_gateway_server_up", "Whether a server was ready when it was last looked at.", labels=["server"]
+        )
+        active = GaugeMetricFamily(
+            "bark_gateway_server_active", "Requests that a server has.", labels=["server"]
+        )  # fmt: skip
+        seconds = GaugeMetricFamily(
+            "bark_gateway_server_pending_seconds", "Seconds of speech that a server has to make.", labels=["server"]
+        )
+        for state in self._states():
+            up.add_metric([state.url], float(state.ready))
+            active.add_metric([state.url], state.active)
+            seconds.add_metric([state.url], state.seconds)
+        yield from (up, active, seconds)
+
+
 def outcome_of(error: GatewayError | BarkError) -> Outcome:
     """How a speech ended that raised this."""
+    if isinstance(error, GatewayError) and error.status_code == 503:
+        return "unavailable"
     if isinstance(error, GatewayError):
         if error.status_code == 429:
             return "limited"

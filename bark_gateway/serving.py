@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import uvicorn
 
-from bark_client import AsyncBarkClient, InvalidRequest
+from bark_client import InvalidRequest
+from bark_gateway import targets
 from bark_gateway.keys import ANYBODY, Key, KeyRing, KeysUnreadable, plain_keys, read_keys
 
 KEYS_VARIABLE: Final = "BARK_GATEWAY_KEYS"
@@ -87,7 +88,7 @@ def check_servers(urls: Iterable[str]) -> None:
     """Raise WrongSetting for an address that can be none of a server."""
     try:
         for one in urls:
-            AsyncBarkClient(one)
+            targets.parse(one)
     except InvalidRequest as error:
         raise WrongSetting(f"--server {error}") from None
 

@@ -15,11 +15,11 @@ MODELS: Final = ("bark", "tts-1", "tts-1-hd")  #: names of the model; the last t
 class Settings:
     """What a gateway may do, and where its servers are. Sizes are in bytes, times in seconds."""
 
-    servers: tuple[str, ...] = (DEFAULT_SERVER,)  #: host:port of Triton's gRPC endpoints
+    servers: tuple[str, ...] = (DEFAULT_SERVER,)  #: host:port of Triton's gRPC endpoints, or dns:///name:port
     models: tuple[str, ...] = MODELS  #: names that `model` may have; all mean the same
     voices: Mapping[str, str] = field(default_factory=dict)  #: other names of voices, such as alloy → joe
     cors: tuple[str, ...] = ()  #: origins whose pages may call the gateway; "*" is all
-    max_active: int = 64  #: requests that the servers get at once
+    max_active: int = 64  #: requests that each server gets at once
     max_queued: int = 256  #: requests that wait for one of those
     max_characters: int = 20_000  #: of one text
     max_items: int = 32  #: of one batch
@@ -31,3 +31,5 @@ class Settings:
     send_timeout_s: float = 60.0  #: a client that takes no audio for so long has left
     connect_timeout_s: float = 0.8  #: to keep trying to reach a server
     stream_answer_s: float = 300.0  #: until the next audio
+    lost_s: float = 5.0  #: a server that says nothing for so long has lost what it had
+    shared_voices_s: float = 10.0  #: until all servers see a change of the voice store that they share

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -75,15 +75,17 @@ class _Coder:
         return self._encoder.feed(self._tempo.feed(samples))
 
 
-async def spoken(bark: Bark, call: Call) -> AsyncGenerator[Part]:
+async def spoken(bark: Bark, call: Call, *, heard: Callable[[float], None]) -> AsyncGenerator[Part]:
     """The parts of a speech, each as soon as it can leave. Closing this iterator stops the request on the server.
 
+    heard: called with the seconds of each chunk that arrives.
     Raises BarkError, and GatewayError if there is no audio at all.
     """
     chunk: Chunk | None = None
     async with bark.stream(call.text, voice=call.voice, seed=call.seed, **call.options) as stream:
         coder = _Coder(call, sample_rate=SAMPLE_RATE)
         async for chunk in stream:
+            heard(chunk.seconds)
             if chunk.sample_rate != coder.sample_rate:
                 coder = _Coder(call, sample_rate=chunk.sample_rate)
             async for data in coder.feed(chunk.samples):

@@ -24,13 +24,14 @@ from bark_client import BarkError, VoiceInfo
 from bark_client.protocol import SAMPLE_RATE
 from bark_client.voice import LANGUAGES
 from bark_gateway import __version__
-from bark_gateway.access import write_line
+from bark_gateway.access import CURRENT, write_line
 from bark_gateway.conversation import Conversation
 from bark_gateway.errors import GatewayError, as_answer, from_validation, invalid
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key
 from bark_gateway.messages import Told
 from bark_gateway.requests import Call, HowToSpeak
+from bark_tracing import Tracing
 
 MAX_EVENT_BYTES: Final = 1 << 20  #: of the data of an event, and of its payload
 MAX_WAITING: Final = 100  #: speeches of one connection that are not yet begun
@@ -38,18 +39,21 @@ _BYTES_PER_SAMPLE: Final = 2
 _SOUND: Final = {"rate": SAMPLE_RATE, "width": _BYTES_PER_SAMPLE, "channels": 1}
 _SOURCE: Final = Attribution(name="Suno", url="https://github.com/suno-ai/bark")
 _BROKEN: Final = (AttributeError, KeyError, TypeError, RecursionError, asyncio.IncompleteReadError)
+NO_TRACING: Final = Tracing()
 
 Job = Callable[[], Awaitable[None]]
 E = TypeVar("E", Synthesize, SynthesizeStart, SynthesizeChunk)
 
 
 @asynccontextmanager
-async def wyoming(gateway: Gateway, *, listener: socket.socket, key: Key) -> AsyncIterator[None]:
-    """Answer on a listening socket while the block runs. key: whose limits hold."""
+async def wyoming(
+    gateway: Gateway, *, listener: socket.socket, key: Key, tracing: Tracing = NO_TRACING
+) -> AsyncIterator[None]:
+    """Answer on a listening socket while the block runs. key: whose limits hold. tracing: makes the spans of texts."""
     talks: set[asyncio.Task[None]] = set()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(_Talk(reader, writer, gateway=gateway, key=key).run())
+        task = asyncio.create_task(_Talk(reader, writer, gateway=gateway, key=key, tracing=tracing).run())
         talks.add(task)
         task.add_done_callback(talks.discard)
 
@@ -67,9 +71,16 @@ class _Talk:
     """One connection."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, gateway: Gateway, key: Key
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        gateway: Gateway,
+        key: Key,
+        tracing: Tracing,
     ) -> None:
         self._reader, self._writer, self._gateway, self._key = _Bounded(reader), writer, gateway, key
+        self._tracing = tracing
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(MAX_WAITING)
         self._conversation: Conversation | None = None
         self._samples = 0  # sent of this speech; 0: it has not begun
@@ -137,11 +148,11 @@ class _Talk:
             if self._conversation is None:  # else it repeats the pieces, for servers that take none
                 wanted = _parsed(Synthesize, event)
                 call = self._call(wanted, text=wanted.text)
-                self._add(lambda: self._speak(call))
+                self._add(self._traced(lambda: self._speak(call)))
         elif SynthesizeStart.is_type(event.type):
             call = self._call(_parsed(SynthesizeStart, event), text="-")
             self._conversation = Conversation(call, gateway=self._gateway, key=self._key, send=self._spoken)
-            self._add(self._conversation.run)
+            self._add(self._traced(self._conversation.run))
         elif SynthesizeChunk.is_type(event.type) and self._conversation is not None:
             self._conversation.feed(_parsed(SynthesizeChunk, event).text)
         elif SynthesizeStop.is_type(event.type) and self._conversation is not None:
@@ -162,6 +173,16 @@ class _Talk:
             self._busy = True
             await job()
             self._busy = not self._jobs.empty()
+
+    def _traced(self, job: Job) -> Job:
+        """The job inside a span, which the spans of its speeches are inside of."""
+
+        async def traced() -> None:
+            with self._tracing.request("WYOMING synthesize", key=self._key.name) as span:
+                CURRENT.set(span)
+                await job()
+
+        return traced
 
     async def _speak(self, call: Call) -> None:
         async with aclosing(self._gateway.speak(call, key=self._key)) as parts:
@@ -213,8 +234,7 @@ class _Talk:
 
     async def _info(self) -> Info:
         """What Home Assistant lists. Raises BarkError."""
-        with self._gateway.servers.lend() as bark:
-            voices = {info.name: info for info in await bark.voices()}
+        voices = {info.name: info for info in await self._gateway.servers.ask(lambda bark: bark.voices())}
         others = {name: of for name, of in self._gateway.settings.voices.items() if of in voices}
         named = [*voices.items(), *((name, voices[of]) for name, of in others.items())]
         offered = [_voice(name, info) for name, info in named if self._key.may_use(info.name)]

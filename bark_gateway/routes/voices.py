@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
@@ -13,8 +13,9 @@ from starlette.responses import Response
 
 from bark_client import InvalidRequest, VoiceInfo
 from bark_client.audio import encode
-from bark_gateway.errors import GatewayError, from_sdk, invalid
-from bark_gateway.gateway import Gateway, OfGateway, OfKey, check_voice
+from bark_gateway import shared_voices
+from bark_gateway.errors import NO_VOICE, GatewayError, from_sdk, invalid
+from bark_gateway.gateway import OfGateway, OfKey, check_voice
 from bark_gateway.keys import Key
 from bark_gateway.routes.answers import ERRORS
 from bark_gateway.servers import Bark
@@ -67,7 +68,7 @@ class Deleted(BaseModel):
 @router.get("")
 async def list_voices(gateway: OfGateway, key: OfKey) -> Voices:
     """The voices that `voice` may name."""
-    found = await _with_server(gateway, lambda bark: bark.voices())
+    found = await gateway.servers.ask(lambda bark: bark.voices())
     data = [_voice(info) for info in found if key.may_use(info.name)]
     names = [*(one.id for one in data), *(name for name, of in gateway.settings.voices.items() if key.may_use(of))]
     return Voices(data=data, voices=[VoiceName(id=name, name=name) for name in dict.fromkeys(names)])
@@ -92,12 +93,19 @@ async def create_voice(
     sound = io.BytesIO(await audio_sample.read())
     sound.name = audio_sample.filename or "the recording"
 
-    async def cloned(bark: Bark) -> Voice:
-        made = await bark.clone_voice(sound, name=name, overwrite=overwrite)
-        return _voice(await bark.voice_info(name)).model_copy(update={"warnings": list(made.warnings)})
+    warnings: list[str] = []
 
+    async def cloned(bark: Bark) -> VoiceInfo:
+        made = await bark.clone_voice(sound, name=name, overwrite=overwrite)
+        warnings.extend(made.warnings)
+        return await bark.voice_info(name)
+
+    kept = shared_voices.keep(
+        cloned, servers=gateway.servers, overwrite=overwrite, wait_s=gateway.settings.shared_voices_s
+    )  # fmt: skip
     async with gateway.uploads:
-        return await unless_left(request.receive, _with_server(gateway, cloned))
+        voice = _voice(await unless_left(request.receive, kept))
+    return voice.model_copy(update={"warnings": warnings})
 
 
 @router.get(
@@ -110,7 +118,7 @@ async def preview_voice(name: str, request: Request, gateway: OfGateway, key: Of
     check_voice(name, key=key)
     async with gateway.uploads:
         preview = await unless_left(
-            request.receive, _with_server(gateway, lambda bark: bark.preview_voice(name), name=name)
+            request.receive, _of(name, gateway.servers.ask(lambda bark: bark.preview_voice(name)))
         )
     data = await asyncio.to_thread(encode, preview.samples, sample_rate=preview.sample_rate)
     return Response(data, media_type="audio/wav")
@@ -120,28 +128,25 @@ async def preview_voice(name: str, request: Request, gateway: OfGateway, key: Of
 async def get_voice(name: str, gateway: OfGateway, key: OfKey) -> Voice:
     """One voice."""
     check_voice(name, key=key)
-    return _voice(await _with_server(gateway, lambda bark: bark.voice_info(name), name=name))
+    return _voice(await _of(name, gateway.servers.ask(lambda bark: bark.voice_info(name))))
 
 
 @router.delete("/{name:path}")
 async def delete_voice(name: str, gateway: OfGateway, key: OfKey) -> Deleted:
     """Delete a voice that was cloned or uploaded. Those of the checkpoint stay."""
     _check_change(key, name)
-    await _with_server(gateway, lambda bark: bark.delete_voice(name), name=name)
+    await _of(name, shared_voices.delete(name, servers=gateway.servers))
     return Deleted(id=name)
 
 
-async def _with_server(gateway: Gateway, ask: Callable[[Bark], Awaitable[T]], *, name: str | None = None) -> T:
-    """Ask a server. A voice that does not exist is 404 where the path names it."""
-    with gateway.servers.lend() as bark:
-        try:
-            return await ask(bark)
-        except InvalidRequest as error:
-            told = from_sdk(error)
-            if name is None:
-                raise told from None
-            missing = "no voice" in str(error)
-            raise GatewayError(404 if missing else 400, told.message, param="voice", code=told.code) from None
+async def _of(name: str, answer: Coroutine[Any, Any, T]) -> T:
+    """What a server says of the voice that the path names. 404 if there is none."""
+    try:
+        return await answer
+    except InvalidRequest as error:
+        told = from_sdk(error)
+        status = 404 if NO_VOICE in str(error) else 400
+        raise GatewayError(status, told.message, param="voice", code=told.code) from None
 
 
 def _check_change(key: Key, name: str) -> None:

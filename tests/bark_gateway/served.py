@@ -17,6 +17,7 @@ from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key, KeyRing
 from bark_gateway.serving import UVICORN
 from bark_gateway.settings import Settings
+from bark_gateway.targets import Resolve
 from bark_tracing import Tracing
 
 START_S = 10
@@ -37,10 +38,15 @@ class Served:
 
 @contextmanager
 def served(
-    *servers: str, keys: list[Key] | None = None, tracing: Tracing | None = None, **settings: object
+    *servers: str,
+    keys: list[Key] | None = None,
+    tracing: Tracing | None = None,
+    resolve: Resolve | None = None,
+    **settings: object,
 ) -> Iterator[Served]:
-    """Serve while the block runs. servers: host:port of each."""
-    app = make_app(Settings(servers=servers, **settings), keys=KeyRing(keys or []), tracing=tracing)  # type: ignore[arg-type]
+    """Serve while the block runs. servers: host:port of each. resolve: a DNS of the test's own."""
+    given = Settings(servers=servers, **settings)  # type: ignore[arg-type]
+    app = make_app(given, keys=KeyRing(keys or []), tracing=tracing, **({"resolve": resolve} if resolve else {}))
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, **{**UVICORN, "timeout_graceful_shutdown": 1}, log_level="error")
     server = uvicorn.Server(config)

@@ -29,6 +29,10 @@ class Seen:
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.tracing = Tracing(provider)
 
+    def finished(self) -> list[ReadableSpan]:
+        """All spans, in the order in which they ended."""
+        return list(self._exporter.get_finished_spans())
+
     def speeches(self) -> dict[str, ReadableSpan]:
         """Spans by name, once the request has ended."""
         wait_until(lambda: any(span.name == f"POST {SPEECH}" for span in self._exporter.get_finished_spans()))

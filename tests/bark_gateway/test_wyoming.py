@@ -27,7 +27,9 @@ from bark_gateway.gateway import Gateway
 from bark_gateway.keys import ANYBODY, Key, KeyRing
 from bark_gateway.servers import Servers, connect
 from bark_gateway.settings import Settings
-from bark_gateway.wyoming import wyoming
+from bark_gateway.wyoming import NO_TRACING, wyoming
+from bark_tracing import Tracing
+from tests.bark_gateway.test_tracing import Seen
 from tests.client.fake_triton import (
     CHUNK,
     SAMPLE_RATE,
@@ -46,13 +48,15 @@ ONE, TWO = "It is nice to see you this morning.", "Come in and sit down by the f
 
 
 @asynccontextmanager
-async def listening(url: str, *, key: Key = ANYBODY, **settings: Any) -> AsyncIterator[int]:
+async def listening(
+    url: str, *, key: Key = ANYBODY, tracing: Tracing = NO_TRACING, **settings: Any
+) -> AsyncIterator[int]:
     """A gateway that speaks Wyoming only; its port."""
     joined = partial(connect, connect_timeout_s=0.8, answer_timeout_s=20.0)
     async with Servers([url], connect=joined) as servers:
         gateway = Gateway(Settings(servers=(url,), **settings), servers=servers, keys=KeyRing())
         listener = socket.create_server(("127.0.0.1", 0))
-        async with wyoming(gateway, listener=listener, key=key):
+        async with wyoming(gateway, listener=listener, key=key, tracing=tracing):
             yield listener.getsockname()[1]
 
 
@@ -247,6 +251,27 @@ def test_each_connection_is_a_line_in_the_log(triton: FakeTriton, caplog: pytest
     (line,) = [json.loads(record.message) for record in caplog.records if record.name == "bark_gateway.access"]
     assert (line["method"], line["key"], line["client"]) == ("WYOMING", "anybody", "127.0.0.1")
     assert (line["bytes"], line["outcome"]) == (len(tone(1)), "refused")
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_each_text_is_a_span_around_its_speeches(triton: FakeTriton, in_pieces: bool) -> None:
+    async def speak(connection: AsyncTcpClient) -> None:
+        if not in_pieces:
+            await connection.write_event(Synthesize(ONE).event())
+            await until(connection, AudioStop)
+            return
+        for event in (SynthesizeStart(), SynthesizeChunk(f"{ONE} {TWO}"), SynthesizeStop()):
+            await connection.write_event(event.event())
+        await until(connection, SynthesizeStopped)
+
+    seen = Seen()
+    talk(triton.url, speak, tracing=seen.tracing)
+    *speeches, text = seen.finished()
+    assert [span.name for span in speeches] == ["speech"] * (2 if in_pieces else 1)
+    assert text.name == "WYOMING synthesize" and text.parent is None
+    assert {span.parent.span_id for span in speeches if span.parent} == {text.context.span_id}
+    parents = [f"00-{text.context.trace_id:032x}-{span.context.span_id:016x}" for span in speeches]
+    assert [one.rpartition("-")[0] for one in triton.traceparents] == parents
 
 
 def test_a_connection_that_says_nothing_is_closed(triton: FakeTriton) -> None:

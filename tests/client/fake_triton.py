@@ -295,13 +295,14 @@ def garble(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
 
 
 class Cable:
-    """A TCP connection to a server that can be cut, as a killed server or a pulled plug does."""
+    """A TCP connection to a server that can be cut, as a killed server does, or that can fall silent."""
 
     def __init__(self, target_port: int) -> None:
         self._target = target_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._sockets: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
+        self._silent = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -314,6 +315,10 @@ class Cable:
         while not self._sockets.empty():
             _shut(self._sockets.get())
 
+    def silence(self) -> None:
+        """Lose what is sent from now on, as a pulled plug or a broken network does: nobody is told."""
+        self._silent.set()
+
     def _accept(self) -> None:
         while True:
             try:
@@ -324,13 +329,14 @@ class Cable:
             for end in (near, far):
                 self._sockets.put(end)
             for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
+                threading.Thread(target=_pump, args=(source, sink, self._silent), daemon=True).start()
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, silent: threading.Event) -> None:
     with contextlib.suppress(OSError):  # cut
         while data := source.recv(65536):
-            sink.sendall(data)
+            if not silent.is_set():
+                sink.sendall(data)
     _shut(source)
     _shut(sink)
 
