@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer
 
 from bark_serving.arrays import Floats
-from bark_serving.errors import UserError
+from bark_serving.errors import INSTALL_AGAIN, UserError
 from bark_serving.host.files import sha256
 from bark_serving.spec import FORMAT_VERSION, Network, Spec
 
@@ -65,6 +65,13 @@ class Bundle:
         self.hash = hashlib.sha256(text).hexdigest()
 
     @property
+    def repair(self) -> str:
+        """What puts good files in the place of broken ones."""
+        if self.folder == Path(__file__).parent / MINIATURE:
+            return INSTALL_AGAIN
+        return f"Import it again: `bark-build import CHECKPOINT {self.folder} --force`."
+
+    @property
     def label(self) -> str:
         """Its name and the begin of its hash, such as ``bark-small 1a2b3c4d5e6f``."""
         return f"{self.spec.name} {self.hash[:12]}"
@@ -92,10 +99,10 @@ class Bundle:
         for name, expected in self.spec.files.items():
             path = self.folder / name
             if not path.exists():
-                raise BundleError(f"{path} is missing.", remedy=_IMPORT_AGAIN)
+                raise BundleError(f"{path} is missing.", remedy=self.repair)
             actual = sha256(path)
             if actual != expected:
-                raise BundleError(f"{path} has sha256 {actual}, spec.json says {expected}.", remedy=_IMPORT_AGAIN)
+                raise BundleError(f"{path} has sha256 {actual}, spec.json says {expected}.", remedy=self.repair)
 
 
 def mapped(path: Path, name: str) -> Floats:

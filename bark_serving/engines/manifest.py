@@ -40,6 +40,7 @@ class Manifest(_Frozen):
     inputs: dict[str, TensorInfo]
     outputs: dict[str, TensorInfo]
     files: dict[str, str] = {}  #: sha256 by name
+    sizes: dict[str, int] = {}  #: bytes by name; empty: an older version built the engine
     created: datetime | None = None
     seconds: float | None = None  #: of the build
     memory: int | None = None  #: bytes of GPU memory per instance, without the weights
@@ -48,6 +49,6 @@ class Manifest(_Frozen):
 def key(manifest: Manifest) -> str:
     """The engine's key: a hash of exactly what decides its content."""
     deciding = manifest.model_dump(
-        mode="json", exclude={"bundle_name", "inputs", "outputs", "files", "created", "seconds", "memory"}
+        mode="json", exclude={"bundle_name", "inputs", "outputs", "files", "sizes", "created", "seconds", "memory"}
     )
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:32]

@@ -109,7 +109,7 @@ class EngineStore:
         Raises `EngineMissing` or `EngineMismatch`, with the command that makes the engine.
         """
         host = host or this_host()
-        remedy = f"Run `{self._command(bundle, stage=stage, profile=profile, precision=precision, host=host)}`."
+        remedy = f"Run `{self.build_command(bundle, stage=stage, profile=profile, precision=precision, host=host)}`."
         of_stage = [e for e in self.list() if e.manifest.stage == stage and e.manifest.profile == profile]
         if not of_stage:
             if not self.root.is_absolute():  # perhaps another folder is meant
@@ -165,6 +165,7 @@ class EngineStore:
                     update={
                         **measured,
                         "files": {path.name: sha256(path) for path in sorted(folder.iterdir())},
+                        "sizes": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
                         "created": datetime.now(UTC),
                         "seconds": round(time.monotonic() - started, 1),
                     }
@@ -221,7 +222,8 @@ class EngineStore:
             return []
         return sorted(path for path in self.root.iterdir() if path.is_dir() and _KEY.fullmatch(path.name))
 
-    def _command(self, bundle: Bundle, *, stage: Stage, profile: Profile, precision: Precision, host: Host) -> str:
+    def build_command(self, bundle: Bundle, *, stage: Stage, profile: Profile, precision: Precision, host: Host) -> str:
+        """The command that builds the engine."""
         row = TABLE[profile]
         gpu = f" --gpu {','.join(host.architectures)}" if row.gpu == "always" and host.architectures else ""
         options = f"--bundle {bundle.folder} --stage {stage} --precision {precision} --engines {self.root}"

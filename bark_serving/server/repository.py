@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bark_serving.bundle import Bundle
 from bark_serving.engines.compatibility import Host, this_host
 from bark_serving.engines.kernels import instruction_set, packed_weights
+from bark_serving.engines.served_files import ServedFile, bundle_files, engine_files
 from bark_serving.engines.store import EngineError, EngineMissing, EngineStore
 from bark_serving.errors import INSTALL_AGAIN
 from bark_serving.host.cores import usable_cores
@@ -37,6 +38,7 @@ from bark_serving.profiles import STAGES, TABLE, TRANSFORMERS, Precision, Profil
 from bark_serving.server.errors import RepositoryError
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.settings import CONFIG
+from bark_serving.spec import NETWORKS, Network
 from bark_serving.speech.request_inputs import request_inputs
 from bark_serving.speech.stage_capabilities import StageCapabilities, capabilities_of
 
@@ -57,6 +59,7 @@ class _Model:
     template: str
     values: dict[str, Any]  #: that the template is given
     links: dict[str, Path] = field(default_factory=dict)  #: by name in the version folder
+    engine_files: Sequence[ServedFile] = ()  #: that the model reads
 
     @property
     def is_python(self) -> bool:
@@ -91,6 +94,7 @@ class Rendered(BaseModel):
     profile: Profile
     precision: Precision
     runtime: str | None = None  #: what runs the transformers; None: an older version rendered the repository
+    files: tuple[ServedFile, ...] = ()  #: that its models read; empty: an older version rendered the repository
 
 
 def read_rendered(repository: Path) -> Rendered | None:
@@ -140,6 +144,7 @@ def render_from(templates: Path, settings: RenderSettings, *, output: Path) -> P
         profile=settings.profile,
         precision=settings.chosen_precision,
         runtime=_runtime(models, settings),
+        files=(*bundle_files(bundle, _networks_read(settings.profile, bundle)), *_engine_files(models)),
     )
     return _write(models, rendered, source=templates.absolute(), output=output.absolute())
 
@@ -189,10 +194,14 @@ def _choose(model: _Model, *, stage: Stage, bundle: Bundle, settings: RenderSett
     precision = stage_precision(stage, settings.chosen_precision, profile)
     model.values |= {"precision": precision, "engine": None}
     if row.engine:
-        engine = EngineStore(settings.engines).find(
-            bundle, stage=stage, profile=profile, precision=precision, host=host
-        )
+        store = EngineStore(settings.engines)
+        engine = store.find(bundle, stage=stage, profile=profile, precision=precision, host=host)
         model.values |= {"engine": engine.folder.absolute(), "manifest": engine.manifest}
+        model.engine_files = engine_files(
+            engine,
+            kernels=profile == "cpu" and settings.kernels and packed_weights(engine.folder) is not None,
+            build_command=store.build_command(bundle, stage=stage, profile=profile, precision=precision, host=host),
+        )
         if row.plan:
             model.links[row.plan] = engine.folder.absolute() / row.plan
 
@@ -201,6 +210,18 @@ def _capabilities(semantic: _Model, stages: Mapping[Stage, StageRow]) -> StageCa
     """What the chosen engines can do."""
     constants = semantic.values["manifest"].constants if stages["semantic"].engine else {}
     return capabilities_of(stages, precision=semantic.values["precision"], constants=constants)
+
+
+def _engine_files(models: Sequence[_Model]) -> Sequence[ServedFile]:
+    """The engines' files that the models read."""
+    return [file for model in models for file in model.engine_files]
+
+
+def _networks_read(profile: Profile, bundle: Bundle) -> Sequence[Network]:
+    """The networks whose weights are read from the bundle: of all stages without engines, and for embeddings."""
+    if not all(row.engine for row in TABLE[profile].stages.values()):
+        return [network for network in NETWORKS if network != "hubert" or bundle.spec.hubert is not None]
+    return ["semantic"] if profile == "tensorrt" else ["semantic", "coarse", "fine"]
 
 
 def _runtime(models: Sequence[_Model], settings: RenderSettings) -> str:

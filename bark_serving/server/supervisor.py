@@ -17,13 +17,17 @@ from dataclasses import dataclass, replace
 
 import psutil
 
+from bark_serving.engines.file_check import FileCheck, check_sizes
+from bark_serving.errors import UserError
 from bark_serving.host.processes import is_running
 from bark_serving.server import binary, canary, gateway, log, process, state
-from bark_serving.server.errors import RepositoryError, ServerDied, ServerError
+from bark_serving.server.errors import RepositoryError, ServerDied, StartFailed
 from bark_serving.server.process import StopRequest
+from bark_serving.server.repository import read_rendered
 from bark_serving.server.settings import ServerSettings
 from bark_serving.server.watchdog import StubWatch
 
+VERIFIED_FILE = "verified.sums"  #: in the folder of server state: which files were found whole
 WATCH_INTERVAL_S = 1.0  #: between two checks of the server's processes
 Report = Callable[[str], None]
 
@@ -57,10 +61,12 @@ def running(settings: ServerSettings, *, report: Report = _silent, stop: StopReq
     """Run a server while the block runs. The block begins when the canary is answered; nothing is left after it.
 
     `report` gets a text whenever the wait is for something else. `stop` ends the wait. Call it in the main thread only
-    (see `process.launch`). Raises `ServerError`; all checks that need no server are made before the start.
+    (see `process.launch`). Raises `ServerError` or `EngineError`; all checks that need no server are made before
+    the start.
     """
     stop = stop or StopRequest()
     check_repository(settings)
+    files = _file_check(settings, report)
     found = binary.find(settings)
     binary.check_interpreter(found)
     binary.check_backends(found, binary.backends_of(settings.repository))
@@ -83,12 +89,19 @@ def running(settings: ServerSettings, *, report: Report = _silent, stop: StopReq
         try:
             description = _describe(settings, server_process, shm_prefix=prefix, control_key=key)
             state.write(description)
-            seconds = canary.wait_until_answering(
-                settings, ended=lambda: child.poll() is not None, stop=stop, report=report
-            )
+            files.start()  # after the launch: a process with threads should not fork
+            try:
+                seconds = canary.wait_until_answering(
+                    settings, ended=lambda: files.failed or child.poll() is not None, stop=stop, report=report
+                )
+            except StartFailed:
+                files.finish()  # a damaged file explains the failure
+                raise
+            files.finish()
             state.write(description.model_copy(update={"ready": True}))
             yield Server(settings, server_process, prefix, key, seconds)
         finally:
+            files.abandon()
             report("Stopping Triton")
             clean = process.stop(
                 server_process,
@@ -99,6 +112,16 @@ def running(settings: ServerSettings, *, report: Report = _silent, stop: StopReq
             child.wait()
             log.note(settings.log_path, "stopped" if clean else "stopped by force: inferences were still running")
             state.clear(settings.folder, name=settings.name)
+
+
+def _file_check(settings: ServerSettings, report: Report) -> FileCheck:
+    """The check of the files that the models read. Raises `EngineBroken` if one has a wrong size."""
+    rendered = read_rendered(settings.repository)
+    files = rendered.files if rendered else ()
+    if not files:
+        report("The models' files are not checked: the repository was rendered without sums")
+    check_sizes(files)
+    return FileCheck(files, record=settings.folder / VERIFIED_FILE)
 
 
 def check_repository(settings: ServerSettings) -> None:
@@ -129,7 +152,7 @@ def _describe(
 def serve(
     settings: ServerSettings, *, stop: StopRequest, report: Report = _silent, ready: Callable[[Server], None]
 ) -> None:
-    """Run a server until `stop`. Calls `ready` once it answers. Raises `ServerError`, `ServerDied` too."""
+    """Run a server until `stop`. Calls `ready` once it answers. Raises as `running`, and `ServerDied`."""
     with (
         running(settings, report=report, stop=stop) as server,
         gateway.beside(settings, report=report) as (front, url),
@@ -195,7 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         tell(error=str(error), remedy=f"Make sure that {settings.folder} can be written and that the disk has room.")
         return 1
-    except ServerError as error:
+    except UserError as error:
         if settings.log_path.exists():
             log.note(settings.log_path, str(error))
         tell(error=error.problem, remedy=error.remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -20,6 +21,8 @@ import tritonclient.grpc as grpc
 
 from bark_client import BarkClient, BarkError, InvalidRequest
 from bark_serving.bundle import Bundle
+from bark_serving.engines.served_files import ServedFile
+from bark_serving.engines.store import EngineBroken
 from bark_serving.host.processes import is_running, running_stubs
 from bark_serving.profiles import STAGES
 from bark_serving.server import ServerError, ServerSettings, canary, detach, running, state
@@ -27,7 +30,7 @@ from bark_serving.server.binary import check_interpreter
 from bark_serving.server.binary import find as find_triton
 from bark_serving.server.process import SHARED_MEMORY, StopRequest, find, launch
 from bark_serving.server.render_settings import RenderSettings
-from bark_serving.server.repository import CLONING, render
+from bark_serving.server.repository import CLONING, RENDERED_FILE, Rendered, render
 from bark_serving.server.status import describe
 from bark_serving.server.watchdog import StubWatch
 from tests.system import toy
@@ -156,6 +159,41 @@ def test_a_server_that_cannot_speak_fails_with_the_reason_and_log(
     with pytest.raises(ServerError, match=f"(?s){message}.*{settings.log_path}"), running(settings):
         pytest.fail("it counted as running")
     assert state.read(settings.folder, name=settings.name) is None
+
+
+def served_file(settings: ServerSettings, *, sha256: str) -> ServedFile:
+    """A file that the toys' repository says it reads."""
+    path = settings.folder.parent / "model.onnx"
+    path.write_bytes(b"weights")
+    file = ServedFile(path=path, sha256=sha256, size=7, remedy="Run `rm -r engine && bark-build engines`.")
+    rendered = Rendered(bundle="toy", profile="cpu", precision="int8", files=(file,))
+    (settings.repository / RENDERED_FILE).write_text(rendered.model_dump_json())
+    return file
+
+
+def test_a_file_with_other_bytes_is_refused_with_its_name(cli: Cli) -> None:
+    file = served_file(cli.settings, sha256=hashlib.sha256(b"weightz").hexdigest())
+    output = cli.run(*cli.up("--detach"), expect=1)
+    assert f"error: {file.path} is damaged" in output and file.remedy in output.splitlines()
+    assert "Traceback" not in output
+    served_file(cli.settings, sha256=hashlib.sha256(b"weights").hexdigest())
+    cli.run(*cli.up("--detach"))
+
+
+def test_a_damaged_file_explains_why_a_model_can_not_be_loaded(tmp_path: Path) -> None:
+    settings = toy.settings(tmp_path, unloadable="protobuf parsing failed")
+    file = served_file(settings, sha256="0" * 64)
+    with pytest.raises(EngineBroken, match=f"{file.path} is damaged"), running(settings):
+        pytest.fail("it counted as running")
+
+
+def test_a_truncated_file_is_refused_before_the_start(tmp_path: Path) -> None:
+    settings = toy.settings(tmp_path)
+    file = served_file(settings, sha256="0" * 64)
+    file.path.write_bytes(b"weigh")
+    with pytest.raises(EngineBroken, match="has 5 bytes and needs 7: it is cut off"), running(settings):
+        pytest.fail("it counted as running")
+    assert not settings.log_path.exists()
 
 
 def test_a_stop_asked_for_during_the_start_ends_it(tmp_path: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from bark_serving.bundle import Bundle
+from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.engines.manifest import Manifest
+from bark_serving.engines.served_files import bundle_files, engine_files
 from bark_serving.engines.store import Engine, EngineError, EngineStore
 from bark_serving.server import ServerError
 from bark_serving.server.render_settings import RenderSettings, check_installed, usable_gpus
@@ -35,21 +38,27 @@ def templates_in(folder: Path, **texts: str) -> Path:
     return folder
 
 
-def engine_in(root: Path, bundle: Bundle, *, stage: str, precision: str) -> Path:
-    """A folder that is an engine to the store, but for its graph."""
+def manifest_of(bundle: Bundle, **fields: object) -> Manifest:
+    """The manifest of an engine that fits this machine."""
     import onnxruntime
 
-    manifest = Manifest(
-        stage=stage,
-        profile="cpu",
-        precision=precision,
-        bundle=bundle.hash,
-        bundle_name=bundle.spec.name,
-        versions={"onnxruntime": onnxruntime.__version__},
-        builder="test",
-        inputs={},
-        outputs={},
-    )
+    values: dict[str, object] = {
+        "stage": "coarse",
+        "profile": "cpu",
+        "precision": "int8",
+        "bundle": bundle.hash,
+        "bundle_name": bundle.spec.name,
+        "versions": {"onnxruntime": onnxruntime.__version__},
+        "builder": "test",
+        "inputs": {},
+        "outputs": {},
+    }
+    return Manifest.model_validate(values | fields)
+
+
+def engine_in(root: Path, bundle: Bundle, *, stage: str, precision: str) -> Path:
+    """A folder that is an engine to the store, but for its graph."""
+    manifest = manifest_of(bundle, stage=stage, precision=precision)
     return EngineStore(root).publish(manifest, lambda folder: (folder / "model.onnx").touch()).folder
 
 
@@ -134,6 +143,32 @@ def test_a_repository_says_what_it_was_rendered_from(tmp_path: Path) -> None:
     (output / "rendered.json").write_text('{"of": "another version"}')
     assert read_rendered(output) is None
     assert read_rendered(tmp_path) is None
+
+
+def test_a_repository_says_which_files_its_models_read(tmp_path: Path) -> None:
+    templates = templates_in(tmp_path / "templates", coarse="coarse")
+    coarse = engine_in(tmp_path / "engines", bundle_in(tmp_path / "bundle"), stage="coarse", precision="int8")
+    rendered_from = read_rendered(rendered(tmp_path, templates))
+    assert rendered_from
+    file = next(file for file in rendered_from.files if file.path == coarse / "model.onnx")
+    assert file.size == 0 and file.sha256 == hashlib.sha256(b"").hexdigest()
+    assert re.fullmatch(
+        rf"Run `rm -r {coarse} && bark-build engines .*--stage coarse --precision int8 .*`\.", file.remedy
+    )
+
+
+def test_with_packed_weights_only_they_are_read(tmp_path: Path) -> None:
+    engine = Engine(tmp_path, manifest_of(Bundle(MINIATURE), files={"kernels.safetensors": "1", "model.onnx": "2"}))
+    for kernels, read in ((True, ["kernels.safetensors"]), (False, ["model.onnx"])):
+        files = engine_files(engine, kernels=kernels, build_command="build")
+        assert [file.path.name for file in files] == read
+
+
+def test_the_bundle_s_sums_are_those_of_its_spec() -> None:
+    bundle = Bundle(MINIATURE)
+    files = bundle_files(bundle, ["semantic", "fine"])
+    assert [file.path.name for file in files] == ["tokenizer.json", "semantic.safetensors", "fine.safetensors"]
+    assert all(file.sha256 == bundle.spec.files[file.path.name] for file in files)
 
 
 def test_the_voices_of_clients_are_kept_in_one_folder_per_codec(
@@ -235,7 +270,8 @@ def test_a_profile_s_own_template_is_chosen_without_model_py(tmp_path: Path, mon
     (templates / "fine/config.tensorrt.pbtxt.j2").write_text('platform: "tensorrt_plan" {{ engine }}')
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine/model.plan").write_text("plan")
-    engine = Engine(tmp_path / "engine", cast(Manifest, None))
+    made = engine_in(tmp_path / "engines", bundle_in(tmp_path / "bundle"), stage="fine", precision="int8")
+    engine = Engine(tmp_path / "engine", Manifest.model_validate_json((made / "manifest.json").read_bytes()))
     monkeypatch.setattr(EngineStore, "find", lambda self, bundle, **which: engine)
     output = rendered(tmp_path, templates, profile="tensorrt")
     assert (output / "fine/config.pbtxt").read_text() == f'platform: "tensorrt_plan" {tmp_path / "engine"}'
