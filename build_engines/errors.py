@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from bark_serving.errors import UserError
+from bark_serving.host.stand_ins import stand_in
 
 
 class BuildError(UserError):
@@ -26,6 +28,12 @@ class OutputError(BuildError):
 
 class ExportError(BuildError):
     """A network could not be exported, or its export does not compute what the network computes."""
+
+
+def refuse_stand_in(path: Path, *, text: bool = False) -> None:
+    """Raise `CheckpointError` if a file is empty, a web page, a pointer of Git LFS … `text`: as `stand_in`."""
+    if found := stand_in(path, text=text):
+        raise CheckpointError(f"{path} {found.problem}", remedy=found.remedy)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from tritonclient.utils import InferenceServerException
 from bark_serving.server import log
 from bark_serving.server.errors import ServerError, StartFailed, Stopped
 from bark_serving.server.process import StopRequest
+from bark_serving.server.resources import Watch
 from bark_serving.server.settings import ServerSettings
 
 MODEL = "bark"
@@ -40,6 +41,25 @@ def wait_until_answering(
     Raises `StartFailed` with the lines of the log that explain it, or `Stopped`.
     """
     deadline = time.monotonic() + settings.start_timeout
+    resources = Watch(settings)
+    try:
+        return _wait(settings, deadline, ended=ended, stop=stop, report=report)
+    except StartFailed as error:
+        if explained := resources.explain():  # the log only has what followed from it
+            problem = f"{explained.problem}\n{error.problem}"
+            raise StartFailed(problem, remedy=f"{explained.remedy} The whole log is {settings.log_path}.") from error
+        raise
+
+
+def _wait(
+    settings: ServerSettings,
+    deadline: float,
+    *,
+    ended: Callable[[], bool],
+    stop: StopRequest,
+    report: Callable[[str], None],
+) -> float:
+    """`wait_until_answering`, with the log as the only reason."""
     wait = _Wait(settings, deadline=deadline, ended=ended, stop=stop, report=report)
     expected = set(settings.models)
     wait.until(
@@ -62,9 +82,8 @@ def wait_until_answering(
     try:
         return speak(settings, timeout=max(1.0, deadline - time.monotonic()), ended=ended, stop=stop)
     except CanaryFailed as error:
-        raise _start_failed(
-            settings, f"The model {MODEL!r} did not answer the canary request: {error.problem}"
-        ) from error
+        message = f"The model {MODEL!r} did not answer the canary request: {error.problem}"
+        raise _start_failed(settings, message, slow=time.monotonic() > deadline) from error
 
 
 def models_ready(settings: ServerSettings, *, client: grpc.InferenceServerClient) -> dict[str, bool]:
@@ -173,7 +192,7 @@ class _Wait:
             now = what()
             if time.monotonic() > self._deadline:
                 limit = self._settings.start_timeout
-                raise _start_failed(self._settings, f"The server was not ready within {limit:g} s. {now}.")
+                raise _start_failed(self._settings, f"The server was not ready within {limit:g} s. {now}.", slow=True)
             if now != told:
                 self._report(told := now)
             if self._stop.wait(_POLL_S):
@@ -198,10 +217,11 @@ def _stopped() -> Stopped:
     return Stopped("Stopped before the server was ready.", remedy="Start it again with `bark-serve up`.")
 
 
-def _start_failed(settings: ServerSettings, message: str) -> StartFailed:
+def _start_failed(settings: ServerSettings, message: str, *, slow: bool = False) -> StartFailed:
+    """slow: more time may be what is missing."""
     lines = log.relevant_lines(settings.log_path)
     detail = "\n".join(f"  {line}" for line in lines)
+    more_time = " `bark-serve up --start-timeout` gives a slow machine more time." if slow else ""
     return StartFailed(
-        f"{message}\n{detail}" if lines else message,
-        remedy=f"The whole log is {settings.log_path}; `bark-serve up --start-timeout` gives a slow machine more time.",
+        f"{message}\n{detail}" if lines else message, remedy=f"The whole log is {settings.log_path}.{more_time}"
     )

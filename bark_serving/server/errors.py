@@ -29,6 +29,10 @@ class Stopped(ServerError):
     """The user ended the server before it was ready."""
 
 
+class ResourcesMissing(ServerError):
+    """There is too little memory, or shared memory, for the server."""
+
+
 class ServerDied(ServerError):
     """Triton ended without a request to stop."""
 

@@ -20,7 +20,7 @@ import psutil
 from bark_serving.engines.file_check import FileCheck, check_sizes
 from bark_serving.errors import UserError
 from bark_serving.host.processes import is_running
-from bark_serving.server import binary, canary, gateway, log, process, state
+from bark_serving.server import binary, canary, gateway, log, process, resources, state
 from bark_serving.server.errors import RepositoryError, ServerDied, StartFailed
 from bark_serving.server.process import StopRequest
 from bark_serving.server.repository import read_rendered
@@ -121,6 +121,9 @@ def _file_check(settings: ServerSettings, report: Report) -> FileCheck:
     if not files:
         report("The models' files are not checked: the repository was rendered without sums")
     check_sizes(files)
+    resources.check_shared_memory(settings)
+    if said := resources.too_little_memory(settings):
+        report(said)
     return FileCheck(files, record=settings.folder / VERIFIED_FILE)
 
 

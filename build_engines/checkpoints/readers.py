@@ -22,7 +22,7 @@ from build_engines.checkpoints.formats import (
 )
 from build_engines.checkpoints.formats.config import read_json
 from build_engines.checkpoints.formats.tensors import Part
-from build_engines.checkpoints.formats.weight_files import INDEX, main_file, read_weights, shards
+from build_engines.checkpoints.formats.weight_files import is_index, main_file, read_weights, shards
 from build_engines.checkpoints.request import Format
 from build_engines.checkpoints.sources import Place, locate
 from build_engines.errors import CheckpointError, SourceError, naming
@@ -81,7 +81,7 @@ def _fetch_weights(place: Place, *extra: str) -> tuple[Path, str]:
         raise SourceError(f"{place.text} has no config.json with model.safetensors or pytorch_model.bin.")
     names = [weights, CONFIG, *(name for name in extra if name in place.names)]
     folder = place.fetch(names)
-    if weights in INDEX:
+    if is_index(weights):
         folder = place.fetch([*names, *shards(folder / weights)])
     return folder, weights
 

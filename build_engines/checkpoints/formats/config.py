@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bark_serving.spec import Spec
-from build_engines.errors import CheckpointError
+from build_engines.errors import CheckpointError, refuse_stand_in
 
 Model = TypeVar("Model", bound=BaseModel)
 Names = Mapping[str, str]
@@ -28,6 +28,7 @@ def validated(model: type[Model], **numbers: object) -> Model:
 
 def read_json(path: Path) -> dict[str, object]:
     """A JSON object. Raises `CheckpointError`."""
+    refuse_stand_in(path, text=True)
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -60,6 +61,7 @@ def require_equal(tree: Mapping[str, object], expected: Mapping[str, object]) ->
 
 def check_numbers(spec: Spec) -> None:
     """Raise `CheckpointError` unless tokens lie in their vocabularies and contexts in their networks."""
+    _check_special_tokens(spec)
     semantic, coarse, fine, encodec = spec.semantic, spec.coarse, spec.fine, spec.encodec
     last_code = coarse.offset + coarse.codebooks * encodec.codebook_size - 1
     for what, value, limit in (
@@ -88,3 +90,29 @@ def check_numbers(spec: Spec) -> None:
                 f"{what} is {value}, the limit is {limit}.",
                 remedy="The checkpoint's token numbers and sizes disagree; are its files from one model?",
             )
+
+
+def _check_special_tokens(spec: Spec) -> None:
+    """Raise `CheckpointError` if a special token has the number of a code, or the token head makes other tokens."""
+    semantic, coarse, fine, encodec = spec.semantic, spec.coarse, spec.fine, spec.encodec
+    first_free = coarse.offset + coarse.codebooks * encodec.codebook_size
+    for what, token, first in (
+        ("semantic.end_token", semantic.end_token, semantic.vocab),
+        ("semantic.text_pad", semantic.text_pad, semantic.vocab),
+        ("semantic.infer_token", semantic.infer_token, semantic.vocab),
+        ("semantic.text_offset", semantic.text_offset, semantic.vocab),
+        ("coarse.semantic_pad", coarse.semantic_pad, first_free),
+        ("coarse.infer_token", coarse.infer_token, first_free),
+        ("fine.pad_token", fine.pad_token, encodec.codebook_size),
+    ):
+        if token < first:
+            raise CheckpointError(
+                f"{what} is {token}, which is the number of a code; it must be at least {first}.",
+                remedy="The checkpoint's token numbers and sizes disagree; are its files from one model?",
+            )
+    if spec.hubert is not None and spec.hubert.head.output_vocab != semantic.vocab:
+        raise CheckpointError(
+            f"the token head makes {spec.hubert.head.output_vocab} different tokens, the semantic network has "
+            f"{semantic.vocab}.",
+            remedy="Give the token head that was trained for this checkpoint.",
+        )

@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import torch
 
-from build_engines.errors import CheckpointError
+from build_engines.errors import CheckpointError, refuse_stand_in
 
 _REFETCH = "Fetch it again."
 
@@ -56,6 +57,7 @@ def load_pickle(path: Path, *, inert: tuple[str, ...] = ()) -> Any:
     `inert` lists the packages, and single names as ``module.name``, that may occur in the file. Their objects come back
     as `Inert`. Any other name than PyTorch's own, a truncated file, or no such file raises `CheckpointError`.
     """
+    refuse_stand_in(path)
     try:
         zipped = zipfile.is_zipfile(path)
         names = {name for name in _globals(path, zipped=zipped) if name in inert or name.split(".")[0] in inert}
@@ -128,6 +130,24 @@ def find(tree: object, key: str) -> object:
         elif isinstance(node, list | tuple):
             waiting += node
     return None
+
+
+def number(value: object) -> object:
+    """The number of a numpy scalar that was kept as `Inert`; any other value as it is.
+
+    numpy writes ``scalar(dtype(code, …), bytes)``; the second entry of the dtype's state is its byte order.
+    """
+    if not isinstance(value, Inert) or len(value.arguments) != 2:
+        return value
+    kind, data = value.arguments
+    if not isinstance(kind, Inert) or not isinstance(data, bytes) or not kind.arguments:
+        return value
+    code, state = kind.arguments[0], kind.state
+    if not isinstance(code, str) or not re.fullmatch("[iufb][1248]", code):
+        return value
+    order = state[1] if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">") else "="
+    dtype = np.dtype(f"{order}{code}")
+    return np.frombuffer(data, dtype)[0].item() if len(data) == dtype.itemsize else value
 
 
 def _plain(value: object) -> object:

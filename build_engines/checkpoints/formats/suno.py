@@ -14,7 +14,7 @@ from typing import Literal
 from bark_serving.spec import CoarseSpec, FineSpec, GptSpec, SemanticSpec
 from build_engines.checkpoints.formats.config import validated
 from build_engines.checkpoints.formats.fine_heads import merge_heads
-from build_engines.checkpoints.formats.pickles import load_pickle
+from build_engines.checkpoints.formats.pickles import Inert, load_pickle, number
 from build_engines.checkpoints.formats.tensors import Part, Table, Tensors, as_tensors, rename, strip_prefix
 from build_engines.errors import CheckpointError, naming
 
@@ -96,14 +96,15 @@ def _read_gpt(path: Path) -> tuple[GptSpec, Tensors]:
 
 
 def _load(path: Path) -> tuple[dict[str, object], Tensors]:
-    """`model_args` and the state dict. The loss beside them is a numpy scalar, hence `inert`."""
+    """`model_args` and the state dict. The loss beside them is a numpy scalar, and numbers may be, hence `inert`."""
     checkpoint = load_pickle(path, inert=("numpy",))
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f"it holds {type(checkpoint).__name__}, expected model_args and model.")
     for key in ("model_args", "model"):
         if not isinstance(checkpoint.get(key), dict):
             raise CheckpointError(f"there is no {key}.", remedy="Give the .pt file as Suno published it.")
-    return checkpoint["model_args"], strip_prefix(as_tensors(checkpoint["model"]), "_orig_mod.")
+    arguments = {key: number(value) for key, value in checkpoint["model_args"].items()}
+    return arguments, strip_prefix(as_tensors(checkpoint["model"]), "_orig_mod.")
 
 
 def _gpt_spec(arguments: dict[str, object]) -> GptSpec:
@@ -124,6 +125,7 @@ def _gpt_spec(arguments: dict[str, object]) -> GptSpec:
 
 def _number(arguments: dict[str, object], key: str) -> int:
     value = arguments.get(key)
-    if not isinstance(value, int) or value <= 0:
-        raise CheckpointError(f"model_args.{key} is {value!r}, expected a positive whole number.")
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        shown = "an object that is no number" if isinstance(value, Inert) else repr(value)
+        raise CheckpointError(f"model_args.{key} is {shown}, expected a positive whole number.")
     return value

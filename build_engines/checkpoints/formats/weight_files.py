@@ -11,18 +11,26 @@ from safetensors.torch import load_file
 from build_engines.checkpoints.formats.config import read_json, section
 from build_engines.checkpoints.formats.pickles import load_pickle
 from build_engines.checkpoints.formats.tensors import Tensors, as_tensors
-from build_engines.errors import CheckpointError, naming
+from build_engines.errors import CheckpointError, naming, refuse_stand_in
 
-#: In order of preference. An index names the shards that hold each tensor.
-SINGLE = ("model.safetensors", "pytorch_model.bin")
-INDEX = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-PREFERENCE = (SINGLE[0], INDEX[0], SINGLE[1], INDEX[1])
+#: In order of preference; an index names the shards that hold each tensor. `from_pretrained` reads those without a
+#: variant. Those with one are written by `save_pretrained(…, variant="fp16")`.
+PREFERENCE = (
+    *("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"),
+    *("model.fp16.safetensors", "model.safetensors.index.fp16.json"),
+    *("pytorch_model.fp16.bin", "pytorch_model.bin.index.fp16.json"),
+)
 
 
 def main_file(names: Iterable[str]) -> str | None:
     """Of these files, the one to read weights from: a file of weights, or the index of its shards."""
     found = set(names)
     return next((name for name in PREFERENCE if name in found), None)
+
+
+def is_index(name: str) -> bool:
+    """Whether this answer of `main_file` is an index of shards."""
+    return name.endswith(".json")
 
 
 def shards(index: Path) -> list[str]:
@@ -39,7 +47,7 @@ def shards(index: Path) -> list[str]:
 def read_weights(folder: Path, name: str) -> tuple[Tensors, tuple[Path, ...]]:
     """All tensors behind `main_file`'s answer, mapped rather than read, and the files they are in."""
     path = folder / name
-    if name not in INDEX:
+    if not is_index(name):
         return _read(path), (path,)
     files = [folder / shard for shard in shards(path)]
     tensors: Tensors = {}
@@ -51,6 +59,7 @@ def read_weights(folder: Path, name: str) -> tuple[Tensors, tuple[Path, ...]]:
 
 
 def _read(path: Path) -> Tensors:
+    refuse_stand_in(path)
     if path.suffix != ".safetensors":
         with naming(path):
             return as_tensors(load_pickle(path))
