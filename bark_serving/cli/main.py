@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -105,6 +106,8 @@ def up(
     Renders the repository, starts Triton, and has it speak a word before it counts as up. While it runs, models are
     reloaded if their process dies. The state and the log are kept in $BARK_STATE, else in ~/.local/state/bark-triton.
 
+    Without a terminal, as in a container, the warnings and errors of Triton's log are printed on stdout, too.
+
     Example: `bark-serve up --bundle build/bundles/bark-small --build --detach`
     """
     server = ServerSettings(
@@ -140,8 +143,13 @@ def _foreground(settings: ServerSettings) -> None:
             report.stop()
             _announce(settings, server.canary_seconds, end="Ctrl-C", gateway_url=server.gateway_url)
 
-        serve(settings, stop=stop, report=report, ready=ready)
+        serve(settings, stop=stop, report=report, ready=ready, show=None if sys.stdout.isatty() else _show)
     console.print("Stopped.")
+
+
+def _show(line: str) -> None:
+    """Print a line of Triton's log at once. In a container this is what `docker logs` has."""
+    print(line, flush=True)
 
 
 def _announce(settings: ServerSettings, canary_seconds: float, *, end: str, gateway_url: str) -> None:

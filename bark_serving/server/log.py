@@ -18,8 +18,13 @@ def rotate(log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists():
         file = log.resolve()  # if it is a link, it stays one
-        file.replace(file.with_suffix(".previous.log"))
+        file.replace(previous(file))
     log.touch()
+
+
+def previous(log: Path) -> Path:
+    """The log of the run before, or the part of a long log before this one."""
+    return log.with_suffix(".previous.log")
 
 
 def note(log: Path, message: str) -> None:
@@ -36,6 +41,14 @@ def loaded_models(log: Path) -> set[str]:
 def drained(log: Path) -> bool:
     """Whether Triton has finished its last inference after it was told to stop."""
     return "All models are stopped, unloading" in log.read_text(encoding="utf-8", errors="replace")
+
+
+def tells(line: str) -> bool:
+    """Whether a line tells of a warning or an error: it is no informational entry, table or the like."""
+    entry = _ENTRY.match(line)
+    if entry and "I" in (entry["level"], entry["stub"]):
+        return False
+    return not _NOISE.search(entry["text"].strip('"') if entry else line)
 
 
 def relevant_lines(log: Path, *, limit: int = 20) -> list[str]:

@@ -20,7 +20,7 @@ import psutil
 from bark_serving.engines.file_check import FileCheck, check_sizes
 from bark_serving.errors import UserError
 from bark_serving.host.processes import is_running
-from bark_serving.server import binary, canary, gateway, log, process, resources, state
+from bark_serving.server import binary, canary, gateway, log, log_follow, process, resources, state
 from bark_serving.server.errors import RepositoryError, ServerDied, StartFailed
 from bark_serving.server.process import StopRequest
 from bark_serving.server.repository import read_rendered
@@ -153,22 +153,38 @@ def _describe(
 
 
 def serve(
-    settings: ServerSettings, *, stop: StopRequest, report: Report = _silent, ready: Callable[[Server], None]
+    settings: ServerSettings,
+    *,
+    stop: StopRequest,
+    report: Report = _silent,
+    ready: Callable[[Server], None],
+    show: Callable[[str], None] | None = None,
 ) -> None:
-    """Run a server until `stop`. Calls `ready` once it answers. Raises as `running`, and `ServerDied`."""
+    """Run a server until `stop`. Calls `ready` once it answers. Raises as `running`, and `ServerDied`.
+
+    show: gets the warnings and errors of its log, line by line.
+    """
     with (
         running(settings, report=report, stop=stop) as server,
         gateway.beside(settings, report=report) as (front, url),
     ):
         ready(replace(server, gateway_url=url))
-        watch(server, stop=stop, report=report, front=front)
+        watch(server, stop=stop, report=report, front=front, show=show)
 
 
-def watch(server: Server, *, stop: StopRequest, report: Report = _silent, front: gateway.Gateway | None = None) -> None:
+def watch(
+    server: Server,
+    *,
+    stop: StopRequest,
+    report: Report = _silent,
+    front: gateway.Gateway | None = None,
+    show: Callable[[str], None] | None = None,
+) -> None:
     """Watch a server until `stop`, and reload models whose process died. Raises `ServerDied` if Triton ends.
 
-    front: its gateway, which is started again if it ends.
+    front: its gateway, which is started again if it ends. show: gets the warnings and errors of its log.
     """
+    logs = _Logs(server.settings, show)
 
     def tell(message: str) -> None:
         log.note(server.settings.log_path, message)
@@ -178,12 +194,27 @@ def watch(server: Server, *, stop: StopRequest, report: Report = _silent, front:
     while not stop.wait(WATCH_INTERVAL_S):
         if not is_running(server.process):
             raise _died(server)
+        logs.look()
         if front is not None:
             front.look(report=tell)
         try:
             stubs.look(report=tell)
         except psutil.NoSuchProcess as error:
             raise _died(server) from error
+
+
+class _Logs:
+    """The logs of a running server: shown if somebody wants to see them, and kept small."""
+
+    def __init__(self, settings: ServerSettings, show: Callable[[str], None] | None) -> None:
+        self._paths = (settings.log_path, settings.gateway_log_path)
+        self._follower = log_follow.Follower(settings.log_path, show=show) if show else None
+
+    def look(self) -> None:
+        if self._follower:
+            self._follower.look()
+        for path in self._paths:
+            log_follow.cut(path)
 
 
 def _died(server: Server) -> ServerDied:
