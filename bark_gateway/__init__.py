@@ -2,7 +2,3 @@
 
 It reaches Triton through `bark_client` only. `python -m bark_gateway` and the command `bark-gateway` start it.
 """
-
-from bark_client import __version__
-
-__all__ = ["__version__"]

@@ -15,8 +15,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bark_client import BarkError
-from bark_gateway import __version__, targets
+from bark_client import BarkError, __version__
+from bark_gateway import targets
 from bark_gateway.access import BodyLimit, KnownOrigins, Observed
 from bark_gateway.errors import GatewayError, from_http, from_sdk, from_validation
 from bark_gateway.gateway import Gateway

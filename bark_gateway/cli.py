@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 import typer
 import uvicorn
 
-from bark_gateway import __version__, serving
+from bark_client import __version__
+from bark_gateway import serving
 from bark_gateway.app import make_app
 from bark_gateway.keys import new_key
 from bark_gateway.settings import DEFAULT_PORT, DEFAULT_SERVER, MODELS, Settings

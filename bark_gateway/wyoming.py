@@ -20,10 +20,9 @@ from wyoming.info import Attribution, Describe, Info, TtsProgram, TtsVoice
 from wyoming.ping import Ping, Pong
 from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeStopped, SynthesizeVoice
 
-from bark_client import BarkError, VoiceInfo
+from bark_client import BarkError, VoiceInfo, __version__
 from bark_client.protocol import SAMPLE_RATE
 from bark_client.voice import LANGUAGES
-from bark_gateway import __version__
 from bark_gateway.access import CURRENT, write_line
 from bark_gateway.conversation import Conversation
 from bark_gateway.errors import GatewayError, as_answer, from_validation, invalid

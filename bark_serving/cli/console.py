@@ -5,9 +5,12 @@ Used by ``bark-serve``, ``bark-build`` and ``python -m benchmarks``.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -74,8 +77,24 @@ def errors_shown(*others: type[Exception]) -> Iterator[None]:
         print_error(f"{option}: {first['msg'].removeprefix('Value error, ')}")
         raise typer.Exit(EXIT_WRONG_OPTION) from error
     except expected as error:
-        print_error(str(error))
+        print_error(*_problem_and_remedy(error))
         raise typer.Exit(EXIT_ERROR) from error
+
+
+def _problem_and_remedy(error: Exception) -> tuple[str, str]:
+    """What the system said of a file, in a sentence, and what gives access to it."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error), ""
+    path, remedy = Path(str(error.filename)), ""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        folder = next((parent for parent in path.parents if parent.exists()), path.parent)
+        remedy = f"This command runs as user {os.getuid()}. Give that user the folder, or name another: "
+        remedy += f"`chown {os.getuid()} {folder}`."
+    elif error.errno == errno.EROFS:
+        remedy = "Mount it for writing, or name another folder."
+    elif error.errno == errno.ENOSPC:
+        remedy = "Make room on its disk."
+    return f"{path}: {error.strerror}.", remedy
 
 
 def print_error(problem: str, remedy: str = "") -> None:

@@ -213,8 +213,9 @@ def status(
 ) -> None:
     """List the servers that run, or show the one called NAME in full. The exit status is 1 if there is none."""
     folder, name = state_folder(), name or name_option
-    one = describe(folder, name=name) if name else None
-    servers = ([one] if one else []) if name else describe_all(folder)
+    with errors_shown():
+        one = describe(folder, name=name) if name else None
+        servers = ([one] if one else []) if name else describe_all(folder)
     if as_json:
         listed = [server.model_dump(mode="json") for server in servers]
         print(json.dumps(listed if not name else listed[0] if listed else None))

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from bark_serving.bundle import TOKENIZER_FILE, Bundle
+from bark_serving.engines.builders import how_to_build
 from bark_serving.engines.kernels import KERNELS_FILE
 from bark_serving.engines.store import Engine
 from bark_serving.spec import Network
@@ -30,7 +31,7 @@ class ServedFile(BaseModel):
 def engine_files(engine: Engine, *, kernels: bool, build_command: str) -> Sequence[ServedFile]:
     """An engine's files that a stage reads: the packed weights alone if the `kernels` run it, else all others."""
     manifest, folder = engine.manifest, engine.folder.absolute()
-    remedy = f"Run `rm -r {folder} && {build_command}`."
+    remedy = how_to_build(build_command, first=f"rm -r {folder}")
     return [
         ServedFile(path=folder / name, sha256=sha256, size=manifest.sizes.get(name), remedy=remedy)
         for name, sha256 in manifest.files.items()

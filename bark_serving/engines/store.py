@@ -20,6 +20,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bark_serving.bundle import Bundle
+from bark_serving.engines.builders import how_to_build
 from bark_serving.engines.compatibility import Host, incompatibility, loader_versions, this_host
 from bark_serving.engines.manifest import MANIFEST_FILE, Manifest, key
 from bark_serving.errors import UserError
@@ -109,7 +110,8 @@ class EngineStore:
         Raises `EngineMissing` or `EngineMismatch`, with the command that makes the engine.
         """
         host = host or this_host()
-        remedy = f"Run `{self.build_command(bundle, stage=stage, profile=profile, precision=precision, host=host)}`."
+        command = self.build_command(bundle, stage=stage, profile=profile, precision=precision, host=host)
+        remedy = how_to_build(command)
         of_stage = [e for e in self.list() if e.manifest.stage == stage and e.manifest.profile == profile]
         if not of_stage:
             if not self.root.is_absolute():  # perhaps another folder is meant

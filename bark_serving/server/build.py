@@ -5,21 +5,14 @@ It is a process of its own, because the building side needs torch and may not be
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 import subprocess
-import sys
-import sysconfig
 from collections.abc import Sequence
-from pathlib import Path
 
+from bark_serving.engines import builders
 from bark_serving.errors import install_remedy
 from bark_serving.profiles import TABLE
 from bark_serving.server.errors import RepositoryError
 from bark_serving.server.render_settings import RenderSettings
-
-_BUILDER = "build_engines"
-_EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  #: libraries that it imports
 
 
 def arguments(settings: RenderSettings) -> Sequence[str]:
@@ -33,16 +26,9 @@ def arguments(settings: RenderSettings) -> Sequence[str]:
 
 
 def program() -> Sequence[str]:
-    """The command `bark-build`: of this interpreter, or of another one on PATH, as in the image for GPUs.
-
-    Raises `RepositoryError` when neither has what building needs.
-    """
-    if all(importlib.util.find_spec(module) for module in (_BUILDER, *_EXPORTERS)):
-        return [sys.executable, "-c", f"from {_BUILDER}.cli import app; app(prog_name='bark-build')"]
-    found = shutil.which("bark-build")
-    # this interpreter's own bark-build exists even if the exporters are missing
-    if found and Path(found).resolve().parent != Path(sysconfig.get_path("scripts")).resolve():
-        return [found]
+    """The command `bark-build`. Raises `RepositoryError` when it is not here, or lacks what building needs."""
+    if found := builders.program():
+        return found
     raise RepositoryError(
         "Nothing can be built here: bark-build is not installed, or lacks what it needs.",
         remedy=f"{install_remedy('build')} Or build on a machine that has it, and copy the folder of engines here.",

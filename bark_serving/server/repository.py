@@ -26,6 +26,7 @@ import jinja2
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bark_serving.bundle import Bundle
+from bark_serving.engines.builders import how_to_build
 from bark_serving.engines.compatibility import Host, this_host
 from bark_serving.engines.kernels import instruction_set, packed_weights
 from bark_serving.engines.served_files import ServedFile, bundle_files, engine_files
@@ -181,9 +182,11 @@ def _raise_missing(missing: Sequence[EngineError], settings: RenderSettings) -> 
         gpu = f" --gpu {settings.architecture}" if settings.architecture else ""
         raise EngineMissing(
             f"{len(missing)} engines are missing or do not fit. {missing[0].problem}",
-            remedy=f"Run `{TABLE[settings.profile].build} --bundle {settings.bundle} "
-            f"--precision {settings.chosen_precision} --engines {settings.engines}{gpu}`, "
-            "or let `bark-serve up --build` do it.",
+            remedy=how_to_build(
+                f"{TABLE[settings.profile].build} --bundle {settings.bundle} "
+                f"--precision {settings.chosen_precision} --engines {settings.engines}{gpu}",
+                otherwise=", or let `bark-serve up --build` do it",
+            ),
         )
 
 

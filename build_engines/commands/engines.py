@@ -83,7 +83,8 @@ def list_engines(store: options.EnginesOption = options.STORE) -> None:
 
     Example: `bark-build list`
     """
-    found = EngineStore(store).list()
+    with errors_shown():
+        found = EngineStore(store).list()
     if not found:
         console.print(f"{store} has no engines. Build some with `bark-build engines`.", soft_wrap=True)
         return

@@ -16,7 +16,7 @@ import httpx2
 import pytest
 from typer.testing import CliRunner
 
-from bark_gateway import __version__
+from bark_client import __version__
 from bark_gateway.cli import app
 from bark_gateway.keys import new_key
 from tests.client.fake_triton import FakeTriton, free_port

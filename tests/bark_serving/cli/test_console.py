@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+
 import pytest
 import typer
 from pydantic import BaseModel, Field
@@ -32,6 +36,25 @@ def test_an_error_of_the_system_is_shown(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(typer.Exit), errors_shown():
         raise OSError(28, "No space left on device")
     assert capsys.readouterr().err == "error: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.EACCES, f"This command runs as user {os.getuid()}. .*: `chown {os.getuid()} /`"),
+        (errno.EROFS, "Mount it for writing"),
+        (errno.ENOSPC, "Make room on its disk"),
+        (errno.ENOTDIR, "^$"),
+    ],
+)
+def test_an_error_of_a_file_is_a_sentence_with_a_remedy(
+    capsys: pytest.CaptureFixture[str], code: int, remedy: str
+) -> None:
+    with pytest.raises(typer.Exit), errors_shown():
+        raise OSError(code, os.strerror(code), "/no-such-folder/.locks/x")
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert first == f"error: /no-such-folder/.locks/x: {os.strerror(code)}."
+    assert re.search(remedy, "".join(rest))
 
 
 def test_other_errors_are_shown_only_if_they_are_named(capsys: pytest.CaptureFixture[str]) -> None:

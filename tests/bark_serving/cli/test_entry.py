@@ -12,7 +12,8 @@ import pytest
 def run(function: str, *arguments: str, missing: str = "") -> subprocess.CompletedProcess[str]:
     """An installed command in a process of its own, where the library `missing` cannot be imported."""
     block = f"sys.modules[{missing!r}] = None; " if missing else ""
-    code = f"import sys; {block}from bark_serving.cli.entry import {function}; {function}()"
+    module, name = ("bark_gateway.entry", "main") if function == "gateway" else ("bark_serving.cli.entry", function)
+    code = f"import sys; {block}from {module} import {name}; {name}()"
     return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
@@ -33,6 +34,16 @@ def test_a_missing_library_is_named_with_what_installs_it(
     assert done.stderr == (
         f"error: {program} needs {missing}, which is not installed.\n"
         f"Run `pip install -e '.[{extra}]'` in the checkout of bark-triton.\n"
+    )
+
+
+@pytest.mark.parametrize("missing", ["bark_client", "fastapi"])
+def test_the_gateway_without_its_libraries_says_what_installs_them(missing: str) -> None:
+    done = run("gateway", "--help", missing=missing)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: bark-gateway needs {missing}, which is not installed.\n"
+        "Run `pip install ./client -e '.[gateway]'` in the checkout of bark-triton.\n"
     )
 
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.cli import main
+from bark_serving.engines import builders
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import EngineStore
 from bark_serving.profiles import STAGES, Stage, stage_precision
@@ -74,7 +75,7 @@ def test_what_this_interpreter_lacks_a_builder_of_its_own_has(
     monkeypatch.setenv("PATH", str(tmp_path))
     assert program() == [str(tmp_path / "bark-build")]
 
-    monkeypatch.setattr(build.sysconfig, "get_path", lambda _: str(tmp_path))  # no other than this interpreter's
+    monkeypatch.setattr(builders.sysconfig, "get_path", lambda _: str(tmp_path))  # no other than this interpreter's
     with pytest.raises(ServerError, match="lacks what it needs"):
         program()
 
