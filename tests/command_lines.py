@@ -7,6 +7,7 @@ from contextlib import suppress
 import typer
 from typer.core import TyperGroup
 
+from bark_batch.cli import app as bark_batch
 from bark_client.cli.main import app as bark
 from bark_gateway.cli import app as bark_gateway
 from bark_serving.cli.main import app as bark_serve
@@ -15,7 +16,7 @@ from build_engines.cli import app as bark_build
 
 #: Programs with subcommands, and all of ours.
 GROUPS = {"bark": bark, "bark-serve": bark_serve, "bark-build": bark_build, "python -m benchmarks": benchmarks}
-APPS = {**GROUPS, "bark-gateway": bark_gateway}
+APPS = {**GROUPS, "bark-gateway": bark_gateway, "bark-batch": bark_batch}
 
 
 def parse(words: list[str]) -> None:

@@ -1,0 +1,5 @@
+"""`python -m bark_batch`."""
+
+from bark_batch.entry import main
+
+main()

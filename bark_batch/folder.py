@@ -1,0 +1,211 @@
+"""A job on disk: what was asked for, its rows cut into shards, and which shards are done.
+
+    out/data/train-00000-of-00013.parquet   a shard, as users read it
+    out/README.md                           what the columns mean; `datasets` reads it, too
+    out/_job/job.json                       the job; written last, when all rows are there
+    out/_job/rows/00000.parquet             the rows of a shard
+    out/_job/done/00000.json                a shard is done: what it has, and how long it took
+    out/_job/tmp/                           files that are not whole yet
+
+Names that begin with `_` are passed over by pyarrow, Spark and pandas. Each file is written beside, synchronised and
+renamed, so that it is whole or not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from bark_batch.rows import Row
+from bark_client import InvalidRequest
+
+VERSION: Final = 1  #: of the form of `job.json`
+MAX_SHARD_ROWS: Final = 1_000  #: of one file, if nothing else is asked for: one row group of audio
+_MIN_SHARD_ROWS: Final = 16
+_USUAL_SHARDS: Final = 32  #: a small job has about so many, so that little is lost when it is killed
+_JOB: Final = "_job"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a job makes. Two runs of one job have equal ones."""
+
+    version: int
+    inputs: str  #: hash of the tables
+    columns: dict[str, str | None]
+    voice: str | None  #: of rows without one: a name, or the hash of a file
+    seed: int
+    format: str
+    tokens: bool  #: whether shards hold the tokens
+    options: dict[str, Any]  #: of each request
+    checkpoint: str
+    sample_rate: int
+    rows: int
+    shard_rows: int  #: of each shard but the last
+
+    @property
+    def shards(self) -> int:
+        return -(-self.rows // self.shard_rows)
+
+
+class Folder:
+    """The files of one job."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._job = path / _JOB
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a job in it."""
+        return (self._job / "job.json").exists()
+
+    def job(self) -> Job:
+        """The job. InvalidRequest if it cannot be read."""
+        path = self._job / "job.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if values.get("version") != VERSION:
+                raise InvalidRequest(f"{path}: another version of bark-batch wrote it; name another folder")
+            return Job(**{one.name: values[one.name] for one in fields(Job)})
+        except (ValueError, KeyError, AttributeError):
+            raise InvalidRequest(f"{path} is damaged; name another folder for a new job") from None
+
+    def begin(self, job: Job) -> None:
+        """Note the job, once its rows are written."""
+        self._write(self._job / "job.json", json.dumps(asdict(job), indent=2, ensure_ascii=False).encode())
+
+    def write_readme(self, text: str) -> None:
+        self._write(self.path / "README.md", text.encode())
+
+    def write_rows(self, rows: Iterable[Row], *, shard_rows: int) -> int:
+        """Cut rows into shards. Returns how many rows there are."""
+        import pyarrow
+        import pyarrow.parquet
+
+        types = {"id": "string", "text": "string", "voice": "string", "seed": "uint64", "error": "string"}
+        schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in types.items()])
+        count, left = 0, iter(rows)
+        for shard in _count_up():
+            some = [asdict(row) for row in islice(left, shard_rows)]
+            if not some:
+                break
+            count += len(some)
+            buffer = pyarrow.BufferOutputStream()
+            table = pyarrow.Table.from_pylist(some, schema=schema)
+            pyarrow.parquet.write_table(table, buffer, compression="zstd")
+            self._write(self._rows(shard), buffer.getvalue())
+        return count
+
+    def rows(self, shard: int) -> list[Row]:
+        import pyarrow.parquet
+
+        return [Row(**values) for values in pyarrow.parquet.read_table(self._rows(shard)).to_pylist()]
+
+    def data(self, shard: int, *, shards: int) -> Path:
+        """The file of a shard: the usual name of a part of a data set."""
+        return self.path / "data" / f"train-{shard:05d}-of-{shards:05d}.parquet"
+
+    def write_data(self, shard: int, content: Any, *, shards: int) -> None:
+        """Write the file of a shard. content: anything that `write` takes."""
+        self._write(self.data(shard, shards=shards), content)
+
+    def note_done(self, shard: int, account: dict[str, Any]) -> None:
+        self._write(self._done(shard), json.dumps(account).encode())
+
+    def is_done(self, shard: int) -> bool:
+        return self._done(shard).exists()
+
+    def accounts(self) -> dict[int, dict[str, Any]]:
+        """What was noted of each shard that is done."""
+        return {int(path.stem): json.loads(path.read_bytes()) for path in sorted(self._job.glob("done/*.json"))}
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one command works in a folder. InvalidRequest if another one does. Leftovers of a killed one go."""
+        self._job.mkdir(parents=True, exist_ok=True)
+        with _lock(self._job, named=self.path):
+            for path in self._job.glob("tmp/*"):
+                path.unlink(missing_ok=True)
+            yield
+
+    def _rows(self, shard: int) -> Path:
+        return self._job / "rows" / f"{shard:05d}.parquet"
+
+    def _done(self, shard: int) -> Path:
+        return self._job / "done" / f"{shard:05d}.json"
+
+    def _write(self, path: Path, content: Any) -> None:
+        new = self._job / "tmp" / uuid.uuid4().hex
+        new.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with new.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+
+
+def usual_shard_rows(rows: int) -> int:
+    """How many rows the shards of a job have that asks for no number. It depends on the number of rows only."""
+    return max(_MIN_SHARD_ROWS, min(MAX_SHARD_ROWS, -(-rows // _USUAL_SHARDS)))
+
+
+def difference(before: Job, now: Job) -> str | None:
+    """How a command line differs from that of the job that it wants to go on with. None: not at all."""
+    for one in fields(Job):
+        old, new = getattr(before, one.name), getattr(now, one.name)
+        if old == new:
+            continue
+        if one.name == "inputs":
+            return "the tables have changed since it began"
+        if one.name == "options":
+            name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
+            return f"--{name.replace('_', '-')} was {_shown(old.get(name))} and is {_shown(new.get(name))}"
+        if one.name == "columns":
+            name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
+            return f"--{name}-column was {_shown(old.get(name))} and is {_shown(new.get(name))}"
+        if one.name == "checkpoint":
+            return f"the servers spoke with the checkpoint {_shown(old)}, and now have {_shown(new)}"
+        return f"--{one.name.replace('_', '-')} was {_shown(old)} and is {_shown(new)}"
+    return None
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None else str(value)
+
+
+def _count_up() -> Iterator[int]:
+    shard = 0
+    while True:
+        yield shard
+        shard += 1
+
+
+@contextlib.contextmanager
+def _lock(folder: Path, *, named: Path) -> Iterator[None]:
+    """A lock that ends with its process."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise InvalidRequest(f"another command is working in {named}: wait for it, or stop it") from None
+    finally:
+        os.close(descriptor)
