@@ -19,6 +19,7 @@ _SHARDS_AT_ONCE: Final = 2  #: of a worker
 _MAX_BLOCKS: Final = 10_000  #: of the data set of shards; a block that is lost is spoken again, but for what is done
 _OBJECT_STORE_BYTES: Final = 100 << 20  #: of a local Ray: it holds numbers of shards only
 _LOOK_INTERVAL_S: Final = 0.5
+_STARTS: Final = 3  #: of a local Ray, which gives up after 30 s on a machine that is full of work
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def cluster(address: str | None, *, cpus: int) -> Iterator[Any]:
     cpus: that a local cluster has for workers. BarkError if no cluster answers.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else it tells users about the inside of Ray Data
     import ray
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -37,15 +38,41 @@ def cluster(address: str | None, *, cpus: int) -> Iterator[Any]:
     began = not ray.is_initialized()
     try:
         if began:
-            ray.init(address=address or "local", **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        words = str(error).partition("\n")[0]
-        raise BarkError(f"no Ray cluster answers at {address}: {words}") from None
+            _init(ray, address=address or "local", **options)
+    except Exception as error:  # noqa: BLE001 - Ray raises plain ones
+        words = (str(error).splitlines() or [type(error).__name__])[0]
+        where = "on this machine" if address is None else f"at {address}"
+        raise BarkError(f"no Ray {where}: {words}") from None
     try:
         yield ray
     finally:
         if began:
             ray.shutdown()
+
+
+def _init(ray: Any, *, address: str, **options: Any) -> None:
+    for attempt in range(1, _STARTS + 1):
+        try:
+            with _without_stderr():
+                ray.init(address=address, **options)
+            return
+        except Exception:
+            ray.shutdown()
+            if address != "local" or attempt == _STARTS:
+                raise
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Ray's C++ writes a line to standard error when its level of logging is set. Errors come as exceptions."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - a device
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def workers_of(ray: Any, wanted: int | None) -> int:

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bark_batch.folder import MAX_SHARD_ROWS, VERSION, Folder, Job, difference, usual_shard_rows
+from bark_batch.rows import Row
+from bark_client import InvalidRequest
+
+JOB = Job(
+    version=VERSION, inputs="abc", columns={"text": "text", "voice": None}, voice="joe", seed=0, format="flac",
+    tokens=True, options={"top_k": 3}, checkpoint="tiny 0123", sample_rate=24_000, rows=41, shard_rows=20,
+)  # fmt: skip
+
+
+def test_a_job_is_read_as_it_was_written(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "out")
+    assert not folder.begun
+    folder.begin(JOB)
+    assert folder.begun and folder.job() == JOB and JOB.shards == 3
+
+
+def test_rows_are_cut_into_shards_and_none_is_lost(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    folder = Folder(tmp_path)
+    rows = [Row(str(number), f"Text {number}.", None, 2**64 - 1, None) for number in range(41)]
+    rows[7] = Row("7", "", error="it is broken")
+    assert folder.write_rows(iter(rows), shard_rows=20) == 41
+    assert [row for shard in range(3) for row in folder.rows(shard)] == rows
+
+
+@given(st.integers(0, 10_000_000))
+def test_shards_of_a_small_job_are_small_and_never_too_large(rows: int) -> None:
+    assert 1 <= usual_shard_rows(rows) <= MAX_SHARD_ROWS
+    assert usual_shard_rows(rows) * 32 >= min(rows, 32 * MAX_SHARD_ROWS)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"inputs": "abd"}, "the tables have changed since it began"),
+        ({"voice": None}, "--voice was joe and is not given"),
+        ({"options": {"top_k": 4}}, "--top-k was 3 and is 4"),
+        ({"options": {}}, "--top-k was 3 and is not given"),
+        ({"columns": {"text": "words", "voice": None}}, "--text-column was text and is words"),
+        ({"shard_rows": 10}, "--shard-rows was 20 and is 10"),
+        ({"tokens": False}, "--tokens was True and is False"),
+        ({"checkpoint": "large 9"}, "the servers spoke with the checkpoint tiny 0123, and now have large 9"),
+    ],
+)
+def test_what_differs_from_the_job_is_named(change: dict[str, object], words: str) -> None:
+    assert difference(JOB, JOB) is None
+    assert difference(JOB, replace(JOB, **change)) == words  # type: ignore[arg-type]
+
+
+def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Folder(tmp_path)
+    folder.write_data(0, b"first", shards=1)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        folder.write_data(0, b"second", shards=1)
+    assert folder.data(0, shards=1).read_bytes() == b"first"
+    assert list((tmp_path / "_job/tmp").iterdir()) == []
+
+
+def test_two_commands_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    with Folder(tmp_path).locked():
+        (tmp_path / "_job/tmp").mkdir()
+        (tmp_path / "_job/tmp/under-way").touch()
+        with pytest.raises(InvalidRequest, match="another command is working in"), Folder(tmp_path).locked():
+            pass
+        assert (tmp_path / "_job/tmp/under-way").exists()
+    with Folder(tmp_path).locked():
+        assert list((tmp_path / "_job/tmp").iterdir()) == []
+
+
+def test_a_damaged_job_is_refused_in_words(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.begin(JOB)
+    for content, words in (
+        ("{", "is damaged"),
+        ('{"version": 1}', "is damaged"),
+        ('{"version": 0}', "another version"),
+    ):
+        (tmp_path / "_job/job.json").write_text(content)
+        with pytest.raises(InvalidRequest, match=words):
+            folder.job()
