@@ -71,6 +71,8 @@ def test_every_quoted_command_parses(text: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     for name in ("story", "novel", "chapter-1", "chapter-2"):
         Path(f"{name}.txt").write_text("Once upon a time.")
+    for name in ("texts.csv", "texts.parquet"):
+        Path(name).touch()
     for line in fenced(text.read_text()):
         if is_ours(words := words_of(line)):
             parse(words)
