@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import Iterable, Iterator
@@ -136,6 +137,18 @@ class Folder:
             for path in self._job.glob("tmp/*"):
                 path.unlink(missing_ok=True)
             yield
+
+    @contextlib.contextmanager
+    def emptied_unless_begun(self) -> Iterator[None]:
+        """Leave nothing where an error comes before the job has begun."""
+        try:
+            yield
+        except BaseException:
+            if not self.begun:
+                shutil.rmtree(self._job, ignore_errors=True)
+                with contextlib.suppress(OSError):  # it holds what is not ours
+                    self.path.rmdir()
+            raise
 
     def _rows(self, shard: int) -> Path:
         return self._job / "rows" / f"{shard:05d}.parquet"

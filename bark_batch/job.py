@@ -39,7 +39,7 @@ def run(wanted: Wanted, console: Console) -> Result:
     found = check_servers(wanted.servers, voice=voice, options=wanted.options)
     for url, problem in found.silent.items():
         console.print(f"[yellow]warning:[/] {escape(f'{url} gets no rows yet: {problem}')}", highlight=False)
-    with folder.locked():
+    with folder.locked(), folder.emptied_unless_begun():
         job = _job(folder, wanted, found, console)
         done = folder.accounts()
         pending = [shard for shard in range(job.shards) if shard not in done]

@@ -93,3 +93,14 @@ def test_a_damaged_job_is_refused_in_words(tmp_path: Path) -> None:
         (tmp_path / "_job/job.json").write_text(content)
         with pytest.raises(InvalidRequest, match=words):
             folder.job()
+
+
+def test_nothing_is_left_of_a_job_that_did_not_begin(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "out")
+    with pytest.raises(InvalidRequest), folder.locked(), folder.emptied_unless_begun():
+        raise InvalidRequest("the tables have no rows")
+    assert not folder.path.exists()
+    with pytest.raises(InvalidRequest), folder.locked(), folder.emptied_unless_begun():
+        folder.begin(JOB)
+        raise InvalidRequest("later")
+    assert folder.begun
