@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from benchmarks import drag_race, guard, kernels, latency, listen, quality, serve, soak, stages
+from benchmarks import chaos, drag_race, guard, kernels, latency, listen, quality, serve, soak, stages
 from benchmarks.results import Result
 from benchmarks.serve import growth, through
 from benchmarks.tables import Table
@@ -30,6 +30,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "drag-race": drag_race,
     "serve": serve,
     "soak": soak,
+    "chaos": chaos,
     "latency": latency,
     "quality": quality,
     "listen": listen,

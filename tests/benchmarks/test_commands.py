@@ -50,7 +50,7 @@ def test_the_error_for_a_missing_extra_says_how_to_install_it(monkeypatch: pytes
     assert answer.exit_code == 1 and "rwkv is not installed" in answer.output
 
 
-@pytest.mark.parametrize("command", ["soak", "serve", "stages", "drag-race", "quality", "listen"])
+@pytest.mark.parametrize("command", ["soak", "chaos", "serve", "stages", "drag-race", "quality", "listen"])
 def test_an_output_that_is_no_json_file_is_refused_before_measuring(command: str) -> None:
     answer = CliRunner().invoke(app, [command, "--output", "results/soak"])
     assert answer.exit_code == 2
