@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bark_serving.bundle import MINIATURE
-from bark_serving.cli.console import console
+from bark_serving.cli.console import steps
 from benchmarks import machine, results, servers, variants
 from benchmarks import options as opt
 from benchmarks.chaos.faults import KINDS, TARGETS, chosen, deck
@@ -61,7 +61,7 @@ def command(
         pairs = chosen(faults)
         bundle, store = prepare("tiny", MINIATURE, variants=[chosen_variant], engines=engines)
         with (
-            console.status("starting") as status,
+            steps() as step,
             served(bundle, chosen_variant, store=store, threads=count) as server,
         ):
             seen = chaos(
@@ -71,7 +71,7 @@ def command(
                 every=every,
                 streams=streams,
                 seed=seed,
-                on_step=status.update,
+                on_step=step,
             )
         settings = {
             **servers.described(None, chosen_variant, bundle="miniature", threads=count),

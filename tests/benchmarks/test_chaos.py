@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, product
@@ -59,17 +60,21 @@ def victim() -> Iterator[psutil.Process]:
         child.kill()
 
 
-def _stopped(process: psutil.Process) -> bool:
-    return process.status() == psutil.STATUS_STOPPED
+def _becomes(process: psutil.Process, *, stopped: bool) -> bool:
+    """Whether it is so within some seconds: a signal takes its time."""
+    deadline = time.monotonic() + 10
+    while (process.status() == psutil.STATUS_STOPPED) is not stopped and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return (process.status() == psutil.STATUS_STOPPED) is stopped
 
 
 def test_a_stopped_process_goes_on_and_a_hung_one_does_not(victim: psutil.Process) -> None:
     end = strike(Fault("stop", "bark", 0.1), victim)
-    assert _stopped(victim)
+    assert _becomes(victim, stopped=True)
     end()
-    assert not _stopped(victim)
+    assert _becomes(victim, stopped=False)
     strike(Fault("hang", "bark"), victim)()
-    assert _stopped(victim)
+    assert _becomes(victim, stopped=True)
     strike(Fault("kill", "bark"), victim)()
     assert victim.wait(10) != 0
     end()  # nothing is left to go on
