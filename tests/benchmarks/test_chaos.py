@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, product
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -20,7 +21,8 @@ from typer.testing import CliRunner
 from bark_client import BarkClient
 from benchmarks.chaos import report
 from benchmarks.chaos.faults import KINDS, TARGETS, Fault, chosen, deck, strike
-from benchmarks.chaos.measure import PATIENCE_S, Chaos, Struck, _attributed
+from benchmarks.chaos.measure import PATIENCE_S, Chaos, Struck, _attributed, chaos
+from benchmarks.chaos.server import ServedByCommand
 from benchmarks.chaos.streams import PROBE, Answer, ask
 from benchmarks.cli import app
 from benchmarks.errors import BenchmarkError
@@ -135,6 +137,62 @@ def test_audio_before_an_error_must_begin_the_solo_answer(triton: FakeTriton) ->
         assert ask(client, PROBE, alone, clock=lambda: 2.0).wrong
 
 
+class StandIn:
+    """A server in this process, with one process that may be broken. Nothing that is done to that one disturbs it."""
+
+    def __init__(self, triton: FakeTriton, victim: psutil.Process) -> None:
+        self.url, self.starts, self._victim = triton.url, 0, victim
+
+    def process(self, target: str) -> psutil.Process | None:
+        return self._victim if target == "bark" else None
+
+    def memory(self) -> dict[str, int]:
+        return {"bark": 10}
+
+    def start(self) -> None:
+        self.starts += 1
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+    def shared_memory(self) -> int:
+        return 0
+
+    def processes_left(self) -> list[psutil.Process]:
+        return []
+
+    def regions(self) -> list[Path]:
+        return []
+
+
+def test_a_run_speaks_and_strikes_until_its_last_fault(triton: FakeTriton, victim: psutil.Process) -> None:
+    faults = [Fault("stop", "bark", 0.1), Fault("kill", "coarse"), Fault("kill", "bark")]
+    seen = chaos(cast(ServedByCommand, StandIn(triton, victim)), faults, seconds=60, every=0.4, streams=2, seed=0)
+    assert seen.whole and seen.wrong == 0 and not seen.failed()
+    assert [one.fault.name for one in seen.struck] == ["stop bark", "kill bark"]
+    assert ["kill coarse was left out" in note for note in seen.notes] == [True]
+    assert all(one.back is not None and 0 < one.until_back < 5 for one in seen.struck)
+    assert victim.wait(10) != 0
+    assert sum(len(one.answers) for one in seen.struck) < len(seen.answers), "some came before the first fault"
+
+
+def test_a_server_that_stays_away_is_started_again(
+    triton: FakeTriton, victim: psutil.Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.chaos.measure.PATIENCE_S", 0.3)
+    server = StandIn(triton, victim)
+
+    def break_it(fault: Fault, process: psutil.Process) -> Callable[[], None]:
+        triton.plan.extend([fake_triton.say_error("[INTERNAL] it broke.")] * 100)
+        return triton.plan.clear
+
+    monkeypatch.setattr("benchmarks.chaos.measure.strike", break_it)
+    faults = [Fault("stop", "bark", 1.0)]
+    seen = chaos(cast(ServedByCommand, server), faults, seconds=60, every=0.4, streams=1, seed=0)
+    assert [one.back for one in seen.struck] == [None] and server.starts == 1
+    assert {answer.error for answer in seen.failed()} == {"ServerError: it broke."}
+
+
 def made(**changes: Any) -> Chaos:
     """Two faults, at 20 s and at 40 s, and six answers. The service came back 3 s after the first fault, then never."""
     answers = [
@@ -158,18 +216,18 @@ def made(**changes: Any) -> Chaos:
     return Chaos(**{"struck": _attributed(struck, answers), "answers": answers, **known, **changes})
 
 
-def tables_of(chaos: Chaos) -> tuple[Table, dict[str, Sequence[str]]]:
+def tables_of(seen: Chaos) -> tuple[Table, dict[str, Sequence[str]]]:
     """The table of a run, and the rows of its targets by name."""
-    measured = report.measurements(chaos, every=20.0)
+    measured = report.measurements(seen, every=20.0)
     table = report.table(result("chaos", *measured, streams=4, minutes=1.7, seed=0, every=20))
     assert table.above is not None
     return table, {row[0]: row[1:] for row in table.above.rows}
 
 
 def test_an_error_is_late_by_the_fault_that_its_request_met() -> None:
-    chaos = made()
-    assert [chaos.delay(answer) for answer in chaos.failed()] == [1.0, 2.5, 1.0, 9.0]
-    first, second = chaos.struck
+    seen = made()
+    assert [seen.delay(answer) for answer in seen.failed()] == [1.0, 2.5, 1.0, 9.0]
+    first, second = seen.struck
     assert (first.first_error, first.failed_though_back, first.until_back) == (1.0, 1, 3.0)
     assert (second.first_error, second.failed_though_back, second.until_back) == (9.0, 0, PATIENCE_S)
 
