@@ -2,7 +2,8 @@
 
 A task looks at each server once a second, and at once after a request that failed there. A server that is not ready, or
 whose address has gone from the DNS, finishes what it has and gets nothing new. A server that failed gets nothing new
-for a while if there is another one. Otherwise a broken server, which never has much to do, would get everything.
+for a while if there is another one. Otherwise a broken server, which never has much to do, would get everything. The
+same holds for one that is late to answer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from bark_gateway.targets import DnsTarget, Resolve
 
 log = logging.getLogger(__name__)
 LOOK_INTERVAL_S: Final = 1.0
-LOOK_TIMEOUT_S: Final = 0.7  #: a server that takes longer gets nothing new
+LOOK_TIMEOUT_S: Final = 0.7  #: a server that takes longer to answer gets nothing new while another one is there
 RESOLVE_INTERVAL_S: Final = 2.0
 FIRST_RESOLVE_S: Final = 2.0  #: that the start waits for the DNS
 REST_S: Final = 1.0  #: that a server which failed gets nothing new; doubled with each failure in a row
@@ -42,6 +43,7 @@ class Server:
     target: DnsTarget | None = None  #: whose address it is
     problem: str = ""  #: why it gets nothing new; empty if it is ready
     leaving: bool = False  #: its address has gone
+    late: bool = False  #: it has not answered yet; perhaps it, or this machine, has much to do
     work: set[Work] = field(default_factory=set)
     look: asyncio.Event = field(default_factory=asyncio.Event)  #: set: look at it now
     last_lent: int = 0  #: the number of the last request that it got
@@ -194,7 +196,7 @@ class Servers:
         if not ready:
             raise ServerUnavailable(self.problem)
         now = time.monotonic()
-        fit = [server for server in ready if server.rests_until <= now] or ready
+        fit = [server for server in ready if server.rests_until <= now and not server.late] or ready
         return min(fit, key=lambda server: (server.seconds, server.last_lent))
 
     def _start(self, key: object, work: Awaitable[None]) -> None:
@@ -216,12 +218,11 @@ class Servers:
         looking = asyncio.create_task(_health(server.bark, timeout_s=self._lost_s))
         try:
             done, _ = await asyncio.wait({looking}, timeout=LOOK_TIMEOUT_S)
-            if not done:
-                server.problem = f"the server at {server.url} has not answered for {LOOK_TIMEOUT_S:g} s"
+            server.late = not done
             health = await looking
         finally:
             looking.cancel()
-        server.problem = health.problem
+        server.problem, server.late = health.problem, False
         if not health.live and max(began, server.heard_at) + self._lost_s <= time.monotonic():
             if server.work:
                 log.warning("the server at %s is silent: it lost %d requests", server.url, len(server.work))

@@ -120,3 +120,54 @@ def test_the_first_in_the_queue_is_the_next() -> None:
 
     asyncio.run(all_of_them())
     assert order == list(range(8))
+
+
+def test_a_server_that_joins_makes_room() -> None:
+    async def all_of_them() -> None:
+        ready, release = [1], asyncio.Event()
+        gate = Gate(max_active=2, max_queued=10, servers=lambda: ready[0])
+
+        async def one() -> None:
+            async with gate.passed():
+                await release.wait()
+
+        tasks = [asyncio.create_task(one()) for _ in range(5)]
+        await asyncio.sleep(0)
+        assert (gate.active, gate.queued) == (2, 3)
+        ready[0] = 2
+        gate.look()
+        assert (gate.active, gate.queued) == (4, 1)
+        ready[0] = 0  # nobody new passes; those who have a place keep it
+        gate.look()
+        assert (gate.active, gate.queued) == (4, 1)
+        release.set()
+        await asyncio.gather(*tasks)
+        assert (gate.active, gate.queued) == (0, 0)
+
+    asyncio.run(all_of_them())
+
+
+@pytest.mark.parametrize("place_came", [False, True])
+def test_who_leaves_while_it_waits_keeps_no_place(place_came: bool) -> None:
+    async def leave() -> None:
+        ready, release = [1], asyncio.Event()
+        gate = Gate(max_active=1, max_queued=10, servers=lambda: ready[0])
+
+        async def one() -> None:
+            async with gate.passed():
+                await release.wait()
+
+        first, second = (asyncio.create_task(one()) for _ in range(2))
+        await asyncio.sleep(0)
+        assert gate.queued == 1
+        if place_came:  # at the same moment
+            ready[0] = 2
+            gate.look()
+        second.cancel()
+        await asyncio.wait({second})
+        assert (gate.active, gate.queued) == (1, 0)
+        release.set()
+        await first
+        assert gate.active == 0
+
+    asyncio.run(leave())

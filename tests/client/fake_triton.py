@@ -30,7 +30,7 @@ Behaviour = Callable[["FakeTriton", dict[str, Any], grpc.ServicerContext], Answe
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     """Each stream takes the next behaviour of `plan`; when it is empty they `speak`."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, host: str = "127.0.0.1", at_once: int = 16) -> None:
         self.plan: deque[Behaviour] = deque()
         self.requests: list[dict[str, Any]] = []  # inputs of each stream, in order
         self.request_ids: list[str] = []
@@ -44,9 +44,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.hang_unary = threading.Event()  # unary requests then wait for `release`
         self.unary_calls = 0
         self.unary_plan: deque[grpc.StatusCode] = deque()  # failures of the next unary requests
-        self._server = grpc.server(ThreadPoolExecutor(16))
+        self._server = grpc.server(ThreadPoolExecutor(at_once))
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
+        self.port = self._server.add_insecure_port(f"{host}:{port}")
         self._server.start()
 
     @property
