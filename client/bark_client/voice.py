@@ -90,6 +90,7 @@ class Voice:
     def load(cls, path: str | os.PathLike[str]) -> Voice:
         """Read an `.npz` file. InvalidRequest says what is wrong with it; pickles and huge arrays are never read."""
         try:
+            _refuse_stand_in(path)
             arrays = np.load(path, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise InvalidRequest(f"it holds a single array; a voice has three: {_REMEDY}")
@@ -110,10 +111,13 @@ class Voice:
         arrays = {}
         for name, path in paths.items():
             try:
+                _refuse_stand_in(path)
                 _check_size(path.name, path.stat().st_size)
                 arrays[name] = np.load(path, allow_pickle=False)
             except FileNotFoundError:
                 raise InvalidRequest(f"voice {path}: no such file; a voice needs {', '.join(ARRAYS)}") from None
+            except InvalidRequest as error:
+                raise InvalidRequest(f"voice {path}: {error}") from None
             except _UNREADABLE as error:
                 raise InvalidRequest(f"voice {path}: not a readable .npy file ({error}): {_REMEDY}") from None
         try:
@@ -202,6 +206,18 @@ def _named_instead(path: str | os.PathLike[str]) -> str:
     if not name or name.startswith(("/", "..")) or name.count("/") > 1:
         return "; correct the path, or give the name of a voice of the server (`bark voice list`)"
     return f"; if you mean the server's voice, did you mean {name!r}? Names have no .npz (`bark voice list` shows them)"
+
+
+def _refuse_stand_in(path: str | os.PathLike[str]) -> None:
+    """Raise InvalidRequest if a download left something else in the file's place."""
+    with Path(path).open("rb") as file:
+        beginning = file.read(256).lstrip()
+    if not beginning:
+        raise InvalidRequest("it is empty: fetch it again")
+    if beginning[:9].lower().startswith((b"<!doctype", b"<html")):
+        raise InvalidRequest("it is an HTML page, as a website answers a wrong address: fetch the file itself")
+    if beginning.startswith(b"version https://git-lfs"):
+        raise InvalidRequest("it is a pointer of Git LFS, not the file itself: run `git lfs pull` in its repository")
 
 
 def _check_size(name: str, size: int) -> None:

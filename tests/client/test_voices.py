@@ -230,3 +230,19 @@ def test_a_server_that_comes_up_late_is_waited_for_before_a_change(connect: Call
     finally:
         starter.join()
         late[0].close()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "it is empty"),
+        (b"\n<!DOCTYPE html>", "it is an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
+    ],
+)
+def test_what_stands_in_a_voice_file_s_place_is_named(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "me.npz"
+    path.write_bytes(content)
+    for load in (lambda: Voice.load(path), lambda: Voice.load_parts({"semantic_prompt": path})):
+        with pytest.raises(InvalidRequest, match=f"voice {path}: {problem}"):
+            load()

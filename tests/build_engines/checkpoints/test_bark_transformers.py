@@ -114,6 +114,30 @@ def test_other_weight_files_give_the_same_networks(
     assert other.spec.files == bundle.spec.files
 
 
+@pytest.mark.parametrize("shard", ["5GB", "200KB"], ids=["one file", "shards"])
+def test_weights_saved_as_a_variant_are_read(
+    bark_folder: Path, bundle: Bundle, bark_model: Any, tmp_path: Path, shard: str
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(bark_folder, folder, ignore=shutil.ignore_patterns("model.safetensors", "*.json"))
+    bark_model.save_pretrained(folder, variant="fp16", max_shard_size=shard)
+    for file in bark_folder.glob("*.json"):
+        shutil.copy(file, folder)
+    weights = [path.name for path in folder.glob("*.safetensors")]
+    assert all(".fp16" in name for name in weights) and (len(weights) > 1) == (shard == "200KB")
+    other = import_bundle(Request(str(folder)), tmp_path / "bundle")
+    assert other.spec.files == bundle.spec.files
+
+
+def test_a_pickle_saved_as_a_variant_is_read(
+    bark_folder: Path, bundle: Bundle, bark_model: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(bark_folder, folder, ignore=shutil.ignore_patterns("model.safetensors"))
+    torch.save(bark_model.state_dict(), folder / "pytorch_model.fp16.bin")
+    assert import_bundle(Request(str(folder)), tmp_path / "bundle").spec.files == bundle.spec.files
+
+
 def test_old_weight_norm_names_and_biases_are_read(tmp_path: Path, vocabulary: Path) -> None:
     model = formats.bark_model(bias=True)
     model.config.save_pretrained(tmp_path / "old")
