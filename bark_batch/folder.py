@@ -14,6 +14,7 @@ renamed, so that it is whole or not there.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -21,7 +22,6 @@ import sys
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,22 +89,26 @@ class Folder:
 
     def write_rows(self, rows: Iterable[Row], *, shard_rows: int) -> int:
         """Cut rows into shards. Returns how many rows there are."""
+        count, left = 0, iter(rows)
+        for shard in itertools.count():
+            some = list(itertools.islice(left, shard_rows))
+            if not some:
+                break
+            self.write_rows_of(shard, some)
+            count += len(some)
+        return count
+
+    def write_rows_of(self, shard: int, rows: Iterable[Row]) -> None:
+        """Write the rows of one shard."""
         import pyarrow
         import pyarrow.parquet
 
         types = {"id": "string", "text": "string", "voice": "string", "seed": "uint64", "error": "string"}
         schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in types.items()])
-        count, left = 0, iter(rows)
-        for shard in _count_up():
-            some = [asdict(row) for row in islice(left, shard_rows)]
-            if not some:
-                break
-            count += len(some)
-            buffer = pyarrow.BufferOutputStream()
-            table = pyarrow.Table.from_pylist(some, schema=schema)
-            pyarrow.parquet.write_table(table, buffer, compression="zstd")
-            self._write(self._rows(shard), buffer.getvalue())
-        return count
+        buffer = pyarrow.BufferOutputStream()
+        table = pyarrow.Table.from_pylist([asdict(row) for row in rows], schema=schema)
+        pyarrow.parquet.write_table(table, buffer, compression="zstd")
+        self._write(self._rows(shard), buffer.getvalue())
 
     def rows(self, shard: int) -> list[Row]:
         import pyarrow.parquet
@@ -197,13 +201,6 @@ def difference(before: Job, now: Job) -> str | None:
 
 def _shown(value: Any) -> str:
     return "not given" if value is None else str(value)
-
-
-def _count_up() -> Iterator[int]:
-    shard = 0
-    while True:
-        yield shard
-        shard += 1
 
 
 @contextlib.contextmanager
