@@ -35,8 +35,13 @@ def post(url: str, **fields: Any) -> httpx2.Response:
 
 @pytest.mark.parametrize(
     "failure",
-    [STOPPING, say_error("Stub process 'bark_0_0' is not healthy."), abort(grpc.StatusCode.CANCELLED)],
-    ids=["stopping", "stub", "cancelled"],
+    [
+        STOPPING,
+        say_error("Request for unknown model: 'bark' is not found"),
+        say_error("Stub process 'bark_0_0' is not healthy."),
+        abort(grpc.StatusCode.CANCELLED),
+    ],
+    ids=["stopping", "unloaded", "stub", "cancelled"],
 )
 def test_what_one_server_can_not_speak_another_one_speaks(
     serve: Callable[..., Served], triton: FakeTriton, other: FakeTriton, failure: Any
