@@ -1,25 +1,39 @@
 # Makes bundles and engines for CPUs: docker build -f docker/Dockerfile.builder -t bark-triton-builder:0.1.0 .
-FROM python:3.11.14-slim-bookworm AS wheel
+ARG PYTHON_IMAGE=python:3.11.15-slim-bookworm@sha256:d29f48a31a8b408ed19272ca1e7b10ebae13b240a27e862d3d4217c528e2e0c3
+# The kernels are compiled here. This image has no C++ compiler: zig comes from PyPI, and first compiles its C++ library.
+ARG COMPILER_IMAGE=python:3.11.15-slim-bookworm@sha256:d29f48a31a8b408ed19272ca1e7b10ebae13b240a27e862d3d4217c528e2e0c3
+FROM $COMPILER_IMAGE AS kernels
+WORKDIR /source
+COPY docker/build-wheel.sh docker/
+COPY kernels/ kernels/
+RUN docker/build-wheel.sh /wheels kernels
+COPY docker/install.sh docker/
+RUN docker/install.sh package /wheels /installed
+
+FROM $PYTHON_IMAGE AS package
 WORKDIR /source
 COPY docker/build-wheel.sh docker/
 COPY pyproject.toml README.md LICENSE ./
 COPY build_engines/ build_engines/
 COPY bark_serving/ bark_serving/
 COPY bark_gateway/ bark_gateway/
+COPY bark_batch/ bark_batch/
 COPY bark_tracing/ bark_tracing/
 COPY client/ client/
-COPY kernels/ kernels/
 COPY model_repository/ model_repository/
-RUN docker/build-wheel.sh /wheels client kernels .
+RUN docker/build-wheel.sh /wheels client .
+COPY docker/install.sh docker/
+RUN docker/install.sh package /wheels /installed
 
-FROM python:3.11.14-slim-bookworm
+FROM $PYTHON_IMAGE
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1
 WORKDIR /opt/install
 COPY docker/install.sh docker/requirements-builder.txt ./
 RUN TORCH_INDEX="$TORCH_INDEX" ./install.sh libraries requirements-builder.txt
-COPY --from=wheel /wheels/ wheels/
-RUN ./install.sh package wheels
+COPY --from=package /installed/ /usr/local/
+COPY --from=kernels /installed/ /usr/local/
+RUN ./install.sh check requirements-builder.txt
 COPY docker/build-engines.sh /usr/local/bin/build-engines
 
 # The same user as in the images that serve: it reads what is made here.

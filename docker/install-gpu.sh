@@ -47,6 +47,7 @@ for name, version in sorted(installed.items()):
 free = {"tritonclient", "grpcio", "protobuf"}  # pip takes the newest client that fits the container's protobuf
 with open(sys.argv[1], encoding="utf-8") as lock:
     for line in lock:
+        line = line.removeprefix("# left out: ")  # of the CPU image only
         if "==" in line and normal(line.split("==")[0]) not in free.union(installed):
             print(line, end="")
 PYTHON
@@ -55,12 +56,10 @@ PYTHON
 case ${1:-} in
     libraries)
         "$PYTHON" -m venv --system-site-packages --without-pip "$BUILDER" # the container may have no ensurepip
-        lock=$(mktemp)
-        grep -v '^nvidia-pytriton==' "$here/requirements-builder.txt" > "$lock" # the container has its own tritonserver
+        lock=$here/requirements-builder.txt # without a tritonserver: the container has its own
         "${pip[@]}" --python "$BUILDER" install --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
             "$(grep '^torch==' "$lock")"
         "${pip[@]}" --python "$BUILDER" install --no-deps --requirement "$lock"
-        rm "$lock"
         ;;
     package)
         fixed=$(mktemp)

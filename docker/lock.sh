@@ -11,19 +11,26 @@ docker=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-lock() { # lock EXTRA UNNEEDED FILE: leaves out pip and UNNEEDED, which a new environment has but no package needs
+lock() { # lock EXTRA FILE UNNEEDED LEFT_OUT: see below
     "$PYTHON" -m venv "$work/$1"
     local pip=("$work/$1/bin/python" -m pip --disable-pip-version-check --quiet)
     if [ "$1" = build ]; then # from its own index: PyPI's build is for CUDA
         "${pip[@]}" install --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep -om1 'torch==[0-9.]*' "$docker/../pyproject.toml")"
     fi
     "${pip[@]}" install "$docker/../client" "$docker/..[$1]"
+    "${pip[@]}" freeze --exclude bark-triton --exclude bark-triton-client --all \
+        | grep -v "^\(pip\|${3}\)==" | sed 's/+cpu$//' > "$work/versions"
     {
         echo "# Every version in this image. Written by docker/lock.sh; change pyproject.toml, not this."
-        "${pip[@]}" freeze --exclude bark-triton --exclude bark-triton-client --all | grep -v "^\(pip\|${2}\)==" | sed 's/+cpu$//'
-    } > "$docker/$3"
+        sed -nE "s/^(${4// /|})==/# left out: &/p" "$work/versions"
+        sed -E "/^(${4// /|})==/d" "$work/versions"
+    } > "$docker/$2"
 }
 
-lock serve setuptools requirements-cpu.txt
-lock gateway setuptools requirements-gateway.txt
-lock build pip requirements-builder.txt # torch needs setuptools
+# UNNEEDED: a new environment has it, but no package needs it. LEFT_OUT: packages that others require and the image never
+# imports. PyAV reads and writes sound files for clients and the gateway; tokenizers would download with huggingface_hub;
+# pytriton's Python package, of which we use the tritonserver only, has a client for HTTP.
+http="gevent geventhttpclient greenlet zope.event zope.interface aiohttp aiohappyeyeballs aiosignal frozenlist multidict propcache yarl brotli pyzmq"
+lock serve requirements-cpu.txt setuptools "av hf-xet huggingface_hub $http"
+lock gateway requirements-gateway.txt setuptools "hf-xet huggingface_hub"
+lock build requirements-builder.txt pip "nvidia-pytriton av" # torch needs setuptools

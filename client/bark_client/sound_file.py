@@ -112,7 +112,10 @@ class SoundFile:
 @contextlib.contextmanager
 def opened(file: BinaryIO) -> Iterator[SoundFile]:
     """Open a file that is open for reading. Raises UnreadableSound."""
-    import av
+    try:
+        import av
+    except ImportError:
+        raise UnreadableSound("PyAV is not installed here, and it reads sound files: pip install av") from None
 
     source = file if file.seekable() else io.BytesIO(file.read())
     try:

@@ -8,7 +8,10 @@ import subprocess
 from typing import Any
 
 import pytest
+import typer
 
+from bark_gateway.cli import app as gateway
+from bark_gateway.serving import KEYS_VARIABLE
 from tests.docker.commands import ROOT, parse
 
 each_profile = pytest.mark.parametrize("profile", ["cpu", "gpu"])
@@ -80,3 +83,31 @@ def test_the_torch_profile_builds_no_engines(compose: list[str]) -> None:
     assert found["builder-gpu"]["command"] == ["build-engines", "torch"]
     parse(found["server-gpu"]["command"])
     assert {"--profile=torch", "--precision=bf16"} <= set(found["server-gpu"]["command"])
+
+
+def test_the_gateway_knows_every_variable_that_it_is_given(compose: list[str]) -> None:
+    given = services(compose, "--profile=cpu")["gateway"]["environment"]
+    known = {parameter.envvar for parameter in typer.main.get_command(gateway).params}
+    assert set(given) - known == {KEYS_VARIABLE}
+
+
+def test_wyoming_takes_its_port_only_where_it_is_asked_for(compose: list[str]) -> None:
+    without = services(compose, "--profile=cpu")["gateway"]
+    assert (without["environment"]["BARK_GATEWAY_WYOMING"], without["ports"][1].get("published")) == ("", None)
+    asked = services(compose, "--profile=cpu", BARK_GATEWAY_WYOMING="10300")["gateway"]
+    assert asked["environment"]["BARK_GATEWAY_WYOMING"] == "10300"
+    assert (asked["ports"][1]["published"], asked["ports"][1]["target"]) == ("10300", 10300)
+
+
+def test_a_file_of_keys_is_mounted_where_the_gateway_looks(compose: list[str]) -> None:
+    found = services(compose, "--profile=cpu", BARK_GATEWAY_KEY_FILE="/srv/keys.toml")["gateway"]
+    mounts = {volume["target"]: volume["source"] for volume in found["volumes"]}
+    assert mounts[found["environment"]["BARK_GATEWAY_KEY_FILE"]] == "/srv/keys.toml"
+
+
+@each_profile
+def test_temporary_folders_have_options_that_podman_knows_too(compose: list[str], profile: str) -> None:
+    known = {"size", "mode", "exec", "noexec", "nosuid", "nodev"}
+    for service in services(compose, f"--profile={profile}").values():
+        for mount in service["tmpfs"]:
+            assert {option.split("=")[0] for option in mount.partition(":")[2].split(",")} <= known, mount

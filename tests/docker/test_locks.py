@@ -33,10 +33,12 @@ def required(*extras: str) -> list[Requirement]:
 
 
 def locked(name: str) -> dict[str, str]:
-    lines = [line for line in (DOCKER / name).read_text().splitlines() if not line.startswith("#")]
-    return {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines}
+    """The versions that a file names, those of the packages that it leaves out too."""
+    lines = [line.removeprefix(LEFT_OUT) for line in (DOCKER / name).read_text().splitlines()]
+    return {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines if not line.startswith("#")}
 
 
+LEFT_OUT = "# left out: "
 LOCKS = [
     ("serve", "requirements-cpu.txt"),
     ("build", "requirements-builder.txt"),
