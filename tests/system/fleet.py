@@ -195,7 +195,8 @@ def _network(number: int, host: str) -> Iterator[str]:
         _ip("-n", namespace, "link", "set", "lo", "up")
         yield namespace
     finally:
-        _ip("netns", "delete", namespace)  # its end of the cable goes, and so does the other one
+        subprocess.run(["ip", "link", "delete", outside], check=False, capture_output=True)  # with both of its ends
+        _ip("netns", "delete", namespace)
 
 
 def _ip(*words: str) -> None:
