@@ -63,7 +63,8 @@ def _speak(
     )
     threads = min(running.MAX_THREADS, wanted.slots * len(wanted.servers))
     before = folder.accounts()
-    bar = JobProgress(console, total=job.rows, done=sum(one["rows"] for one in before.values()))
+    rows, audio = (sum(one[name] for one in before.values()) for name in ("rows", "audio_seconds"))
+    bar = JobProgress(console, total=job.rows, done=rows, audio_seconds=audio)
     with running.cluster(wanted.address, cpus=wanted.workers or 1) as ray, bar:
         workers = running.workers_of(ray, wanted.workers)
         start = time.monotonic()

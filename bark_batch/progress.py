@@ -19,12 +19,22 @@ _MAX_ERRORS: Final = 5  #: different ones that the summary shows
 class JobProgress:
     """Rows that are done, audio, and the time that is left. Use it in a `with` block.
 
-    total: rows of the job. done: rows of shards that were done before.
+    total: rows of the job. done, audio_seconds: of shards that were done before.
     """
 
-    def __init__(self, console: Console, *, total: int, done: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        total: int,
+        done: int,
+        audio_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._console, self._total, self._done, self._clock = console, total, done, clock
-        self._start = self._last_line = clock()
+        self._audio_seconds = audio_seconds
+        self._start: float | None = None  # when the first request was sent: Ray takes a while before it
+        self._last_line = clock()
         self._missing: dict[str, str] = {}
         columns: list[Any] = [
             SpinnerColumn(),
@@ -54,13 +64,15 @@ class JobProgress:
             self._console.print(text, highlight=False, markup=False)
 
     def _words(self, now: desk.Progress, done: int) -> str:
-        elapsed = self._clock() - self._start
-        parts = [f"{done} of {self._total} rows", f"{duration(now.audio_seconds)} of audio"]
+        if self._start is None and (now.rows or now.in_flight):
+            self._start = self._clock()
+        elapsed = self._clock() - (self._clock() if self._start is None else self._start)
+        parts = [f"{done} of {self._total} rows", f"{duration(self._audio_seconds + now.audio_seconds)} of audio"]
         if now.failed:
             parts.append(f"{now.failed} failed")
-        if now.audio_seconds:
+        if now.audio_seconds and elapsed:
             parts.append(f"real-time factor {elapsed / now.audio_seconds:.3g}")
-        if now.rows:
+        if now.audio_seconds and elapsed and done < self._total:
             parts.append(f"about {duration(elapsed * (self._total - done) / now.rows)} left")
         return ", ".join(parts)
 

@@ -15,15 +15,18 @@ ACCOUNT = {
 
 def test_a_log_file_gets_a_line_at_times_and_each_lost_server_once() -> None:
     log, now = io.StringIO(), [0.0]
-    progress = JobProgress(Console(file=log, width=200), total=100, done=20, clock=lambda: now[0])
-    for second in range(0, 71, 10):
-        now[0] = float(second)
-        progress.show(Progress(rows=second, audio_seconds=10.0 * second, failed=1, missing={"a:1": "refused"}))
-    progress.show(Progress(rows=70))
+    console = Console(file=log, width=200)
+    progress = JobProgress(console, total=100, done=20, audio_seconds=200.0, clock=lambda: now[0])
+    for second in range(0, 91, 10):
+        now[0], rows = float(second), max(0, second - 20)  # Ray takes 20 s before the first request
+        progress.show(Progress(rows=rows, audio_seconds=10.0 * rows, in_flight=rows, missing={"a:1": "refused"}))
+    now[0] = 100.0
+    progress.show(Progress(rows=80))
     assert log.getvalue().splitlines() == [
         "a:1 gets no rows: refused",
-        "50 of 100 rows, 5 min of audio, 1 failed, real-time factor 0.1, about 50 s left",
-        "80 of 100 rows, 10 min of audio, 1 failed, real-time factor 0.1, about 20 s left",
+        "30 of 100 rows, 5 min of audio",
+        "60 of 100 rows, 10 min of audio, real-time factor 0.075, about 30 s left",
+        "90 of 100 rows, 15 min of audio, real-time factor 0.0857, about 9 s left",
         "a:1 answers again",
     ]
 
