@@ -18,6 +18,14 @@ def is_running(process: psutil.Process) -> bool:
         return False
 
 
+def is_stopped(process: psutil.Process) -> bool:
+    """Whether a process exists and was stopped (``kill -STOP``)."""
+    try:
+        return bool(process.status() == psutil.STATUS_STOPPED)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def running_stubs(triton: psutil.Process) -> dict[psutil.Process, str]:
     """The model of every stub that runs, by process. A stub's first argument is ``<repository>/<model>/1/model.py``."""
     stubs: dict[psutil.Process, str] = {}

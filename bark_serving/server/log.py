@@ -10,7 +10,9 @@ from pathlib import Path
 #: An entry in --log-format=ISO8601, or one of a stub, which knows only the older format.
 _ENTRY = re.compile(r"^(?:\S+Z (?P<level>[IWEF]) \d+|(?P<stub>[IWEF])\d{4} \S+ \d+) \S+?:\d+\] *(?P<text>.*)$")
 _LOADED = re.compile(r"successfully loaded '([^']+)'")
-_NOISE = re.compile(r"^[+|]|CudaDriverHelper|^\s*$")
+#: Tables, what Triton says of a machine without a GPU, empty lines.
+_NOISE = re.compile(r"^[+|]|CudaDriverHelper|CUDA driver version|^\s*$")
+_OWN = re.compile(r"^\S+Z bark-serve: ")
 
 
 def rotate(log: Path) -> None:
@@ -56,11 +58,21 @@ def relevant_lines(log: Path, *, limit: int = 20) -> list[str]:
 
     Informational entries, tables and repeated lines are left out. Triton writes a newline in a message as ``\\n``.
     """
+    return _lines(log, without="I")[-limit:]
+
+
+def errors(log: Path, *, limit: int) -> list[str]:
+    """The last `limit` lines that tell of errors: like `relevant_lines`, without warnings."""
+    return _lines(log, without="IW")[-limit:]
+
+
+def _lines(log: Path, *, without: str) -> list[str]:
+    """The lines of all entries, except those of the levels `without`. A repeated line is given once."""
     lines: list[str] = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         entry = _ENTRY.match(line)
-        if entry and "I" in (entry["level"], entry["stub"]):
+        if _OWN.match(line) or (entry and (entry["level"] or entry["stub"]) in without):
             continue
         text = entry["text"].strip('"') if entry else line
         lines += [part for part in text.replace("\\n", "\n").splitlines() if not _NOISE.search(part)]
-    return list(dict.fromkeys(lines))[-limit:]
+    return list(dict.fromkeys(lines))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bark_serving.host import files
 from bark_serving.server import process
 from bark_serving.server.errors import AlreadyRunning
+from bark_serving.server.restarts import Restarts
 from bark_serving.server.settings import ServerSettings
 
 
@@ -26,7 +27,8 @@ class ServerState(BaseModel):
     born: str  #: `process.birth`
     triton_pid: int
     triton_born: str
-    started: float
+    started: float  #: the first time; a restart of Triton does not change it
+    restarts: Restarts = Restarts()  #: of Triton
     ready: bool = False
     shm_prefix: str
     control_key: str  #: for Triton's model control API; only the owner may read the file
@@ -71,13 +73,18 @@ def running_servers(folder: Path) -> list[ServerState]:
 
 def clear(folder: Path, *, name: str) -> None:
     """Remove what a server leaves: its state file and, if its supervisor was killed, Triton and its shared memory."""
+    clear_triton(folder, name=name)
+    path(folder, name=name).unlink(missing_ok=True)
+
+
+def clear_triton(folder: Path, *, name: str) -> None:
+    """Remove what the Triton of a server leaves: its process, and its shared memory."""
     state = read(folder, name=name)
     if state is not None:
         triton = process.find(state.triton_pid, born=state.triton_born)
         if triton is not None:
             process.stop(triton, timeout=0)
         process.remove_shared_memory(state.shm_prefix)
-    path(folder, name=name).unlink(missing_ok=True)
 
 
 def check_free(settings: ServerSettings) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from bark_serving.server import state
 from bark_serving.server.canary import models_ready
 from bark_serving.server.repository import read_rendered
+from bark_serving.server.restarts import Restarts
 from bark_serving.server.settings import ServerSettings
 
 
@@ -22,7 +23,8 @@ class Status(BaseModel):
     name: str
     pid: int
     triton_pid: int
-    state: str  #: "starting" or "ready"
+    state: str  #: "starting", "ready" or "restarting"
+    restarts: Restarts  #: of Triton: how often, when and why the last time
     bundle: str | None  #: name of the bundle; None, as the next two: another program made the repository
     profile: str | None
     precision: str | None
@@ -42,6 +44,7 @@ class Status(BaseModel):
             ("serves", self._serves),
             *([("runs on", self.runtime)] if self.runtime else []),
             ("uptime", self._uptime),
+            ("restarts", str(self.restarts)),
             ("listens on", f"{self.address}: {self._ports}"),
             ("models", ", ".join(name if ready else f"{name} (not ready)" for name, ready in self.models.items())),
             ("repository", str(self.repository)),
@@ -86,7 +89,8 @@ def _describe(found: state.ServerState) -> Status:
         name=settings.name,
         pid=found.pid,
         triton_pid=found.triton_pid,
-        state="ready" if found.ready else "starting",
+        state="ready" if found.ready else "restarting" if found.restarts.count else "starting",
+        restarts=found.restarts,
         bundle=rendered.bundle if rendered else None,
         profile=rendered.profile if rendered else None,
         precision=rendered.precision if rendered else None,

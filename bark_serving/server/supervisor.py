@@ -10,25 +10,28 @@ import json
 import os
 import secrets
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import psutil
 
 from bark_serving.engines.file_check import FileCheck, check_sizes
 from bark_serving.errors import UserError
+from bark_serving.host import memory
 from bark_serving.host.processes import is_running
 from bark_serving.server import binary, canary, gateway, log, log_follow, process, resources, state
-from bark_serving.server.errors import RepositoryError, ServerDied, StartFailed
+from bark_serving.server.errors import RepositoryError, ServerDied, StartFailed, Stopped
 from bark_serving.server.process import StopRequest
 from bark_serving.server.repository import read_rendered
+from bark_serving.server.restarts import NO_RESTARTS, SHORT_RUN_S, Restarts, why_ended
 from bark_serving.server.settings import ServerSettings
-from bark_serving.server.watchdog import StubWatch
+from bark_serving.server.watchdog import StoppedWatch, StubWatch
 
 VERIFIED_FILE = "verified.sums"  #: in the folder of server state: which files were found whole
-WATCH_INTERVAL_S = 1.0  #: between two checks of the server's processes
+WATCH_INTERVAL_S = 0.5  #: between two checks of the server's processes
 Report = Callable[[str], None]
 
 
@@ -42,6 +45,8 @@ class Server:
 
     settings: ServerSettings
     process: psutil.Process  #: tritonserver
+    child: subprocess.Popen[bytes]  #: the same
+    oom_kills: int | None  #: the kernel's count at its start
     shm_prefix: str
     control_key: str
     canary_seconds: float
@@ -60,58 +65,88 @@ class Server:
 def running(settings: ServerSettings, *, report: Report = _silent, stop: StopRequest | None = None) -> Iterator[Server]:
     """Run a server while the block runs. The block begins when the canary is answered; nothing is left after it.
 
-    `report` gets a text whenever the wait is for something else. `stop` ends the wait. Call it in the main thread only
-    (see `process.launch`). Raises `ServerError` or `EngineError`; all checks that need no server are made before
-    the start.
+    Nothing is started again; `serve` does that. `report` gets a text whenever the wait is for something else. `stop`
+    ends the wait. Call it in the main thread only (see `process.launch`). Raises `ServerError` or `EngineError`; all
+    checks that need no server are made before the start.
     """
     stop = stop or StopRequest()
+    with _held(settings) as found, _triton(settings, found, report=report, stop=stop) as server:
+        yield server
+
+
+@contextmanager
+def _held(settings: ServerSettings) -> Iterator[binary.Triton]:
+    """Check everything that needs no server, and hold the server's name. Nothing is left after the block."""
     check_repository(settings)
-    files = _file_check(settings, report)
     found = binary.find(settings)
     binary.check_interpreter(found)
     binary.check_backends(found, binary.backends_of(settings.repository))
     with state.exclusive(settings):
         state.clear(settings.folder, name=settings.name)
         process.check_ports(settings)
-        log.rotate(settings.log_path)
-        prefix, key = f"bark-{secrets.token_hex(4)}-", secrets.token_urlsafe(24)
-        command = binary.command(
-            found,
-            settings,
-            backends=binary.backends(found, folder=settings.folder / f"{settings.name}.backends"),
-            shm_prefix=prefix,
-            control_key=key,
-        )
-        report("Starting Triton")
-        environment = binary.environment(found, repository=settings.repository)
-        child = process.launch(command, environment=environment, log=settings.log_path)
-        server_process = psutil.Process(child.pid)
         try:
-            description = _describe(settings, server_process, shm_prefix=prefix, control_key=key)
-            state.write(description)
-            files.start()  # after the launch: a process with threads should not fork
-            try:
-                seconds = canary.wait_until_answering(
-                    settings, ended=lambda: files.failed or child.poll() is not None, stop=stop, report=report
-                )
-            except StartFailed:
-                files.finish()  # a damaged file explains the failure
-                raise
-            files.finish()
-            state.write(description.model_copy(update={"ready": True}))
-            yield Server(settings, server_process, prefix, key, seconds)
+            yield found
         finally:
-            files.abandon()
-            report("Stopping Triton")
-            clean = process.stop(
-                server_process,
-                timeout=settings.stop_timeout,
-                drained=lambda: log.drained(settings.log_path),
-                hurry=lambda: stop.count > 1,
-            )
-            child.wait()
-            log.note(settings.log_path, "stopped" if clean else "stopped by force: inferences were still running")
             state.clear(settings.folder, name=settings.name)
+
+
+@contextmanager
+def _triton(
+    settings: ServerSettings,
+    found: binary.Triton,
+    *,
+    report: Report,
+    stop: StopRequest,
+    started: float | None = None,
+    restarts: Restarts = NO_RESTARTS,
+) -> Iterator[Server]:
+    """Run Triton while the block runs. Afterwards only the server's state file is left."""
+    files = _file_check(settings, report)
+    log.rotate(settings.log_path)
+    prefix, key = f"bark-{secrets.token_hex(4)}-", secrets.token_urlsafe(24)
+    command = binary.command(
+        found,
+        settings,
+        backends=binary.backends(found, folder=settings.folder / f"{settings.name}.backends"),
+        shm_prefix=prefix,
+        control_key=key,
+    )
+    report("Starting Triton")
+    oom_kills = memory.oom_kills()
+    environment = binary.environment(found, repository=settings.repository)
+    child = process.launch(command, environment=environment, log=settings.log_path)
+    triton = psutil.Process(child.pid)
+    try:
+        description = _describe(settings, triton, shm_prefix=prefix, control_key=key, restarts=restarts)
+        if started is not None:
+            description = description.model_copy(update={"started": started})
+        state.write(description)
+        files.start()  # after the launch: a process with threads should not fork
+        try:
+            seconds = canary.wait_until_answering(
+                settings, ended=lambda: files.failed or child.poll() is not None, stop=stop, report=report
+            )
+        except StartFailed:
+            files.finish()  # a damaged file explains the failure
+            raise
+        files.finish()
+        state.write(description.model_copy(update={"ready": True}))
+        yield Server(settings, triton, child, oom_kills, prefix, key, seconds)
+    finally:
+        files.abandon()
+        ended = not is_running(triton)
+        if not ended:
+            report("Stopping Triton")
+        clean = process.stop(
+            triton,
+            timeout=settings.stop_timeout,
+            drained=lambda: log.drained(settings.log_path),
+            hurry=lambda: stop.count > 1,
+        )
+        child.wait()
+        if not ended:
+            log.note(settings.log_path, "stopped" if clean else "stopped by force: inferences were still running")
+        state.clear_triton(settings.folder, name=settings.name)
 
 
 def _file_check(settings: ServerSettings, report: Report) -> FileCheck:
@@ -137,7 +172,7 @@ def check_repository(settings: ServerSettings) -> None:
 
 
 def _describe(
-    settings: ServerSettings, server: psutil.Process, *, shm_prefix: str, control_key: str
+    settings: ServerSettings, server: psutil.Process, *, shm_prefix: str, control_key: str, restarts: Restarts
 ) -> state.ServerState:
     own = psutil.Process()
     return state.ServerState(
@@ -147,6 +182,7 @@ def _describe(
         triton_pid=server.pid,
         triton_born=process.birth(server.pid),
         started=time.time(),
+        restarts=restarts,
         shm_prefix=shm_prefix,
         control_key=control_key,
     )
@@ -160,16 +196,46 @@ def serve(
     ready: Callable[[Server], None],
     show: Callable[[str], None] | None = None,
 ) -> None:
-    """Run a server until `stop`. Calls `ready` once it answers. Raises as `running`, and `ServerDied`.
+    """Run a server until `stop`; start Triton again whenever it ends. The gateway beside it goes on meanwhile.
 
-    show: gets the warnings and errors of its log, line by line.
+    Calls `ready` once it answers for the first time. show: gets the warnings and errors of its log, line by line.
+    Raises as `running` if the first start failed, and `ServerDied` if too many others did.
     """
-    with (
-        running(settings, report=report, stop=stop) as server,
-        gateway.beside(settings, report=report) as (front, url),
-    ):
-        ready(replace(server, gateway_url=url))
-        watch(server, stop=stop, report=report, front=front, show=show)
+    tell = _tell(settings, report)
+    restarts, started = NO_RESTARTS, time.time()
+    with _held(settings) as found, ExitStack() as beside:
+        front: gateway.Gateway | None = None
+        up = False
+        while not (up and stop.count):
+            answered: float | None = None
+            try:
+                with _triton(settings, found, report=report, stop=stop, started=started, restarts=restarts) as server:
+                    answered = time.monotonic()
+                    if up:
+                        tell(f"Triton speaks again (pid {server.process.pid})")
+                    else:
+                        front, url = beside.enter_context(gateway.beside(settings, report=report))
+                        ready(replace(server, gateway_url=url))
+                        up = True
+                    watch(server, stop=stop, report=report, front=front, show=show)
+            except (ServerDied, StartFailed) as error:
+                if not up:
+                    raise
+                lived = 0.0 if answered is None else time.monotonic() - answered
+                restarts = restarts.after(error.problem, seconds=lived)
+                if restarts.exhausted:
+                    raise ServerDied(
+                        f"Triton ended {restarts.short_runs} times within {SHORT_RUN_S:.0f} s of its start. "
+                        f"The last time: {error.problem}",
+                        remedy=f"The log of that run is {log.previous(settings.log_path)}.",
+                    ) from error
+                if last := state.read(settings.folder, name=settings.name):
+                    state.write(last.model_copy(update={"ready": False, "restarts": restarts}))
+                tell(f"{error.problem}\nStarting Triton again in {restarts.delay_s:.0f} s")
+                stop.wait(restarts.delay_s)
+            except Stopped:  # while Triton was started again
+                if not up:
+                    raise
 
 
 def watch(
@@ -184,23 +250,34 @@ def watch(
 
     front: its gateway, which is started again if it ends. show: gets the warnings and errors of its log.
     """
-    logs = _Logs(server.settings, show)
+    tell, logs = _tell(server.settings, report), _Logs(server.settings, show)
+    stopped = StoppedWatch()
+    try:
+        stubs = StubWatch(server.process, settings=server.settings, control_key=server.control_key)
+        while not stop.wait(WATCH_INTERVAL_S):
+            logs.look()
+            if front is not None:
+                front.look(report=tell)
+            for hanging in stopped.hanging([server.process]):
+                tell(f"Triton (pid {hanging.pid}) hangs; it is killed")
+                process.kill([hanging])
+            if not is_running(server.process):
+                raise _died(server)
+            stubs.look(report=tell)
+    except psutil.NoSuchProcess as error:
+        raise _died(server) from error
+    finally:
+        logs.look()
+
+
+def _tell(settings: ServerSettings, report: Report) -> Report:
+    """A report that is also in the log."""
 
     def tell(message: str) -> None:
-        log.note(server.settings.log_path, message)
+        log.note(settings.log_path, message)
         report(message)
 
-    stubs = StubWatch(server.process, settings=server.settings, control_key=server.control_key)
-    while not stop.wait(WATCH_INTERVAL_S):
-        if not is_running(server.process):
-            raise _died(server)
-        logs.look()
-        if front is not None:
-            front.look(report=tell)
-        try:
-            stubs.look(report=tell)
-        except psutil.NoSuchProcess as error:
-            raise _died(server) from error
+    return tell
 
 
 class _Logs:
@@ -218,11 +295,10 @@ class _Logs:
 
 
 def _died(server: Server) -> ServerDied:
-    lines = "\n".join(f"  {line}" for line in log.relevant_lines(server.settings.log_path))
-    return ServerDied(
-        f"Triton (pid {server.process.pid}) ended by itself.\n{lines}",
-        remedy=f"The whole log is {server.settings.log_path}. Start it again with `bark-serve up`.",
+    reason = why_ended(
+        server.child.wait(), pid=server.process.pid, log_path=server.settings.log_path, oom_kills=server.oom_kills
     )
+    return ServerDied(reason, remedy=f"The whole log is {server.settings.log_path}.")
 
 
 def main(arguments: list[str] | None = None) -> int:

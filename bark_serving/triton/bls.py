@@ -16,6 +16,7 @@ from bark_serving.errors import StageFailed, from_wire
 from bark_serving.host.processes import is_running, running_stubs
 from bark_serving.triton.tensors import tensor
 
+SEARCH_INTERVAL_S = 0.1  #: between two searches for the processes of models
 WATCH_INTERVAL_S = 1.0  #: between two checks whether the process that a call waits for still runs
 
 
@@ -33,6 +34,8 @@ class BlsCaller:
         self, model: str, inputs: dict[str, Array], outputs: list[str], *, request_id: str = ""
     ) -> dict[str, Array]:
         stubs = self._stubs.of(model)
+        if not stubs and self._stubs.had(model):
+            raise StageFailed(f"the process of {model} died.")
         answer = asyncio.wrap_future(_start(model, inputs, outputs, request_id))
         try:
             while not (await asyncio.wait({answer}, timeout=WATCH_INTERVAL_S))[0]:
@@ -52,15 +55,21 @@ class _Stubs:
     def __init__(self) -> None:
         self._triton = psutil.Process().parent()
         self._known: dict[psutil.Process, str] = {}
+        self._had: set[str] = set()
         self._looked = float("-inf")
 
+    def had(self, model: str) -> bool:
+        """Whether a process of this model has ever run: it is a Python one."""
+        return model in self._had
+
     def of(self, model: str) -> Sequence[psutil.Process]:
-        """The running processes of `model`. Searches again when none is known, at most once per `WATCH_INTERVAL_S`."""
+        """The running processes of `model`. Searches again when none is known, at most once per `SEARCH_INTERVAL_S`."""
         known = [process for process, name in self._known.items() if name == model and is_running(process)]
-        recent = time.monotonic() - self._looked < WATCH_INTERVAL_S
+        recent = time.monotonic() - self._looked < SEARCH_INTERVAL_S
         if self._triton is None or recent or known:
             return known
         self._known, self._looked = running_stubs(self._triton), time.monotonic()
+        self._had.update(self._known.values())
         return [process for process, name in self._known.items() if name == model]
 
 

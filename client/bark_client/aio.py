@@ -21,11 +21,14 @@ from bark_client.exchange import Exchange, Limits, Retries
 from bark_client.long_text import gather_async, is_long
 from bark_client.protocol import SpeakOptions
 from bark_client.script import Script
+from bark_client.silence import GONE_S, Silence
 from bark_client.speech import Health, Speech
 from bark_client.stream import AsyncSpeechStream, with_arguments_of
 from bark_client.voice import VoiceLike
 from bark_client.voice_calls import Call, T
 from bark_client.voice_methods import AsyncVoiceMethods
+
+_LIVE = service_pb2.ServerLiveRequest()
 
 
 class AsyncBarkClient(AsyncVoiceMethods):
@@ -147,6 +150,8 @@ class AsyncBarkClient(AsyncVoiceMethods):
             metadata = await self._once(stub.ServerMetadata, service_pb2.ServerMetadataRequest(), timeout=seconds)
             model = service_pb2.ModelReadyRequest(name=protocol.MODEL)
             ready = (await self._once(stub.ModelReady, model, timeout=seconds)).ready
+            server = await self._once(stub.ServerReady, service_pb2.ServerReadyRequest(), timeout=seconds)
+            ready = ready and server.ready
             if deep and ready:
                 before, start = await self._decoded(), time.monotonic()
                 try:
@@ -204,8 +209,16 @@ class AsyncBarkClient(AsyncVoiceMethods):
                 await asyncio.sleep(retries.delay(error))
 
     async def _once(self, method: Callable[..., Any], request: Any, *, timeout: float | None) -> Any:
+        """See `BarkClient._once`."""
+        metadata, silence = self._connection.metadata, Silence(url=self._connection.url)
         try:
-            return await method(request, timeout=timeout, metadata=self._connection.metadata)
+            call = asyncio.ensure_future(_answer(method(request, timeout=timeout, metadata=metadata)))
+            try:
+                while not (await asyncio.wait({call}, timeout=silence.wait()))[0]:
+                    await self._look(silence)
+                return call.result()
+            finally:
+                call.cancel()
         except grpc.RpcError as error:
             raise self._connection.error(error) from None
         except asyncio.CancelledError:
@@ -214,3 +227,15 @@ class AsyncBarkClient(AsyncVoiceMethods):
             raise closed_error() from None
         except grpc.aio.UsageError:  # the channel was closed between two attempts
             raise closed_error() from None
+
+    async def _look(self, silence: Silence) -> None:
+        """See `BarkClient._look`."""
+        try:
+            await self._stub().ServerLive(_LIVE, timeout=GONE_S, metadata=self._connection.metadata)
+        except grpc.RpcError as error:
+            raise silence.lost(self._connection.error(error)) from None
+        silence.looked(ready=True)
+
+
+async def _answer(call: Any) -> Any:
+    return await call

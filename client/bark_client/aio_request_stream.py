@@ -11,10 +11,10 @@ import grpc
 from tritonclient.grpc import service_pb2_grpc
 
 from bark_client.connection import Connection
-from bark_client.errors import BarkError
+from bark_client.errors import BarkError, ServerUnavailable
 from bark_client.exchange import END_GRACE_S, Exchange, cancelled_error
 from bark_client.speech import Chunk
-from bark_client.stream import AsyncSpeechStream, RequestBase
+from bark_client.stream import MODEL_READY, AsyncSpeechStream, RequestBase
 
 
 class AsyncRequestStream(RequestBase, AsyncSpeechStream):
@@ -29,6 +29,7 @@ class AsyncRequestStream(RequestBase, AsyncSpeechStream):
     ) -> None:
         super().__init__(exchange, connection=connection)
         self._stub = stub
+        self._reading: asyncio.Task[Any] | None = None
 
     async def __aenter__(self) -> Self:
         self._send(self._stub())
@@ -40,6 +41,7 @@ class AsyncRequestStream(RequestBase, AsyncSpeechStream):
         await self._leave()
 
     async def __anext__(self) -> Chunk:
+        self._exchange.ask()
         while not self._exchange.finished:
             try:
                 chunk = await self._receive()
@@ -68,26 +70,47 @@ class AsyncRequestStream(RequestBase, AsyncSpeechStream):
                 raise
         finally:
             self._cancel_call()
+            self._reading = None
 
     async def _receive(self) -> Chunk | None:
         if self._call is None:
             raise RuntimeError("enter the stream first: `async with client.stream(…) as stream:`")
-        try:
-            async with asyncio.timeout(self._exchange.answer_wait()):
-                answer = await self._call.read()
-        except TimeoutError:
-            raise self._exchange.timed_out() from None
-        except grpc.RpcError as error:
-            raise self._connection.error(error) from None
-        except asyncio.CancelledError:
-            # gRPC raises this also where the call, not this task, was cancelled: by close(), or by the server.
-            if not self._call.cancelled() or is_cancelled(asyncio.current_task()):
-                raise
-            raise cancelled_error() from None
+        if self._reading is None:  # gRPC cancels a call whose reading is cancelled, so it goes on in a task of its own
+            self._reading = asyncio.ensure_future(_read(self._call))
+        if not (await asyncio.wait({self._reading}, timeout=self._exchange.wait()))[0]:
+            await self._look()
+            return None
+        answer, self._reading = self._reading.result(), None
+        if isinstance(answer, grpc.RpcError):
+            raise self._connection.error(answer)
+        if isinstance(answer, asyncio.CancelledError):
+            raise cancelled_error()
         if answer is grpc.aio.EOF:
             self._exchange.ended()
             return None
         return self._exchange.receive(answer)
+
+    async def _look(self) -> None:
+        """See `RequestStream._look`."""
+        seconds = self._exchange.look_timeout()
+        try:
+            call = self._stub().ModelReady(MODEL_READY, timeout=seconds, metadata=self._connection.metadata)
+            self._exchange.silence.looked(ready=(await call).ready)
+        except (grpc.RpcError, ServerUnavailable, grpc.aio.UsageError) as error:
+            if self._reading is not None and self._reading.done():  # it came meanwhile, and says more
+                return
+            raise self._lost(error) from None
+        except asyncio.CancelledError:  # gRPC raises it also when the client is closed
+            if is_cancelled(asyncio.current_task()):
+                raise
+
+
+async def _read(call: Any) -> Any:
+    """The next answer of a call, or the error that ended it. gRPC raises CancelledError if the call was cancelled."""
+    try:
+        return await call.read()
+    except (grpc.RpcError, asyncio.CancelledError) as error:
+        return error
 
 
 def is_cancelled(task: asyncio.Task[Any] | None) -> bool:

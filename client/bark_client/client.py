@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Self, Unpack, cast
 
@@ -14,17 +15,20 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from bark_client import protocol
 from bark_client.connection import CANARY_OPTIONS, CANARY_TEXT, CANARY_TIMEOUT_S, DEFAULT_URL, Connection, closed_error
 from bark_client.errors import BarkError, InvalidRequest, RequestTimeout
-from bark_client.exchange import Exchange, Limits, Retries
+from bark_client.exchange import Exchange, Limits, Retries, cancelled_error
 from bark_client.long_stream import LongStream
 from bark_client.long_text import Passage, gather, is_long
 from bark_client.protocol import SpeakOptions
 from bark_client.request_stream import RequestStream, pause
 from bark_client.script import Script
+from bark_client.silence import GONE_S, Silence
 from bark_client.speech import Health, Speech
 from bark_client.stream import SpeechStream, with_arguments_of
 from bark_client.voice import VoiceLike
 from bark_client.voice_calls import Call, T
 from bark_client.voice_methods import VoiceMethods
+
+_LIVE = service_pb2.ServerLiveRequest()
 
 
 class BarkClient(VoiceMethods):
@@ -242,6 +246,10 @@ class BarkClient(VoiceMethods):
             ready = self._once(
                 self._stub.ModelReady, service_pb2.ModelReadyRequest(name=protocol.MODEL), timeout=seconds
             ).ready
+            # Triton counts itself ready if all models are, so not while a stage is loaded again.
+            ready = (
+                ready and self._once(self._stub.ServerReady, service_pb2.ServerReadyRequest(), timeout=seconds).ready
+            )
             if deep and ready:
                 before, start = self._decoded(), time.monotonic()
                 try:
@@ -283,10 +291,29 @@ class BarkClient(VoiceMethods):
             except BarkError as error:
                 pause(retries.delay(error), self._closed)
 
-    def _once(self, method: Callable[..., Any], request: Any, *, timeout: float | None) -> Any:
+    def _once(self, method: Any, request: Any, *, timeout: float | None) -> Any:
+        """Make a call. While it takes long, look whether the server is still there."""
+        metadata, silence = self._connection.metadata, Silence(url=self._connection.url)
         try:
-            return method(request, timeout=timeout, metadata=self._connection.metadata)
+            call = method.future(request, timeout=timeout, metadata=metadata)
+            try:
+                while True:
+                    with suppress(grpc.FutureTimeoutError):
+                        return call.result(timeout=silence.wait())
+                    self._look(silence)
+            finally:
+                call.cancel()
         except grpc.RpcError as error:
             raise self._connection.error(error) from None
+        except grpc.FutureCancelledError:
+            raise cancelled_error() from None
         except ValueError:  # gRPC raises it for a closed channel
             raise closed_error() from None
+
+    def _look(self, silence: Silence) -> None:
+        """Raise ServerUnavailable if the server is gone."""
+        try:
+            self._stub.ServerLive(_LIVE, timeout=GONE_S, metadata=self._connection.metadata)
+        except grpc.RpcError as error:
+            raise silence.lost(self._connection.error(error)) from None
+        silence.looked(ready=True)

@@ -82,7 +82,9 @@ class Connection:
         """The health of the server; `metadata` is None if the server doesn't answer."""
         live = metadata is not None
         if live and not ready and not problem:
-            problem = f"the server at {self.url} runs, but its model {protocol.MODEL!r} is not ready"
+            problem = (
+                f"the server at {self.url} runs, but its model {protocol.MODEL!r} is not ready, or one that it needs"
+            )
         server = f"{metadata.name} {metadata.version}" if metadata is not None else ""
         return Health(live=live, ready=ready, server=server, canary_seconds=canary, busy=busy, problem=problem)
 

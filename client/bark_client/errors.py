@@ -55,7 +55,7 @@ def error_from_text(text: str, *, url: str) -> BarkError:
         code, sentence = coded.groups()
         return _BY_CODE[code](sentence.strip() or code.lower().replace("_", " "))
     if _NO_MODEL.search(text):
-        return ServerUnavailable(f"{text.strip()}: the server at {url} is still loading, or doesn't serve Bark")
+        return ServerUnavailable(f"{text.strip()}: the server at {url} is starting or stopping, or doesn't serve Bark")
     return ServerError(text.strip() or f"the server at {url} reported an error without a message")
 
 

@@ -24,6 +24,7 @@ from bark_client.errors import (
     ServerError,
     ServerUnavailable,
 )
+from bark_client.silence import GONE_S, Silence
 from bark_client.speech import Chunk, Speech, Summary
 from bark_client.voice import Voice
 
@@ -99,16 +100,36 @@ class Exchange:
         self._report: dict[str, Any] | None = None  # of the last chunk
         self.tokens: Voice | None = None  #: the generated ones, once the last chunk has arrived
         self._clock, self._start = clock, clock()
+        self._asked = self._start  # when the caller began to wait for the next answer
         self._retries = Retries(limits, clock=clock)
+        self.silence = Silence(url=url, clock=clock)
 
     def time_left(self) -> float | None:
         """Seconds until the request as a whole must be done."""
         return None if self.limits.total is None else max(0.0, self._start + self.limits.total - self._clock())
 
+    def ask(self) -> None:
+        """The caller begins to wait for the next answer."""
+        self._asked = self._clock()
+        self.silence.begin()
+
     def answer_wait(self) -> float | None:
-        """Seconds that the next answer may take."""
-        waits = [self.time_left(), self.limits.answer, None if self._report is None else FINAL_GRACE_S]
-        return min((wait for wait in waits if wait is not None), default=None)
+        """Seconds that the next answer may still take. Heartbeats are no answers."""
+        limits = [self.limits.answer, None if self._report is None else FINAL_GRACE_S]
+        waits = [max(0.0, self._asked + limit - self._clock()) for limit in limits if limit is not None]
+        return min((wait for wait in (*waits, self.time_left()) if wait is not None), default=None)
+
+    def wait(self) -> float:
+        """Seconds to wait: until the answer is too late, or until the server must be looked at."""
+        answer, look = self.answer_wait(), self.silence.wait()
+        return look if answer is None else min(answer, look)
+
+    def look_timeout(self) -> float:
+        """Seconds that a look at the server may take. Raises RequestTimeout if the answer is too late."""
+        left = self.answer_wait()
+        if left == 0.0:
+            raise self.timed_out()
+        return GONE_S if left is None else min(GONE_S, left)
 
     def timed_out(self) -> RequestTimeout:
         """The error for an answer that took longer than `answer_wait()`."""
@@ -127,6 +148,10 @@ class Exchange:
         """Take the next message and return its audio, if any. Sets `finished`; raises the error that it reports."""
         self.settled = bool(message.error_message)
         answer = protocol.parse_answer(message, url=self.url)
+        if answer.heartbeat:
+            self.silence.beat()
+            return None
+        self.silence.begin()
         self.settled = answer.final or (answer.chunk is not None and answer.chunk.last)
         if answer.chunk is not None:
             self.chunks.append(answer.chunk)
@@ -148,6 +173,7 @@ class Exchange:
         It is never sent again after the first audio, because the caller may have played that.
         """
         self.settled = False
+        self.ask()  # if it is sent again, its time begins again
         if self._report is not None:
             self.finished = True  # only Triton's closing message was lost
             return None

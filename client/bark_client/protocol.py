@@ -91,6 +91,11 @@ class Answer:
     tokens: Voice | None
     final: bool  #: Triton sends nothing after this one
 
+    @property
+    def heartbeat(self) -> bool:
+        """Whether it only says that the server is there."""
+        return self.chunk is None and not self.final
+
 
 def speech_request(
     text: str, *, voice: VoiceLike | None = None, seed: int | None = None, options: SpeakOptions | None = None

@@ -11,10 +11,10 @@ import grpc
 from tritonclient.grpc import service_pb2_grpc
 
 from bark_client.connection import Connection, closed_error
-from bark_client.errors import BarkError
+from bark_client.errors import BarkError, ServerUnavailable
 from bark_client.exchange import END_GRACE_S, Exchange
 from bark_client.speech import Chunk
-from bark_client.stream import RequestBase, SpeechStream
+from bark_client.stream import MODEL_READY, RequestBase, SpeechStream
 
 
 class RequestStream(RequestBase, SpeechStream):
@@ -43,6 +43,7 @@ class RequestStream(RequestBase, SpeechStream):
         self._leave()
 
     def __next__(self) -> Chunk:
+        self._exchange.ask()
         while not self._exchange.finished:
             try:
                 chunk = self._receive()
@@ -78,15 +79,27 @@ class RequestStream(RequestBase, SpeechStream):
         if self._call is None:
             raise RuntimeError("enter the stream first: `with client.stream(…) as stream:`")
         try:
-            answer = self._answers.get(timeout=self._exchange.answer_wait())
+            answer = self._answers.get(timeout=self._exchange.wait())
         except queue.Empty:
-            raise self._exchange.timed_out() from None
+            self._look()
+            return None
         if isinstance(answer, grpc.RpcError):
             raise self._connection.error(answer)
         if answer is None:
             self._exchange.ended()
             return None
         return self._exchange.receive(answer)
+
+    def _look(self) -> None:
+        """Look at a silent server. Raises ServerUnavailable if no answer can come, RequestTimeout if it is too late."""
+        seconds = self._exchange.look_timeout()
+        try:
+            ready = self._stub.ModelReady(MODEL_READY, timeout=seconds, metadata=self._connection.metadata).ready
+            self._exchange.silence.looked(ready=ready)
+        except (grpc.RpcError, ServerUnavailable, ValueError) as error:
+            if not self._answers.empty():  # it came meanwhile, and says more
+                return
+            raise self._lost(error) from None
 
 
 def _read_into(answers: queue.SimpleQueue[Any], call: Any) -> None:

@@ -6,15 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
 from inspect import cleandoc
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
-from tritonclient.grpc import service_pb2_grpc
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from bark_client.connection import Connection
+from bark_client.connection import Connection, closed_error
+from bark_client.errors import BarkError
 from bark_client.exchange import Exchange, cancelled_error
-from bark_client.protocol import CHECK_ID
+from bark_client.protocol import CHECK_ID, MODEL
 from bark_client.speech import Chunk, Speech, Summary
 from bark_client.voice import Voice
+
+MODEL_READY: Final = service_pb2.ModelReadyRequest(name=MODEL)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -121,6 +125,14 @@ class RequestBase(StreamState):
     def _cancel_call(self) -> None:
         if self._call is not None:
             self._call.cancel()
+
+    def _lost(self, error: Exception) -> BarkError:
+        """Our error for one of a look at the server. gRPC raises a ValueError for a closed channel."""
+        if isinstance(error, grpc.RpcError):
+            if self._exchange.answer_wait() == 0.0:
+                return self._exchange.timed_out()
+            return self._exchange.silence.lost(self._connection.error(error))
+        return error if isinstance(error, BarkError) else closed_error()
 
     def _send(self, stub: service_pb2_grpc.GRPCInferenceServiceStub) -> None:
         """Send the request."""

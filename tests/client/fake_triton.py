@@ -39,6 +39,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.cancelled = threading.Semaphore(0)  # released when a stream ends before its behaviour does
         self.release = threading.Event()  # lets hanging behaviours go
         self.ready = True
+        self.frozen = threading.Event()  #: questions about the server are then not answered before `release`
         self.pieces, self.speaks_for_others = 7, 0  # pieces of audio made, and how many more at each look
         self.voices = FakeVoices()
         self.hang_unary = threading.Event()  # unary requests then wait for `release`
@@ -61,9 +62,16 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         return service_pb2.ServerMetadataResponse(name="triton", version="2.51.0")
 
     def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self.frozen.is_set():
+            self.release.wait()
         return service_pb2.ServerLiveResponse(live=True)
 
+    def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ServerReadyResponse(ready=self.ready)
+
     def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self.frozen.is_set():
+            self.release.wait()
         return service_pb2.ModelReadyResponse(ready=self.ready and request.name == "bark")
 
     def ModelStatistics(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -257,6 +265,26 @@ def hang(*, after_chunks: int = 0) -> Behaviour:
             gone.wait(0.05)
         if server.release.is_set() and not gone.is_set():
             yield final()
+
+    return behave
+
+
+def beat(*, after_chunks: int = 0, times: int = 1_000_000) -> Behaviour:
+    """Sends heartbeats and no more audio; after so many, it goes silent."""
+
+    def behave(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+        for sentence in range(after_chunks):
+            yield chunk(sentence, after_chunks + 1)
+        gone = threading.Event()
+        context.add_callback(gone.set)
+        for _ in range(times):
+            if gone.is_set() or server.release.is_set():
+                return
+            message = service_pb2.ModelStreamInferResponse()
+            message.infer_response.parameters["triton_final_response"].bool_param = False
+            yield message
+            gone.wait(0.05)
+        yield from hang()(server, inputs, context)
 
     return behave
 

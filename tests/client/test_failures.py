@@ -26,6 +26,7 @@ from tests.client.fake_triton import (
     Cable,
     FakeTriton,
     abort,
+    beat,
     end_early,
     free_port,
     hang,
@@ -256,3 +257,81 @@ def test_async_requests_run_side_by_side_in_one_loop(triton: FakeTriton) -> None
             return [speech.seed for speech in await asyncio.gather(*(client.speak("Hi.", seed=n) for n in range(16)))]
 
     assert asyncio.run(main()) == list(range(16))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client looks at a silent server soon, and gives one up soon that does not answer."""
+    monkeypatch.setattr("bark_client.silence.LOOK_AFTER_S", 0.05)
+    monkeypatch.setattr("bark_client.silence.LOOK_EVERY_S", 0.05)
+    for module in ("exchange", "client", "aio"):
+        monkeypatch.setattr(f"bark_client.{module}.GONE_S", 0.3)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("fault", [hang(after_chunks=1), beat(after_chunks=1, times=2)])
+def test_a_stream_ends_when_the_process_that_spoke_has_died(client: Any, triton: FakeTriton, fault: Any) -> None:
+    triton.plan.append(fault)
+    words = r"after 0\.1 s of audio: the process that spoke died"
+    with pytest.raises(ServerUnavailable, match=words), client.stream("Hello.") as stream:
+        for _ in stream:
+            triton.ready = False
+    assert triton.cancelled.acquire(timeout=3)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_request_whose_process_died_before_any_audio_is_sent_again(client: Any, triton: FakeTriton) -> None:
+    triton.ready = False
+    triton.plan.append(beat(times=1))
+    assert client.speak("Hello.").seconds > 0
+    assert len(triton.requests) == 2
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("after_chunks", [0, 1])
+def test_a_stream_of_a_server_that_hangs_ends_in_words(
+    connect: Callable[..., Any], triton: FakeTriton, after_chunks: int
+) -> None:
+    triton.plan.extend([hang(after_chunks=after_chunks)] * 100)
+    triton.frozen.set()
+    start = time.monotonic()
+    with pytest.raises(ServerUnavailable, match="did not answer for"):
+        connect(triton.url, connect_timeout=0.5).speak("Hello.")
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("call", [lambda client: client.voices(), lambda client: client.delete_voice("joe")])
+def test_every_other_call_to_a_server_that_hangs_ends_in_words(
+    connect: Callable[..., Any], triton: FakeTriton, call: Callable[[Any], Any]
+) -> None:
+    triton.hang_unary.set()
+    triton.frozen.set()
+    start = time.monotonic()
+    with pytest.raises(ServerUnavailable, match="did not answer for"):
+        call(connect(triton.url, connect_timeout=0.5))
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("fault", [hang(), beat()])
+def test_a_server_that_is_there_may_take_as_long_as_the_caller_allows(
+    client: Any, triton: FakeTriton, fault: Any
+) -> None:
+    """Heartbeats are no answers: they do not make the caller wait longer."""
+    triton.plan.append(fault)
+    start = time.monotonic()
+    with pytest.raises(RequestTimeout, match=r"no answer for 0\.6 s"):
+        client.speak("Hello.", answer_timeout=0.6)
+    assert 0.55 < time.monotonic() - start < 5
+    assert len(triton.requests) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_whose_heart_stops_is_given_up(
+    client: Any, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bark_client.silence.MAX_SILENT_S", 0.3)
+    triton.plan.append(beat(after_chunks=1, times=2))
+    with pytest.raises(ServerUnavailable, match="has been silent for"):
+        client.speak("Hello.")

@@ -21,10 +21,20 @@ from bark_serving.server.process import SHARED_MEMORY
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render
 from reference import suno as oracle
+from tests.system.commands import Cli
 from tests.system.toy import free_ports
 
 #: Engines outlive the session: their key holds everything that decides them, the exporter's source too.
 ENGINES = Path(__file__).parents[2] / "build/test-engines"
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    commands = Cli(tmp_path)
+    try:
+        yield commands
+    finally:
+        commands.close()
 
 
 @dataclass(frozen=True)

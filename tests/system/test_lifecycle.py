@@ -7,10 +7,7 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -19,101 +16,22 @@ import psutil
 import pytest
 import tritonclient.grpc as grpc
 
-from bark_client import BarkClient, BarkError, InvalidRequest
-from bark_serving.bundle import Bundle
+from bark_client import BarkClient, InvalidRequest
 from bark_serving.engines.served_files import ServedFile
 from bark_serving.engines.store import EngineBroken
 from bark_serving.host.processes import is_running, running_stubs
 from bark_serving.profiles import STAGES
-from bark_serving.server import ServerError, ServerSettings, canary, detach, running, state
+from bark_serving.server import ServerError, ServerSettings, canary, running, state
 from bark_serving.server.binary import check_interpreter
 from bark_serving.server.binary import find as find_triton
-from bark_serving.server.process import SHARED_MEMORY, StopRequest, find, launch
-from bark_serving.server.render_settings import RenderSettings
-from bark_serving.server.repository import CLONING, RENDERED_FILE, Rendered, render
+from bark_serving.server.process import SHARED_MEMORY, StopRequest, launch
+from bark_serving.server.repository import CLONING, RENDERED_FILE, Rendered
 from bark_serving.server.status import describe
-from bark_serving.server.watchdog import StubWatch
 from tests.system import toy
-from tests.system.conftest import ENGINES, RealServer, build_engines_of
+from tests.system.commands import Cli, assert_no_trace, processes_of, regions, until
+from tests.system.conftest import RealServer
 
 pytestmark = pytest.mark.timeout(300)
-
-
-class Cli:
-    """`bark-serve` in processes of their own, on toys under one folder. Ends what a failed test leaves."""
-
-    def __init__(self, folder: Path) -> None:
-        self.settings = toy.settings(folder)
-        self._started: list[subprocess.Popen[str]] = []
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            [sys.executable, "-c", "from bark_serving.cli.main import app; app()", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "BARK_STATE": str(self.settings.folder), "COLUMNS": "400"},
-        )
-        self._started.append(child)
-        return child
-
-    def run(self, *arguments: str, expect: int = 0) -> str:
-        child = self.start(*arguments)
-        output, _ = child.communicate(timeout=150)
-        assert child.returncode == expect, output
-        return output
-
-    def up(self, *more: str, name: str = "toy", ports: dict[str, int] | None = None) -> list[str]:
-        ports = ports or self.settings.ports
-        options = [part for option, port in ports.items() for part in (f"--{option}", str(port))]
-        return ["up", "--repository", str(self.settings.repository), "--name", name, *options, *more]
-
-    def state(self) -> state.ServerState:
-        found = state.read(self.settings.folder, name=self.settings.name)
-        assert found is not None
-        return found
-
-    def close(self) -> None:
-        detach.end(self.settings.folder, name=self.settings.name)
-        for child in self._started:
-            if child.poll() is None:
-                child.kill()
-            child.wait()
-            assert child.stdout is not None
-            child.stdout.close()
-
-
-@pytest.fixture
-def cli(tmp_path: Path) -> Iterator[Cli]:
-    commands = Cli(tmp_path)
-    try:
-        yield commands
-    finally:
-        commands.close()
-
-
-def until(condition: Callable[[], bool], *, timeout: float = 150.0) -> None:
-    """Wait for an event in another process, which nothing announces."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def processes_of(description: state.ServerState) -> list[psutil.Process]:
-    triton = find(description.triton_pid, born=description.triton_born)
-    assert triton is not None
-    return [triton, *triton.children(recursive=True)]
-
-
-def regions(prefix: str) -> list[Path]:
-    return list(SHARED_MEMORY.glob(f"{prefix}*"))
-
-
-def assert_no_trace(description: state.ServerState, processes: list[psutil.Process]) -> None:
-    assert not [process for process in processes if is_running(process)]
-    assert not regions(description.shm_prefix)
-    assert not state.path(description.settings.folder, name=description.settings.name).exists()
 
 
 def test_a_server_answers_in_its_block_and_leaves_nothing(tmp_path: Path) -> None:
@@ -329,19 +247,6 @@ def test_a_server_ends_with_its_supervisor_and_the_next_one_cleans_up(cli: Cli) 
     assert not left.exists()
 
 
-def test_a_model_whose_process_was_killed_is_loaded_again(cli: Cli) -> None:
-    cli.run(*cli.up("--detach"))
-    triton = processes_of(cli.state())[0]
-    before = {model: process.pid for process, model in running_stubs(triton).items()}
-    for model in ("echo", "bark"):
-        os.kill(before[model], signal.SIGKILL)
-        until(lambda: f"model {model}: reloaded" in cli.settings.log_path.read_text())  # noqa: B023 - awaited at once
-    after = {model: process.pid for process, model in running_stubs(triton).items()}
-    assert after.keys() == before.keys()
-    assert not set(after.values()) & set(before.values())
-    assert canary.speak(cli.settings, timeout=30) > 0
-
-
 def test_the_server_forgets_requests_that_have_ended(triton: RealServer) -> None:
     """Its memory must not grow with the number of requests."""
 
@@ -360,48 +265,6 @@ def test_the_server_forgets_requests_that_have_ended(triton: RealServer) -> None
         before = size()
         refused(150)
         assert size() - before < 150 * 4_000
-
-
-def test_when_a_stage_dies_running_speech_fails_and_later_speech_works(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    """The speech that runs ends with an error within seconds, although Triton does not end its calls."""
-    build_engines_of(tiny_bundle, precision="int8")
-    rendering = RenderSettings(bundle=tiny_bundle.folder, engines=ENGINES, threads=1)
-    repository = render(rendering, output=tmp_path / "repository")
-    settings = ServerSettings(
-        name="test", repository=repository, folder=tmp_path / "server", stop_timeout=2.0, **toy.free_ports()
-    )
-    said: list[str] = []
-    with running(settings) as server, BarkClient(server.url) as client:
-        watch = StubWatch(server.process, settings=settings, control_key=server.control_key)
-        coarse = next(process for process, model in running_stubs(server.process).items() if model == "coarse")
-        with client.stream("Hello there. " * 400, answer_timeout=60) as stream:
-            next(stream)
-            coarse.kill()
-            begun = time.monotonic()
-            with pytest.raises(BarkError):
-                list(stream)
-        assert time.monotonic() - begun < 10
-
-        def reloaded() -> bool:
-            watch.look(report=said.append)
-            return any("coarse: reloaded" in line for line in said)
-
-        until(reloaded)
-        assert client.speak("Hello there.", answer_timeout=60).samples.size > 0
-
-
-def test_a_triton_that_ends_by_itself_ends_the_supervisor_and_is_logged(cli: Cli) -> None:
-    child = cli.start(*cli.up())
-    assert child.stdout is not None
-    lines = iter(child.stdout.readline, "")
-    assert any("Up:" in line for line in lines)
-    description = cli.state()
-    processes = processes_of(description)
-    os.kill(description.triton_pid, signal.SIGKILL)
-    child.wait(timeout=30)
-    assert child.returncode == 1
-    assert "ended by itself" in "".join(lines)
-    assert_no_trace(description, processes)
 
 
 @pytest.mark.parametrize("fixture", ["triton", "triton_int8"])

@@ -1,50 +1,127 @@
-"""Which dead processes are noticed, and what is loaded again. That it works on a real Triton: `tests/system`."""
+"""Which processes are noticed and killed, and what is loaded again. On a real Triton: `tests/system/test_faults.py`."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 import pytest
 
-from bark_serving.server import ServerSettings, watchdog
+from bark_serving.host.processes import is_running
+from bark_serving.server import ServerSettings, reloads, watchdog
+from bark_serving.server.reloads import Reloads
 from bark_serving.server.watchdog import StubWatch
 
 
-class Process(NamedTuple):
-    pid: int
+class Models:
+    """Processes that stand in for the stubs of a server, and what loads them again."""
+
+    def __init__(self, *names: str) -> None:
+        self.children: list[subprocess.Popen[bytes]] = []
+        self.running: dict[psutil.Process, str] = {}
+        self.reloaded: list[str] = []
+        self.together = threading.Barrier(1)  #: reloads meet here
+        for name in names:
+            self.start(name)
+
+    def start(self, name: str) -> None:
+        child = subprocess.Popen(["sleep", "600"])
+        self.children.append(child)
+        self.running[psutil.Process(child.pid)] = name
+
+    def reload(self, name: str, **_: object) -> None:
+        self.together.wait(timeout=20)
+        self.reloaded.append(name)
+        self.start(name)
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        [process] = [one for one, model in self.running.items() if model == name and is_running(one)]
+        process.send_signal(number)
+
+    def alive(self, _triton: object = None) -> dict[psutil.Process, str]:
+        return {process: name for process, name in self.running.items() if is_running(process)}
 
 
 @pytest.fixture
-def alive(monkeypatch: pytest.MonkeyPatch) -> dict[Process, str]:
-    """The models' processes, to be changed by a test."""
-    running = {Process(1): "echo", Process(2): "bark"}
-    monkeypatch.setattr(watchdog, "running_stubs", lambda _triton: dict(running))
-    return running
+def models(monkeypatch: pytest.MonkeyPatch) -> Iterator[Models]:
+    found = Models("echo", "bark")
+    monkeypatch.setattr(watchdog, "running_stubs", found.alive)
+    monkeypatch.setattr(watchdog, "reload_model", found.reload)
+    yield found
+    for child in found.children:
+        child.kill()
+        child.wait()
 
 
-def test_a_model_that_dies_during_another_reload_is_reloaded_too(
-    alive: dict[Process, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reloaded: list[str] = []
+def watch_of(folder: Path) -> StubWatch:
+    return StubWatch(psutil.Process(), settings=ServerSettings(repository=folder, folder=folder), control_key="key")
 
-    def reload(model: str, **_: object) -> None:
-        reloaded.append(model)
-        alive[Process(10 + len(reloaded))] = model
-        alive.pop(Process(2), None)  # bark's, the first time
 
-    monkeypatch.setattr(watchdog, "reload_model", reload)
-    watch = StubWatch(
-        psutil.Process(), settings=ServerSettings(repository=tmp_path, folder=tmp_path), control_key="key"
-    )
-    del alive[Process(1)]
+def look_until(watch: StubWatch, condition: Callable[[], bool]) -> list[str]:
     said: list[str] = []
-    for _ in range(4):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, said
         watch.look(report=said.append)
-    assert reloaded == ["echo", "bark"]
-    assert alive == {Process(11): "echo", Process(12): "bark"}
-    assert [line.split(";")[0] for line in said[::2]] == [
-        "model echo: its process 1 died",
-        "model bark: its process 2 died",
-    ]
+        time.sleep(0.01)
+    return said
+
+
+def test_models_that_die_together_are_loaded_side_by_side(models: Models, tmp_path: Path) -> None:
+    watch = watch_of(tmp_path)
+    models.together = threading.Barrier(2)  # neither reload ends before the other has begun
+    for name in ("echo", "bark"):
+        models.send(name, signal.SIGKILL)
+    said = look_until(watch, lambda: sorted(models.alive().values()) == ["bark", "echo"])
+    said += look_until(watch, lambda: not any(watch._reloads.under_way(name) for name in ("echo", "bark")))
+    assert sorted(models.reloaded) == ["bark", "echo"]
+    assert sum("died; reloading it in 0 s" in line for line in said) == 2
+    assert sum("reloaded in" in line for line in said) == 2
+
+
+def test_a_model_that_dies_during_another_reload_is_reloaded_too(models: Models, tmp_path: Path) -> None:
+    watch = watch_of(tmp_path)
+    models.together = threading.Barrier(2)
+    models.send("echo", signal.SIGKILL)
+    look_until(watch, lambda: watch._reloads.under_way("echo"))
+    models.send("bark", signal.SIGKILL)
+    look_until(watch, lambda: sorted(models.reloaded) == ["bark", "echo"])
+
+
+def test_a_model_whose_process_hangs_is_killed_and_reloaded(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "MAX_STOPPED_S", 0.1)
+    watch = watch_of(tmp_path)
+    models.send("echo", signal.SIGSTOP)
+    said = look_until(watch, lambda: models.reloaded == ["echo"])
+    assert "hangs; it is killed" in said[0]
+    assert sorted(models.alive().values()) == ["bark", "echo"]
+
+
+def test_a_process_that_goes_on_in_time_is_left_alone(models: Models, tmp_path: Path) -> None:
+    watch = watch_of(tmp_path)
+    models.send("echo", signal.SIGSTOP)
+    said: list[str] = []
+    watch.look(report=said.append)
+    models.send("echo", signal.SIGCONT)
+    watch.look(report=said.append)
+    assert said == [] and sorted(models.alive().values()) == ["bark", "echo"]
+
+
+def test_a_model_that_dies_again_and_again_is_reloaded_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(reloads.time, "monotonic", lambda: now)
+    queue = Reloads(lambda _name: None)
+    delays = []
+    for _ in range(9):
+        delays.append(queue.ask("bark"))
+        now += delays[-1] + 1.0
+    assert delays == [0, 1, 2, 4, 8, 16, 32, 60, 60]
+    now += 2 * reloads.MAX_DELAY_S
+    assert queue.ask("bark") == 0

@@ -1,0 +1,56 @@
+"""What a client does while a server is silent: it looks whether the server is still there. Pure: the clients look.
+
+Triton (24.10) leaves a stream open for ever when the process that answers it dies, and a machine that lost its network
+says nothing. So a silent server is looked at. An empty answer is a heartbeat: it shows that the server works.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from bark_client.errors import BarkError, RequestTimeout, ServerUnavailable
+
+LOOK_AFTER_S: Final = 1.0  #: of silence
+LOOK_EVERY_S: Final = 0.25  #: after the first look, as long as the silence lasts
+GONE_S: Final = 8.0  #: that a look may take; a server that takes longer is gone
+MAX_SILENT_S: Final = 15.0  #: without a heartbeat, of a server that sent some and still seems to be ready
+
+
+class Silence:
+    """How long a call has been silent, and what that means."""
+
+    def __init__(self, *, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._url, self._clock = url, clock
+        self._beats = False
+        self.begin()
+
+    def begin(self) -> None:
+        """The silence begins now: something came, or the caller begins to wait."""
+        self._since = self._clock()
+        self._next_look = self._since + LOOK_AFTER_S
+
+    def beat(self) -> None:
+        """A heartbeat came."""
+        self._beats = True
+        self.begin()
+
+    def wait(self) -> float:
+        """Seconds until the server must be looked at."""
+        return max(0.0, self._next_look - self._clock())
+
+    def looked(self, *, ready: bool) -> None:
+        """The server was there. ready: whether its model is. Raises ServerUnavailable if the call can not end well."""
+        now = self._clock()
+        self._next_look = now + LOOK_EVERY_S
+        if not ready:
+            raise ServerUnavailable(f"the process that spoke died, in the server at {self._url}")
+        if self._beats and now - self._since > MAX_SILENT_S:
+            raise ServerUnavailable(f"the server at {self._url} has been silent for {MAX_SILENT_S:g} s: see its log")
+
+    def lost(self, error: BarkError) -> BarkError:
+        """The error of a call whose server can't be looked at because of `error`."""
+        if isinstance(error, RequestTimeout):
+            return ServerUnavailable(f"the server at {self._url} did not answer for {GONE_S:g} s: it hangs or is gone")
+        return error

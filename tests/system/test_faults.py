@@ -1,0 +1,99 @@
+"""What happens when a process of a server dies or hangs: it comes back by itself, and requests fail in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bark_client import BarkClient, ServerUnavailable
+from bark_serving.bundle import Bundle
+from bark_serving.host.processes import is_running, running_stubs
+from bark_serving.server import ServerSettings, canary, running
+from bark_serving.server.render_settings import RenderSettings
+from bark_serving.server.repository import render
+from bark_serving.server.watchdog import StubWatch
+from tests.system import toy
+from tests.system.commands import Cli, assert_no_trace, processes_of, regions, until
+from tests.system.conftest import ENGINES, build_engines_of
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_models_that_were_killed_or_hang_are_loaded_again(cli: Cli) -> None:
+    cli.run(*cli.up("--detach"))
+    triton = processes_of(cli.state())[0]
+    before = {model: process.pid for process, model in running_stubs(triton).items()}
+    os.kill(before["echo"], signal.SIGKILL)
+    os.kill(before["bark"], signal.SIGSTOP)
+    for model in ("echo", "bark"):
+        until(lambda: f"model {model}: reloaded" in cli.settings.log_path.read_text())  # noqa: B023 - awaited at once
+    assert "hangs; it is killed" in cli.settings.log_path.read_text()
+    after = {model: process.pid for process, model in running_stubs(triton).items()}
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+    assert canary.speak(cli.settings, timeout=30) > 0
+
+
+def test_when_a_process_dies_running_speech_fails_and_later_speech_works(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    """The speech that runs ends with an error within seconds, although Triton does not end its calls."""
+    build_engines_of(tiny_bundle, precision="int8")
+    rendering = RenderSettings(bundle=tiny_bundle.folder, engines=ENGINES, threads=1)
+    repository = render(rendering, output=tmp_path / "repository")
+    settings = ServerSettings(
+        name="test", repository=repository, folder=tmp_path / "server", stop_timeout=2.0, **toy.free_ports()
+    )
+    said: list[str] = []
+    with running(settings) as server, BarkClient(server.url, connect_timeout=60) as client:
+        watch = StubWatch(server.process, settings=settings, control_key=server.control_key)
+
+        def reloaded(model: str) -> bool:
+            watch.look(report=said.append)
+            return any(f"{model}: reloaded" in line for line in said)
+
+        for model in ("coarse", "bark"):
+            stub = next(process for process, name in running_stubs(server.process).items() if name == model)
+            with client.stream("Hello there. " * 400, answer_timeout=60) as stream, ThreadPoolExecutor(1) as pool:
+                next(stream)
+                stub.kill()
+                begun = time.monotonic()
+                rest = pool.submit(lambda: list(stream))
+                until(lambda: reloaded(model))  # noqa: B023 - awaited at once
+                with pytest.raises(ServerUnavailable):
+                    rest.result(timeout=60)
+            assert time.monotonic() - begun < 15
+        assert client.speak("Hello there.", answer_timeout=60).samples.size > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_triton_that_dies_or_hangs_is_started_again(cli: Cli, number: signal.Signals) -> None:
+    """In the foreground with a kill, in the background with a stop."""
+    if number == signal.SIGKILL:
+        child = cli.start(*cli.up())
+        assert child.stdout is not None
+        assert any("Up:" in line for line in iter(child.stdout.readline, ""))
+    else:
+        cli.run(*cli.up("--detach"))
+    before = cli.state()
+    processes = processes_of(before)
+    os.kill(before.triton_pid, number)
+    until(lambda: cli.state().restarts.count == 1 and cli.state().ready)
+    assert canary.speak(cli.settings, timeout=30) > 0
+    after = cli.state()
+    assert (after.pid, after.started) == (before.pid, before.started)
+    assert after.triton_pid != before.triton_pid
+    assert not [process for process in processes if is_running(process)]
+    assert not regions(before.shm_prefix)
+
+    found = json.loads(cli.run("status", "toy", "--json"))
+    assert found["restarts"]["count"] == 1
+    assert "ended by SIGKILL" in found["restarts"]["reason"]
+    assert "1, the last at" in cli.run("status", "toy")
+    processes = processes_of(after)
+    assert "Stopped toy" in cli.run("down")
+    assert_no_trace(after, processes)
