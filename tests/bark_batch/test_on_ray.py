@@ -28,6 +28,7 @@ from tests.bark_batch.test_speaking import OneSlot
 ray = pytest.importorskip("ray", reason="bark-batch's tests on Ray need it: pip install 'ray[data]' 'pandas<3'")
 
 from bark_batch import job as jobs  # noqa: E402 - these need Ray
+from bark_batch import running  # noqa: E402
 from bark_batch.shard_speaker import Orders, ShardSpeaker  # noqa: E402
 
 SLOTS = 3  #: of each server
@@ -197,3 +198,30 @@ def test_a_killed_node_costs_nothing_with_two_real_servers(cluster: TwoNodes, tm
         assert result.spoken
         rows = assert_as_undisturbed(what, urls[0], voice="joe")
         assert [row["error"] for row in rows if row["error"]] == ["text: it has no word to speak"]
+
+
+class SlowRay:
+    """A Ray that does not start in time at first."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures, self.starts, self.ends = failures, 0, 0
+
+    def init(self, **_: object) -> None:
+        self.starts += 1
+        if self.starts <= self.failures:
+            raise Exception("The current node timed out during startup.")
+
+    def shutdown(self) -> None:
+        self.ends += 1
+
+
+def test_a_local_ray_that_does_not_start_in_time_is_started_again() -> None:
+    slow = SlowRay(failures=2)
+    running._init(slow, address="local")
+    assert (slow.starts, slow.ends) == (3, 2)
+    with pytest.raises(Exception, match="timed out during startup"):
+        running._init(SlowRay(failures=3), address="local")
+    remote = SlowRay(failures=1)
+    with pytest.raises(Exception, match="timed out during startup"):
+        running._init(remote, address="head:6379")
+    assert remote.starts == 1
