@@ -218,6 +218,7 @@ def serve(
                         ready(replace(server, gateway_url=url))
                         up = True
                     watch(server, stop=stop, report=report, front=front, show=show)
+                    beside.close()  # the gateway ends first: its requests need the server
             except (ServerDied, StartFailed) as error:
                 if not up:
                     raise
