@@ -31,7 +31,7 @@ for device in null zero full random urandom; do
 done
 mount -t tmpfs -o size=64m,nosuid,nodev,noexec,mode=1777 none "$root/dev/shm"
 mount -t tmpfs -o size=1g,nosuid,nodev,mode=1777 none "$root/tmp"
-mount -t tmpfs -o size=256m,nosuid,nodev,noexec,uid=1000,gid=1000,mode=0750 none "$root/run/bark"
+mount -t tmpfs -o size=256m,nosuid,nodev,noexec,mode=1777 none "$root/run/bark"
 base=$("$environment/bin/python" -c 'import sys; print(sys.base_prefix)')
 case $base in /usr | /usr/*) ;; *) read_only "$base" "$root$base" ;; esac
 read_only "$environment" "$root$environment"
