@@ -19,6 +19,8 @@ from tests.docker.commands import DOCKER, ROOT
 from tests.docker.podman import Failed, Podman
 from tests.system.conftest import ENGINES, build_engines_of
 
+pytestmark = pytest.mark.timeout(1200)  # images are built in fixtures, which count
+
 SERVER, GATEWAY = "bark-server-cpu-1", "bark-gateway-1"
 HEALTHY_S = 120
 TERMINATED = 128 + signal.SIGTERM  #: how uvicorn ends, after its requests have
