@@ -277,7 +277,10 @@ class Servers:
 
 async def _health(bark: Bark, *, timeout_s: float) -> Health:
     try:
-        return await bark.health(timeout=timeout_s)
+        async with asyncio.timeout(timeout_s):  # the client makes several calls, each with this timeout
+            return await bark.health(timeout=timeout_s)
+    except TimeoutError:
+        return Health(live=False, ready=False, problem=f"the server did not answer for {timeout_s:g} s")
     except BarkError as error:  # the client was closed meanwhile
         return Health(live=False, ready=False, problem=str(error))
 
