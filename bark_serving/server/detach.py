@@ -26,7 +26,7 @@ def start(settings: ServerSettings, *, report: Callable[[str], None]) -> tuple[f
     with crash.open("wb") as output:
         supervisor = subprocess.Popen(
             [
-                *(sys.executable, "-m", "bark_serving.server.supervisor"),
+                *(sys.executable, "-m", "bark_serving.server.detached"),
                 *(settings.model_dump_json(), "--report-descriptor", str(writer)),
             ],
             stdin=subprocess.DEVNULL,

@@ -1,15 +1,11 @@
 """Runs one server: launches it, watches it, and removes everything that it leaves.
 
-``python -m bark_serving.server.supervisor`` is what ``bark-serve up --detach`` starts in its own session.
+Two places mend what breaks: `serve` starts Triton again, and `reloads` loads a model again.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import secrets
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +15,6 @@ from dataclasses import dataclass, replace
 import psutil
 
 from bark_serving.engines.file_check import FileCheck, check_sizes
-from bark_serving.errors import UserError
 from bark_serving.host import memory
 from bark_serving.host.processes import is_running
 from bark_serving.server import binary, canary, gateway, log, log_follow, process, resources, state
@@ -300,42 +295,3 @@ def _died(server: Server) -> ServerDied:
         server.child.wait(), pid=server.process.pid, log_path=server.settings.log_path, oom_kills=server.oom_kills
     )
     return ServerDied(reason, remedy=f"The whole log is {server.settings.log_path}.")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Supervise a detached server. Reports the start to the parent process, as JSON lines on a pipe."""
-    parser = argparse.ArgumentParser(prog="python -m bark_serving.server.supervisor", description=main.__doc__)
-    parser.add_argument("settings", type=ServerSettings.model_validate_json, help="server settings as JSON")
-    parser.add_argument("--report-descriptor", type=int, required=True, help="write end of a pipe")
-    options = parser.parse_args(arguments)
-    settings: ServerSettings = options.settings
-    stop = StopRequest()
-    stop.listen(signal.SIGTERM, signal.SIGINT)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    pipe = os.fdopen(options.report_descriptor, "w", buffering=1, encoding="utf-8")
-
-    def tell(**event: object) -> None:
-        try:
-            print(json.dumps(event), file=pipe, flush=True)
-        except (BrokenPipeError, ValueError):  # the parent has closed it, or we have
-            return
-
-    def ready(server: Server) -> None:
-        tell(ready=server.canary_seconds, gateway=server.gateway_url)
-        pipe.close()
-
-    try:
-        serve(settings, stop=stop, report=lambda message: tell(waiting=message), ready=ready)
-    except OSError as error:
-        tell(error=str(error), remedy=f"Make sure that {settings.folder} can be written and that the disk has room.")
-        return 1
-    except UserError as error:
-        if settings.log_path.exists():
-            log.note(settings.log_path, str(error))
-        tell(error=error.problem, remedy=error.remedy)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
