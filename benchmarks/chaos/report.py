@@ -196,11 +196,12 @@ def plot(result: Result, figure: Any) -> None:
     found = faults_of(result)
     colours, width = colours_of(list(KINDS)), float(result.settings["every"]) / 60 / 3
     for kind in KINDS:
-        of_kind = [m for m in found if m.facts["kind"] == kind]
-        minutes = [m.times[0] / 60 for m in of_kind]
-        above.bar(minutes, [m.median for m in of_kind], width, color=colours[kind], label=f"{kind}: service away")
+        if of_kind := [m for m in found if m.facts["kind"] == kind]:
+            minutes = [m.times[0] / 60 for m in of_kind]
+            above.bar(minutes, [m.median for m in of_kind], width, color=colours[kind], label=kind)
     late = [m for m in found if m.facts["worst_delay_s"] is not None]
-    above.plot([m.times[0] / 60 for m in late], _known(late, "worst_delay_s"), "_", color=INK, label="latest error")
+    minutes, style = [m.times[0] / 60 for m in late], {"color": INK, "markersize": 9, "markeredgewidth": 2}
+    above.plot(minutes, _known(late, "worst_delay_s"), "_", label="latest error", **style)
     for limit_s, what in ((MAX_BACK_S, "service back"), (MAX_ERROR_S, "errors")):
         above.axhline(limit_s, color=MUTED, linewidth=0.8, linestyle=":")
         above.text(

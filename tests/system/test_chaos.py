@@ -36,9 +36,10 @@ def assert_healed(seen: Chaos, *, faults: int) -> None:
 def test_a_server_heals_from_a_fault_of_each_kind() -> None:
     faults = [
         Fault("kill", "bark"),
-        Fault("stop", "semantic", 0.7),
+        Fault("stop", "semantic", 3.0),
         Fault("starve", "fine", 3.0),
-        Fault("kill", "encodec_decode"),
+        Fault("hang", "coarse"),
+        Fault("kill", "tritonserver"),
     ]
     assert_healed(run(faults, streams=2), faults=len(faults))
 
