@@ -73,10 +73,12 @@ class Chaos:
     def delay(self, answer: Answer) -> float:
         """Seconds from the fault that a failed request met to its error.
 
-        A request that was sent in an outage met no fault: its seconds count from its sending.
+        It is the first fault after which the request had no audio. A request that was sent in an outage met no fault:
+        its seconds count from its sending.
         """
-        met = [one.at for one in self.struck if answer.sent <= one.at < answer.ended]
-        return answer.ended - min(met, default=answer.sent)
+        alive = answer.sent if answer.heard is None else answer.heard
+        met = [one.at for one in self.struck if alive <= one.at < answer.ended]
+        return answer.ended - min(met, default=alive)
 
 
 def chaos(

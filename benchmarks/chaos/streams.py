@@ -75,6 +75,7 @@ class Answer:
     wrong: bool = False  #: the audio that came is not the solo answer, or not its beginning
     error: str = ""
     worded: bool = True  #: whether the error is one that the client's users can read
+    heard: float | None = None  #: when its last audio came
 
 
 @dataclass
@@ -119,17 +120,18 @@ class Streams:
 
 def ask(client: BarkClient, case: Case, alone: Floats, *, clock: Callable[[], float]) -> Answer:
     """Speak one request and compare what comes with its solo answer."""
-    sent, heard = clock(), [np.zeros(0, np.float32)]
+    sent, heard, last = clock(), [np.zeros(0, np.float32)], None
     try:
         with client.stream(case.text, **case.options) as stream:
             for chunk in stream:
                 heard.append(chunk.samples)
+                last = clock()
     except Exception as error:  # noqa: BLE001 - an error that is no BarkError is what this benchmark looks for
         got = np.concatenate(heard)
         message = f"{type(error).__name__}: {error}"
         worded = isinstance(error, BarkError) and not _UNWORDED.search(str(error))
-        return Answer(sent, clock(), "failed", not np.array_equal(got, alone[: got.size]), message, worded)
-    return Answer(sent, clock(), "finished", not np.array_equal(np.concatenate(heard), alone))
+        return Answer(sent, clock(), "failed", not np.array_equal(got, alone[: got.size]), message, worded, last)
+    return Answer(sent, clock(), "finished", not np.array_equal(np.concatenate(heard), alone), heard=last)
 
 
 class Probe:

@@ -106,7 +106,7 @@ def test_an_answer_is_compared_with_its_solo_answer(triton: FakeTriton) -> None:
         same = ask(client, PROBE, alone, clock=lambda: 1.0)
         other = ask(client, PROBE, alone + np.float32(1e-6), clock=lambda: 1.0)
         longer = ask(client, PROBE, alone[:-1], clock=lambda: 1.0)
-    assert same == Answer(1.0, 1.0, "finished")
+    assert same == Answer(1.0, 1.0, "finished", heard=1.0)
     assert other.wrong and longer.wrong
 
 
@@ -230,6 +230,12 @@ def test_an_error_is_late_by_the_fault_that_its_request_met() -> None:
     first, second = seen.struck
     assert (first.first_error, first.failed_though_back, first.until_back) == (1.0, 1, 3.0)
     assert (second.first_error, second.failed_though_back, second.until_back) == (9.0, 0, PATIENCE_S)
+
+
+def test_a_request_that_has_audio_after_a_fault_survived_it() -> None:
+    seen = made()
+    survived = Answer(18.0, 41.0, "failed", error="ServerError: dead", heard=38.0)
+    assert seen.delay(survived) == 1.0 and seen.delay(replace(survived, heard=19.0)) == 21.0
 
 
 def test_targets_that_are_missed_are_shown_as_missed() -> None:
