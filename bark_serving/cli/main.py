@@ -92,7 +92,12 @@ def up(
     ] = None,
     log: Annotated[Path | None, typer.Option(help="Log file. Default: NAME.log in the folder of server state.")] = None,
     start_timeout: Annotated[float, typer.Option(help="Seconds that starting may take.")] = 300.0,
-    stop_timeout: Annotated[float, typer.Option(help="Seconds that stopping may take before it is forced.")] = 15.0,
+    grace: Annotated[
+        float, typer.Option(help="Seconds that running requests get to end when the server is told to stop.")
+    ] = 10.0,
+    stop_timeout: Annotated[
+        float, typer.Option(help="Seconds after these that stopping may take before it is forced.")
+    ] = 15.0,
     gateway: Annotated[
         bool,
         typer.Option("--gateway", help="Run the gateway beside it: OpenAI's interface, on BARK_GATEWAY_PORT (8080)."),
@@ -104,7 +109,10 @@ def up(
     """Start a server and wait until it really answers; Ctrl-C stops it.
 
     Renders the repository, starts Triton, and has it speak a word before it counts as up. While it runs, models are
-    reloaded if their process dies. The state and the log are kept in $BARK_STATE, else in ~/.local/state/bark-triton.
+    reloaded if their process dies or hangs, and Triton is started again if it does. When it is told to stop, it refuses
+    new requests and lets the running ones end for a while; a second Ctrl-C or SIGTERM cuts them off.
+
+    The state and the log are kept in $BARK_STATE, else in ~/.local/state/bark-triton.
 
     Without a terminal, as in a container, the warnings and errors of Triton's log are printed on stdout, too.
 
@@ -120,6 +128,7 @@ def up(
         triton=triton,
         log=log,
         start_timeout=start_timeout,
+        grace=grace,
         stop_timeout=stop_timeout,
         gateway=gateway,
     )
@@ -179,6 +188,7 @@ def down(
     name: NameArgument = None,
     name_option: NameOption = None,
     every: Annotated[bool, typer.Option("--all", help="Stop every server that runs.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Cut running requests off instead of letting them end.")] = False,
 ) -> None:
     """Stop a server that runs in the background or in another terminal. Without NAME: the only one that runs.
 
@@ -188,7 +198,7 @@ def down(
     with errors_shown(), steps() as report:
         for one in [name] if name and not every else _names_to_stop(folder, every=every):
             report(f"Stopping {one}")
-            ended = detach.end(folder, name=one)
+            ended = detach.end(folder, name=one, now=now)
             console.print(f"Stopped {one}." if ended else f"No server named {escape(repr(one))} is running.")
 
 

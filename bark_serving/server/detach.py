@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,8 +64,11 @@ def _python_path() -> str:
     return os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
 
 
-def end(folder: Path, *, name: str) -> bool:
-    """Stop the server of this name, by force after its deadline. Returns False if none runs."""
+def end(folder: Path, *, name: str, now: bool = False) -> bool:
+    """Stop the server of this name, by force after its deadline. Returns False if none runs.
+
+    now: cut running requests off.
+    """
     description = state.read(folder, name=name)
     supervisor = process.find(description.pid, born=description.born) if description else None
     if description is None or supervisor is None:
@@ -75,8 +79,11 @@ def end(folder: Path, *, name: str) -> bool:
             )
         state.clear(folder, name=name)
         return False
+    settings = description.settings
     supervisor.terminate()
-    if not process.wait_for([supervisor], timeout=description.settings.stop_timeout + 10):
+    if now:
+        supervisor.send_signal(signal.SIGINT)  # another one: two equal signals may arrive as one
+    if not process.wait_for([supervisor], timeout=settings.grace + settings.stop_timeout + 10):
         process.kill([supervisor])
     state.clear(folder, name=name)
     return True

@@ -63,6 +63,11 @@ class Gateway:
         except GatewayFailed as error:
             report(error.problem)
 
+    def begin_stop(self) -> None:
+        """Tell it to end, and do not wait. It refuses new requests; the running ones get a few seconds."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+
     def stop(self) -> None:
         """End it. Its requests get a few seconds."""
         if self._child is not None and self._child.poll() is None:

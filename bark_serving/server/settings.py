@@ -45,7 +45,8 @@ class ServerSettings(BaseModel):
     log: Path | None = None
     gateway: bool = False  #: run the gateway beside it; the environment gives its settings
     start_timeout: float = Field(default=300.0, gt=0)  #: seconds from the launch to the canary's answer
-    stop_timeout: float = Field(default=15.0, gt=0)  #: seconds from SIGTERM to SIGKILL
+    grace: float = Field(default=10.0, ge=0)  #: seconds that running requests get before the server stops
+    stop_timeout: float = Field(default=15.0, gt=0)  #: seconds from SIGTERM to SIGKILL, after the grace time
 
     @model_validator(mode="after")
     def _absolute_paths_and_distinct_ports(self) -> Self:

@@ -18,6 +18,7 @@ from bark_serving.engines.file_check import FileCheck, check_sizes
 from bark_serving.host import memory
 from bark_serving.host.processes import is_running
 from bark_serving.server import binary, canary, gateway, log, log_follow, process, resources, state
+from bark_serving.server.drain import drain
 from bark_serving.server.errors import RepositoryError, ServerDied, StartFailed, Stopped
 from bark_serving.server.process import StopRequest
 from bark_serving.server.repository import read_rendered
@@ -213,6 +214,15 @@ def serve(
                         ready(replace(server, gateway_url=url))
                         up = True
                     watch(server, stop=stop, report=report, front=front, show=show)
+                    if front is not None:
+                        front.begin_stop()
+                    drain(
+                        settings,
+                        triton=server.process,
+                        control_key=server.control_key,
+                        hurry=lambda: stop.count > 1,
+                        report=tell,
+                    )
                     beside.close()  # the gateway ends first: its requests need the server
             except (ServerDied, StartFailed) as error:
                 if not up:

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 CHECK_ID = "bark-check"  #: the request id by which a client says that it only checks whether the server speaks
 CANCEL_POLL_S = 0.05  #: between two checks whether a client is still there: Triton has no event for it
+HEARTBEAT = "bark-heartbeat"  #: the parameter of a request whose client wants heartbeats
+HEARTBEAT_S = 0.5  #: of silence before a heartbeat
 CLIENT_CLOSE_GRACE_S = 0.05  #: that a client gets to close its stream after an error
 
 
@@ -66,9 +68,10 @@ class BarkModel:
 
     def execute(self, requests: list[Any]) -> None:
         for request in requests:
-            sender = request.get_response_sender()
+            parameters = json.loads(request.parameters() or "{}")
+            sender = Sender(request.get_response_sender(), heartbeat=bool(parameters.get(HEARTBEAT)))
             count = _Count(self._metrics, check=request.request_id() == CHECK_ID)
-            speaking = self._speak(inputs_of(request), json.loads(request.parameters() or "{}"), sender, count)
+            speaking = self._speak(inputs_of(request), parameters, sender, count)
             future = asyncio.run_coroutine_threadsafe(serve(speaking, sender, count), self._loop)
             self._running.add(future)
             future.add_done_callback(self._running.discard)
@@ -80,7 +83,9 @@ class BarkModel:
         self._thread.join()
         self._tracing.close()
 
-    async def _speak(self, inputs: dict[str, Array], parameters: Mapping[str, Any], sender: Any, count: _Count) -> None:
+    async def _speak(
+        self, inputs: dict[str, Array], parameters: Mapping[str, Any], sender: Sender, count: _Count
+    ) -> None:
         check_parameters(parameters)
         request = parse(read_inputs(inputs), spec=self._spec, capabilities=self._capabilities)
         with self._tracing.request(
@@ -95,11 +100,35 @@ class BarkModel:
                         span.note(audio_seconds=answer.report.summary.audio_seconds)
 
 
+class Sender:
+    """Sends the answers of one request, and empty ones while there is nothing to send, if its client wants them.
+
+    A client cannot learn from Triton (24.10) that this process died: its stream would stay open for ever.
+    """
+
+    def __init__(self, sender: Any, *, heartbeat: bool) -> None:
+        self._sender, self._heartbeat = sender, heartbeat
+        self._sent = float("-inf")
+
+    def send(self, answer: Any = None, *, flags: int = 0) -> None:
+        self._sent = time.monotonic()
+        self._sender.send(*(() if answer is None else (answer,)), flags=flags)
+
+    def beat(self) -> None:
+        """Send a heartbeat if one is due."""
+        if self._heartbeat and time.monotonic() - self._sent >= HEARTBEAT_S:
+            self.send(response({}))
+
+    def is_cancelled(self) -> bool:
+        return bool(self._sender.is_cancelled())
+
+
 class _Count:
     """The metrics of one request. A check, which nobody listens to, counts as a check and as nothing else."""
 
     def __init__(self, metrics: SpeechMetrics, *, check: bool) -> None:
         self._metrics, self._check = metrics, check
+        metrics.begun(check=check)
 
     def ended(self, outcome: Outcome) -> None:
         self._metrics.ended("check" if self._check else outcome)
@@ -109,7 +138,7 @@ class _Count:
             self._metrics.spoke(summary)
 
 
-async def serve(speaking: Coroutine[Any, Any, None], sender: Any, metrics: _Count) -> None:
+async def serve(speaking: Coroutine[Any, Any, None], sender: Sender, metrics: _Count) -> None:
     """Run what speaks one request and sends its answers. Whatever happens, the stream of the request ends."""
     try:
         await _cancel_when_client_leaves(asyncio.ensure_future(speaking), sender)
@@ -128,7 +157,7 @@ async def serve(speaking: Coroutine[Any, Any, None], sender: Any, metrics: _Coun
         finish(sender)
 
 
-async def _wait_for_close(sender: Any) -> None:
+async def _wait_for_close(sender: Sender) -> None:
     """Wait until the client has closed its stream, at most `CLIENT_CLOSE_GRACE_S`.
 
     Many clients close the stream after an error. Triton (24.10) crashes when it ends the stream at that moment.
@@ -138,14 +167,16 @@ async def _wait_for_close(sender: Any) -> None:
         await asyncio.sleep(CLIENT_CLOSE_GRACE_S / 10)
 
 
-async def _cancel_when_client_leaves(task: asyncio.Task[None], sender: Any) -> None:
-    """Wait for the task. Cancel it when its client has gone, or when this wait is itself cancelled."""
+async def _cancel_when_client_leaves(task: asyncio.Task[None], sender: Sender) -> None:
+    """Wait for the task, with heartbeats. Cancel it when its client has gone, or when this wait is itself cancelled."""
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=CANCEL_POLL_S)
             if sender.is_cancelled():
                 task.cancel()
                 await asyncio.wait({task})
+            elif not task.done():
+                sender.beat()
         await task
     finally:
         task.cancel()

@@ -19,18 +19,19 @@ _BUCKETS_FACTOR = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]
 class SpeechMetrics:
     """Prometheus metrics of the requests that one model has answered.
 
-    All requests: ``bark_requests_total{outcome}``; that of a check is ``check``, however it ended, and a check is in no
-    other metric. Requests spoken to their end: ``bark_audio_seconds_total``, ``bark_stage_seconds_total{stage}`` and
-    ``bark_stage_calls_total{stage}`` (pieces run side by side, and their seconds add up),
-    ``bark_pieces_total{verdict}`` (what became of each piece of the texts), ``bark_retries_total`` (takes beyond the
-    first one of a piece), and two histograms:
-    ``bark_first_audio_seconds`` (from the request to its first audio) and ``bark_real_time_factor`` (seconds from the
-    request to its last audio, per second of audio; below 1 is faster).
+    All requests: ``bark_requests_running``, and once they have ended ``bark_requests_total{outcome}``; that of a check
+    is ``check``, however it ended, and a check is in no other metric. Requests spoken to their end:
+    ``bark_audio_seconds_total``, ``bark_stage_seconds_total{stage}`` and ``bark_stage_calls_total{stage}`` (pieces run
+    side by side, and their seconds add up), ``bark_pieces_total{verdict}`` (what became of each piece of the texts),
+    ``bark_retries_total`` (takes beyond the first one of a piece), and two histograms: ``bark_first_audio_seconds``
+    (from the request to its first audio) and ``bark_real_time_factor`` (seconds from the request to its last audio, per
+    second of audio; below 1 is faster).
     """
 
     def __init__(self) -> None:
         # The families are kept in attributes: when one is garbage-collected, its metrics go too.
         self._requests = _family("bark_requests_total", "Speech requests by how they ended.")
+        self._now = _family("bark_requests_running", "Speech requests that run now.", kind="GAUGE")
         self._stage_seconds = _family(
             "bark_stage_seconds_total", "Seconds in each stage of the requests spoken to their end."
         )
@@ -40,9 +41,11 @@ class SpeechMetrics:
         self._pieces = _family("bark_pieces_total", "Pieces of texts by what became of them.")
         self._more_takes = _family("bark_retries_total", "Takes beyond the first one of a piece.")
         self._audio = _family("bark_audio_seconds_total", "Seconds of speech of the requests spoken to their end.")
-        self._first = _family("bark_first_audio_seconds", "Seconds from a request to its first audio.", histogram=True)
+        self._first = _family(
+            "bark_first_audio_seconds", "Seconds from a request to its first audio.", kind="HISTOGRAM"
+        )
         self._factors = _family(
-            "bark_real_time_factor", "Seconds from a request to its last audio, per second of audio.", histogram=True
+            "bark_real_time_factor", "Seconds from a request to its last audio, per second of audio.", kind="HISTOGRAM"
         )
 
         self._audio_seconds = self._audio.Metric(labels={})
@@ -53,10 +56,23 @@ class SpeechMetrics:
         # Every outcome starts at 0, so that an alert on it works before it happens for the first time.
         self._ends = {outcome: self._requests.Metric(labels={"outcome": outcome}) for outcome in _OUTCOMES}
         self._stages: dict[str, tuple[Any, Any]] = {}
+        self._running = {check: self._now.Metric(labels={"check": str(check).lower()}) for check in (False, True)}
+        self._count_those_of_a_dead_process()
+
+    def _count_those_of_a_dead_process(self) -> None:
+        """Triton keeps the metrics of a process that died. The requests that ran in it have failed."""
+        for check, metric in self._running.items():
+            self._ends["check" if check else "failed"].increment(metric.value())
+            metric.set(0)
+
+    def begun(self, *, check: bool) -> None:
+        """Count a request that begins."""
+        self._running[check].increment(1)
 
     def ended(self, outcome: Outcome) -> None:
-        """Count a request."""
+        """Count a request that ends."""
         self._ends[outcome].increment(1)
+        self._running[outcome == "check"].increment(-1)
 
     def spoke(self, summary: SpeechSummary) -> None:
         """Count a request that was spoken to its end."""
@@ -80,6 +96,5 @@ class SpeechMetrics:
         return self._stages[stage]
 
 
-def _family(name: str, description: str, *, histogram: bool = False) -> Any:
-    kind = pb_utils.MetricFamily.HISTOGRAM if histogram else pb_utils.MetricFamily.COUNTER
-    return pb_utils.MetricFamily(name=name, description=description, kind=kind)
+def _family(name: str, description: str, *, kind: Literal["COUNTER", "GAUGE", "HISTOGRAM"] = "COUNTER") -> Any:
+    return pb_utils.MetricFamily(name=name, description=description, kind=getattr(pb_utils.MetricFamily, kind))

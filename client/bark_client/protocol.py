@@ -18,6 +18,7 @@ from tritonclient.grpc import InferResult, service_pb2
 from tritonclient.utils import serialize_byte_tensor
 
 from bark_client.errors import InvalidRequest, ServerError, error_from_text
+from bark_client.silence import HEARTBEAT
 from bark_client.speech import Chunk, StageTime, Timings
 from bark_client.trace_context import TRACEPARENT
 from bark_client.voice import ARRAYS, Voice, VoiceLike, resolve
@@ -107,6 +108,7 @@ def speech_request(
         raise InvalidRequest("text: empty; give at least one word to speak")
     request = service_pb2.ModelInferRequest(model_name=MODEL)
     request.parameters["triton_enable_empty_final_response"].bool_param = True
+    request.parameters[HEARTBEAT].bool_param = True
     if traceparent := TRACEPARENT.get():
         request.parameters["traceparent"].string_param = traceparent
     add_tensor(request, "text", "BYTES", [text])

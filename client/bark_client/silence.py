@@ -1,7 +1,7 @@
 """What a client does while a server is silent: it looks whether the server is still there. Pure: the clients look.
 
 Triton (24.10) leaves a stream open for ever when the process that answers it dies, and a machine that lost its network
-says nothing. So a silent server is looked at. An empty answer is a heartbeat: it shows that the server works.
+says nothing. So the server sends a heartbeat, an empty answer, every half second, and a silent server is looked at.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 
 from bark_client.errors import BarkError, RequestTimeout, ServerUnavailable
 
+HEARTBEAT: Final = "bark-heartbeat"  #: the parameter of a request that asks for heartbeats
 LOOK_AFTER_S: Final = 1.0  #: of silence
 LOOK_EVERY_S: Final = 0.25  #: after the first look, as long as the silence lasts
 GONE_S: Final = 8.0  #: that a look may take; a server that takes longer is gone
@@ -45,7 +46,7 @@ class Silence:
         now = self._clock()
         self._next_look = now + LOOK_EVERY_S
         if not ready:
-            raise ServerUnavailable(f"the process that spoke died, in the server at {self._url}")
+            raise ServerUnavailable(f"the process that spoke died, or the server at {self._url} is stopping")
         if self._beats and now - self._since > MAX_SILENT_S:
             raise ServerUnavailable(f"the server at {self._url} has been silent for {MAX_SILENT_S:g} s: see its log")
 

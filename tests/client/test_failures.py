@@ -32,6 +32,7 @@ from tests.client.fake_triton import (
     hang,
     hang_before_final,
     say_error,
+    speak,
     speak_without_final,
 )
 
@@ -281,10 +282,14 @@ def test_a_stream_ends_when_the_process_that_spoke_has_died(client: Any, triton:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_request_whose_process_died_before_any_audio_is_sent_again(client: Any, triton: FakeTriton) -> None:
+    def speak_again(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Any:
+        server.ready = True
+        return speak(server, inputs, context)
+
     triton.ready = False
-    triton.plan.append(beat(times=1))
+    triton.plan.extend([beat(times=1), speak_again])
     assert client.speak("Hello.").seconds > 0
-    assert len(triton.requests) == 2
+    assert len(triton.requests) >= 2
 
 
 @pytest.mark.usefixtures("impatient")

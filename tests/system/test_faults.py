@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
+import numpy as np
 import pytest
+import tritonclient.grpc as grpc
 
 from bark_client import BarkClient, ServerUnavailable
 from bark_serving.bundle import Bundle
@@ -67,7 +71,65 @@ def test_when_a_process_dies_running_speech_fails_and_later_speech_works(tiny_bu
                 with pytest.raises(ServerUnavailable):
                     rest.result(timeout=60)
             assert time.monotonic() - begun < 15
+        counted = httpx2.get(server.metrics_url).text
+        assert 'bark_requests_total{outcome="failed"} 2' in counted
         assert client.speak("Hello there.", answer_timeout=60).samples.size > 0
+
+
+class Stream:
+    """A request to a toy, and the times of its answers."""
+
+    def __init__(self, url: str, text: str) -> None:
+        self.answers: list[float] = []
+        self.ended, self.error = threading.Event(), ""
+        self._client = grpc.InferenceServerClient(url)
+        self._client.start_stream(self._take)
+        tensor = grpc.InferInput("text", [1], "BYTES")
+        tensor.set_data_from_numpy(np.array([text.encode()], dtype=np.object_))
+        self._client.async_stream_infer("bark", [tensor], enable_empty_final_response=True)
+
+    def _take(self, result: grpc.InferResult | None, error: Exception | None) -> None:
+        self.answers.append(time.monotonic())
+        if result is None:
+            self.error = str(error)
+        if result is None or result.get_response().parameters["triton_final_response"].bool_param:
+            self.ended.set()
+
+    def close(self) -> None:
+        self._client.stop_stream(cancel_requests=True)
+        self._client.close()
+
+
+def test_a_server_that_is_told_to_stop_lets_running_requests_end(cli: Cli) -> None:
+    cli.run(*cli.up("--detach", "--grace", "60"))
+    description = cli.state()
+    processes = processes_of(description)
+    stream = Stream(f"127.0.0.1:{cli.settings.grpc_port}", "Speak for two seconds.")
+    until(lambda: bool(stream.answers))
+    down = cli.start("down")
+    until(lambda: "Letting running requests end" in cli.settings.log_path.read_text())
+    with pytest.raises(canary.CanaryFailed, match="bark"):
+        while not stream.ended.is_set():
+            canary.speak(cli.settings, timeout=30)
+    assert stream.ended.wait(60) and not stream.error
+    assert len(stream.answers) >= 40
+    assert down.wait(60) == 0
+    stream.close()
+    assert_no_trace(description, processes)
+
+
+@pytest.mark.parametrize("options", [["--grace", "0.2"], ["--grace", "60"]])
+def test_the_grace_time_has_a_limit_and_can_be_cut_short(cli: Cli, options: list[str]) -> None:
+    cli.run(*cli.up("--detach", *options))
+    description = cli.state()
+    processes = processes_of(description)
+    stream = Stream(f"127.0.0.1:{cli.settings.grpc_port}", "Speak for ever.")
+    until(lambda: bool(stream.answers))
+    begun = time.monotonic()
+    cli.run("down", *([] if options[1] == "0.2" else ["--now"]))
+    assert time.monotonic() - begun < 40
+    stream.close()
+    assert_no_trace(description, processes)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])

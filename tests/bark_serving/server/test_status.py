@@ -88,7 +88,7 @@ def test_down_without_a_name_stops_the_only_server_or_asks_which(
     monkeypatch.setenv("BARK_STATE", str(tmp_path))
     stopped: list[str] = []
 
-    def end(folder: Path, *, name: str) -> bool:
+    def end(folder: Path, *, name: str, now: bool) -> bool:
         stopped.append(name)
         state.path(folder, name=name).unlink()
         return True

@@ -36,7 +36,7 @@ class Runs:
             raise self.ends.pop(0)  # type: ignore[misc]
         self.events.append("Triton starts")
         try:
-            yield SimpleNamespace(process=SimpleNamespace(pid=7))
+            yield SimpleNamespace(process=SimpleNamespace(pid=7), control_key="key")
         finally:
             self.events.append("Triton ends")
 
@@ -65,6 +65,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     monkeypatch.setattr(supervisor, "_triton", found.triton)
     monkeypatch.setattr(supervisor.gateway, "beside", found.gateway)
     monkeypatch.setattr(supervisor, "watch", found.watch)
+    monkeypatch.setattr(supervisor, "drain", lambda *_, **__: found.events.append("requests end"))
     monkeypatch.setattr(supervisor, "replace", lambda server, **_: server)
     monkeypatch.setattr(Restarts, "delay_s", 0.0)
     return found
@@ -79,7 +80,7 @@ def test_the_gateway_goes_on_while_triton_is_started_again(runs: Runs) -> None:
     assert runs.events == [
         *("Triton starts", "the gateway starts", "ready", "Triton ends"),
         *("Triton starts", "Triton ends"),
-        *("Triton starts", "the gateway ends", "Triton ends"),
+        *("Triton starts", "requests end", "the gateway ends", "Triton ends"),
     ]
     assert runs.restarts == [0, 1, 2]
     assert "it died" in runs.settings.log_path.read_text()
