@@ -26,6 +26,7 @@ CHECK_ID = "bark-check"  #: request id: `bark` counts the request as a check, no
 MAX_DURATION_S = 0.2  #: of the speech that the canary asks for
 _POLL_S = 0.1  # Triton has no event for "ready"
 _MAX_CALL_S = 2.0  # of a health call
+_DEADLINE_EXCEEDED = "StatusCode.DEADLINE_EXCEEDED"  # as tritonclient words it
 
 
 def wait_until_answering(
@@ -101,6 +102,10 @@ class CanaryFailed(ServerError):
         super().__init__(message, remedy="The server's log says more.")
 
 
+class NoAnswer(CanaryFailed):
+    """The canary request got no answer in time: neither audio nor an error."""
+
+
 def speak(
     settings: ServerSettings,
     *,
@@ -110,7 +115,7 @@ def speak(
 ) -> float:
     """Let `bark` say a word over a gRPC stream. Returns the seconds until its last answer.
 
-    Raises `CanaryFailed`, or `Stopped`.
+    Raises `CanaryFailed`, `NoAnswer` if the time was over, or `Stopped`.
     """
     answers: queue.SimpleQueue[tuple[grpc.InferResult | None, Exception | None]] = queue.SimpleQueue()
     started = time.monotonic()
@@ -123,7 +128,8 @@ def speak(
         while True:
             result, error = _next(answers, started + timeout + _MAX_CALL_S, ended=ended, stop=stop)
             if error is not None or result is None:
-                raise CanaryFailed(str(error).strip())
+                late = isinstance(error, InferenceServerException) and error.status() == _DEADLINE_EXCEEDED
+                raise (NoAnswer if late else CanaryFailed)(str(error).strip())
             audio = result.as_numpy("audio")
             samples += 0 if audio is None else audio.size
             if result.get_response().parameters["triton_final_response"].bool_param:
@@ -167,7 +173,7 @@ def _next(
             if ended():
                 raise CanaryFailed("the server ended.") from None
             if time.monotonic() > deadline:
-                raise CanaryFailed("no answer came in time.") from None
+                raise NoAnswer("no answer came in time.") from None
 
 
 class _Wait:

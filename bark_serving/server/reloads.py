@@ -6,8 +6,10 @@ own, so that several models come back at once and the watch goes on.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,6 +20,7 @@ from tritonclient.utils import InferenceServerException
 from bark_serving.host.processes import is_running, running_stubs
 from bark_serving.server import canary
 from bark_serving.server.binary import GRPC_CONTROL_HEADER
+from bark_serving.server.canary import CanaryFailed, NoAnswer
 from bark_serving.server.process import kill
 from bark_serving.server.settings import ServerSettings
 
@@ -28,6 +31,10 @@ LOAD_TIMEOUT_S = 300.0
 #: their streams have ended: see `bark_client.silence`.
 MIN_DOWN_S = 1.5
 MAX_DELAY_S = 60.0  #: between two reloads of a model that dies again and again
+#: What `bark` gets to speak a word after a reload: so much, or so many times what the first word of the server took.
+MIN_PATIENCE_S, PATIENCE = 20.0, 20.0
+_METRICS_TIMEOUT_S = 5.0
+_ANSWERED = re.compile(r"^nv_inference_request_success\{[^}]*\} (\S+)$", re.MULTILINE)
 _POLL_S = 0.05  # Triton has no event for this
 
 Reload = Callable[[str], None]
@@ -89,12 +96,19 @@ class Reloads:
         except InferenceServerException as error:
             reason = str(error.message()).strip().splitlines()[0]
             model.failed, model.outcome = True, f"not reloaded ({reason})"
+        except NoAnswer:
+            model.failed, model.outcome = False, "reloaded, but it does not speak; Triton is ended"
         else:
             model.failed, model.outcome = False, f"reloaded in {time.monotonic() - started:.1f} s"
 
 
-def reload_model(model: str, *, triton: psutil.Process, settings: ServerSettings, control_key: str) -> None:
+def reload_model(
+    model: str, *, triton: psutil.Process, settings: ServerSettings, control_key: str, patience_s: float
+) -> None:
     """Unload `model`, end its processes, load it again. Raises `InferenceServerException`.
+
+    If `bark` then says no word within `patience_s` and no model has answered anything either, Triton is ended, and
+    `NoAnswer` raised: threads of Triton that wait for the process which died can hold up everything, for ever.
 
     Unloading returns at once. It goes on in the background until the model's requests have ended, and those of a dead
     process never end. So only the processes are waited for: without them, the old model holds no memory.
@@ -112,6 +126,29 @@ def reload_model(model: str, *, triton: psutil.Process, settings: ServerSettings
         client.load_model(model, headers=headers, client_timeout=LOAD_TIMEOUT_S)
     finally:
         client.close()
+    if model == canary.MODEL:
+        _end_if_stuck(triton, settings, patience_s=patience_s)
+
+
+def _end_if_stuck(triton: psutil.Process, settings: ServerSettings, *, patience_s: float) -> None:
+    before = _answers(settings)
+    try:
+        canary.speak(settings, timeout=patience_s)
+    except NoAnswer:
+        if _answers(settings) == before:  # else it is only busy with requests that came earlier
+            kill([triton])
+            raise
+    except CanaryFailed:  # an error is an answer
+        return
+
+
+def _answers(settings: ServerSettings) -> float:
+    """How many requests Triton's models have answered. The stages count one per sentence."""
+    try:
+        with urllib.request.urlopen(settings.metrics_url, timeout=_METRICS_TIMEOUT_S) as answer:
+            return sum(float(number) for number in _ANSWERED.findall(answer.read().decode()))
+    except OSError:
+        return 0.0
 
 
 def processes_of(triton: psutil.Process, model: str) -> list[psutil.Process]:

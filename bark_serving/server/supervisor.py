@@ -21,6 +21,7 @@ from bark_serving.server import binary, canary, gateway, log, log_follow, proces
 from bark_serving.server.drain import drain
 from bark_serving.server.errors import RepositoryError, ServerDied, StartFailed, Stopped
 from bark_serving.server.process import StopRequest
+from bark_serving.server.reloads import MIN_PATIENCE_S, PATIENCE
 from bark_serving.server.repository import read_rendered
 from bark_serving.server.restarts import NO_RESTARTS, SHORT_RUN_S, Restarts, why_ended
 from bark_serving.server.settings import ServerSettings
@@ -259,7 +260,10 @@ def watch(
     tell, logs = _tell(server.settings, report), _Logs(server.settings, show)
     stopped = StoppedWatch()
     try:
-        stubs = StubWatch(server.process, settings=server.settings, control_key=server.control_key)
+        patience_s = max(MIN_PATIENCE_S, PATIENCE * server.canary_seconds)
+        stubs = StubWatch(
+            server.process, settings=server.settings, control_key=server.control_key, patience_s=patience_s
+        )
         while not stop.wait(WATCH_INTERVAL_S):
             logs.look()
             if front is not None:

@@ -37,12 +37,16 @@ class StoppedWatch:
 class StubWatch:
     """Finds stubs that ended, ends those that hang, and has their models reloaded."""
 
-    def __init__(self, triton: psutil.Process, *, settings: ServerSettings, control_key: str) -> None:
+    def __init__(
+        self, triton: psutil.Process, *, settings: ServerSettings, control_key: str, patience_s: float
+    ) -> None:
         self._triton = triton
         self._stubs = running_stubs(triton)
         self._expected = Counter(self._stubs.values())  # processes by model
         self._stopped = StoppedWatch()
-        self._reloads = Reloads(partial(reload_model, triton=triton, settings=settings, control_key=control_key))
+        self._reloads = Reloads(
+            partial(reload_model, triton=triton, settings=settings, control_key=control_key, patience_s=patience_s)
+        )
 
     def look(self, *, report: Callable[[str], None]) -> None:
         """Find what is wrong, and mend it. Never waits. Reports every fault, every reload and every failure."""

@@ -54,7 +54,7 @@ def test_when_a_process_dies_running_speech_fails_and_later_speech_works(tiny_bu
     )
     said: list[str] = []
     with running(settings) as server, BarkClient(server.url, connect_timeout=60) as client:
-        watch = StubWatch(server.process, settings=settings, control_key=server.control_key)
+        watch = StubWatch(server.process, settings=settings, control_key=server.control_key, patience_s=60)
 
         def reloaded(model: str) -> bool:
             watch.look(report=said.append)

@@ -7,14 +7,17 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import psutil
 import pytest
 
 from bark_serving.host.processes import is_running
 from bark_serving.server import ServerSettings, reloads, watchdog
-from bark_serving.server.reloads import Reloads
+from bark_serving.server.canary import CanaryFailed, NoAnswer
+from bark_serving.server.reloads import Reloads, reload_model
 from bark_serving.server.watchdog import StubWatch
 
 
@@ -59,7 +62,8 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Iterator[Models]:
 
 
 def watch_of(folder: Path) -> StubWatch:
-    return StubWatch(psutil.Process(), settings=ServerSettings(repository=folder, folder=folder), control_key="key")
+    settings = ServerSettings(repository=folder, folder=folder)
+    return StubWatch(psutil.Process(), settings=settings, control_key="key", patience_s=20)
 
 
 def look_until(watch: StubWatch, condition: Callable[[], bool]) -> list[str]:
@@ -125,3 +129,37 @@ def test_a_model_that_dies_again_and_again_is_reloaded_ever_more_rarely(monkeypa
     assert delays == [0, 1, 2, 4, 8, 16, 32, 60, 60]
     now += 2 * reloads.MAX_DELAY_S
     assert queue.ask("bark") == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "counted", "ended"),
+    [
+        (None, [1, 2], False),
+        (CanaryFailed("refused"), [1, 1], False),
+        (NoAnswer("no answer came in time."), [1, 2], False),
+        (NoAnswer("no answer came in time."), [1, 1], True),
+    ],
+)
+def test_a_reloaded_bark_that_says_nothing_ends_triton(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: Exception | None, counted: list[int], ended: bool
+) -> None:
+    """Unless it is busy with what came before: then other requests are answered meanwhile."""
+    monkeypatch.setattr(reloads.grpc, "InferenceServerClient", MagicMock())
+    monkeypatch.setattr(reloads.canary, "speak", MagicMock(side_effect=answer))
+    monkeypatch.setattr(reloads, "_answers", MagicMock(side_effect=counted))
+    settings = ServerSettings(repository=tmp_path, folder=tmp_path)
+    with subprocess.Popen(["sleep", "600"]) as child:
+        triton = psutil.Process(child.pid)
+        queue = Reloads(partial(reload_model, triton=triton, settings=settings, control_key="key", patience_s=1.5))
+        queue.ask("bark")
+        said: list[str] = []
+        deadline = time.monotonic() + 20
+        while not said:
+            assert time.monotonic() < deadline
+            list(queue.go_on(report=said.append))
+            time.sleep(0.01)
+        assert is_running(triton) is not ended
+        child.kill()
+    assert ("does not speak; Triton is ended" in said[0]) is ended
+    assert not queue.under_way("bark"), "it is not reloaded once more"
+    assert reloads.canary.speak.call_args.kwargs == {"timeout": 1.5}  # type: ignore[attr-defined]
