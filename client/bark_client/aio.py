@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
@@ -21,7 +22,7 @@ from bark_client.exchange import Exchange, Limits, Retries
 from bark_client.long_text import gather_async, is_long
 from bark_client.protocol import SpeakOptions
 from bark_client.script import Script
-from bark_client.silence import GONE_S, Silence
+from bark_client.silence import GONE_S, MIN_LOOK_S, Silence
 from bark_client.speech import Health, Speech
 from bark_client.stream import AsyncSpeechStream, with_arguments_of
 from bark_client.voice import VoiceLike
@@ -211,11 +212,12 @@ class AsyncBarkClient(AsyncVoiceMethods):
     async def _once(self, method: Callable[..., Any], request: Any, *, timeout: float | None) -> Any:
         """See `BarkClient._once`."""
         metadata, silence = self._connection.metadata, Silence(url=self._connection.url)
+        ends = math.inf if timeout is None else time.monotonic() + timeout
         try:
             call = asyncio.ensure_future(_answer(method(request, timeout=timeout, metadata=metadata)))
             try:
                 while not (await asyncio.wait({call}, timeout=silence.wait()))[0]:
-                    await self._look(silence)
+                    await self._look(silence, seconds=min(GONE_S, max(MIN_LOOK_S, ends - time.monotonic())))
                 return call.result()
             finally:
                 call.cancel()
@@ -228,12 +230,15 @@ class AsyncBarkClient(AsyncVoiceMethods):
         except grpc.aio.UsageError:  # the channel was closed between two attempts
             raise closed_error() from None
 
-    async def _look(self, silence: Silence) -> None:
+    async def _look(self, silence: Silence, *, seconds: float) -> None:
         """See `BarkClient._look`."""
         try:
-            await self._stub().ServerLive(_LIVE, timeout=GONE_S, metadata=self._connection.metadata)
+            await self._stub().ServerLive(_LIVE, timeout=seconds, metadata=self._connection.metadata)
         except grpc.RpcError as error:
-            raise silence.lost(self._connection.error(error)) from None
+            found = self._connection.error(error)
+            if isinstance(found, RequestTimeout) and seconds < GONE_S:
+                return  # the call's own time is over, which it says itself
+            raise silence.lost(found) from None
         silence.looked(ready=True)
 
 

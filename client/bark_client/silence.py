@@ -16,6 +16,7 @@ HEARTBEAT: Final = "bark-heartbeat"  #: the parameter of a request that asks for
 LOOK_AFTER_S: Final = 1.0  #: of silence
 LOOK_EVERY_S: Final = 0.25  #: after the first look, as long as the silence lasts
 GONE_S: Final = 8.0  #: that a look may take; a server that takes longer is gone
+MIN_LOOK_S: Final = 0.01  #: of a look at the end of the caller's time
 MAX_SILENT_S: Final = 15.0  #: without a heartbeat, of a server that sent some and still seems to be ready
 
 

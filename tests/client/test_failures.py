@@ -318,6 +318,20 @@ def test_every_other_call_to_a_server_that_hangs_ends_in_words(
     assert time.monotonic() - start < 5
 
 
+def test_a_look_at_a_server_takes_no_longer_than_the_call(
+    connect: Callable[..., Any], triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bark_client.silence.LOOK_AFTER_S", 0.05)
+    triton.hang_unary.set()
+    triton.frozen.set()
+    client = connect(triton.url, timeout=0.5)
+    start = time.monotonic()
+    assert not client.health(timeout=0.3).ready
+    with pytest.raises(RequestTimeout):
+        client.voices()
+    assert time.monotonic() - start < 4
+
+
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", [hang(), beat()])
 def test_a_server_that_is_there_may_take_as_long_as_the_caller_allows(
