@@ -28,7 +28,8 @@ def drain(
     """Let the running requests end, at most ``settings.grace`` seconds. `hurry` ends the wait.
 
     Returns whether all of them ended. Triton does the work: it refuses requests to a model that it unloads, and unloads
-    it once its requests have ended. The stages stay, because the running requests call them.
+    it once its requests have ended. The stages stay, because the running requests call them. A gRPC stream that its
+    client keeps open counts as a running request: Triton does not unload a model before.
     """
     if not settings.grace:
         return False

@@ -44,6 +44,7 @@ class OneTry(Listener):
         self._model.transcribe = partial(self._model.transcribe, temperature=0.0)
 
 
+@pytest.mark.slow
 def test_listen_transcribes_recordings_and_variants(
     with_a_voice: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def test_memory_is_measured_by_model(server: servers.Target) -> None:
     assert all(size > 1e6 for size in memory.values())
 
 
+@pytest.mark.slow
 def test_serve_measures_a_sweep_with_the_real_perf_analyzer(server: servers.Target, tmp_path: Path) -> None:
     try:
         perf_analyzer.ensure()

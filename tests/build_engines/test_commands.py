@@ -107,6 +107,7 @@ def test_refused_engines_are_reported_and_the_others_are_built(
     assert "Build on a machine that has sm90" in done.output
 
 
+@pytest.mark.slow
 def test_plans_of_tensorrt_for_rtx_come_with_a_warning(bundle: Bundle, root: Path, rtx: library.Library) -> None:
     done = run(
         *("engines", "--profile", "tensorrt", "--gpu", "sm86+sm89", "--stage", "hubert", "--library", "tensorrt_rtx"),

@@ -52,7 +52,7 @@ def test_the_client_wheel_is_small_and_holds_the_client_only(wheels: dict[str, P
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 
-PACKAGES = {"bark_serving", "build_engines", "bark_gateway", "bark_tracing"}
+PACKAGES = {"bark_serving", "build_engines", "bark_batch", "bark_gateway", "bark_tracing"}
 
 
 def test_the_server_wheel_holds_all_that_a_server_needs(wheels: dict[str, Path]) -> None:

@@ -19,7 +19,7 @@ from tests.docker.commands import DOCKER, ROOT
 from tests.docker.podman import Failed, Podman
 from tests.system.conftest import ENGINES, build_engines_of
 
-pytestmark = pytest.mark.timeout(1200)  # images are built in fixtures, which count
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # images are built in fixtures, which count
 
 SERVER, GATEWAY = "bark-server-cpu-1", "bark-gateway-1"
 HEALTHY_S = 120
@@ -172,7 +172,6 @@ def test_speech_leaves_a_container_and_a_voice_stays_in_its_volume(
     assert "me" in bark(running, "voice", "list").split()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_builders_image_makes_engines_that_the_server_takes(
     podman: Podman, composed: Compose, server_image: str, gateway_image: str, tmp_path: Path

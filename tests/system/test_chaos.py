@@ -32,6 +32,7 @@ def assert_healed(seen: Chaos, *, faults: int) -> None:
     assert seen.processes_left == [] and seen.regions_left == 0
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_server_heals_from_a_fault_of_each_kind() -> None:
     faults = [

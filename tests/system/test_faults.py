@@ -62,7 +62,7 @@ def test_when_a_process_dies_running_speech_fails_and_later_speech_works(tiny_bu
 
         for model in ("coarse", "bark"):
             stub = next(process for process, name in running_stubs(server.process).items() if name == model)
-            with client.stream("Hello there. " * 400, answer_timeout=60) as stream, ThreadPoolExecutor(1) as pool:
+            with client.stream("Hello there. " * 120, answer_timeout=60) as stream, ThreadPoolExecutor(1) as pool:
                 next(stream)
                 stub.kill()
                 begun = time.monotonic()
@@ -104,7 +104,7 @@ def test_a_server_that_is_told_to_stop_lets_running_requests_end(cli: Cli) -> No
     cli.run(*cli.up("--detach", "--grace", "60"))
     description = cli.state()
     processes = processes_of(description)
-    stream = Stream(f"127.0.0.1:{cli.settings.grpc_port}", "Speak for two seconds.")
+    stream = Stream(f"127.0.0.1:{cli.settings.grpc_port}", "Speak for eight seconds.")
     until(lambda: bool(stream.answers))
     down = cli.start("down")
     until(lambda: "Letting running requests end" in cli.settings.log_path.read_text())
@@ -112,9 +112,9 @@ def test_a_server_that_is_told_to_stop_lets_running_requests_end(cli: Cli) -> No
         while not stream.ended.is_set():
             canary.speak(cli.settings, timeout=30)
     assert stream.ended.wait(60) and not stream.error
-    assert len(stream.answers) >= 40
+    assert len(stream.answers) >= 160
+    stream.close()  # an open stream may carry another request, so Triton waits for it
     assert down.wait(60) == 0
-    stream.close()
     assert_no_trace(description, processes)
 
 

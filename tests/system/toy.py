@@ -40,7 +40,7 @@ class TritonPythonModel:
 
     def answer(self, request, sender):
         text = pb.get_input_tensor_by_name(request, "text").as_numpy()[0].decode()
-        left = dict([("Speak for ever.", 1_000_000), ("Speak for two seconds.", 40)]).get(text)
+        left = dict([("Speak for ever.", 1_000_000), ("Speak for eight seconds.", 160)]).get(text)
         if left:
             while left and not sender.is_cancelled():
                 left -= 1

@@ -24,6 +24,8 @@ from build_engines.tensorrt import build, check, compiler, header
 from build_engines.tensorrt.library import Library
 from tests.build_engines.tensorrt.conftest import SmallGraph
 
+pytestmark = pytest.mark.slow  # graphs are exported, and plans built: minutes
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> EngineStore:

@@ -20,6 +20,8 @@ from build_engines.tensorrt.build import PLAN_STAGES
 from tests.build_engines.tensorrt.conftest import SmallGraph
 from tests.bundles import random_bundle, small_spec
 
+pytestmark = pytest.mark.slow  # graphs are exported, and plans built: minutes
+
 CASES = [(stage, precision) for stage in PLAN_STAGES for precision in TABLE["tensorrt"].stages[stage].precisions]
 LSTMS = {"fine": 0, "encodec_decode": 2, "encodec_encode": 2, "hubert": 2}
 

@@ -16,6 +16,8 @@ from tests.build_engines.tensorrt.bindings import RELEASES, ask
 from tests.build_engines.tensorrt.conftest import declared, export
 from tests.build_engines.tensorrt.recorder import Notes, Recorder
 
+pytestmark = pytest.mark.slow  # every release of TensorRT that is checked is installed
+
 #: Only TensorRT for RTX builds for GPUs of other machines. `build` uses these attributes if it gets architectures.
 RTX_ONLY = re.compile(r"^ComputeCapability|compute_capabilit(y|ies)$")
 

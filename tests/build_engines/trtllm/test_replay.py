@@ -178,6 +178,7 @@ def engine_tokens(stages: Stages, bundle: Bundle, ids: Sequence[int]) -> list[in
     return tokens.tolist()
 
 
+@pytest.mark.slow
 def test_greedy_semantic_generations_equal_sunos(model_class: Any, bundle: Bundle, tmp_path: Path) -> None:
     text = [3, 1, 4, 1, 5, 9, 2, 6]
     theirs, highest = suno_tokens(bundle, text, min_eos_p=CONSTANTS.min_eos_p)
