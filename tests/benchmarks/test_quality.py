@@ -34,6 +34,7 @@ def test_quality_finds_fp32_equal_to_itself_and_int8_nearly(endless: Bundle, tmp
     assert value("audio", "fp32, another seed", "mel distance") > 0.1
 
 
+@pytest.mark.slow
 def test_quality_lets_a_trained_checkpoint_end_its_speech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     miniature = Bundle(MINIATURE)
     monkeypatch.setattr("benchmarks.work.TEXT", "She has never been to this town.")

@@ -92,6 +92,7 @@ def test_without_a_gpu_auto_asks_for_a_name(bundle: Bundle, root: Path) -> None:
     assert "--gpu sm80,sm90" in refused.output
 
 
+@pytest.mark.slow
 def test_refused_engines_are_reported_and_the_others_are_built(
     bundle: Bundle, root: Path, rtx: library.Library
 ) -> None:

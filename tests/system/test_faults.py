@@ -139,7 +139,7 @@ def test_the_grace_time_has_a_limit_and_can_be_cut_short(cli: Cli, options: list
     assert_no_trace(description, processes)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
 def test_a_triton_that_dies_or_hangs_is_started_again(cli: Cli, number: signal.Signals) -> None:
     """In the foreground with a kill, in the background with a stop."""
     if number == signal.SIGKILL:

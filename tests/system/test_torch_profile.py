@@ -40,6 +40,7 @@ def test_its_greedy_tokens_are_the_cpu_profiles(cpu: BarkClient, torch: BarkClie
     assert other.seconds > 1
 
 
+@pytest.mark.slow
 def test_its_sampled_tokens_are_the_cpu_profiles_but_for_near_ties(cpu: BarkClient, torch: BarkClient) -> None:
     """Two libraries round differently, so a uniform falls between their two borders once in some thousand draws."""
     hows: list[dict[str, Any]] = [{"seed": seed, "top_k": 100 * (seed % 2)} for seed in range(8)]
