@@ -17,7 +17,10 @@ from benchmarks.registry import REPORTS
 from benchmarks.results import Result
 from benchmarks.running import errors_shown, require
 
-_MARKED_FILES = [Path("docs/benchmarks.md"), Path("docs/kernels.md"), Path("bark_serving/miniature/README.md")]
+_MARKED_FILES = [
+    *(Path(f"docs/{name}.md") for name in ("benchmarks", "gateway", "kernels")),
+    Path("bark_serving/miniature/README.md"),
+]
 
 _MARKED = re.compile(r"(<!-- benchmarks: (?P<name>[\w.-]+) -->\n)(?P<old>.*?)(?P<end><!-- /benchmarks -->)", re.DOTALL)
 
