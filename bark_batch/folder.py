@@ -18,7 +18,6 @@ import itertools
 import json
 import os
 import shutil
-import sys
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
@@ -27,6 +26,7 @@ from typing import Any, Final
 
 from bark_batch.rows import Row
 from bark_client import InvalidRequest
+from bark_client.folder_lock import locked
 
 VERSION: Final = 1  #: of the form of `job.json`
 MAX_SHARD_ROWS: Final = 1_000  #: of one file, if nothing else is asked for: one row group of audio
@@ -137,7 +137,7 @@ class Folder:
     def locked(self) -> Iterator[None]:
         """Only one command works in a folder. InvalidRequest if another one does. Leftovers of a killed one go."""
         self._job.mkdir(parents=True, exist_ok=True)
-        with _lock(self._job, named=self.path):
+        with locked(self._job, named=self.path):
             for path in self._job.glob("tmp/*"):
                 path.unlink(missing_ok=True)
             yield
@@ -201,21 +201,3 @@ def difference(before: Job, now: Job) -> str | None:
 
 def _shown(value: Any) -> str:
     return "not given" if value is None else str(value)
-
-
-@contextlib.contextmanager
-def _lock(folder: Path, *, named: Path) -> Iterator[None]:
-    """A lock that ends with its process."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise InvalidRequest(f"another command is working in {named}: wait for it, or stop it") from None
-    finally:
-        os.close(descriptor)

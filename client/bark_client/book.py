@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +20,7 @@ from bark_client import audio, book_state, captions, growing
 from bark_client.book_state import STATE, VERSION, ChapterState, State
 from bark_client.chapters import Chapter
 from bark_client.errors import BarkError, InvalidRequest
+from bark_client.folder_lock import locked
 from bark_client.long_text import Passage, gather
 from bark_client.pieces import Piece, moved
 from bark_client.script import Finished
@@ -40,7 +40,7 @@ class Book:
         self._writer: growing.WavWriter | None = None
         self._file: BinaryIO | None = None
         self._lock = contextlib.ExitStack()
-        self._lock.enter_context(_locked(folder))
+        self._lock.enter_context(locked(folder))
 
     @classmethod
     def begin(cls, folder: Path, chapters: Sequence[Chapter], *, seed: int, settings: dict[str, Any]) -> Book:
@@ -244,21 +244,3 @@ def _cut(path: Path, size: int) -> None:
         raise BarkError(f"{path} holds {held} bytes, and {size} were written: begin again in another folder")
     with path.open("ab") as file:
         file.truncate(size)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """A lock on the folder, which ends with its process. InvalidRequest if another process has it."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise InvalidRequest(f"another command is working in {folder}: wait for it, or stop it") from None
-    finally:
-        os.close(descriptor)
