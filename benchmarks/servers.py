@@ -102,22 +102,30 @@ class MemoryWatch:
 
 
 @contextmanager
-def own_server(
-    bundle: Bundle, variant: Variant, *, store: EngineStore, threads: int | None, max_batch: int = 8
-) -> Iterator[Target]:
-    """Start a server of a variant on free ports. Afterwards it is stopped and its files are deleted."""
-    with tempfile.TemporaryDirectory(prefix="bark-benchmark-") as name:
-        folder = Path(name)
+def own_settings(
+    name: str, bundle: Bundle, variant: Variant, *, store: EngineStore, threads: int | None, max_batch: int = 8
+) -> Iterator[ServerSettings]:
+    """Settings of a server of a variant, on free ports. Its repository and its folder are deleted after the block."""
+    with tempfile.TemporaryDirectory(prefix="bark-benchmark-") as root:
+        folder = Path(root)
         repository = repository_of(bundle, variant, store=store, folder=folder, threads=threads, max_batch=max_batch)
         http, grpc, metrics = free_ports(3)
-        settings = ServerSettings(
-            name="benchmark",
+        yield ServerSettings(
+            name=name,
             repository=repository,
             folder=folder / "server",
             http_port=http,
             grpc_port=grpc,
             metrics_port=metrics,
         )
+
+
+@contextmanager
+def own_server(
+    bundle: Bundle, variant: Variant, *, store: EngineStore, threads: int | None, max_batch: int = 8
+) -> Iterator[Target]:
+    """Start a server of a variant on free ports. Afterwards it is stopped and its files are deleted."""
+    with own_settings("benchmark", bundle, variant, store=store, threads=threads, max_batch=max_batch) as settings:
         started = time.perf_counter()
         with running(settings) as server:
             yield _target(server, time.perf_counter() - started)

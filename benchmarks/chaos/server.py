@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,10 +21,9 @@ from bark_serving.host.processes import is_running, running_stubs
 from bark_serving.server import ServerSettings, state
 from bark_serving.server.process import SHARED_MEMORY, kill, launch, wait_for
 from bark_serving.server.settings import STATE_FOLDER_VARIABLE
-from benchmarks.bundles import repository_of
 from benchmarks.chaos.faults import TRITON
 from benchmarks.errors import BenchmarkError
-from benchmarks.servers import free_ports
+from benchmarks.servers import own_settings
 from benchmarks.variants import Variant
 
 _NAME = "chaos"
@@ -136,20 +134,8 @@ class ServedByCommand:
 @contextmanager
 def served(bundle: Bundle, variant: Variant, *, store: EngineStore, threads: int | None) -> Iterator[ServedByCommand]:
     """Start a server of a variant with `bark-serve`, on free ports. It is stopped at the end of the block."""
-    with tempfile.TemporaryDirectory(prefix="bark-benchmark-") as name:
-        folder = Path(name)
-        repository = repository_of(bundle, variant, store=store, folder=folder, threads=threads)
-        http, grpc, metrics = free_ports(3)
-        server = ServedByCommand(
-            ServerSettings(
-                name=_NAME,
-                repository=repository,
-                folder=folder / "server",
-                http_port=http,
-                grpc_port=grpc,
-                metrics_port=metrics,
-            )
-        )
+    with own_settings(_NAME, bundle, variant, store=store, threads=threads) as settings:
+        server = ServedByCommand(settings)
         try:
             server.start()
             yield server
