@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
@@ -22,7 +21,7 @@ from bark_client.exchange import Exchange, Limits, Retries
 from bark_client.long_text import gather_async, is_long
 from bark_client.protocol import SpeakOptions
 from bark_client.script import Script
-from bark_client.silence import GONE_S, MIN_LOOK_S, Silence
+from bark_client.silence import Silence
 from bark_client.speech import Health, Speech
 from bark_client.stream import AsyncSpeechStream, with_arguments_of
 from bark_client.voice import VoiceLike
@@ -211,13 +210,12 @@ class AsyncBarkClient(AsyncVoiceMethods):
 
     async def _once(self, method: Callable[..., Any], request: Any, *, timeout: float | None) -> Any:
         """See `BarkClient._once`."""
-        metadata, silence = self._connection.metadata, Silence(url=self._connection.url)
-        ends = math.inf if timeout is None else time.monotonic() + timeout
+        metadata, silence = self._connection.metadata, Silence(url=self._connection.url, timeout=timeout)
         try:
             call = asyncio.ensure_future(_answer(method(request, timeout=timeout, metadata=metadata)))
             try:
                 while not (await asyncio.wait({call}, timeout=silence.wait()))[0]:
-                    await self._look(silence, seconds=min(GONE_S, max(MIN_LOOK_S, ends - time.monotonic())))
+                    await self._look(silence)
                 return call.result()
             finally:
                 call.cancel()
@@ -230,16 +228,15 @@ class AsyncBarkClient(AsyncVoiceMethods):
         except grpc.aio.UsageError:  # the channel was closed between two attempts
             raise closed_error() from None
 
-    async def _look(self, silence: Silence, *, seconds: float) -> None:
+    async def _look(self, silence: Silence) -> None:
         """See `BarkClient._look`."""
+        seconds = silence.look_seconds()
         try:
             await self._stub().ServerLive(_LIVE, timeout=seconds, metadata=self._connection.metadata)
         except grpc.RpcError as error:
-            found = self._connection.error(error)
-            if isinstance(found, RequestTimeout) and seconds < GONE_S:
-                return  # the call's own time is over, which it says itself
-            raise silence.lost(found) from None
-        silence.looked(ready=True)
+            silence.not_seen(self._connection.error(error), seconds=seconds)
+        else:
+            silence.looked(ready=True)
 
 
 async def _answer(call: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
@@ -22,7 +21,7 @@ from bark_client.long_text import Passage, gather, is_long
 from bark_client.protocol import SpeakOptions
 from bark_client.request_stream import RequestStream, pause
 from bark_client.script import Script
-from bark_client.silence import GONE_S, MIN_LOOK_S, Silence
+from bark_client.silence import Silence
 from bark_client.speech import Health, Speech
 from bark_client.stream import SpeechStream, with_arguments_of
 from bark_client.voice import VoiceLike
@@ -294,15 +293,14 @@ class BarkClient(VoiceMethods):
 
     def _once(self, method: Any, request: Any, *, timeout: float | None) -> Any:
         """Make a call. While it takes long, look whether the server is still there."""
-        metadata, silence = self._connection.metadata, Silence(url=self._connection.url)
-        ends = math.inf if timeout is None else time.monotonic() + timeout
+        metadata, silence = self._connection.metadata, Silence(url=self._connection.url, timeout=timeout)
         try:
             call = method.future(request, timeout=timeout, metadata=metadata)
             try:
                 while True:
                     with suppress(grpc.FutureTimeoutError):
                         return call.result(timeout=silence.wait())
-                    self._look(silence, seconds=min(GONE_S, max(MIN_LOOK_S, ends - time.monotonic())))
+                    self._look(silence)
             finally:
                 call.cancel()
         except grpc.RpcError as error:
@@ -312,13 +310,12 @@ class BarkClient(VoiceMethods):
         except ValueError:  # gRPC raises it for a closed channel
             raise closed_error() from None
 
-    def _look(self, silence: Silence, *, seconds: float) -> None:
-        """Raise ServerUnavailable if the server is gone. seconds: for the look; what is left of the call's own time."""
+    def _look(self, silence: Silence) -> None:
+        """Raise ServerUnavailable if the server is gone."""
+        seconds = silence.look_seconds()
         try:
             self._stub.ServerLive(_LIVE, timeout=seconds, metadata=self._connection.metadata)
         except grpc.RpcError as error:
-            found = self._connection.error(error)
-            if isinstance(found, RequestTimeout) and seconds < GONE_S:
-                return  # the call's own time is over, which it says itself
-            raise silence.lost(found) from None
-        silence.looked(ready=True)
+            silence.not_seen(self._connection.error(error), seconds=seconds)
+        else:
+            silence.looked(ready=True)

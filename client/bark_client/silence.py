@@ -6,6 +6,7 @@ says nothing. So the server sends a heartbeat, an empty answer, every half secon
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Final
@@ -23,8 +24,10 @@ MAX_SILENT_S: Final = 15.0  #: without a heartbeat, of a server that sent some a
 class Silence:
     """How long a call has been silent, and what that means."""
 
-    def __init__(self, *, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, url: str, timeout: float | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        """timeout: seconds of the whole call, if it has a limit of its own."""
         self._url, self._clock = url, clock
+        self._ends = math.inf if timeout is None else clock() + timeout
         self._beats = False
         self.begin()
 
@@ -42,6 +45,10 @@ class Silence:
         """Seconds until the server must be looked at."""
         return max(0.0, self._next_look - self._clock())
 
+    def look_seconds(self) -> float:
+        """How long a look may take: no longer than what is left of the call's own time."""
+        return min(GONE_S, max(MIN_LOOK_S, self._ends - self._clock()))
+
     def looked(self, *, ready: bool) -> None:
         """The server was there. ready: whether its model is. Raises ServerUnavailable if the call can not end well."""
         now = self._clock()
@@ -50,6 +57,11 @@ class Silence:
             raise ServerUnavailable(f"the process that spoke died, or the server at {self._url} is stopping")
         if self._beats and now - self._since > MAX_SILENT_S:
             raise ServerUnavailable(f"the server at {self._url} has been silent for {MAX_SILENT_S:g} s: see its log")
+
+    def not_seen(self, error: BarkError, *, seconds: float) -> None:
+        """A look that was allowed ``seconds`` failed. Raises `lost`, unless the call ends now and says itself why."""
+        if not (isinstance(error, RequestTimeout) and seconds < GONE_S):
+            raise self.lost(error)
 
     def lost(self, error: BarkError) -> BarkError:
         """The error of a call whose server can't be looked at because of `error`."""

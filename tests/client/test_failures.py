@@ -265,7 +265,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client looks at a silent server soon, and gives one up soon that does not answer."""
     monkeypatch.setattr("bark_client.silence.LOOK_AFTER_S", 0.05)
     monkeypatch.setattr("bark_client.silence.LOOK_EVERY_S", 0.05)
-    for module in ("exchange", "client", "aio"):
+    for module in ("exchange", "silence"):
         monkeypatch.setattr(f"bark_client.{module}.GONE_S", 0.3)
 
 
