@@ -22,7 +22,7 @@ from reference.listener import Heard, Listener, error_rate, pitch
 from reference.recordings import Clip
 from tests.system.conftest import RealServer
 
-MOST_ERRORS = 0.20  #: of the words of 20 sentences, the recogniser's own mistakes among them
+MOST_ERRORS = 0.25  #: of the words of 20 sentences. Of many it is 0.17; 20 differ from that by 0.04, by processor, too
 MOST_ERRORS_AGAIN = 0.30  #: of those of 10
 PITCH_SLACK = 0.12  #: of a pitch, or of a ratio of pitches; the two speakers' differ by 0.3
 LEAST_ENDED = 95  #: of 100 sentences

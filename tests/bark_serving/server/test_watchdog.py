@@ -81,9 +81,9 @@ def test_models_that_die_together_are_loaded_side_by_side(models: Models, tmp_pa
     models.together = threading.Barrier(2)  # neither reload ends before the other has begun
     for name in ("echo", "bark"):
         models.send(name, signal.SIGKILL)
-    said = look_until(watch, lambda: sorted(models.alive().values()) == ["bark", "echo"])
+    said = look_until(watch, lambda: sorted(models.reloaded) == ["bark", "echo"])
     said += look_until(watch, lambda: not any(watch._reloads.under_way(name) for name in ("echo", "bark")))
-    assert sorted(models.reloaded) == ["bark", "echo"]
+    assert sorted(models.alive().values()) == ["bark", "echo"]
     assert sum("died; reloading it in 0 s" in line for line in said) == 2
     assert sum("reloaded in" in line for line in said) == 2
 
