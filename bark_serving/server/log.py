@@ -10,8 +10,8 @@ from pathlib import Path
 #: An entry in --log-format=ISO8601, or one of a stub, which knows only the older format.
 _ENTRY = re.compile(r"^(?:\S+Z (?P<level>[IWEF]) \d+|(?P<stub>[IWEF])\d{4} \S+ \d+) \S+?:\d+\] *(?P<text>.*)$")
 _LOADED = re.compile(r"successfully loaded '([^']+)'")
-#: Tables, what Triton says of a machine without a GPU, empty lines.
-_NOISE = re.compile(r"^[+|]|CudaDriverHelper|CUDA driver version|^\s*$")
+#: Tables, what Triton says of a machine without a GPU, the frames of a native stack, empty lines.
+_NOISE = re.compile(r"^[+|]|CudaDriverHelper|CUDA driver version|^\s*\d+# |^\s*$")
 _OWN = re.compile(r"^\S+Z bark-serve: ")
 
 

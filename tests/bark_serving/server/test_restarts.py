@@ -37,7 +37,8 @@ LOG = r"""2026-11-22T14:41:17Z W 13792 pinned_memory_manager.cc:273] "CUDA drive
 """
 ABORT = """terminate called after throwing an instance of 'boost::interprocess::lock_exception'
   what():  boost::interprocess::lock_exception
-"""
+Signal (6) received.
+""" + "".join(f"{number:2}# 0x00007F483224524A in /lib/x86_64-linux-gnu/libc.so.6\n" for number in range(12))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,7 @@ def test_the_end_is_told_by_signal_and_last_errors(tmp_path: Path, status: int, 
     assert reason.startswith(said)
     assert "CUDA" not in reason and "bark-serve" not in reason
     assert ("lock_exception" in reason) == (ABORT in log)
+    assert "libc.so" not in reason, "the frames of a stack would hide the reason"
 
 
 def test_a_kill_for_want_of_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
