@@ -3,6 +3,8 @@
 A sum is computed once. Then a record says which file was found whole: its inode, size and times. The next start reads
 the record instead of the file, until the file changes or `MAX_AGE_S` has passed. So a bit that flips on the disk,
 without a write, is found at a start after at most that time.
+
+The sum is the quick one, where there is one. If it is not that of the build, the SHA-256 is computed, and decides.
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from bark_serving.engines.quick_sums import pieces, quick_sum
 from bark_serving.engines.served_files import ServedFile
 from bark_serving.engines.store import EngineBroken
 from bark_serving.host.cores import usable_cores
@@ -27,7 +30,6 @@ MAX_AGE_S = 7 * 24 * 3600.0  #: after which a file is read again, though nobody 
 MAX_RECORDS = 1_000
 _MAX_THREADS = 4
 _HEADER_LENGTH_BYTES = 8
-_PIECE_BYTES = 2**20
 _Record = dict[str, tuple[list[int], str, float]]  # path → (signature, sum, when it was found whole)
 _RECORD: TypeAdapter[_Record] = TypeAdapter(_Record)
 
@@ -111,11 +113,11 @@ class FileCheck:
     def _look(self, file: ServedFile) -> None:
         try:
             before = _signature(file.path)
-            found = _sha256(file.path, stop=self._stop)
+            found = self._sum(file)
         except OSError as error:
             self._faults.append(EngineBroken(f"{file.path} cannot be read ({error.strerror}).", remedy=file.remedy))
             return
-        if found is None:
+        except _Abandoned:
             return
         if found != file.sha256:
             self._faults.append(
@@ -128,16 +130,25 @@ class FileCheck:
         elif before == _signature(file.path):
             self._known[str(file.path)] = (before, found, self._now())
 
+    def _sum(self, file: ServedFile) -> str:
+        """SHA-256 of a file's content as 64 hex digits. It is computed only if the quick sum is another one."""
+        if file.quick_sum is not None and quick_sum(self._pieces(file.path)) == file.quick_sum:
+            return file.sha256
+        digest = hashlib.sha256()
+        for piece in self._pieces(file.path):
+            digest.update(piece)
+        return digest.hexdigest()
 
-def _sha256(path: Path, *, stop: threading.Event) -> str | None:
-    """SHA-256 of a file as 64 hex digits; None if `stop` was set before its end."""
-    digest, piece = hashlib.sha256(), memoryview(bytearray(_PIECE_BYTES))
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(piece):
-            if stop.is_set():
-                return None
-            digest.update(piece[:count])
-    return digest.hexdigest()
+    def _pieces(self, path: Path) -> Iterator[memoryview]:
+        """A file's content. Raises `_Abandoned` if nobody waits for its sum any more."""
+        for piece in pieces(path):
+            if self._stop.is_set():
+                raise _Abandoned
+            yield piece
+
+
+class _Abandoned(Exception):
+    """The sum of a file is not needed any more."""
 
 
 def _yield_to_others() -> None:

@@ -23,6 +23,7 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.builders import how_to_build
 from bark_serving.engines.compatibility import Host, incompatibility, loader_versions, this_host
 from bark_serving.engines.manifest import MANIFEST_FILE, Manifest, key
+from bark_serving.engines.quick_sums import write_quick_sums
 from bark_serving.errors import UserError
 from bark_serving.host.files import BUILDING_PREFIX, atomic_folder, exclusive, is_held, sha256
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage
@@ -172,6 +173,7 @@ class EngineStore:
                         "seconds": round(time.monotonic() - started, 1),
                     }
                 )
+                write_quick_sums(folder, complete.files)
                 (folder / MANIFEST_FILE).write_text(complete.model_dump_json(indent=2) + "\n")
         return Engine(final, complete)
 

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from bark_serving.bundle import SPEC_FILE, TOKENIZER_FILE, VOICES_FOLDER
+from bark_serving.engines.quick_sums import write_quick_sums
 from bark_serving.host.files import atomic_folder, sha256
 from bark_serving.spec import Network, Spec
 from build_engines.bundles.check import check_tensors
@@ -50,12 +51,13 @@ class BundleWriter:
         return path
 
     def finish(self, spec: Spec) -> None:
-        """Write `spec.json` with the sha256 of every file written so far."""
+        """Write `spec.json` with the sha256 of every file written so far, and their quick sums."""
         files = {
             path.relative_to(self.folder).as_posix(): sha256(path)
             for path in sorted(self.folder.rglob("*"))
             if path.is_file()
         }
+        write_quick_sums(self.folder, files)
         complete = spec.model_copy(update={"files": files})
         (self.folder / SPEC_FILE).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
         self.finished = True

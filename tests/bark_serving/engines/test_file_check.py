@@ -14,19 +14,23 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from bark_serving.engines.file_check import MAX_AGE_S, FileCheck, check_sizes
+from bark_serving.engines.quick_sums import QUICK_SUMS_FILE, pieces, quick_sum, read_quick_sums, write_quick_sums
 from bark_serving.engines.served_files import ServedFile
 from bark_serving.engines.store import EngineBroken
 
 REMEDY = "Run `rm -r there && build it`."
 
 
-def served(path: Path, content: bytes = b"weights" * 1000) -> ServedFile:
+def served(path: Path, content: bytes = b"weights" * 1000, *, quick: bool = True) -> ServedFile:
     path.write_bytes(content)
-    return described(path)
+    return described(path, quick=quick)
 
 
-def described(path: Path, *, size: int | None = None) -> ServedFile:
-    return ServedFile(path=path, sha256=hashlib.sha256(path.read_bytes()).hexdigest(), size=size, remedy=REMEDY)
+def described(path: Path, *, size: int | None = None, quick: bool = True) -> ServedFile:
+    """quick: with its quick sum, which older versions did not write down."""
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    fast = quick_sum(pieces(path)) if quick else None
+    return ServedFile(path=path, sha256=sha256, quick_sum=fast, size=size, remedy=REMEDY)
 
 
 def flip(path: Path, place: int, bit: int = 0) -> None:
@@ -47,16 +51,46 @@ def look(files: list[ServedFile], record: Path, *, now: float = 1000.0) -> list[
 
 
 @settings(deadline=None)
-@given(place=st.integers(0, 6999), bit=st.integers(0, 7))
+@given(place=st.integers(0, 6999), bit=st.integers(0, 7), quick=st.booleans())
 def test_a_flipped_bit_is_refused_with_the_files_name(
-    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
+    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int, quick: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("files")
-    files = [served(folder / "good"), served(folder / "bad")]
+    files = [served(folder / "good", quick=quick), served(folder / "bad", quick=quick)]
     flip(folder / "bad", place, bit)
     with pytest.raises(EngineBroken, match=re.escape(f"{folder / 'bad'} is damaged")) as raised:
         look(files, folder / "record")
     assert raised.value.remedy == REMEDY
+
+
+def test_a_wrong_quick_sum_alone_condemns_no_file(tmp_path: Path) -> None:
+    file = served(tmp_path / "one").model_copy(update={"quick_sum": "0" * 32})
+    assert look([file], tmp_path / "record") == ["one"]
+    assert look([file], tmp_path / "record") == []
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_right_quick_sum_saves_the_long_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: bool) -> None:
+    pytest.importorskip("xxhash")
+    file = served(tmp_path / "one", quick=quick)
+    computed, sha256 = [], hashlib.sha256
+    monkeypatch.setattr(hashlib, "sha256", lambda: computed.append("SHA-256") or sha256())
+    look([file], tmp_path / "record")
+    assert computed == ([] if quick else ["SHA-256"])
+
+
+def test_the_quick_sums_of_a_folder_are_those_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "voices").mkdir()
+    files = {name: described(served(tmp_path / name, name.encode() * 300_000).path) for name in ("one", "voices/two")}
+    write_quick_sums(tmp_path, {name: file.sha256 for name, file in files.items()})
+    assert read_quick_sums(tmp_path) == {file.sha256: file.quick_sum for file in files.values()}
+
+
+@pytest.mark.parametrize("content", [None, "", "[1]", '{"a": 2}'])
+def test_quick_sums_that_cannot_be_read_are_none(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / QUICK_SUMS_FILE).write_text(content)
+    assert read_quick_sums(tmp_path) == {}
 
 
 def test_a_whole_file_is_read_once(tmp_path: Path) -> None:
@@ -94,7 +128,7 @@ def test_another_sum_of_the_same_file_is_read(tmp_path: Path) -> None:
     file = served(tmp_path / "one")
     look([file], tmp_path / "record")
     with pytest.raises(EngineBroken, match="one is damaged"):
-        look([file.model_copy(update={"sha256": "0" * 64})], tmp_path / "record")
+        look([file.model_copy(update={"sha256": "0" * 64, "quick_sum": None})], tmp_path / "record")
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"/x": 1}'])

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.engines.manifest import Manifest
+from bark_serving.engines.quick_sums import quick_sum
 from bark_serving.engines.served_files import bundle_files, engine_files
 from bark_serving.engines.store import Engine, EngineError, EngineStore
 from bark_serving.server import ServerError
@@ -152,6 +153,7 @@ def test_a_repository_says_which_files_its_models_read(tmp_path: Path) -> None:
     assert rendered_from
     file = next(file for file in rendered_from.files if file.path == coarse / "model.onnx")
     assert file.size == 0 and file.sha256 == hashlib.sha256(b"").hexdigest()
+    assert file.quick_sum == quick_sum([])
     assert re.fullmatch(
         rf"Run `rm -r {coarse} && bark-build engines .*--stage coarse --precision int8 .*`\.", file.remedy
     )

@@ -11,6 +11,8 @@ import torch
 from tokenizers import Tokenizer
 
 from bark_serving.bundle import Bundle
+from bark_serving.engines.quick_sums import quick_sum
+from bark_serving.engines.served_files import bundle_files
 from bark_serving.networks import Encodec, Hubert, load
 from bark_serving.spec import NETWORKS, Spec
 from build_engines.bundles.check import expected
@@ -43,6 +45,11 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tiny_bundle: Bu
         **{f"{network}.safetensors": False for network in NETWORKS},
         "tokenizer.json": True,
     }
+
+
+def test_a_bundle_has_quick_sums_that_a_server_checks(tiny_bundle: Bundle) -> None:
+    for file in bundle_files(tiny_bundle, NETWORKS):
+        assert file.quick_sum == quick_sum([memoryview(file.path.read_bytes())])
 
 
 def test_a_tiny_bundle_verifies_and_every_network_loads(tiny_bundle: Bundle) -> None:
