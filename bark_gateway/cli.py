@@ -100,6 +100,9 @@ def gateway(
     max_upload_mb: Annotated[
         int, _option("MAX_UPLOAD_MB", "MiB of a recording to clone a voice from.", min=1)
     ] = _DEFAULTS.max_upload_bytes >> 20,
+    grace: Annotated[
+        float, _option("GRACE", "Seconds that running requests get to end when the gateway is told to stop.", min=0)
+    ] = _DEFAULTS.grace_s,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -135,6 +138,7 @@ def gateway(
         max_queued=max_queued,
         max_characters=max_characters,
         max_upload_bytes=max_upload_mb << 20,
+        grace_s=grace,
     )
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
@@ -144,6 +148,7 @@ def gateway(
         port=port,
         ssl_certfile=tls_certificate,
         ssl_keyfile=tls_key,
+        timeout_graceful_shutdown=grace,  # type: ignore[arg-type] # asyncio takes fractions, too
         **serving.UVICORN,
     )
     if not serving.run(config):

@@ -17,7 +17,6 @@ from bark_gateway import targets
 from bark_gateway.keys import ANYBODY, Key, KeyRing, KeysUnreadable, plain_keys, read_keys
 
 KEYS_VARIABLE: Final = "BARK_GATEWAY_KEYS"
-GRACE_S: Final = 10  #: that requests get to end when the gateway stops
 LISTENS: Final = "The gateway listens on "  #: begins the line that says where; `bark-serve up --gateway` waits for it
 MESSAGE_BYTES: Final = 1 << 20  #: of a WebSocket
 
@@ -31,7 +30,6 @@ UVICORN: Final[dict[str, Any]] = {
     "server_header": False,
     "ws_max_size": MESSAGE_BYTES,
     "ws_per_message_deflate": False,
-    "timeout_graceful_shutdown": GRACE_S,
 }
 
 

@@ -31,5 +31,6 @@ class Settings:
     send_timeout_s: float = 60.0  #: a client that takes no audio for so long has left
     connect_timeout_s: float = 0.8  #: to keep trying to reach a server
     stream_answer_s: float = 300.0  #: until the next audio
+    grace_s: float = 10.0  #: that running requests get to end when the gateway is told to stop
     lost_s: float = 5.0  #: a server that says nothing for so long has lost what it had
     shared_voices_s: float = 10.0  #: until all servers see a change of the voice store that they share

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -19,14 +19,17 @@ GROUPS = {"bark": bark, "bark-serve": bark_serve, "bark-build": bark_build, "pyt
 APPS = {**GROUPS, "bark-gateway": bark_gateway, "bark-batch": bark_batch}
 
 
-def parse(words: list[str]) -> None:
-    """Raise the command's own error for an unknown option, value or subcommand."""
+def parse(words: list[str]) -> dict[str, Any]:
+    """The values of the command's options, given or by default. Raises the command's own error for an unknown one."""
     count = 3 if words[:2] == ["python", "-m"] else 1
     program, arguments = " ".join(words[:count]), words[count:]
     command = typer.main.get_command(APPS[program])
     while isinstance(command, TyperGroup) and arguments and arguments[0] in command.commands:
         command = command.commands[arguments.pop(0)]
         assert not command.hidden, f"{program}: {words} is a command that only names its replacement"
-    with suppress(typer.Exit):  # after --help
-        command.make_context(program, arguments)
-        assert not isinstance(command, TyperGroup), f"{program}: no command {arguments[:1]}"
+    try:
+        values = command.make_context(program, arguments).params
+    except typer.Exit:  # after --help
+        return {}
+    assert not isinstance(command, TyperGroup), f"{program}: no command {arguments[:1]}"
+    return values

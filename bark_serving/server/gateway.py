@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -11,8 +12,6 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, Final
 
-import psutil
-
 from bark_serving.errors import install_remedy
 from bark_serving.server import log, process
 from bark_serving.server.errors import ServerError
@@ -20,7 +19,7 @@ from bark_serving.server.settings import ServerSettings
 
 LISTENS: Final = "The gateway listens on "  #: begins the line of its log that says where
 START_TIMEOUT_S: Final = 30.0
-STOP_TIMEOUT_S: Final = 15.0  #: it gives its requests 10 s
+STOP_TIMEOUT_S: Final = 5.0  #: that it gets to end, after the grace time of its requests
 MIN_RUN_S: Final = 5.0  #: after a shorter run it is not started again at once
 _POLL_S: Final = 0.05
 
@@ -33,7 +32,8 @@ class Gateway:
     """The gateway of one server. Call its methods in the main thread only (see `process.launch`)."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        self._settings, self._started = settings, 0.0
+        self._settings = settings
+        self._started, self._ends_by = 0.0, math.inf  # as time.monotonic() counts
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
@@ -42,11 +42,11 @@ class Gateway:
         self._child = child = process.launch(
             _command(self._settings), environment=os.environ, log=self._settings.gateway_log_path
         )
-        self._started = time.monotonic()
+        self._started, self._ends_by = time.monotonic(), math.inf
         where = wait_until_listening(child, self._lines)
         if where is not None:
             return where
-        self.stop()
+        self.stop(hurry=lambda: True)
         said = "\n".join(f"  {line}" for line in self._lines()[-5:])
         raise GatewayFailed(
             f"The gateway did not start.\n{said}",
@@ -64,14 +64,21 @@ class Gateway:
             report(error.problem)
 
     def begin_stop(self) -> None:
-        """Tell it to end, and do not wait. It refuses new requests; the running ones get a few seconds."""
+        """Tell it to end, and do not wait. It refuses new requests; the running ones get the server's grace time."""
         if self._child is not None and self._child.poll() is None:
+            self._ends_by = time.monotonic() + self._settings.grace + STOP_TIMEOUT_S
             self._child.terminate()
 
-    def stop(self) -> None:
-        """End it. Its requests get a few seconds."""
-        if self._child is not None and self._child.poll() is None:
-            process.stop(psutil.Process(self._child.pid), timeout=STOP_TIMEOUT_S)
+    def stop(self, *, hurry: Callable[[], bool] = lambda: False) -> None:
+        """End it, within the grace time that `begin_stop` began or that begins now. `hurry` cuts its requests off."""
+        if self._child is None or self._child.poll() is not None:
+            return
+        if self._ends_by == math.inf:
+            self.begin_stop()
+        while self._child.poll() is None and time.monotonic() < self._ends_by and not hurry():
+            time.sleep(_POLL_S)
+        if self._child.poll() is None:
+            self._child.kill()
             self._child.wait()
 
     def _lines(self) -> list[str]:
@@ -101,8 +108,13 @@ def check_installed() -> None:
 
 
 @contextmanager
-def beside(settings: ServerSettings, *, report: Callable[[str], None]) -> Iterator[tuple[Gateway | None, str]]:
-    """Run the gateway while the block runs, if the settings want one. Yields it, and where it listens."""
+def beside(
+    settings: ServerSettings, *, report: Callable[[str], None], hurry: Callable[[], bool]
+) -> Iterator[tuple[Gateway | None, str]]:
+    """Run the gateway while the block runs, if the settings want one. Yields it, and where it listens.
+
+    `hurry` cuts off the requests that it still has after the block.
+    """
     if not settings.gateway:
         yield None, ""
         return
@@ -111,8 +123,9 @@ def beside(settings: ServerSettings, *, report: Callable[[str], None]) -> Iterat
     try:
         yield gateway, gateway.start()
     finally:
-        gateway.stop()
+        gateway.stop(hurry=hurry)
 
 
 def _command(settings: ServerSettings) -> list[str]:
-    return [sys.executable, "-m", "bark_gateway", "--server", f"{settings.host}:{settings.grpc_port}"]
+    server = f"{settings.host}:{settings.grpc_port}"
+    return [sys.executable, "-m", "bark_gateway", "--server", server, "--grace", f"{settings.grace:g}"]

@@ -45,6 +45,10 @@ class StopRequest:
         if self.count == 1:
             os.write(self._writer, b"\0")
 
+    def is_urgent(self) -> bool:
+        """Whether a stop was asked for more than once."""
+        return self.count > 1
+
     def wait(self, timeout: float) -> bool:
         """Wait at most `timeout` seconds. Returns whether a stop was asked for."""
         return bool(select.select([self._reader], [], [], timeout)[0])

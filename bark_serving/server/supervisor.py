@@ -138,7 +138,7 @@ def _triton(
             triton,
             timeout=settings.stop_timeout,
             drained=lambda: log.drained(settings.log_path),
-            hurry=lambda: stop.count > 1,
+            hurry=stop.is_urgent,
         )
         child.wait()
         if not ended:
@@ -211,7 +211,7 @@ def serve(
                     if up:
                         tell(f"Triton speaks again (pid {server.process.pid})")
                     else:
-                        front, url = beside.enter_context(gateway.beside(settings, report=report))
+                        front, url = beside.enter_context(gateway.beside(settings, report=report, hurry=stop.is_urgent))
                         ready(replace(server, gateway_url=url))
                         up = True
                     watch(server, stop=stop, report=report, front=front, show=show)
@@ -221,7 +221,7 @@ def serve(
                         settings,
                         triton=server.process,
                         control_key=server.control_key,
-                        hurry=lambda: stop.count > 1,
+                        hurry=stop.is_urgent,
                         report=tell,
                     )
                     beside.close()  # the gateway ends first: its requests need the server

@@ -38,6 +38,7 @@ def triton(shared_triton: FakeTriton) -> FakeTriton:
     shared_triton.voices = FakeVoices()
     shared_triton.cancelled = threading.Semaphore(0)
     shared_triton.ready = True
+    shared_triton.release.clear()
     return shared_triton
 
 

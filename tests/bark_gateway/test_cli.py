@@ -8,9 +8,11 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -19,7 +21,8 @@ from typer.testing import CliRunner
 from bark_client import __version__
 from bark_gateway.cli import app
 from bark_gateway.keys import new_key
-from tests.client.fake_triton import FakeTriton, free_port
+from tests.bark_gateway.test_servers import wait_until
+from tests.client.fake_triton import CHUNK, Answers, FakeTriton, chunk, final, free_port, last_chunk
 
 START_S = 20
 
@@ -57,6 +60,44 @@ def test_it_says_where_it_listens_serves_and_ends_on_ctrl_c(triton: FakeTriton) 
         child.send_signal(signal.SIGINT)
         assert child.wait(timeout=START_S) == 0
         assert child.stderr is not None and "Traceback" not in child.stderr.read()
+
+
+def speak_halfway(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+    """Two sentences; the second one is spoken once `release` is set."""
+    yield chunk(0, 2)
+    server.release.wait(START_S)
+    yield last_chunk(inputs, 1, 2)
+    yield final()
+
+
+@pytest.mark.parametrize("grace", ["60", "0.2"])
+def test_when_it_is_told_to_stop_running_requests_get_the_grace_time(triton: FakeTriton, grace: str) -> None:
+    triton.plan.append(speak_halfway)
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    asked = {"input": "Hello. Goodbye.", "response_format": "pcm"}
+    with running("--server", triton.url, "--port", str(port), "--grace", grace) as (child, _):
+        with httpx2.stream("POST", f"{url}/v1/audio/speech", json=asked, timeout=START_S) as answer:
+            pieces, heard = answer.iter_raw(), b""
+            heard += next(pieces)
+            child.terminate()
+            if grace == "60":
+                wait_until(lambda: refuses(url))
+                triton.release.set()
+            begun = time.monotonic()
+            with suppress(httpx2.TransportError):
+                heard += b"".join(pieces)
+        assert (len(heard) == 2 * 2 * CHUNK) == (grace == "60")
+        child.wait(timeout=START_S)
+        assert time.monotonic() - begun < 8
+    triton.release.set()
+
+
+def refuses(url: str) -> bool:
+    try:
+        httpx2.get(f"{url}/health/live")
+    except httpx2.TransportError:
+        return True
+    return False
 
 
 def test_the_environment_can_give_every_option(triton: FakeTriton) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from bark_gateway.cli import app as gateway
 from bark_gateway.serving import KEYS_VARIABLE
-from tests.docker.commands import ROOT, parse
+from tests.docker.commands import ROOT, parse, stop_s
 
 each_profile = pytest.mark.parametrize("profile", ["cpu", "gpu"])
 
@@ -45,6 +45,13 @@ def test_services_start_commands_that_the_package_has(compose: list[str], profil
         parse(service["command"])
         if "healthcheck" in service and not service["healthcheck"].get("disable"):
             parse(service["healthcheck"]["test"][1:])
+
+
+@each_profile
+def test_services_have_time_to_finish_what_they_have(compose: list[str], profile: str) -> None:
+    for name, service in services(compose, f"--profile={profile}").items():
+        if not name.startswith("builder"):
+            assert stop_s(service["command"]) <= float(service["stop_grace_period"].removesuffix("s")), name
 
 
 @each_profile

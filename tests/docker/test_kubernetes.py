@@ -14,11 +14,10 @@ import pytest
 import yaml
 
 from bark_gateway.metrics import Metrics
-from bark_gateway.serving import GRACE_S
 from bark_gateway.settings import Settings
 from bark_gateway.targets import DnsTarget
 from bark_gateway.targets import parse as parse_target
-from tests.docker.commands import DOCKER, parse
+from tests.docker.commands import DOCKER, grace_s, parse, stop_s
 
 KUBERNETES = DOCKER / "kubernetes"
 OVERLAYS = ["cpu", "gpu", "cpu-fleet", "gpu-fleet"]
@@ -201,11 +200,15 @@ def test_pods_are_confined(assembled: Callable[[str], Documents], overlay: str) 
 
 @each_overlay
 def test_a_pod_has_time_to_finish_what_it_has(assembled: Callable[[str], Documents], overlay: str) -> None:
+    graces = set()
     for deployment in ("bark", "bark-gateway"):
         spec = pod(assembled(overlay), deployment)
         (container,) = spec["containers"]
         waits_s = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
-        assert spec["terminationGracePeriodSeconds"] > waits_s + GRACE_S
+        assert waits_s + stop_s(container["args"]) <= spec["terminationGracePeriodSeconds"]
+        graces.add(grace_s(container["args"]))
+    assert len(graces) == 1, "a gateway waits for its requests as long as the servers do"
+    assert graces.pop() >= 30, "a sentence or two on two cores"
 
 
 def test_only_the_gateway_reaches_the_servers(assembled: Callable[[str], Documents]) -> None:

@@ -279,11 +279,12 @@ def test_every_model_of_a_bundle_is_ready_and_speaks(fixture: str, request: pyte
 def test_a_gateway_starts_and_ends_with_its_server(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     port = toy.free_ports()["http_port"]
     monkeypatch.setenv("BARK_GATEWAY_PORT", str(port))
-    output = cli.run(*cli.up("--gateway", "--detach"))
+    output = cli.run(*cli.up("--gateway", "--detach", "--grace", "7"))
     assert f"Up: the gateway, http://localhost:{port}" in output
     answer = httpx2.get(f"http://127.0.0.1:{port}/health/ready")
     assert answer.status_code == 200
     (child,) = [one for one in psutil.Process(cli.state().pid).children() if "bark_gateway" in one.cmdline()]
+    assert child.cmdline()[-2:] == ["--grace", "7"]
     child.kill()  # it comes back by itself
     until(lambda: "starting it again" in cli.state().settings.log_path.read_text(), timeout=30)
     until(lambda: _answers(port), timeout=30)

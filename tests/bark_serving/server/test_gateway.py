@@ -1,0 +1,80 @@
+"""The gateway's process beside a server, with a stand-in for the gateway. The real one: `tests/system`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bark_serving.server import gateway as module
+from bark_serving.server.gateway import LISTENS, Gateway
+from bark_serving.server.settings import ServerSettings
+
+#: Says where it listens; told to end, it does so after so many seconds, as a gateway whose requests run.
+STAND_IN = f"""
+import signal, sys, time
+
+def end(*_):
+    print("told to end", file=sys.stderr, flush=True)
+    time.sleep(float(sys.argv[1]))
+    sys.exit(0)
+
+signal.signal(signal.SIGTERM, end)
+print("{LISTENS}nowhere", file=sys.stderr, flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@contextmanager
+def started(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, takes_s: float, grace: float
+) -> Iterator[tuple[Gateway, subprocess.Popen[bytes]]]:
+    """A gateway whose requests take so long, and its process."""
+    monkeypatch.setattr(module, "_command", lambda _settings: [sys.executable, "-c", STAND_IN, str(takes_s)])
+    gateway = Gateway(ServerSettings(repository=folder, folder=folder, grace=grace))
+    assert gateway.start() == "nowhere"
+    child = gateway._child
+    assert child is not None
+    try:
+        yield gateway, child
+    finally:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_the_gateway_s_requests_get_the_server_s_grace_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    with started(tmp_path, monkeypatch, takes_s=2, grace=60) as (gateway, child):
+        if begun:
+            gateway.begin_stop()
+        gateway.stop()
+        assert child.returncode == 0, "it ended by itself"
+
+
+def test_a_gateway_that_takes_longer_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STOP_TIMEOUT_S", 0.2)
+    with started(tmp_path, monkeypatch, takes_s=60, grace=0.3) as (gateway, child):
+        gateway.begin_stop()
+        asked = time.monotonic()
+        gateway.stop()
+        assert 0.4 < time.monotonic() - asked < 20
+        assert child.returncode == -9
+
+
+def test_someone_in_a_hurry_cuts_its_requests_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with started(tmp_path, monkeypatch, takes_s=60, grace=60) as (gateway, child):
+        gateway.stop(hurry=lambda: True)
+        assert child.returncode is not None
+
+
+def test_the_gateway_is_told_the_server_s_grace_time(tmp_path: Path) -> None:
+    command = module._command(ServerSettings(repository=tmp_path, folder=tmp_path, grace=2.5))
+    assert command[command.index("--grace") + 1] == "2.5"
