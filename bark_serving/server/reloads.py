@@ -9,31 +9,26 @@ from __future__ import annotations
 import re
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import psutil
-import tritonclient.grpc as grpc
 from tritonclient.utils import InferenceServerException
 
 from bark_serving.host.processes import is_running, running_stubs
 from bark_serving.server import canary
-from bark_serving.server.binary import GRPC_CONTROL_HEADER
 from bark_serving.server.canary import CanaryFailed, NoAnswer
+from bark_serving.server.control import control, metrics
 from bark_serving.server.process import kill
 from bark_serving.server.settings import ServerSettings
 
 UNLOAD_TIMEOUT_S = 5.0  #: that the living processes of a model get to end
-CALL_TIMEOUT_S = 10.0  #: of the call that begins to unload a model
-LOAD_TIMEOUT_S = 300.0
 #: That `bark` stays unloaded at least. Clients whose streams are silent look whether it is ready, and so learn that
 #: their streams have ended: see `bark_client.silence`.
 MIN_DOWN_S = 1.5
 MAX_DELAY_S = 60.0  #: between two reloads of a model that dies again and again
 #: What `bark` gets to speak a word after a reload: so much, or so many times what the first word of the server took.
 MIN_PATIENCE_S, PATIENCE = 20.0, 20.0
-_METRICS_TIMEOUT_S = 5.0
 _ANSWERED = re.compile(r"^nv_inference_request_success\{[^}]*\} (\S+)$", re.MULTILINE)
 _POLL_S = 0.05  # Triton has no event for this
 
@@ -113,19 +108,15 @@ def reload_model(
     Unloading returns at once. It goes on in the background until the model's requests have ended, and those of a dead
     process never end. So only the processes are waited for: without them, the old model holds no memory.
     """
-    headers = {GRPC_CONTROL_HEADER: control_key}
-    client = grpc.InferenceServerClient(f"{settings.host}:{settings.grpc_port}")
-    try:
-        client.unload_model(model, headers=headers, client_timeout=CALL_TIMEOUT_S)
+    with control(settings, key=control_key) as triton_control:
+        triton_control.unload(model)
         unloaded = time.monotonic()
         while (left := processes_of(triton, model)) and time.monotonic() < unloaded + UNLOAD_TIMEOUT_S:
             time.sleep(_POLL_S)
         kill(left)
         if model == canary.MODEL:
             time.sleep(max(0.0, unloaded + MIN_DOWN_S - time.monotonic()))
-        client.load_model(model, headers=headers, client_timeout=LOAD_TIMEOUT_S)
-    finally:
-        client.close()
+        triton_control.load(model)
     if model == canary.MODEL:
         _end_if_stuck(triton, settings, patience_s=patience_s)
 
@@ -144,11 +135,7 @@ def _end_if_stuck(triton: psutil.Process, settings: ServerSettings, *, patience_
 
 def _answers(settings: ServerSettings) -> float:
     """How many requests Triton's models have answered. The stages count one per sentence."""
-    try:
-        with urllib.request.urlopen(settings.metrics_url, timeout=_METRICS_TIMEOUT_S) as answer:
-            return sum(float(number) for number in _ANSWERED.findall(answer.read().decode()))
-    except OSError:
-        return 0.0
+    return sum(float(number) for number in _ANSWERED.findall(metrics(settings)))
 
 
 def processes_of(triton: psutil.Process, model: str) -> list[psutil.Process]:

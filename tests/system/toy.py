@@ -33,9 +33,12 @@ class TritonPythonModel:
     def initialize(self, arguments):
         if {unloadable!r}:
             raise RuntimeError({unloadable!r})
+        self.family = pb.MetricFamily("bark_requests_running", "That run now.", pb.MetricFamily.GAUGE)
+        self.running = self.family.Metric(labels={{"check": "false"}})
 
     def execute(self, requests):
         for request in requests:
+            self.running.increment(1)
             threading.Thread(target=self.answer, args=(request, request.get_response_sender())).start()
 
     def answer(self, request, sender):
@@ -50,6 +53,7 @@ class TritonPythonModel:
             sender.send(pb.InferenceResponse(error=pb.TritonError({error!r})))
         elif not {silent!r}:
             sender.send(pb.InferenceResponse([pb.Tensor("audio", np.zeros(4800, np.float32))]))
+        self.running.increment(-1)
         sender.send(flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 """
 

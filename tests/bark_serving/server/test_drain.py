@@ -71,6 +71,36 @@ def test_the_wait_has_a_limit_and_can_be_cut_short(
     assert triton.unloaded == [("bark", "key")]
 
 
+def said(*, running: int, waiting: int) -> str:
+    return (
+        f'bark_requests_running{{check="false",model="bark",version="1"}} {running}\n'
+        'bark_requests_running{check="true",model="bark",version="1"} 0\n'
+        f'nv_inference_pending_request_count{{model="bark",version="1"}} {waiting}\n'
+        'nv_inference_pending_request_count{model="echo",version="1"} 5\n'
+    )
+
+
+IDLE, BUSY, QUEUED = said(running=0, waiting=0), said(running=1, waiting=0), said(running=0, waiting=1)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "ended"),
+    [
+        ([BUSY, QUEUED, IDLE, IDLE], True),
+        ([IDLE, BUSY, IDLE, BUSY] * 100, False),  # between the two it was being handed over
+        ([""] * 400, False),
+        (["nv_inference_count 0\n"] * 400, False),  # a model that does not count
+    ],
+)
+def test_streams_that_carry_no_request_are_not_waited_for(
+    triton: Triton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metrics: list[str], ended: bool
+) -> None:
+    monkeypatch.setattr(draining, "processes_of", lambda _triton, _model: [1])
+    monkeypatch.setattr(draining, "metrics", lambda _settings: metrics.pop(0))
+    assert drained(triton, tmp_path, grace=60.0 if ended else 0.5) == ended
+    assert bool(metrics) != ended
+
+
 def test_a_server_without_grace_or_that_has_gone_is_not_waited_for(triton: Triton, tmp_path: Path) -> None:
     assert not drained(triton, tmp_path, grace=0)
     assert triton.unloaded == []

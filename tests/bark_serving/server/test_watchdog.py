@@ -144,7 +144,7 @@ def test_a_reloaded_bark_that_says_nothing_ends_triton(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: Exception | None, counted: list[int], ended: bool
 ) -> None:
     """Unless it is busy with what came before: then other requests are answered meanwhile."""
-    monkeypatch.setattr(reloads.grpc, "InferenceServerClient", MagicMock())
+    monkeypatch.setattr(reloads, "control", MagicMock())
     monkeypatch.setattr(reloads.canary, "speak", MagicMock(side_effect=answer))
     monkeypatch.setattr(reloads, "_answers", MagicMock(side_effect=counted))
     settings = ServerSettings(repository=tmp_path, folder=tmp_path)
