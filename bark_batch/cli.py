@@ -6,14 +6,12 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import typer
 from rich.markup import escape
 
-from bark_batch import __version__
-from bark_batch.folder import MAX_SHARD_ROWS
+from bark_batch import options as own
 from bark_batch.rows import Columns
 from bark_batch.wanted import Wanted, how_far
 from bark_client import BarkError, InvalidRequest
@@ -27,94 +25,29 @@ app = typer.Typer(
 )  # fmt: skip
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"bark-batch {__version__}")
-        raise typer.Exit
-
-
-def _table(*names: str, text: str) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel="Table", metavar="NAME")
-
-
-def _running(*names: str, text: str, **more: Any) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel="Servers and Ray", **more)
-
-
 @app.command()
 @opt.options_of(say)
 def batch(
-    texts: Annotated[
-        list[Path],
-        typer.Argument(help="Tables: .parquet, .csv, .tsv or .jsonl, one text per row.", exists=True, dir_okay=False),
-    ],
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="A new folder, which all nodes see.", file_okay=False),
-    ],
-    format_: Annotated[Literal["flac", "opus"], typer.Option("--format", help="Of the audio.")] = "flac",
-    tokens: Annotated[bool, typer.Option("--tokens/--no-tokens", help="Keep the tokens, too.")] = True,
-    shard_rows: Annotated[
-        int | None,
-        typer.Option(
-            "--shard-rows",
-            help=f"Rows per file. A kill costs the files under way. Default: at most {MAX_SHARD_ROWS}.",
-            min=1,
-            max=100_000,
-        ),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a job that was interrupted; begin it if there is none.")
-    ] = False,
-    text_column: Annotated[str, _table("--text-column", text="Column of the texts.")] = "text",
-    voice_column: Annotated[
-        str | None, _table("--voice-column", text="Column of the voices. If not given: voice, where there is one.")
-    ] = None,
-    seed_column: Annotated[
-        str | None, _table("--seed-column", text="Column of the seeds. If not given: seed, where there is one.")
-    ] = None,
-    id_column: Annotated[
-        str | None,
-        _table("--id-column", text="Column of the ids. If not given: id, where there is one, else the row's number."),
-    ] = None,
+    texts: own.Texts,
+    output: own.Output,
+    format_: own.Format = "flac",
+    tokens: own.Tokens = True,
+    shard_rows: own.ShardRows = None,
+    resume: own.Resume = False,
+    text_column: own.TextColumn = "text",
+    voice_column: own.VoiceColumn = None,
+    seed_column: own.SeedColumn = None,
+    id_column: own.IdColumn = None,
     voice: opt.Voice = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed",
-            help="A row without a seed gets one made from its id and this number. If not given: 0.",
-            rich_help_panel="How to speak",
-            min=0,
-        ),
-    ] = None,
-    server: Annotated[
-        list[str] | None,
-        _running(
-            "--server",
-            text=f"A server's gRPC endpoint; repeatable. If not given: {DEFAULT_URL}.",
-            envvar="BARK_URL",
-            metavar="HOST:PORT",
-        ),
-    ] = None,
-    slots: Annotated[
-        int, _running("--requests", text="Requests that each server has at once, at most.", min=1, max=4096)
-    ] = 8,
-    address: Annotated[
-        str | None,
-        _running("--address", text="A Ray cluster: host:port, or auto. If not given: this machine alone."),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        _running("--workers", text="Processes that write files. If not given: one per node of the cluster.", min=1),
-    ] = None,
-    patience: Annotated[
-        float, _running("--patience", text="Seconds to wait while no server answers; then the job ends.", min=0.0)
-    ] = 600.0,
+    seed: own.Seed = None,
+    server: own.Server = None,
+    slots: own.Slots = 8,
+    address: own.Address = None,
+    workers: own.Workers = None,
+    patience: own.Patience = 600.0,
     timeout: opt.Timeout = None,
     answer_timeout: opt.AnswerTimeout = 300.0,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
+    version: own.Version = False,
     **options: Any,
 ) -> None:
     """Speak a table of texts into Parquet files of audio, tokens, verdicts and times.

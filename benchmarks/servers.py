@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import psutil
 from bark_client.connection import DEFAULT_URL
 from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
-from bark_serving.host.processes import is_running
+from bark_serving.host.processes import TRITON, is_running, running_stubs
 from bark_serving.server import Server, ServerSettings, running, state
 from bark_serving.server.log import relevant_lines
 from bark_serving.server.process import find
@@ -46,33 +46,23 @@ class Target:
             raise BenchmarkError("\n".join([f"The server (pid {self.process.pid}) ended by itself.", *lines]))
 
     def memory(self) -> dict[str, int] | None:
-        """Bytes by model, with `tritonserver` for the server itself; None if unknown.
-
-        The proportional set size: a page that processes share counts once in all.
-        """
+        """Bytes by model, with `TRITON` for the server itself; None if unknown."""
         if self.process is None:
             return None
-        found: dict[str, int] = {}
         try:
-            for process in [self.process, *self.process.children(recursive=True)]:
-                found[_name(process)] = found.get(_name(process), 0) + _size(process)
+            return memory_of({self.process: TRITON, **running_stubs(self.process)}) or None
         except psutil.NoSuchProcess:
-            return found or None
-        return found
+            return None
 
 
-def _size(process: psutil.Process) -> int:
-    info = process.memory_full_info()
-    return int(getattr(info, "pss", info.rss))
-
-
-def _name(process: psutil.Process) -> str:
-    """The model that a Python stub process serves, or else the program's name."""
-    command = process.cmdline()
-    for argument in command:
-        if argument.endswith("/model.py"):
-            return Path(argument).parent.parent.name
-    return Path(command[0]).name if command else process.name()
+def memory_of(processes: Mapping[psutil.Process, str]) -> dict[str, int]:
+    """Bytes by name of those processes that run. A page that processes share counts once in all."""
+    found: dict[str, int] = {}
+    for process, name in processes.items():
+        with suppress(psutil.NoSuchProcess):
+            info = process.memory_full_info()
+            found[name] = found.get(name, 0) + int(getattr(info, "pss", info.rss))
+    return found
 
 
 class MemoryWatch:

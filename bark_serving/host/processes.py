@@ -7,7 +7,8 @@ from pathlib import Path
 
 import psutil
 
-STUB = "triton_python_backend_stub"
+TRITON = "tritonserver"  #: the name of a server's process
+STUB = "triton_python_backend_stub"  #: of a Python model's
 
 
 def is_running(process: psutil.Process) -> bool:

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import psutil
 
+from bark_serving.host.processes import TRITON
 from benchmarks.errors import BenchmarkError
 
 RIVALS = 16  #: programs that a starving process shares its core with
@@ -25,7 +26,6 @@ KINDS: dict[Kind, str] = {
     "hang": "SIGSTOP for good",
     "starve": f"one core for some seconds, shared with {RIVALS} programs that never rest",
 }
-TRITON = "tritonserver"
 TARGETS = ("bark", "semantic", "coarse", "fine", "encodec_decode", TRITON)  #: processes that a speech needs
 STOP_S, STARVE_S = (0.5, 5.0), (3.0, 6.0)  #: shortest and longest time of a fault that ends by itself
 _SPIN = "import sys, time\nend = time.monotonic() + float(sys.argv[1])\nwhile time.monotonic() < end: pass"

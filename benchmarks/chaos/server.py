@@ -17,13 +17,12 @@ import psutil
 
 from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
-from bark_serving.host.processes import is_running, running_stubs
+from bark_serving.host.processes import TRITON, is_running, running_stubs
 from bark_serving.server import ServerSettings, state
 from bark_serving.server.process import SHARED_MEMORY, kill, launch, wait_for
 from bark_serving.server.settings import STATE_FOLDER_VARIABLE
-from benchmarks.chaos.faults import TRITON
 from benchmarks.errors import BenchmarkError
-from benchmarks.servers import own_settings
+from benchmarks.servers import memory_of, own_settings
 from benchmarks.variants import Variant
 
 _NAME = "chaos"
@@ -101,14 +100,8 @@ class ServedByCommand:
         return next((process for process, name in self.look().items() if name == target), None)
 
     def memory(self) -> dict[str, int]:
-        """Bytes by process. Memory that processes share counts once in all."""
-        found: dict[str, int] = {}
-        for process, name in self.look().items():
-            try:
-                found[name] = found.get(name, 0) + int(process.memory_full_info().pss)
-            except psutil.NoSuchProcess:
-                continue
-        return found
+        """Bytes by process, as `memory_of` counts them."""
+        return memory_of(self.look())
 
     def shared_memory(self) -> int:
         """Bytes of its regions of shared memory."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,23 @@ def bark_folder(tmp_path_factory: pytest.TempPathFactory, bark_model: Any, vocab
     formats.save_bark(folder, bark_model)
     (folder / "vocab.txt").write_bytes(vocabulary.read_bytes())
     formats.save_npy_voice(folder / "speaker_embeddings" / "v2", "en_speaker_6")
+    return folder
+
+
+@pytest.fixture
+def suno(suno_folder: Path, vocabulary: Path, tmp_path: Path) -> Path:
+    """A copy of Suno's checkpoint to be damaged."""
+    folder = tmp_path / "suno"
+    shutil.copytree(suno_folder, folder)
+    (folder / "vocab.txt").symlink_to(vocabulary)
+    return folder
+
+
+@pytest.fixture
+def transformers(bark_folder: Path, tmp_path: Path) -> Path:
+    """A copy of transformers' checkpoint to be damaged."""
+    folder = tmp_path / "transformers"
+    shutil.copytree(bark_folder, folder)
     return folder
 
 
