@@ -85,12 +85,13 @@ class NumpySampler:
         self._columns = [ids - head_rows(rule).start for ids in rule.id_sets]  # where each id's logit is
 
     def prefill_and_sample(self, row: int, embeddings: Floats, request: SampleRequest) -> Sampled:
-        return self._sample(self.runtime.prefill(row, embeddings)[None], [request])
+        return self.sample(self.runtime.prefill(row, embeddings)[None], [request])
 
     def decode_and_sample(self, tokens: Ids, lengths: Ids, requests: Sequence[SampleRequest]) -> Sampled:
-        return self._sample(self.runtime.decode(self.runtime.embed(tokens), lengths), requests)
+        return self.sample(self.runtime.decode(self.runtime.embed(tokens), lengths), requests)
 
-    def _sample(self, logits: Floats, requests: Sequence[SampleRequest]) -> Sampled:
+    def sample(self, logits: Floats, requests: Sequence[SampleRequest]) -> Sampled:
+        """One sample per row of [n, head rows] logits."""
         tokens, end_probabilities = np.empty(len(requests), np.int32), np.empty(len(requests), np.float32)
         for row, request in enumerate(requests):
             probabilities = sampling.probabilities(logits[row, self._columns[request.id_set]], request.sampling)

@@ -20,6 +20,7 @@ from bark_serving.decoding.sampler import Sampled, SampleRequest
 from bark_serving.decoding.sampling import Sampling
 from bark_serving.networks.gpt import Gpt
 from bark_serving.profiles import Precision
+from bark_serving.runtimes.buckets import padded_rows
 from bark_serving.runtimes.torch_device import DTYPES, captured, computing, recorder
 from bark_serving.runtimes.torch_sampling import sample
 
@@ -233,11 +234,6 @@ class TorchGpt:
                 for positions in {padded_length(n + 1, self.capacity) for n in range(self.capacity)}:
                     self._step((0, batch, positions))
                 self._sample([plain] * batch)
-
-
-def padded_rows(rows: int, limit: int) -> int:
-    """The smallest power of two that is at least ``rows``, but at most ``limit``."""
-    return min(1 << (rows - 1).bit_length(), limit)
 
 
 def padded_length(length: int, limit: int) -> int:

@@ -20,7 +20,13 @@ from build_engines.export.operators import CONTRIB
 OPSET = 20  # the first with Gelu
 #: Weights above this size go into a file of their own. When the graph is opened, that file is mapped, not copied.
 EXTERNAL_DATA_ABOVE_BYTES = 8 * 2**20
-_DTYPES = {"float32": onnx.TensorProto.FLOAT, "int32": onnx.TensorProto.INT32, "int64": onnx.TensorProto.INT64}
+_DTYPES = {
+    "float32": onnx.TensorProto.FLOAT,
+    "float16": onnx.TensorProto.FLOAT16,
+    "bfloat16": onnx.TensorProto.BFLOAT16,
+    "int32": onnx.TensorProto.INT32,
+    "int64": onnx.TensorProto.INT64,
+}
 
 
 def to_onnx(
@@ -29,6 +35,7 @@ def to_onnx(
     sample: dict[str, Tensor],
     inputs: dict[str, TensorInfo],
     outputs: dict[str, TensorInfo],
+    opset: int = OPSET,
 ) -> ModelProto:
     """Trace `module` on `sample` and return its graph with the declared inputs, outputs and axis labels.
 
@@ -47,7 +54,7 @@ def to_onnx(
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_shapes=shapes,
-            opset_version=OPSET,
+            opset_version=opset,
             custom_opsets={CONTRIB: 1},
             dynamo=True,
             verbose=False,

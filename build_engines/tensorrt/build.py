@@ -55,7 +55,7 @@ def manifest(bundle: Bundle, *, stage: Stage, precision: Precision, architecture
         versions={library.flavour: library.version, **{name: metadata.version(name) for name in _LIBRARIES}},
         builder=builder_version(*SOURCES, Path(__file__).parent),
         inputs=GRAPHS[stage].inputs(bundle.spec),
-        outputs=dialect.plan_outputs(bundle.spec, stage=stage),
+        outputs=dialect.plan_outputs(bundle.spec, stage=stage, precision=precision),
     )
 
 

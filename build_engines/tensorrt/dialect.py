@@ -7,16 +7,17 @@ Stages, inputs and outputs are those of `build_engines.export`. The differences:
 - ELU is written out: as one operator it makes TensorRT's compiler fail on the codec's decoder;
 - half precision is the module's own ``.half()``. What decides between tokens stays in fp32: the fine stage samples from
   fp32 logits, HuBERT's token head is fp32, and the codec's encoder is fp32 only;
-- all operators are ONNX's own.
+- all operators are ONNX's own;
+- the GPTs, whose cache and sampling are in the graph, have a module of their own: `build_engines.tensorrt.gpt`.
 
-Types of inputs and outputs are the same as in every other profile.
+Types of inputs and outputs are the same as in every other profile, but for the GPTs'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import onnx
@@ -29,10 +30,16 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import TensorInfo
 from bark_serving.networks.fine import sample
 from bark_serving.profiles import Precision, Stage
-from bark_serving.spec import Spec
+from bark_serving.spec import GptStage, Spec
 from build_engines.export import graph
 from build_engines.export.graphs import GRAPHS, Axes
 from build_engines.export.operators import OnnxLstm
+from build_engines.tensorrt import gpt
+
+
+def is_gpt(stage: Stage) -> TypeGuard[GptStage]:
+    """Whether the stage has a cache and samples in its graph."""
+    return stage in ("semantic", "coarse")
 
 
 class Elu(nn.Module):
@@ -83,23 +90,37 @@ class Hubert(nn.Module):
 _ISLANDS: dict[Stage, Callable[[nn.Module], nn.Module]] = {"fine": Fine, "encodec_decode": Decode, "hubert": Hubert}
 
 
-def outputs(spec: Spec, *, stage: Stage) -> Axes:
+def inputs(spec: Spec, *, stage: Stage, precision: Precision) -> Axes:
+    """Inputs of the stage's graph and plan."""
+    if is_gpt(stage):
+        return gpt.inputs(spec, stage=stage, precision=precision)
+    return GRAPHS[stage].inputs(spec)
+
+
+def outputs(spec: Spec, *, stage: Stage, precision: Precision) -> Axes:
     """Outputs of the stage's exported graph: more than the plan's, so that more can be validated."""
+    if is_gpt(stage):
+        return gpt.outputs(spec, stage=stage, precision=precision)
     declared = GRAPHS[stage].outputs(spec)
     if stage == "hubert" and spec.hubert is not None:
         return {**declared, "features": TensorInfo(dtype="float32", axes=("batch", "frames", spec.hubert.width))}
     return declared
 
 
-def plan_outputs(spec: Spec, *, stage: Stage) -> Axes:
+def plan_outputs(spec: Spec, *, stage: Stage, precision: Precision) -> Axes:
     """Outputs of the stage's plan. TensorRT computes and stores every output, so there are no more than needed."""
-    return {name: info for name, info in outputs(spec, stage=stage).items() if name not in ("logits", "features")}
+    unneeded = () if is_gpt(stage) else ("logits", "features")
+    declared = outputs(spec, stage=stage, precision=precision)
+    return {name: info for name, info in declared.items() if name not in unneeded}
 
 
 def module(bundle: Bundle, *, stage: Stage, precision: Precision) -> nn.Module:
     """The stage's module as it is exported. It cannot be run, because its LSTMs exist as ONNX nodes only."""
     stage_graph = GRAPHS[stage]
-    network = stage_graph.forward(networks.load(stage_graph.network, bundle), bundle.spec)
+    network = networks.load(stage_graph.network, bundle)
+    if is_gpt(stage):
+        return gpt.module(network, stage=stage, spec=bundle.spec, precision=precision)
+    network = stage_graph.forward(network, bundle.spec)
     if precision == "fp16":
         network = network.half()
     if stage in _ISLANDS:
@@ -120,13 +141,18 @@ def export(bundle: Bundle, *, stage: Stage, precision: Precision) -> ModelProto:
     """
     stage_graph, spec = GRAPHS[stage], bundle.spec
     # traced at batch 2 and another length than it is validated at: torch takes an axis of size 1 as fixed
-    sample = stage_graph.sample(spec, 2, stage_graph.lengths[0] + 4, np.random.default_rng(1))
+    make_sample = gpt.sampler(stage) if is_gpt(stage) else stage_graph.sample
+    sample = make_sample(spec, 2, stage_graph.lengths[0] + 4, np.random.default_rng(1))
+    declared = inputs(spec, stage=stage, precision=precision)
     with torch.inference_mode():
         return graph.to_onnx(
             module(bundle, stage=stage, precision=precision),
-            sample={name: torch.from_numpy(array) for name, array in sample.items()},
-            inputs=stage_graph.inputs(spec),
-            outputs=outputs(spec, stage=stage),
+            sample={
+                name: torch.from_numpy(array).to(getattr(torch, declared[name].dtype)) for name, array in sample.items()
+            },
+            inputs=declared,
+            outputs=outputs(spec, stage=stage, precision=precision),
+            opset=gpt.OPSET if is_gpt(stage) else graph.OPSET,
         )
 
 

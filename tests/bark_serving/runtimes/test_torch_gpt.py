@@ -17,8 +17,9 @@ from bark_serving.decoding.sequence import Generation
 from bark_serving.engines.store import EngineStore
 from bark_serving.networks import Gpt, load
 from bark_serving.profiles import Precision
+from bark_serving.runtimes.buckets import padded_rows
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
-from bark_serving.runtimes.torch_gpt import BLOCKS, TorchGpt, all_rows_at_once, padded_length, padded_rows
+from bark_serving.runtimes.torch_gpt import BLOCKS, TorchGpt, all_rows_at_once, padded_length
 from bark_serving.spec import GptStage
 from tests.bundles import random_bundle, small_spec
 

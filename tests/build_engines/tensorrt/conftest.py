@@ -12,7 +12,6 @@ from onnx import ModelProto
 from bark_serving.bundle import Bundle
 from bark_serving.profiles import Precision, Stage
 from build_engines.export import graph
-from build_engines.export.graphs import GRAPHS
 from build_engines.tensorrt import dialect
 from tests.bundles import random_bundle, small_spec, true_size_spec
 
@@ -68,13 +67,13 @@ def export(bundle: Bundle, *, stage: Stage, precision: Precision, folder: Path) 
     """A saved graph as TensorRT gets it."""
     path = folder / f"{stage}-{precision}.onnx"
     graph.save(dialect.export(bundle, stage=stage, precision=precision), path)
-    dialect.keep_outputs(path, dialect.plan_outputs(bundle.spec, stage=stage))
+    dialect.keep_outputs(path, dialect.plan_outputs(bundle.spec, stage=stage, precision=precision))
     return path
 
 
-def declared(bundle: Bundle, stage: Stage) -> dict[str, object]:
-    """The arguments of `compiler.build` that describe a stage."""
+def declared(bundle: Bundle, stage: Stage, precision: Precision = "fp16") -> dict[str, object]:
+    """The arguments of `compiler.build` that describe a stage. The precision matters for the GPTs only."""
     return {
-        "inputs": GRAPHS[stage].inputs(bundle.spec),
-        "outputs": dialect.plan_outputs(bundle.spec, stage=stage),
+        "inputs": dialect.inputs(bundle.spec, stage=stage, precision=precision),
+        "outputs": dialect.plan_outputs(bundle.spec, stage=stage, precision=precision),
     }
