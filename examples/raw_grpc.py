@@ -21,6 +21,8 @@ request.inputs.add(name="text", datatype="BYTES", shape=[1])
 request.raw_input_contents.append(len(text).to_bytes(4, "little") + text)  # a string has its length before it
 request.inputs.add(name="seed", datatype="UINT64", shape=[1])
 request.raw_input_contents.append((1).to_bytes(8, "little"))  # one entry per input, in the same order
+request.inputs.add(name="stream", datatype="BOOL", shape=[1])  # audio while it is made; without it, one answer
+request.raw_input_contents.append(b"\x01")
 request.parameters["triton_enable_empty_final_response"].bool_param = True  # marks the end, even after an error
 
 samples = array("f")  # 32-bit floats, -1 to 1

@@ -88,7 +88,8 @@ class Stages:
 
 
 def request_of(text: str, **inputs: Any) -> SpeechRequest:
-    return parse({"text": text, **inputs}, spec=SPEC, capabilities=StageCapabilities())
+    """A request of our client, which asks for a stream."""
+    return parse({"text": text, "stream": True, **inputs}, spec=SPEC, capabilities=StageCapabilities())
 
 
 def speak(stages: Stages, tmp_path: Path, text: str = THREE, *, spec: Spec = SPEC, **inputs: Any) -> list[Answer]:

@@ -79,7 +79,7 @@ class SpeechRequest(BaseModel):
     piece_duration: float
     sentence_pause: Gap = 0.0
     paragraph_pause: Gap = 0.3
-    stream: bool = True
+    stream: bool = False  #: True: several answers, while the audio is made. HTTP's `generate` can give one only
     return_tokens: bool = False
     split_sentences: bool = True
     chain_sentences: bool = False

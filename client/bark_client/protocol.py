@@ -112,6 +112,7 @@ def speech_request(
     if traceparent := TRACEPARENT.get():
         request.parameters["traceparent"].string_param = traceparent
     add_tensor(request, "text", "BYTES", [text])
+    add_tensor(request, "stream", "BOOL", [True])
     if voice is not None:
         _add_voice(request, resolve(voice))
     if seed is not None:

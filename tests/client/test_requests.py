@@ -48,9 +48,9 @@ def test_a_seed_of_64_bits_survives_the_way_there_and_back(client: Any) -> None:
     assert client.speak("Hello.", seed=2**64 - 1).seed == 2**64 - 1
 
 
-def test_nothing_is_sent_that_was_not_given(client: Any, triton: FakeTriton) -> None:
+def test_beside_what_was_given_a_request_asks_for_a_stream_only(client: Any, triton: FakeTriton) -> None:
     client.speak("Hello.", voice=None, seed=None, top_k=None, semantic_temperature=None, return_tokens=None)
-    assert triton.requests == [{"text": b"Hello."}]
+    assert triton.requests == [{"text": b"Hello.", "stream": True}]
 
 
 def test_every_option_arrives_as_the_tensor_of_its_name(client: Any, triton: FakeTriton) -> None:
@@ -78,6 +78,7 @@ def test_every_option_arrives_as_the_tensor_of_its_name(client: Any, triton: Fak
     client.speak("Grüße.", seed=3, voice="v2/en_speaker_6", **words, **options)
     (sent,) = triton.requests
     assert sent.pop("text") == "Grüße.".encode()
+    assert sent.pop("stream")
     assert sent.pop("voice") == b"v2/en_speaker_6"
     assert sent.pop("seed") == 3
     assert {name: sent.pop(name).decode() for name in words} == words

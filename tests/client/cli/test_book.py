@@ -75,7 +75,7 @@ def test_options_are_those_of_say(bark: Any, triton: FakeTriton) -> None:
     assert result.exit_code == 0, result.output
     for request in triton.requests:
         assert (request["voice"], request["top_k"], request["markdown"]) == (b"joe", 5, False)
-        assert set(request) == {"text", "voice", "seed", "top_k", "markdown"}
+        assert set(request) == {"text", "stream", "voice", "seed", "top_k", "markdown"}
     assert soundfile.info("x/01-one.wav").frames == 30 * CHUNK
 
 

@@ -53,7 +53,7 @@ def test_say_sends_every_option(bark: Any, triton: FakeTriton) -> None:
             "fine_temperature": 0.25, "top_k": 50, "top_p": 0.75, "min_eos_p": 0.125, "coarse_history": 100,
             "coarse_window": 40, "fine_padding": False, "max_duration": 12, "language": b"en", "split_sentences": False,
             "chain_sentences": True, "speed": b"fast", "markdown": False, "fold_signs": False, "spell_numbers": True,
-            "one_speaker": False, "retries": 1, "on_failure": b"skip", "latency": b"low",
+            "one_speaker": False, "retries": 1, "on_failure": b"skip", "latency": b"low", "stream": True,
         }
     ]  # fmt: skip
     assert "warning: sentence 1 was cut at 14 s [max_duration]" in result.stderr
@@ -61,7 +61,7 @@ def test_say_sends_every_option(bark: Any, triton: FakeTriton) -> None:
 
 def test_options_that_were_not_given_are_not_sent(bark: Any, triton: FakeTriton) -> None:
     assert bark("say", "Hello.").exit_code == 0
-    assert triton.requests == [{"text": b"Hello."}]
+    assert triton.requests == [{"text": b"Hello.", "stream": True}]
 
 
 @pytest.mark.parametrize("arguments", [[], ["-"]])
