@@ -15,6 +15,7 @@ from bark_client.audio import blocks
 from bark_client.protocol import SAMPLE_RATE
 from bark_gateway.encoding import Encoder, RawEncoder, Samples, open_encoder
 from bark_gateway.errors import GatewayError
+from bark_gateway.formats import Format
 from bark_gateway.requests import Call
 from bark_gateway.servers import Bark
 from bark_gateway.tempo import Tempo
@@ -35,29 +36,34 @@ class Part:
     text: str | None = None  #: of the sentence, as it is spoken
 
 
-class _Coder:
+class Coder:
     """Chunks of a server to bytes. Opening an encoder takes milliseconds: do it while the server works."""
 
-    def __init__(self, call: Call, *, sample_rate: int) -> None:
+    def __init__(self, *, format: Format, speed: float, sample_rate: int) -> None:  # noqa: A002
         self.sample_rate = sample_rate
-        self._tempo = Tempo(call.speed, sample_rate=sample_rate)
-        self._encoder: Encoder = open_encoder(call.format, sample_rate=sample_rate)
+        self._tempo = Tempo(speed, sample_rate=sample_rate)
+        self._encoder: Encoder = open_encoder(format, sample_rate=sample_rate)
         self._begun = False
 
     async def feed(self, samples: Samples) -> AsyncGenerator[bytes]:
         """The bytes of a chunk: the first ones of a speech as soon as there can be any, later ones by the second.
 
+        The first bytes are a moment of speech. So a block follows them before other requests come between: with 64
+        streams, the player would else wait for it.
         Not in threads: encoders call Python for each packet, and the event loop of 64 streams then waits for them.
         """
+        block_size = round(BLOCK_S * self.sample_rate)
         if not (self._begun or isinstance(self._encoder, RawEncoder)):
             self._begun = True
             first, samples = self._first(samples)
             yield first
+            yield self._encode(samples[:block_size])
+            samples = samples[block_size:]
         for second in blocks(samples, self.sample_rate):
             data = bytearray()
-            for block in blocks(second, round(BLOCK_S * self.sample_rate)):
-                data += self._encode(block)
+            for block in blocks(second, block_size):
                 await asyncio.sleep(0)  # other requests come between, and a client that left is noticed
+                data += self._encode(block)
             yield bytes(data)
 
     def _first(self, samples: Samples) -> tuple[bytes, Samples]:
@@ -83,15 +89,15 @@ async def spoken(bark: Bark, call: Call, *, heard: Callable[[float], None]) -> A
     """
     chunk: Chunk | None = None
     async with bark.stream(call.text, voice=call.voice, seed=call.seed, **call.options) as stream:
-        coder = _Coder(call, sample_rate=SAMPLE_RATE)
+        coder = Coder(format=call.format, speed=call.speed, sample_rate=SAMPLE_RATE)
         async for chunk in stream:
             heard(chunk.seconds)
             if chunk.sample_rate != coder.sample_rate:
-                coder = _Coder(call, sample_rate=chunk.sample_rate)
+                coder = Coder(format=call.format, speed=call.speed, sample_rate=chunk.sample_rate)
             async for data in coder.feed(chunk.samples):
                 if data:
                     yield Part(data, chunk.sentence, chunk.sentences, text=chunk.text)
-                await asyncio.sleep(0)  # other requests come between, and a client that left is noticed
+            await asyncio.sleep(0)  # also after the last block of a chunk
         summary: Summary = stream.summary
         tokens: Voice | None = getattr(stream, "tokens", None)  # a text of several requests has none
     if chunk is None or not summary.seconds:

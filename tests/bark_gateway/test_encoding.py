@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import av
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from bark_client import audio
 from bark_gateway.encoding import open_encoder
 from bark_gateway.formats import MEDIA_TYPES
+from bark_gateway.speech import Coder
 from tests.bark_gateway.decoded import RATE, decode, integers, messages, pcm, tone
 
 FORMATS = sorted(MEDIA_TYPES)
@@ -34,6 +37,32 @@ def test_the_first_audio_leaves_within_120_ms_of_speech(kind: str) -> None:
         data += encoder.feed(tone(0.01))
         waited_ms += 10
         assert waited_ms <= MAX_WAIT_MS
+
+
+@pytest.mark.parametrize("kind", ["aac", "flac", "mp3", "opus"])
+def test_a_player_has_audio_to_play_before_other_requests_come_between(kind: str) -> None:
+    """The first bytes leave at once, and hold less than a tenth of a second."""
+
+    async def begin() -> bytes:
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        others = asyncio.create_task(other())
+        await asyncio.sleep(0)
+        before = turns
+        parts = Coder(format=kind, speed=1.0, sample_rate=RATE).feed(tone(1.0))
+        data = await anext(parts) + await anext(parts)
+        assert turns == before == 1
+        await parts.aclose()
+        others.cancel()
+        return data
+
+    assert decoded_seconds(asyncio.run(begin()), kind) >= 0.2
 
 
 @pytest.mark.parametrize("kind", FORMATS)
