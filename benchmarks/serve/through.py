@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from bark_client import AsyncBarkClient
 from bark_client.protocol import SAMPLE_RATE
+from bark_gateway.formats import BIT_RATE
 from bark_serving.server.gateway import wait_until_listening
 from benchmarks.errors import BenchmarkError
 from benchmarks.latency import FIRST, PAUSE, longest_pause
@@ -30,7 +31,9 @@ from benchmarks.statistics import is_enough, percentile
 from benchmarks.tables import Table, caption, duration
 
 DIRECT: Final = "gRPC"
-FORMATS: Final = ("pcm", "opus")
+FORMATS: Final = ("pcm", "opus", "mp3")
+#: Bytes per second of audio, where that is constant. The seconds of Opus cannot be told from its bytes.
+BYTES_PER_SECOND: Final = {"pcm": 2 * SAMPLE_RATE, "mp3": BIT_RATE // 8}
 SUBJECTS: Final = (DIRECT, *(f"gateway, {name}" for name in FORMATS))
 TEXT: Final = "I made a cup of tea for my sister this morning."
 
@@ -53,15 +56,15 @@ class Trial:
 
 @dataclass(frozen=True)
 class Heard:
-    """Seconds from the request to each arrival, and what arrived: seconds of audio, or bytes of an encoded file."""
+    """Seconds from the request to each arrival, and the seconds of audio that arrived; none of them: not known."""
 
     arrivals: Sequence[float]
     lengths: Sequence[float]
 
     @property
-    def pause(self) -> float:
-        """See `latency.longest_pause`."""
-        return longest_pause(self.arrivals, self.lengths)
+    def pause(self) -> float | None:
+        """See `latency.longest_pause`; None: not known."""
+        return longest_pause(self.arrivals, self.lengths) if self.lengths else None
 
 
 @contextmanager
@@ -101,6 +104,7 @@ async def by_http(port: int, seed: int, options: Mapping[str, Any], *, name: str
     body = json.dumps({"input": TEXT, "seed": seed, "response_format": name, **fields}).encode()
     head = f"POST /v1/audio/speech HTTP/1.1\r\nhost: localhost:{port}\r\ncontent-type: application/json\r\n"
     began, arrivals, lengths = time.perf_counter(), list[float](), list[float]()
+    rate = BYTES_PER_SECOND.get(name)
     writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
     status = await reader.readuntil(b"\r\n\r\n")
     if b" 200 " not in status.split(b"\r\n")[0]:
@@ -108,7 +112,8 @@ async def by_http(port: int, seed: int, options: Mapping[str, Any], *, name: str
     while size := int(await reader.readuntil(b"\r\n"), 16):
         await reader.readexactly(size + 2)
         arrivals.append(time.perf_counter() - began)
-        lengths.append(size / 2 / SAMPLE_RATE)  # of pcm
+        if rate is not None:
+            lengths.append(size / rate)
     writer.close()
     return Heard(arrivals, lengths)
 
@@ -131,13 +136,13 @@ def measure(server: str, port: int, trial: Trial, *, on_step: Callable[[str], No
                         heard[f"gateway, {name}"] = await asyncio.gather(*asked)
                     for subject, ones in heard.items():
                         samples[case, subject, FIRST] += [one.arrivals[0] for one in ones]
-                        if subject != "gateway, opus":
-                            samples[case, subject, PAUSE] += [one.pause for one in ones]
+                        samples[case, subject, PAUSE] += [one.pause for one in ones if one.pause is not None]
 
     asyncio.run(run())
     return [
         Measurement(case=case, subject=subject, metric=metric, unit="s", samples=tuple(values))
         for (case, subject, metric), values in samples.items()
+        if values
     ]
 
 
@@ -153,7 +158,8 @@ def table(result: Result) -> Table:
         assert direct is not None
         for subject in SUBJECTS:
             first, pause = (result.find(case=case, subject=subject, metric=metric) for metric in (FIRST, PAUSE))
-            assert first is not None
+            if first is None:  # an older result
+                continue
             cells = [f"{case}, {subject}", str(len(first.samples))]
             for percent in (50, 95):
                 known = is_enough(first.samples, percent)
@@ -166,7 +172,7 @@ def table(result: Result) -> Table:
 
 def plot(result: Result, figure: Any) -> None:
     """First audio: one group of bars per load, one bar per subject."""
-    colours = colours_of(list(SUBJECTS))
+    colours = colours_of(result.subjects(FIRST))
     axes = figure.subplots(1, 1)
     bar_groups(axes, result, colours, FIRST, lambda m: m.median)
     tidy(axes, f"First audio, s: {server_of(result)}")

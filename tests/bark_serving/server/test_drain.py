@@ -46,7 +46,9 @@ def triton() -> Iterator[Triton]:
 
 
 def drained(triton: Triton, folder: Path, *, grace: float, hurry: bool = False) -> bool:
-    settings = ServerSettings(repository=folder, folder=folder, grpc_port=triton.port, grace=grace)
+    settings = ServerSettings(
+        repository=folder, folder=folder, grpc_port=triton.port, metrics_port=1, grace=grace
+    )  # nobody answers on port 1
     own = psutil.Process()
     return drain(settings, triton=own, control_key="key", hurry=lambda: hurry, report=lambda _message: None)
 
