@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -57,6 +58,12 @@ class Gateway:
             lambda: [ServerState(one.url, one.ready, len(one.work), one.seconds) for one in servers.all]
         )
         self.uploads = asyncio.Semaphore(settings.max_voice_requests)
+        self.stop_began: float | None = None  #: as `time.monotonic` counts; None: it goes on
+
+    def grace_left_s(self) -> float:
+        """The seconds that running requests still get, if the gateway stops."""
+        gone = 0.0 if self.stop_began is None else time.monotonic() - self.stop_began
+        return max(0.0, self.settings.grace_s - gone)
 
     @contextmanager
     def socket(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -117,13 +118,18 @@ def _is_loopback(address: str) -> bool:
 
 
 class _Announced(uvicorn.Server):
-    """Says where it listens, once it does."""
+    """Says where it listens, once it does, and tells the gateway when it begins to stop."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             where = url(self.config.host, self.config.port, tls=self.config.is_ssl)
             print(f"{LISTENS}{where}", file=sys.stderr, flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app: Any = self.config.app
+        app.state.gateway.stop_began = time.monotonic()  # Wyoming's connections have the same grace time
+        await super().shutdown(sockets)
 
 
 def run(config: uvicorn.Config) -> bool:

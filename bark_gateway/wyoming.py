@@ -48,19 +48,27 @@ E = TypeVar("E", Synthesize, SynthesizeStart, SynthesizeChunk)
 async def wyoming(
     gateway: Gateway, *, listener: socket.socket, key: Key, tracing: Tracing = NO_TRACING
 ) -> AsyncIterator[None]:
-    """Answer on a listening socket while the block runs. key: whose limits hold. tracing: makes the spans of texts."""
-    talks: set[asyncio.Task[None]] = set()
+    """Answer on a listening socket while the block runs. key: whose limits hold. tracing: makes the spans of texts.
+
+    After the block, speeches that run get what is left of the grace time.
+    """
+    talks: dict[asyncio.Task[None], _Talk] = {}
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(_Talk(reader, writer, gateway=gateway, key=key, tracing=tracing).run())
-        talks.add(task)
-        task.add_done_callback(talks.discard)
+        one = _Talk(reader, writer, gateway=gateway, key=key, tracing=tracing)
+        task = asyncio.create_task(one.run())
+        talks[task] = one
+        task.add_done_callback(talks.pop)
 
     server = await asyncio.start_server(talk, sock=listener)
     try:
         yield
     finally:
         server.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(gateway.grace_left_s()):
+                for one in tuple(talks.values()):
+                    await one.silent.wait()
         for task in talks:
             task.cancel()
         await asyncio.gather(*talks, return_exceptions=True)
@@ -83,7 +91,8 @@ class _Talk:
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(MAX_WAITING)
         self._conversation: Conversation | None = None
         self._samples = 0  # sent of this speech; 0: it has not begun
-        self._busy = False
+        self.silent = asyncio.Event()  #: there is nothing to speak
+        self.silent.set()
         self._seen: dict[str, Any] = {"outcome": "left", "bytes": 0}
 
     async def run(self) -> None:
@@ -102,6 +111,7 @@ class _Talk:
             return  # the client has left, or takes nothing any more
         finally:
             working.cancel()
+            self.silent.set()
             self._writer.close()
             self._log(time.monotonic() - started)
 
@@ -126,7 +136,7 @@ class _Talk:
                 done, _ = await asyncio.wait({receiving, working}, timeout=idle_s, return_when=asyncio.FIRST_COMPLETED)
                 if working in done:
                     working.result()
-                if not done and not self._busy:
+                if not done and self.silent.is_set():
                     return None
         finally:
             receiving.cancel()
@@ -162,6 +172,7 @@ class _Talk:
     def _add(self, job: Job) -> None:
         try:
             self._jobs.put_nowait(job)
+            self.silent.clear()
         except asyncio.QueueFull:
             raise GatewayError(429, f"{MAX_WAITING} speeches wait. Ask for more later.", code="queue_full") from None
 
@@ -169,9 +180,9 @@ class _Talk:
         """Speak, one after the other."""
         while True:
             job = await self._jobs.get()
-            self._busy = True
             await job()
-            self._busy = not self._jobs.empty()
+            if self._jobs.empty():
+                self.silent.set()
 
     def _traced(self, job: Job) -> Job:
         """The job inside a span, which the spans of its speeches are inside of."""

@@ -33,6 +33,7 @@ from tests.bark_gateway.test_tracing import Seen
 from tests.client.fake_triton import (
     CHUNK,
     SAMPLE_RATE,
+    Answers,
     FakeTriton,
     chunk,
     final,
@@ -95,6 +96,44 @@ def tone(sentences: int) -> bytes:
     period = np.sin(np.arange(CHUNK) * 2 * np.pi * 220 / SAMPLE_RATE)
     samples = [period * (index + 1) / (sentences + 1) for index in range(sentences)]
     return pcm16(np.concatenate(samples).astype(np.float32))
+
+
+def speak_halfway(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
+    """Two sentences; the second one is spoken once `release` is set."""
+    yield chunk(0, 2)
+    server.release.wait(WAIT_S)
+    yield last_chunk(inputs, 1, 2)
+    yield final()
+
+
+@pytest.mark.parametrize("grace_s", [60.0, 0.1])
+def test_when_the_gateway_stops_a_speech_that_runs_gets_the_grace_time(triton: FakeTriton, grace_s: float) -> None:
+    triton.plan.append(speak_halfway)
+
+    async def run() -> list[Event]:
+        port, told = asyncio.get_running_loop().create_future(), asyncio.Event()
+
+        async def serve() -> None:
+            async with listening(triton.url, grace_s=grace_s) as listens:
+                port.set_result(listens)
+                await told.wait()
+
+        serving = asyncio.create_task(serve())
+        async with asyncio.timeout(WAIT_S), AsyncTcpClient("127.0.0.1", await port) as connection:
+            await connection.write_event(Synthesize("One. Two.").event())
+            events = await until(connection, AudioChunk)
+            told.set()
+            if grace_s == 60.0:
+                done, _ = await asyncio.wait({serving}, timeout=0.3)
+                assert not done, "it waits for the speech"
+                triton.release.set()
+            events += await until(connection, AudioStop)
+            await serving
+            return events
+
+    events = asyncio.run(run())
+    triton.release.set()
+    assert (sound(events) == tone(2)) == (grace_s == 60.0)
 
 
 def test_home_assistant_learns_the_voices_and_that_text_may_stream(triton: FakeTriton) -> None:
