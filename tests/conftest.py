@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ from bark_serving.bundle import Bundle
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 #: torch's threads, here and in the commands that tests run. Two threads of networks of this size wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if find_spec("hypothesis"):  # `make gpu-check` does without it
+    from hypothesis import HealthCheck, settings
+
+    # A busy machine draws examples slowly. That is no fault of a test.
+    settings.register_profile("bark", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("bark")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -20,7 +20,7 @@ DEFAULT_URL: Final = "localhost:8001"
 _HEADER: Final = re.compile(r"[0-9a-z_.-]+")
 _PRINTABLE: Final = re.compile(r"[ -~]*")
 CANARY_TEXT: Final = "Hello."
-CANARY_OPTIONS: Final = protocol.SpeakOptions(max_duration=0.5)
+CANARY_OPTIONS: Final = protocol.SpeakOptions(max_duration=0.5, speed="fast")
 CANARY_TIMEOUT_S: Final = 120.0  #: a large checkpoint on few cores takes minutes even for one word
 
 

@@ -16,6 +16,7 @@ input [
   { name: "text" data_type: TYPE_STRING dims: [1] },
   { name: "max_duration" data_type: TYPE_FP32 dims: [1] optional: true },
   { name: "seed" data_type: TYPE_UINT64 dims: [1] optional: true },
+  { name: "speed" data_type: TYPE_STRING dims: [1] optional: true },
   { name: "stream" data_type: TYPE_BOOL dims: [1] optional: true }
 ]
 output [{ name: "audio" data_type: TYPE_FP32 dims: [-1] }]

