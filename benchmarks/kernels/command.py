@@ -20,9 +20,9 @@ def command(
 ) -> None:
     """How near are the kernels to this machine's limits, and how much faster than ONNX Runtime?
 
-    Decode steps, prefills and a fine pass run on the same engines in both, in turns. Processor time is what an
-    operation costs, also on a busy machine. The roofline is what a core could do: it reads memory at a measured speed,
-    and multiplies at the speed of an int8 product that stays in its cache.
+    Decode steps, prefills and a fine pass run on the same engines in both, in turns. The roofline is what the machine
+    allows: its threads read memory at a measured speed, and multiply at the speed of an int8 product that stays in the
+    cache. Close other programs: they take both.
 
     Try it: `python -m benchmarks kernels --size tiny`
 

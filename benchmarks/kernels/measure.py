@@ -1,7 +1,4 @@
-"""Decode steps, prefills and a fine pass, in the kernels and in ONNX Runtime on the same engines, in turns.
-
-Processor seconds are measured beside wall time: they say what an operation costs when others use the machine, too.
-"""
+"""Decode steps, prefills and a fine pass, in the kernels and in ONNX Runtime on the same engines, in turns."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 import numpy as np
 
@@ -28,8 +26,7 @@ from benchmarks.turns import Subject, in_turns
 from benchmarks.variants import Variant
 
 KERNELS, ONNX = "kernels", "ONNX Runtime"
-PROCESSOR = "processor seconds"
-LIMITS, BANDWIDTH, ARITHMETIC = "limits of a core", "reading memory", "product in the cache"
+LIMITS, BANDWIDTH, ARITHMETIC = "limits", "reading memory", "product in the cache"
 _RUNS = {"decode": 20, "prefill": 1, "fine": 1}  #: of an operation, in each turn
 _SUBJECTS = ((KERNELS, Variant("cpu", "int8")), (ONNX, Variant("cpu", "int8", kernels=False)))
 
@@ -48,9 +45,9 @@ class Operation:
 def measure(
     bundle: Bundle, *, store: EngineStore, threads: int, repeats: int, on_step: Callable[[str], None]
 ) -> list[Measurement]:
-    """The limits of a core, then every operation on both subjects. Raises `BenchmarkError`."""
-    on_step("limits of a core")
-    found = limits()
+    """The limits, then every operation on both subjects. Raises `BenchmarkError`."""
+    on_step(LIMITS)
+    found = limits(threads)
     for operation in _operations(bundle, store=store, threads=threads):
         on_step(operation.case)
         runs = _RUNS[operation.kind]
@@ -64,20 +61,21 @@ def measure(
     return found
 
 
-def limits() -> list[Measurement]:
-    """Bytes per second at which a core reads memory, and operations per second of an int8 product in its cache.
+def limits(threads: int) -> list[Measurement]:
+    """Bytes per second that so many threads read, and operations per second of their int8 products in the cache.
 
-    Both are the best of many short runs, in processor time: other programs slow most of them down.
+    Both are medians of short runs. Cores share the memory, so reading is measured with all threads. Each core
+    multiplies by itself.
     """
     memory = np.ones(128 << 20, np.uint8)
     rng = np.random.default_rng(0)
     x, weight = (rng.standard_normal(shape).astype(np.float32) for shape in ((240, 3072), (768, 3072)))
     packed, name = bark_kernels.pack_linear(weight), bark_kernels.instruction_sets()[0]
-    read = partial(parts.read_speed, memory, threads=1, repeats=1)
+    read = partial(parts.read_speed, memory, threads=threads, repeats=1)
     multiply = partial(parts.linear, packed, x, instruction_set=name)
     rates = {
-        BANDWIDTH: memory.nbytes / _best(read),
-        ARITHMETIC: 2 * x.shape[0] * weight.size / _best(multiply),
+        BANDWIDTH: memory.nbytes / _median(read),
+        ARITHMETIC: threads * 2 * x.shape[0] * weight.size / _median(multiply),
     }
     return [
         Measurement(case=LIMITS, subject=subject, metric="rate", unit="/s", better="higher", samples=(rate,))
@@ -85,18 +83,15 @@ def limits() -> list[Measurement]:
     ]
 
 
-def _best(run: Callable[[], object]) -> float:
-    return min(_timed(run, 1)[PROCESSOR] for _ in range(40))
+def _median(run: Callable[[], object]) -> float:
+    return median(_timed(run, 1)["seconds"] for _ in range(40))
 
 
 def _timed(run: Callable[[], object], runs: int) -> Mapping[str, float]:
-    wall, processor = time.perf_counter(), time.process_time()
+    start = time.perf_counter()
     for _ in range(runs):
         run()
-    return {
-        "seconds": (time.perf_counter() - wall) / runs,
-        PROCESSOR: (time.process_time() - processor) / runs,
-    }
+    return {"seconds": (time.perf_counter() - start) / runs}
 
 
 def _operations(bundle: Bundle, *, store: EngineStore, threads: int) -> list[Operation]:
