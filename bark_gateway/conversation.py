@@ -15,7 +15,7 @@ from bark_gateway.errors import GatewayError, as_answer
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key
 from bark_gateway.messages import Told, told
-from bark_gateway.requests import Call
+from bark_gateway.requests import Call, check_length
 from bark_gateway.speech import described
 
 MAX_WAITING: Final = 1_000  #: sentences that are not yet spoken
@@ -44,7 +44,8 @@ class Conversation:
         return self._speaking is not None or not self._passages.empty()
 
     def feed(self, text: str) -> None:
-        """Add to the text. Raises GatewayError if too much waits."""
+        """Add to the text. Raises GatewayError if it is too long, or too much waits."""
+        check_length(text, field="text", settings=self._gateway.settings)
         if self._passages.qsize() >= MAX_WAITING:
             raise GatewayError(429, f"{MAX_WAITING} sentences wait. Send more when some are spoken.", code="queue_full")
         self._add(self._gatherer.feed(text))

@@ -7,13 +7,14 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from bark_client import BarkError
+from bark_client.tags import with_voices
 from bark_client.trace_context import TRACEPARENT
 from bark_gateway.access import CURRENT
 from bark_gateway.errors import GatewayError
@@ -81,6 +82,7 @@ class Gateway:
         voice = str(call.voice or "")
         span = CURRENT.get().child("speech", format=call.format, characters=len(call.text), voice=voice)
         with self.metrics.speech(len(call.text)) as seen, span:
+            call = self._allowed(call, key=key)
             async with self._admitted(call, key=key) as work:
                 span.event("admitted")
                 TRACEPARENT.set(span.traceparent)
@@ -93,10 +95,20 @@ class Gateway:
             if seen.summary is not None:
                 self.load.spoke(len(call.text), seen.summary.seconds)
 
+    def _allowed(self, call: Call, *, key: Key) -> Call:
+        """The call with the servers' names of voices in its tags. Raises GatewayError if the key may not use one."""
+        check_voice(call.voice if isinstance(call.voice, str) else None, key=key)
+
+        def checked(name: str) -> str:
+            name = self.settings.voices.get(name, name)
+            check_voice(name, key=key)
+            return name
+
+        return replace(call, text=with_voices(call.text, checked))
+
     @asynccontextmanager
     async def _admitted(self, call: Call, *, key: Key) -> AsyncIterator[Work]:
         """Wait until it is the turn of this call. Raises GatewayError if a limit does not allow it."""
-        check_voice(call.voice if isinstance(call.voice, str) else None, key=key)
         with self.quotas.request(key):
             self.quotas.spend(key, len(call.text))
             with self.load.work(len(call.text)) as work:

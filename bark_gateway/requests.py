@@ -120,11 +120,16 @@ def check_text(text: str, *, settings: Settings) -> None:
     """Raise GatewayError for a text that is empty or too long."""
     if not text.strip():
         raise invalid("input: it is empty; give at least one word to speak.", param="input")
+    check_length(text, field="input", settings=settings)
+
+
+def check_length(text: str, *, field: str, settings: Settings) -> None:
+    """Raise GatewayError for a text that is too long."""
     if len(text) > settings.max_characters:
         raise invalid(
-            f"input: it has {len(text)} characters; at most {settings.max_characters} are spoken in one request. "
+            f"{field}: it has {len(text)} characters; at most {settings.max_characters} may come at once. "
             "Send it in parts.",
-            param="input",
+            param=field,
             code="string_above_max_length",
         )
 

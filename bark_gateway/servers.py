@@ -286,5 +286,5 @@ async def _health(bark: Bark, *, timeout_s: float) -> Health:
 
 
 def connect(url: str, *, connect_timeout_s: float, answer_timeout_s: float) -> AsyncBarkClient:
-    """A client of one server."""
-    return AsyncBarkClient(url, connect_timeout=connect_timeout_s, answer_timeout=answer_timeout_s)
+    """A client of one server. It keeps no audio, because nothing reads that once it has left."""
+    return AsyncBarkClient(url, connect_timeout=connect_timeout_s, answer_timeout=answer_timeout_s, keep_audio=False)

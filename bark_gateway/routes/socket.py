@@ -8,9 +8,10 @@ from typing import Any
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from bark_client import BarkError
 from bark_client.protocol import SAMPLE_RATE
 from bark_gateway.conversation import Conversation
-from bark_gateway.errors import GatewayError
+from bark_gateway.errors import GatewayError, as_answer
 from bark_gateway.gateway import Gateway, OfGateway
 from bark_gateway.keys import SUBPROTOCOL, Key
 from bark_gateway.messages import Message, Start, Text, Told, parse, told, written
@@ -53,8 +54,8 @@ class _Talk:
             while (frame := await self._frame()) is not None:
                 try:
                     await self._take(parse(frame.get("text") or frame.get("bytes") or b""))
-                except GatewayError as error:
-                    await self._refuse(error)
+                except (GatewayError, BarkError) as error:
+                    await self._refuse(as_answer(error))
             await self._socket.close()
         except (WebSocketDisconnect, TimeoutError):
             return  # the client has left, or takes nothing any more
@@ -87,7 +88,7 @@ class _Talk:
         return receiving.result()
 
     async def _take(self, message: Message) -> None:
-        """Do what a message says. Raises GatewayError."""
+        """Do what a message says. Raises GatewayError and BarkError."""
         if self._ended:
             raise GatewayError(400, "Nothing may follow `end`.", code="ended")
         if isinstance(message, Start):

@@ -49,7 +49,9 @@ class AsyncBarkClient(AsyncVoiceMethods):
         connect_timeout: float = 5.0,
         credentials: grpc.ChannelCredentials | None = None,
         headers: Mapping[str, str] | None = None,
+        keep_audio: bool = True,
     ) -> None:
+        self._keep_audio = keep_audio
         limits = Limits(total=timeout, answer=answer_timeout, connect=connect_timeout)
         self._connection = Connection(url, limits, credentials, headers)
         self._channel: grpc.aio.Channel | None = None
@@ -126,17 +128,25 @@ class AsyncBarkClient(AsyncVoiceMethods):
     ) -> AsyncSpeechStream:
         """A stream of one request, or of several. `keep`: keep the audio of several requests, too."""
         if not is_long(text):
-            return self._request(cast(str, text), voice=voice, seed=seed, limits=limits, options=options)
+            keep = keep or self._keep_audio
+            return self._request(cast(str, text), voice=voice, seed=seed, limits=limits, options=options, keep=keep)
         script = Script(voice=voice, seed=seed, options=options)
         request = partial(self._request, limits=limits)
         return AsyncLongStream(request, gather_async(text), script=script, keep=keep)
 
     def _request(
-        self, text: str, *, voice: VoiceLike | None, seed: int | None, limits: Limits, options: SpeakOptions
+        self,
+        text: str,
+        *,
+        voice: VoiceLike | None,
+        seed: int | None,
+        limits: Limits,
+        options: SpeakOptions,
+        keep: bool = False,
     ) -> AsyncRequestStream:
         request = protocol.speech_request(text, voice=voice, seed=seed, options=options)
         return AsyncRequestStream(
-            Exchange(request, text=text, limits=limits, url=self._connection.url),
+            Exchange(request, text=text, limits=limits, url=self._connection.url, keep=keep),
             connection=self._connection,
             stub=self._stub,
         )

@@ -44,6 +44,8 @@ class BarkClient(VoiceMethods):
         connect_timeout: seconds to keep trying to reach the server.
         credentials: for TLS, `grpc.ssl_channel_credentials(...)`. None connects without encryption.
         headers: metadata to send with each request, for a gateway in front of the server.
+        keep_audio: False keeps no chunk of a stream once it was read, so that memory does not grow. `stream.speech` and
+            `stream.chunks` are then not there.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class BarkClient(VoiceMethods):
         connect_timeout: float = 5.0,
         credentials: grpc.ChannelCredentials | None = None,
         headers: Mapping[str, str] | None = None,
+        keep_audio: bool = True,
     ) -> None:
+        self._keep_audio = keep_audio
         limits = Limits(total=timeout, answer=answer_timeout, connect=connect_timeout)
         self._connection = Connection(url, limits, credentials, headers)
         options = self._connection.channel_options
@@ -205,7 +209,8 @@ class BarkClient(VoiceMethods):
     ) -> SpeechStream:
         """A stream of one request, or of several. `keep`: keep the audio of several requests, too."""
         if not is_long(text):
-            return self._request(cast(str, text), voice=voice, seed=seed, limits=limits, options=options)
+            keep = keep or self._keep_audio
+            return self._request(cast(str, text), voice=voice, seed=seed, limits=limits, options=options, keep=keep)
         if isinstance(text, AsyncIterable):
             raise InvalidRequest("text: pieces that are awaited need AsyncBarkClient")
         script = Script(voice=voice, seed=seed, options=options)
@@ -220,11 +225,18 @@ class BarkClient(VoiceMethods):
         return LongStream(partial(self._request, limits=self._connection.limits), iter(passages), script=script)
 
     def _request(
-        self, text: str, *, voice: VoiceLike | None, seed: int | None, limits: Limits, options: SpeakOptions
+        self,
+        text: str,
+        *,
+        voice: VoiceLike | None,
+        seed: int | None,
+        limits: Limits,
+        options: SpeakOptions,
+        keep: bool = False,
     ) -> RequestStream:
         request = protocol.speech_request(text, voice=voice, seed=seed, options=options)
         return RequestStream(
-            Exchange(request, text=text, limits=limits, url=self._connection.url),
+            Exchange(request, text=text, limits=limits, url=self._connection.url, keep=keep),
             connection=self._connection,
             stub=self._stub,
             closed=self._closed,

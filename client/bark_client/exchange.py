@@ -81,7 +81,7 @@ def cancelled_error() -> RequestCancelled:
 
 
 class Exchange:
-    """One request to speak, and the answers received so far."""
+    """One request to speak, and the answers received so far. keep: keep their audio, for `speech`."""
 
     def __init__(
         self,
@@ -90,13 +90,16 @@ class Exchange:
         text: str,
         limits: Limits,
         url: str,
+        keep: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.request, self.text, self.limits, self.url = request, text, limits, url
         self.finished = False
         self.settled = False  #: the server has sent its last answer: the stream ends by itself
         self.cancelled = False  #: by the caller: it must not be sent again
-        self.chunks: list[Chunk] = []
+        self._chunks: list[Chunk] | None = [] if keep else None
+        self._seconds = 0.0  # of audio
+        self._sentence_starts: dict[int, float] = {}  # seconds
         self._report: dict[str, Any] | None = None  # of the last chunk
         self.tokens: Voice | None = None  #: the generated ones, once the last chunk has arrived
         self._clock, self._start = clock, clock()
@@ -133,7 +136,7 @@ class Exchange:
 
     def timed_out(self) -> RequestTimeout:
         """The error for an answer that took longer than `answer_wait()`."""
-        received = f"after {self._audio_seconds():.1f} s of audio" if self.chunks else "before any audio"
+        received = f"after {self._seconds:.1f} s of audio" if self._sentence_starts else "before any audio"
         if self.time_left() == 0.0:
             return RequestTimeout(
                 f"not finished within {self.limits.total:g} s ({received}): raise timeout, or shorten the text"
@@ -154,7 +157,7 @@ class Exchange:
         self.silence.begin()
         self.settled = answer.final or (answer.chunk is not None and answer.chunk.last)
         if answer.chunk is not None:
-            self.chunks.append(answer.chunk)
+            self._count(answer.chunk)
             if answer.chunk.last:
                 self._report, self.tokens = answer.report, answer.tokens
         if answer.final:
@@ -177,15 +180,20 @@ class Exchange:
         if self._report is not None:
             self.finished = True  # only Triton's closing message was lost
             return None
-        if self.chunks:
+        if self._sentence_starts:
             if isinstance(error, ServerUnavailable):
-                error = ServerUnavailable(
-                    f"the connection was lost after {self._audio_seconds():.1f} s of audio: {error}"
-                )
+                error = ServerUnavailable(f"the connection was lost after {self._seconds:.1f} s of audio: {error}")
             raise error
         if self.cancelled:
             raise cancelled_error()
         return self._retries.delay(error)
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """The chunks received so far. InvalidRequest if they are not kept."""
+        if self._chunks is None:
+            raise InvalidRequest("the client keeps no audio (keep_audio=False): write the chunks as they come")
+        return self._chunks
 
     def speech(self) -> Speech:
         """The whole speech, once `finished`."""
@@ -198,7 +206,7 @@ class Exchange:
             sample_rate=self.chunks[-1].sample_rate,
             seed=summary.seed,
             timings=summary.timings,
-            sentence_starts=self._sentence_starts(),
+            sentence_starts=tuple(self._sentence_starts.values()),
             warnings=summary.warnings,
             pieces=summary.pieces,
             tokens=self.tokens,
@@ -206,25 +214,20 @@ class Exchange:
 
     def summary(self) -> Summary:
         """What was spoken. Before the last chunk has arrived, it holds the seconds so far and nothing else."""
-        report, seconds = self._report, self._audio_seconds()
+        report, seconds, starts = self._report, self._seconds, tuple(self._sentence_starts.values())
         if report is None:
             return Summary(seconds=seconds)
         return Summary(
             seconds=seconds,
             seed=int(report.get("seed", 0)),
             timings=protocol.parse_timings(report),
-            pieces=pieces.parse(report) or pieces.guess(self.text, starts=self._sentence_starts(), seconds=seconds),
+            pieces=pieces.parse(report) or pieces.guess(self.text, starts=starts, seconds=seconds),
             warnings=tuple(str(warning) for warning in report.get("warnings", ())),
             checkpoint=str(report.get("checkpoint", "")),
         )
 
-    def _audio_seconds(self) -> float:
-        return sum(chunk.seconds for chunk in self.chunks)
-
-    def _sentence_starts(self) -> tuple[float, ...]:
-        starts: dict[int, float] = {}
-        at = 0.0
-        for chunk in self.chunks:
-            starts.setdefault(chunk.sentence, at)
-            at += chunk.seconds
-        return tuple(starts.values())
+    def _count(self, chunk: Chunk) -> None:
+        self._sentence_starts.setdefault(chunk.sentence, self._seconds)
+        self._seconds += chunk.seconds
+        if self._chunks is not None:
+            self._chunks.append(chunk)

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias
 
 from bark_client.errors import InvalidRequest
+from bark_client.tags import is_pause, tags, voice_of, without_tags
 
 MAX_REQUEST_CHARACTERS: Final = 20_000  #: the server's limit; a text up to it is spoken in one request
 MAX_PASSAGE_CHARACTERS: Final = 2_000  #: two or three minutes of speech
@@ -23,17 +24,16 @@ _LOOKAHEAD_CHARACTERS: Final = 40  # after a possible end, to see what follows i
 _MIN_WRAPPED_CHARACTERS: Final = 45  # of a line that a program has broken; the server has the same rule
 
 _PARAGRAPH_END: Final = re.compile(r"\n[^\S\n]*(?=\n)")
-_SENTENCE_END: Final = re.compile(r"""[.!?…۔؟।]+["'”’»›)\]*_]*(?=\s)|[。！？]+["'”’」』）]*""")
+#: It begins only where a row of dots does: else a row of thousands would be read again from each of them.
+_SENTENCE_END: Final = re.compile(
+    r"""(?<![.!?…۔؟।])[.!?…۔؟।]+["'”’»›)\]*_]*(?=\s)|[。！？]+["'”’」』）]*"""
+)  # fmt: skip
+_WORD_OR_SIGN: Final = re.compile(r"\S")
 _CLAUSE_END: Final = re.compile(r"[,;:–—](?=\s)|[，、；：]")
 _SPACE: Final = re.compile(r"\s")
 _WORD_BEFORE: Final = re.compile(r"[\w.]*$")
 _LATIN_VOWEL: Final = re.compile("[aeiouyAEIOUY]")
 
-
-#: A tag of the server: a pause, a voice, or the end of one.
-_TAG: Final = re.compile(
-    r"(?<!\\)\[[ \t]*(?P<kind>/?voice|pause)\b(?P<colon>[ \t]*[:=])?[ \t]*(?P<name>[^\[\]\n]*?)[ \t]*\]", re.IGNORECASE
-)
 
 Gap: TypeAlias = Literal["none", "sentence", "paragraph"]
 
@@ -91,21 +91,21 @@ class Gatherer:
 
     def _passage(self, text: str) -> Iterator[Passage]:
         """The passage of this text; none if it has no word. Keeps what counts on."""
-        tags = list(_tags(text))
-        pauses = [tag for tag in tags if _is_pause(tag)]
+        found = list(tags(text))
+        pauses = [tag for tag in found if is_pause(tag)]
         if _has_word(text):
             paused = self._pauses or any(not _has_word(text[: tag.start()]) for tag in pauses)
             yield Passage(text, "none" if paused else self._gap, self._voice + self._pauses)
             self._limit = min(2 * self._limit, MAX_PASSAGE_CHARACTERS)
             self._gap = "none" if any(not _has_word(text[tag.end() :]) for tag in pauses) else "sentence"
             self._pauses = ""
-        else:
+        elif len(self._pauses) < MAX_PASSAGE_CHARACTERS:  # else a text of pauses alone would grow for ever
             self._pauses += "".join(tag[0] for tag in pauses)
         if self._gap == "sentence" and _is_paragraph_end(self._text):
             self._gap = "paragraph"
-        for tag in tags:
-            if not _is_pause(tag):
-                self._voice = tag[0] if tag["kind"].lower() == "voice" and tag["name"] else ""
+        for tag in found:
+            if not is_pause(tag):
+                self._voice = tag[0] if voice_of(tag) else ""
 
     def _skip_space(self) -> None:
         rest = self._text.lstrip()
@@ -123,11 +123,6 @@ class Gatherer:
         if newline and broken and rest.lstrip(" \t")[:1] not in ("\n", ""):
             return f"{line.rstrip()} {rest}"
         return f"{line}{newline}{rest}"
-
-
-def without_tags(text: str) -> str:
-    """The text without tags such as `[pause 0.5s]` and `[voice:joe]`."""
-    return _TAG.sub(lambda tag: " " if _is_tag(tag) else tag[0], text)
 
 
 def gather(source: Iterable[str]) -> Iterator[Passage]:
@@ -167,21 +162,8 @@ def is_long(text: Any) -> bool:
     return isinstance(text, Iterable | AsyncIterable) and not isinstance(text, bytes | bytearray)
 
 
-def _tags(text: str) -> Iterator[re.Match[str]]:
-    return filter(_is_tag, _TAG.finditer(text))
-
-
-def _is_tag(found: re.Match[str]) -> bool:
-    """Whether it is one: "[voice over the phone]" is none."""
-    return found["kind"].lower() != "voice" or bool(found["colon"]) or len(found["name"].split()) <= 1
-
-
 def _has_word(text: str) -> bool:
     return any(map(str.isalnum, without_tags(text)))
-
-
-def _is_pause(tag: re.Match[str]) -> bool:
-    return tag["kind"].lower() == "pause"
 
 
 def _checked(piece: object) -> str:
@@ -215,17 +197,22 @@ def _end_of_passage(text: str, *, limit: int, ended: bool) -> int | None:
 
 def _end_of_sentence(text: str, *, ended: bool) -> int | None:
     """Where the first sentence ends, with the short ones before it; None if more of the text must be known for that."""
-    ends = sorted({*_paragraph_ends(text), *_sentence_ends(text)})
-    if found := [end for end in ends if end >= MIN_SENTENCE_CHARACTERS]:
-        return found[0]
-    if len(text) >= MAX_PASSAGE_CHARACTERS + _LOOKAHEAD_CHARACTERS:
-        return _end_within_maximum(text, limit=MAX_PASSAGE_CHARACTERS)
+    near = text[: MAX_PASSAGE_CHARACTERS + _LOOKAHEAD_CHARACTERS]
+    firsts = (
+        next((end for end in ends if end >= MIN_SENTENCE_CHARACTERS), None)
+        for ends in (_paragraph_ends(near), _sentence_ends(near))
+    )
+    end = min((first for first in firsts if first is not None), default=None)
+    if end is not None and end <= MAX_PASSAGE_CHARACTERS:
+        return end
+    if len(near) == MAX_PASSAGE_CHARACTERS + _LOOKAHEAD_CHARACTERS:
+        return _end_within_maximum(near.rstrip(), limit=MAX_PASSAGE_CHARACTERS)
     return len(text.rstrip()) if ended else None
 
 
 def _end_within_maximum(text: str, *, limit: int) -> int:
     most = MAX_PASSAGE_CHARACTERS
-    paragraphs, sentences = _paragraph_ends(text), _sentence_ends(text)
+    paragraphs, sentences = [*_paragraph_ends(text)], [*_sentence_ends(text)]
     later = [end for end in (*paragraphs, *sentences) if limit < end <= most]
     if later:
         return min(later)
@@ -234,35 +221,35 @@ def _end_within_maximum(text: str, *, limit: int) -> int:
     fallbacks = (
         paragraphs,
         sentences,
-        _outside_brackets(text, [found.end() for found in _SENTENCE_END.finditer(text)]),
+        [found.end() for found in _SENTENCE_END.finditer(text)],
         [place for place, sign in enumerate(text) if sign == "\n"],
-        _outside_brackets(text, [found.end() for found in _CLAUSE_END.finditer(text)]),
-        _outside_brackets(text, [found.start() for found in _SPACE.finditer(text)]),
+        [found.end() for found in _CLAUSE_END.finditer(text)],
+        [found.start() for found in _SPACE.finditer(text)],
     )
     for ends in fallbacks:
-        if found := [end for end in ends if 0 < end <= most]:
+        if found := [end for end in ends if 0 < end <= most and not _in_brackets(text, end)]:
             return found[-1]
     return _between_characters(text, most)
 
 
-def _paragraph_ends(text: str) -> list[int]:
-    return [found.start() for found in _PARAGRAPH_END.finditer(text)]
+def _paragraph_ends(text: str) -> Iterator[int]:
+    return (found.start() for found in _PARAGRAPH_END.finditer(text))
 
 
-def _sentence_ends(text: str) -> list[int]:
+def _sentence_ends(text: str) -> Iterator[int]:
     """Where sentences end for certain. What may be no end is left out: the server knows the rules of each language."""
-    found = []
     for match in _SENTENCE_END.finditer(text):
-        following = text[match.end() :].lstrip()[:1]
-        if not following or following.islower() or _may_be_abbreviated(text, match.start()):
+        following = _WORD_OR_SIGN.search(text, match.end())
+        if following is None or following[0].islower() or _may_be_abbreviated(text, match.start()):
             continue
-        found.append(match.end())
-    return _outside_brackets(text, found)
+        if not _in_brackets(text, match.end()):
+            yield match.end()
 
 
-def _outside_brackets(text: str, ends: list[int]) -> list[int]:
-    """Without those inside something like `[pause 0.5s]`."""
-    return [end for end in ends if not text.rfind("]", 0, end) < text.rfind("[", max(0, end - 40), end)]
+def _in_brackets(text: str, end: int) -> bool:
+    """Whether a place is inside something like `[pause 0.5s]`."""
+    start = max(0, end - 40)
+    return text.rfind("]", start, end) < text.rfind("[", start, end)
 
 
 def _between_characters(text: str, end: int) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bark_client.long_text import sentences, without_tags
+from bark_client.long_text import sentences
+from bark_client.tags import without_tags
 
 
 @dataclass(frozen=True)

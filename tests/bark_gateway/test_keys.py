@@ -55,6 +55,27 @@ def test_a_key_may_be_limited_to_voices(serve: Callable[..., Served], voice: str
     assert post(url, voice=voice).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("tag", "status"),
+    [
+        ("[voice:me]", 200),
+        ("[/voice]", 200),
+        ("[voice over the phone]", 200),
+        ("\\[voice:v2/de_speaker_1]", 200),  # a bracket after a backslash is no tag
+        ("[voice:v2/de_speaker_1]", 403),
+        ("[ VOICE = v2/de_speaker_1 ]", 403),
+        ("[voice v2/de_speaker_1]", 403),
+        ("[vo\ufdd0ice:v2/de_speaker_1]", 403),  # the server leaves this character out
+        ("[voice:german]", 403),
+    ],
+)
+def test_a_key_that_is_limited_to_voices_can_name_no_others_in_the_text(
+    serve: Callable[..., Served], tag: str, status: int
+) -> None:
+    url = serve(keys=[key(voices=("me",))], voices={"german": "v2/de_speaker_1"}).url
+    assert post(url, voice="me", input=f"Hello. {tag} And hello.").status_code == status
+
+
 def test_a_key_lists_only_the_voices_that_it_may_use(serve: Callable[..., Served]) -> None:
     url = serve(keys=[key(voices=("me",))]).url
     listed = httpx2.get(f"{url}/v1/audio/voices", headers={"authorization": f"Bearer {SECRET}"}).json()

@@ -132,10 +132,13 @@ def test_an_error_is_that_of_one_sentence(socket: ClientConnection, triton: Fake
         ('{"type": "shout"}', "start, text, flush"),
         ('{"type": "text"}', "text: it is missing"),
         ('{"type": "text", "text": 7}', "string"),
+        (f'{{"type": "text", "text": "{"x" * 20_001}"}}', "text: it has 20001 characters; at most 20000"),
         ('{"type": "start", "speed": 9}', "speed"),
         ('{"type": "start", "voice": "x.npz"}', "voice"),
         ('{"type": "start", "instructions": "Sound happy."}', "Bark follows none"),
         ('{"type": "start", "langauge": "en"}', "Did you mean language?"),
+        ('{"type": "start", "split_sentences": false}', "split_sentences"),
+        ('{"type": "start", "top_k": 3000000000}', "top_k"),
         ('{"type": "flush", "text": "x"}', "no such field"),
         (b"\xff", "JSON object"),
     ],
@@ -174,6 +177,17 @@ def test_a_tag_of_a_voice_counts_on(socket: ClientConnection, triton: FakeTriton
     say(socket, "end")
     heard(socket, until="done")
     assert texts(triton)[1].startswith("[voice:me]")
+
+
+def test_a_key_can_name_no_other_voice_in_a_tag(serve: Callable[..., Served], triton: FakeTriton) -> None:
+    gateway = serve(keys=[Key(name="x", sha256=hashed("secret"), voices=("me",))])
+    with connected(gateway, additional_headers={"authorization": "Bearer secret"}) as socket:
+        say(socket, "start", voice="me", response_format="pcm")
+        say(socket, "text", text=f"{ONE} [voice:joe] {TWO} ")
+        say(socket, "end")
+        events, _ = heard(socket, until="done")
+    assert [event["error"]["code"] for event in events if event["type"] == "error"] == ["voice_not_allowed"]
+    assert texts(triton) == [ONE]
 
 
 def test_a_client_that_leaves_stops_the_speech(gateway: Served, triton: FakeTriton) -> None:

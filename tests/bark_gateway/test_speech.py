@@ -83,6 +83,8 @@ def test_another_name_of_a_voice_leads_to_it(serve: Callable[..., Served], trito
     url = serve(voices={"alloy": "me"}).url
     assert httpx2.post(url + SPEECH, json={"input": "Hi.", "voice": "alloy"}).status_code == 200
     assert triton.requests[-1]["voice"] == b"me"
+    httpx2.post(url + SPEECH, json={"input": "[voice: alloy] Hi. [pause 0.5s] [voice:joe] Ho."})
+    assert triton.requests[-1]["text"] == b"[voice:me] Hi. [pause 0.5s] [voice:joe] Ho."
 
 
 def test_every_option_of_the_sdk_is_a_field(http: httpx2.Client, triton: FakeTriton) -> None:

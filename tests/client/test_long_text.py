@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bark_client.errors import InvalidRequest
 from bark_client.long_text import (
     FIRST_PASSAGE_CHARACTERS,
     MAX_PASSAGE_CHARACTERS,
+    Gatherer,
     Passage,
     gather,
     gather_async,
@@ -191,3 +193,27 @@ def test_texts_that_take_several_requests_are_known() -> None:
 def test_pieces_that_are_no_text_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="pieces of type str, not int"):
         list(gather(["Hello.", 5]))  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("kind", ["sentences", "words", "dots", "spaces in a tag"])
+def test_the_sentences_of_a_long_text_are_found_in_no_time(kind: str) -> None:
+    """The gateway's event loop waits for it. Each of these took minutes when a sentence cost as much as the rest."""
+    text = {
+        "sentences": "This is a sentence. " * 3_000,
+        "words": "word " * 12_000,
+        "dots": "." * 60_000,
+        "spaces in a tag": ("[voice" + " " * 1_900 + "x ") * 30,
+    }[kind]
+    begun = time.process_time()
+    gatherer = Gatherer(sentences=True)
+    passages = [*gatherer.feed(text), *gatherer.end()]
+    assert time.process_time() - begun < 1.0
+    assert all(len(passage.text) <= MAX_PASSAGE_CHARACTERS + 40 for passage in passages)
+
+
+@given(texts(), st.lists(st.integers(1, 300), min_size=1, max_size=20))
+@settings(deadline=None)
+def test_the_pieces_that_a_text_comes_in_change_no_sentence(text: str, sizes: list[int]) -> None:
+    whole, parts = Gatherer(sentences=True), Gatherer(sentences=True)
+    found = [passage for piece in in_pieces(text, sizes) for passage in parts.feed(piece)]
+    assert [*found, *parts.end()] == [*whole.feed(text), *whole.end()]

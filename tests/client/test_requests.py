@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -142,6 +144,22 @@ def test_a_stream_gives_chunk_after_chunk_and_then_the_whole(client: Any) -> Non
         assert [(chunk.sentence, chunk.last) for chunk in stream] == [(1, True)]
     assert stream.speech.samples.size == 2 * CHUNK
     assert len(stream.chunks) == 2
+
+
+def test_a_client_may_keep_no_audio_and_still_tell_what_was_spoken(
+    connect: Callable[..., Any], triton: FakeTriton
+) -> None:
+    client = connect(triton.url, keep_audio=False)
+    with client.stream("It is cold. It is late.") as stream:
+        read = [weakref.ref(chunk) for chunk in stream]
+    gc.collect()
+    assert [one() for one in read] == [None, None]
+    assert stream.summary.seconds == pytest.approx(2 * CHUNK / SAMPLE_RATE)
+    assert [piece.text for piece in stream.summary.pieces] == ["It is cold.", "It is late."]
+    for name in ("speech", "chunks"):
+        with pytest.raises(InvalidRequest, match="keep_audio"):
+            getattr(stream, name)
+    assert client.speak("One. Two.").samples.size == 2 * CHUNK
 
 
 def test_speech_of_nothing_is_empty_with_a_warning_and_no_crash(client: Any, triton: FakeTriton) -> None:

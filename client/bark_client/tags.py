@@ -1,0 +1,51 @@
+"""Tags in a text, which the server reads: `[pause 0.5s]`, `[voice:joe]` and `[/voice]`. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from typing import Final
+
+_TAG: Final = re.compile(
+    r"(?<!\\)\[[ \t]*(?P<kind>/?voice|pause)\b(?P<colon>[ \t]*[:=])?(?P<name>[^\[\]\n]*+)\]", re.IGNORECASE
+)
+_LEFT_OUT: Final = dict.fromkeys(range(0xFDD0, 0xFDDC))  #: no characters; the server leaves them out of every text
+
+
+def tags(text: str) -> Iterator[re.Match[str]]:
+    """The tags of a text."""
+    return filter(_is_tag, _TAG.finditer(text))
+
+
+def is_pause(tag: re.Match[str]) -> bool:
+    """Whether it is a pause."""
+    return tag["kind"].lower() == "pause"
+
+
+def voice_of(tag: re.Match[str]) -> str:
+    """The voice that speaks after it; empty for a pause, and where the voice of the request speaks again."""
+    return tag["name"].strip() if tag["kind"].lower() == "voice" else ""
+
+
+def without_tags(text: str) -> str:
+    """The text with a blank for each tag."""
+    return _TAG.sub(lambda tag: " " if _is_tag(tag) else tag[0], text)
+
+
+def with_voices(text: str, change: Callable[[str], str]) -> str:
+    """The text whose tags name `change(NAME)` for each NAME of a voice. It finds all the tags that the server finds."""
+    if "[" not in text:
+        return text
+
+    def changed(tag: re.Match[str]) -> str:
+        name = voice_of(tag) if _is_tag(tag) else ""
+        other = change(name) if name else name
+        return tag[0] if other == name else f"[voice:{other}]"
+
+    return _TAG.sub(changed, unicodedata.normalize("NFC", text).translate(_LEFT_OUT))
+
+
+def _is_tag(found: re.Match[str]) -> bool:
+    """Whether it is one: "[voice over the phone]" is none."""
+    return found["kind"].lower() != "voice" or bool(found["colon"]) or len(found["name"].split()) <= 1
