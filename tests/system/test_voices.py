@@ -83,7 +83,9 @@ def batch_of_speech(*, rate: int, samples: int, rows: int) -> Floats:
 
 
 #: Clips per batch, by length: the longer the clips, the fewer.
-ROWS = pytest.mark.parametrize(("seconds", "rows"), [(1.0, 4), (2.3, 3), (5.77, 2), (12.0, 2)])
+ROWS = pytest.mark.parametrize(
+    ("seconds", "rows"), [(1.0, 4), (2.3, 3), (5.77, 2), pytest.param(12.0, 2, marks=pytest.mark.slow)]
+)
 
 
 @ROWS
