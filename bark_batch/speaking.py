@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from bark_batch.desk import Slot
 from bark_batch.rows import Row
 from bark_batch.sound import encode
-from bark_client import BarkClient, BarkError, InvalidRequest, Piece, ServerUnavailable, Speech, Voice
+from bark_client import BarkClient, BarkError, InvalidRequest, Piece, ServerUnavailable, Speech, SpeechFailed, Voice
 from bark_client.voice import VoiceLike
 
 MAX_ATTEMPTS: Final = 5  #: that a row gets, if it is servers that fail
@@ -89,7 +89,7 @@ def speak_row(
         try:
             speech = _request(row, manner=manner, client=clients.at(slot.url), slots=slots)
             break
-        except InvalidRequest as error:
+        except (InvalidRequest, SpeechFailed) as error:
             return Spoken(row, error=str(error), attempts=attempt)
         except BarkError as error:
             failure = str(error)

@@ -1,7 +1,7 @@
 """Errors of the serving side: those a user of the commands sees, and those that answer a request.
 
 `UserError` says a problem and its remedy; `bark_serving.cli.console.errors_shown` prints both. `ServingError` goes to a
-client: it has a Triton status code and a message of one sentence that the client can act on.
+client: it has a code and a message of one sentence that the client can act on.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class StageFailed(ServingError):
 
 
 class SpeechFailed(ServingError):
-    """The model spoke badly however often it tried. The same request fails again."""
+    """The model spoke badly however often it tried. The same request fails again, on any server."""
+
+    code = "SPEECH_FAILED"
 
 
 class Cancelled(ServingError):

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 #: Triton's names of codes where they differ from ours. Names, not values: the stub fills `pb_utils` only after it has
 #: imported the model.
-_TRITON_CODES = {"INVALID_ARGUMENT": "INVALID_ARG"}
+_TRITON_CODES = {"INVALID_ARGUMENT": "INVALID_ARG", "SPEECH_FAILED": "INTERNAL"}
 
 
 def inputs_of(request: Any) -> dict[str, Array]:

@@ -16,6 +16,7 @@ from bark_client.errors import (
     RequestTimeout,
     ServerError,
     ServerUnavailable,
+    SpeechFailed,
 )
 from bark_client.pieces import Piece
 from bark_client.protocol import SpeakOptions
@@ -41,6 +42,7 @@ __all__ = [
     "ServerUnavailable",
     "SpeakOptions",
     "Speech",
+    "SpeechFailed",
     "SpeechStream",
     "StageTime",
     "Summary",

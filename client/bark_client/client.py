@@ -153,12 +153,12 @@ class BarkClient(VoiceMethods):
             retries: 0 to 2. How often a sentence is spoken again if it does not end by itself, repeats itself, is
                 silent, or is far shorter or longer than its text. `speech.pieces` says what happened. Default: 2.
             on_failure: what becomes of a sentence that failed every time: "warn" keeps its best take, "skip" leaves it
-                out, both with a warning; "error" raises ServerError. Default: "warn".
+                out, both with a warning; "error" raises SpeechFailed. Default: "warn".
             return_tokens: True returns the generated tokens too, which `speech.as_voice()` needs. Default: False.
 
         Raises:
             BarkError: one of its kinds (InvalidRequest, ServerUnavailable, RequestTimeout, RequestCancelled,
-                ServerError); its message says what to do.
+                ServerError, SpeechFailed); its message says what to do.
         """
         limits = self._connection.limits.overridden(total=timeout, answer=answer_timeout)
         with self._stream(text, voice=voice, seed=seed, limits=limits, options=options, keep=True) as stream:

@@ -30,6 +30,10 @@ class ServerError(BarkError):
     """Read the server's log: it failed on a valid request, or its answer can't be read."""
 
 
+class SpeechFailed(BarkError):
+    """Try another seed or another text: every take of a sentence failed, and `on_failure` is "error"."""
+
+
 class MissingExtra(BarkError):
     """Install the optional package that the message names."""
 
@@ -43,6 +47,7 @@ _BY_CODE: Final[dict[str, type[BarkError]]] = {
     "DEADLINE_EXCEEDED": RequestTimeout,
     "CANCELLED": RequestCancelled,
     "INTERNAL": ServerError,
+    "SPEECH_FAILED": SpeechFailed,
 }
 _CODED = re.compile(rf"\[({'|'.join(_BY_CODE)})\]\s*(.*)", re.DOTALL)
 # Triton's own messages, which carry no code, for a model that isn't loaded (yet).

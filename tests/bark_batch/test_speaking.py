@@ -96,10 +96,13 @@ def test_a_row_that_no_server_can_speak_has_an_error_at_last(triton: FakeTriton)
     assert len(triton.requests) == MAX_ATTEMPTS
 
 
-def test_a_wrong_row_is_sent_once(triton: FakeTriton) -> None:
-    triton.plan.append(fake_triton.say_error("[INVALID_ARGUMENT] there is no voice 'joe'"))
+@pytest.mark.parametrize(
+    ("code", "words"), [("INVALID_ARGUMENT", "there is no voice 'joe'"), ("SPEECH_FAILED", "piece 1 failed 3 times")]
+)
+def test_a_row_that_would_fail_again_is_sent_once(triton: FakeTriton, code: str, words: str) -> None:
+    triton.plan.append(fake_triton.say_error(f"[{code}] {words}"))
     spoken = speak(ROW, OneSlot(triton.url))
-    assert (spoken.error, spoken.attempts) == ("there is no voice 'joe'", 1)
+    assert (spoken.error, spoken.attempts, len(triton.requests)) == (words, 1, 1)
 
 
 def test_a_row_with_an_error_is_not_sent(triton: FakeTriton) -> None:

@@ -76,18 +76,30 @@ def test_what_is_wrong_with_the_request_is_asked_once(
     assert answer.status_code == 400 and other.requests == []
 
 
-def test_a_speech_that_fails_everywhere_is_tried_twice(
+def test_a_request_that_breaks_each_server_is_tried_twice(
     serve: Callable[..., Served], triton: FakeTriton, other: FakeTriton
 ) -> None:
     third = FakeTriton()
     try:
         for server in (triton, other, third):
-            server.plan.append(say_error("[INTERNAL] piece 1 is babble."))
+            server.plan.append(say_error("[INTERNAL] the stage failed."))
         answer = post(serve(triton.url, other.url, third.url).url)
-        assert "babble" in answer.json()["error"]["message"]
+        assert "the stage failed" in answer.json()["error"]["message"]
         assert [len(server.requests) for server in (triton, other, third)] == [1, 1, 0]
     finally:
         third.close()
+
+
+def test_a_text_whose_takes_all_failed_is_tried_once_and_its_server_gets_the_next_one(
+    serve: Callable[..., Served], triton: FakeTriton, other: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "REST_S", 30.0)
+    bad_text = say_error("[SPEECH_FAILED] piece 1 ('Hello.') failed 3 times: its last take is short.")
+    for server in (triton, other):
+        server.plan.append(bad_text)
+    url = serve(triton.url, other.url).url
+    assert [post(url).status_code for _ in range(4)] == [500, 500, 200, 200]
+    assert [len(server.requests) for server in (triton, other)] == [2, 2]
 
 
 def test_a_voice_that_one_server_has_is_found(

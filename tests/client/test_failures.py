@@ -20,6 +20,7 @@ from bark_client import (
     RequestTimeout,
     ServerError,
     ServerUnavailable,
+    SpeechFailed,
 )
 from bark_client.errors import error_from_status, error_from_text
 from tests.client.fake_triton import (
@@ -53,6 +54,7 @@ def cable(triton: FakeTriton) -> Iterator[Cable]:
             "top_k: -1 is below 1; give 1 or more",
         ),
         ("[INTERNAL] the fine stage failed", ServerError, "the fine stage failed"),
+        ("[SPEECH_FAILED] piece 1 failed 3 times", SpeechFailed, "piece 1 failed 3 times"),
         ("[CANCELLED] the server is stopping", RequestCancelled, "the server is stopping"),
         ("[DEADLINE_EXCEEDED] a stage took too long", RequestTimeout, "a stage took too long"),
         ("Failed to process, message: [INVALID_ARGUMENT] no such voice", InvalidRequest, "no such voice"),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bark_client import BarkClient, ServerError, Speech
+from bark_client import BarkClient, Speech, SpeechFailed
 from bark_serving.bundle import MINIATURE, Bundle, BundleError
 from bark_serving.errors import UserError
 from bark_serving.host.cores import usable_cores
@@ -196,7 +196,7 @@ def test_a_sentence_that_failed_is_spoken_again_and_reported(bark: BarkClient) -
 
 def test_a_sentence_that_failed_is_left_out_or_ends_the_request(bark: BarkClient) -> None:
     text = f"{FIRST[0]} {FIRST[1]}"
-    with pytest.raises(ServerError, match=r"piece 1 \(.*\) failed 3 times: its last take is (babble|short)"):
+    with pytest.raises(SpeechFailed, match=r"piece 1 \(.*\) failed 3 times: its last take is (babble|short)"):
         bark.speak(text, voice="joe", seed=3, semantic_temperature=2.5, on_failure="error")
     skipped = bark.speak(text, voice="joe", seed=3, semantic_temperature=2.5, on_failure="skip")
     assert skipped.samples.size == 0 and len(skipped.warnings) == 2

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bark_serving.errors import InvalidRequest
+from bark_serving.errors import InvalidRequest, SpeechFailed
 from bark_serving.triton.in_process import Backend
 
 
@@ -54,6 +54,7 @@ def test_a_tensor_that_is_no_single_value_is_refused(backend: Backend, array: np
     ("error", "told"),
     [
         (InvalidRequest("name is missing."), "[INVALID_ARGUMENT] name is missing."),
+        (SpeechFailed("piece 1 failed 3 times."), "[SPEECH_FAILED] piece 1 failed 3 times."),
         (OSError("/home/me/secret"), "[INTERNAL] OSError; the server's log has more."),
     ],
 )
