@@ -38,15 +38,16 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         serve(settings, stop=stop, report=lambda message: tell(waiting=message), ready=ready)
+        return 0
     except OSError as error:
-        tell(error=str(error), remedy=f"Make sure that {settings.folder} can be written and that the disk has room.")
-        return 1
+        remedy = f"Make sure that {settings.folder} can be written and that the disk has room."
+        failure = UserError(f"{error}.", remedy=remedy)
     except UserError as error:
-        if settings.log_path.exists():
-            log.note(settings.log_path, str(error))
-        tell(error=error.problem, remedy=error.remedy)
-        return 1
-    return 0
+        failure = error
+    if settings.log_path.exists():
+        log.note(settings.log_path, str(failure))
+    tell(error=failure.problem, remedy=failure.remedy)
+    return 1
 
 
 if __name__ == "__main__":

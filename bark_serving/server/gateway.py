@@ -35,33 +35,41 @@ class Gateway:
         self._settings = settings
         self._started, self._ends_by = 0.0, math.inf  # as time.monotonic() counts
         self._child: subprocess.Popen[bytes] | None = None
+        self._listens = False  # whether the last run has said so
 
     def start(self) -> str:
-        """Start it and return where it listens. Raises `GatewayFailed`."""
-        log.rotate(self._settings.gateway_log_path)
-        self._child = child = process.launch(
-            _command(self._settings), environment=os.environ, log=self._settings.gateway_log_path
-        )
-        self._started, self._ends_by = time.monotonic(), math.inf
+        """Start it, wait until it listens, and return where. Raises `GatewayFailed`."""
+        child = self._launch(new_log=True)
         where = wait_until_listening(child, self._lines)
-        if where is not None:
-            return where
-        self.stop(hurry=lambda: True)
-        said = "\n".join(f"  {line}" for line in self._lines()[-5:])
-        raise GatewayFailed(
-            f"The gateway did not start.\n{said}",
-            remedy="`bark-gateway --help` lists its settings; the environment gives them: BARK_GATEWAY_PORT=9000.",
-        )
+        if where is None:
+            self.stop(hurry=lambda: True)
+            raise GatewayFailed(
+                self._why_not_started(),
+                remedy="`bark-gateway --help` lists its settings; the environment gives them: BARK_GATEWAY_PORT=9000.",
+            )
+        self._listens = True
+        return where
 
     def look(self, *, report: Callable[[str], None]) -> None:
-        """Start it again if it has ended."""
-        if self._child is None or self._child.poll() is None or time.monotonic() < self._started + MIN_RUN_S:
+        """Start it again if it has ended. Nothing waits for it: a later look sees whether it listens."""
+        if self._child is None:
             return
-        report("The gateway ended by itself; starting it again")
+        age = time.monotonic() - self._started
+        if not self._listens:
+            if where := _where(self._lines()):
+                self._listens = True
+                report(f"The gateway listens again, on {where}")
+            elif age > START_TIMEOUT_S:
+                self._child.kill()
+                self._child.wait()
+        if self._child.poll() is None or age < MIN_RUN_S:
+            return
+        why = "The gateway ended by itself" if self._listens else self._why_not_started()
+        report(f"{why}\nStarting it again")
         try:
-            self.start()
-        except GatewayFailed as error:
-            report(error.problem)
+            self._launch(new_log=self._listens)  # the log before a failed start is that of the last run that listened
+        except OSError as error:
+            report(f"The gateway can't be started now: {(error.strerror or str(error)).lower()}")
 
     def begin_stop(self) -> None:
         """Tell it to end, and do not wait. It refuses new requests; the running ones get the server's grace time."""
@@ -81,6 +89,19 @@ class Gateway:
             self._child.kill()
             self._child.wait()
 
+    def _launch(self, *, new_log: bool) -> subprocess.Popen[bytes]:
+        self._started = time.monotonic()
+        if new_log:
+            log.rotate(self._settings.gateway_log_path)
+        self._child = process.launch(
+            _command(self._settings), environment=os.environ, log=self._settings.gateway_log_path
+        )
+        self._ends_by, self._listens = math.inf, False
+        return self._child
+
+    def _why_not_started(self) -> str:
+        return "\n".join(["The gateway did not start.", *(f"  {line}" for line in self._lines()[-5:])])
+
     def _lines(self) -> list[str]:
         return self._settings.gateway_log_path.read_text(encoding="utf-8", errors="replace").splitlines()
 
@@ -92,12 +113,17 @@ def wait_until_listening(child: subprocess.Popen[Any], lines: Callable[[], Seque
     """
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
-        if where := [line.removeprefix(LISTENS) for line in lines() if line.startswith(LISTENS)]:
-            return where[0]
+        if where := _where(lines()):
+            return where
         if child.poll() is not None:
             return None
         time.sleep(_POLL_S)
     return None
+
+
+def _where(lines: Sequence[str]) -> str | None:
+    """Where a gateway listens, if the lines of its log say so."""
+    return next((line.removeprefix(LISTENS) for line in lines if line.startswith(LISTENS)), None)
 
 
 def check_installed() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bark_serving.server.log import previous, tells
+from bark_serving.server.settings import ServerSettings
 
 MAX_LOG_BYTES = 32 * 2**20  #: of a log; the part before it is kept in a second file of at most this size
 MAX_LINES = 100  #: that are shown at one look; the log has the others
@@ -68,3 +69,17 @@ class Follower:
         self._place += len(data)
         *whole, self._unfinished = (self._unfinished + data).split(b"\n")
         return [line.decode("utf-8", errors="replace") for line in whole]
+
+
+class Logs:
+    """The logs of a running server and its gateway: Triton's is shown if `show` is given; both are kept small."""
+
+    def __init__(self, settings: ServerSettings, *, show: Callable[[str], None] | None) -> None:
+        self._paths = (settings.log_path, settings.gateway_log_path)
+        self._follower = Follower(settings.log_path, show=show) if show else None
+
+    def look(self) -> None:
+        if self._follower:
+            self._follower.look()
+        for path in self._paths:
+            cut(path)

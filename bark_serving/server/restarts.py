@@ -13,9 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from bark_serving.host.memory import killed_for_memory
 from bark_serving.server import log
 
-SHORT_RUN_S: Final = 10.0  #: a run that ended sooner after its first answer counts as a failure to start
+SHORT_RUN_S: Final = 10.0  #: a run that ended sooner after its first answer counts like one that failed to start
 MAX_SHORT_RUNS: Final = 5  #: one after the other; the next one ends the server
-MAX_DELAY_S: Final = 16.0
 MAX_LINES: Final = 5  #: of the log, in a reason
 
 
@@ -41,8 +40,8 @@ class Restarts(BaseModel):
 
     @property
     def delay_s(self) -> float:
-        """Seconds to wait before the start: none at first, then 1, 2, 4 … `MAX_DELAY_S` after each short run."""
-        return 0.0 if self.short_runs < 2 else min(MAX_DELAY_S, 2.0 ** (self.short_runs - 2))
+        """Seconds to wait before the start: none at first, then 1, 2, 4 and 8 after each short run."""
+        return 0.0 if self.short_runs < 2 else 2.0 ** (self.short_runs - 2)
 
     def __str__(self) -> str:
         if self.at is None:
@@ -52,6 +51,12 @@ class Restarts(BaseModel):
 
 
 NO_RESTARTS: Final = Restarts()
+
+
+def why_not_run(error: OSError) -> str:
+    """Why Triton could not be run by this machine, as on a full disk."""
+    where = f" ({error.filename})" if error.filename else ""
+    return f"Triton could not be run: {(error.strerror or str(error)).lower()}{where}."
 
 
 def why_ended(status: int, *, pid: int, log_path: Path, oom_kills: int | None) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bark_serving.host import files
-from bark_serving.server import process
+from bark_serving.server import log, process
 from bark_serving.server.errors import AlreadyRunning
-from bark_serving.server.restarts import Restarts
+from bark_serving.server.restarts import NO_RESTARTS, Restarts
 from bark_serving.server.settings import ServerSettings
 
 
@@ -57,6 +57,39 @@ def write(state: ServerState) -> None:
     temporary.replace(target)
 
 
+def describe(
+    settings: ServerSettings,
+    triton_pid: int,
+    *,
+    shm_prefix: str,
+    control_key: str,
+    started: float | None = None,
+    restarts: Restarts = NO_RESTARTS,
+) -> ServerState:
+    """The state of a server that this process supervises. started: None means now. Raises `psutil.NoSuchProcess`."""
+    return ServerState(
+        settings=settings,
+        pid=os.getpid(),
+        born=process.birth(os.getpid()),
+        triton_pid=triton_pid,
+        triton_born=process.birth(triton_pid),
+        started=time.time() if started is None else started,
+        restarts=restarts,
+        shm_prefix=shm_prefix,
+        control_key=control_key,
+    )
+
+
+def note(state: ServerState) -> None:
+    """Write the state file. A server that was started again goes on without: a full disk should not end it."""
+    try:
+        write(state)
+    except OSError:
+        if not state.restarts.count:
+            raise
+        log.note(state.settings.log_path, "the state file can't be written: `bark-serve status` shows the last run")
+
+
 def read(folder: Path, *, name: str) -> ServerState | None:
     """The state in the file, whether its server still runs or not. None if there is none or of another version."""
     try:
@@ -73,18 +106,13 @@ def running_servers(folder: Path) -> list[ServerState]:
 
 def clear(folder: Path, *, name: str) -> None:
     """Remove what a server leaves: its state file and, if its supervisor was killed, Triton and its shared memory."""
-    clear_triton(folder, name=name)
-    path(folder, name=name).unlink(missing_ok=True)
-
-
-def clear_triton(folder: Path, *, name: str) -> None:
-    """Remove what the Triton of a server leaves: its process, and its shared memory."""
     state = read(folder, name=name)
     if state is not None:
         triton = process.find(state.triton_pid, born=state.triton_born)
         if triton is not None:
             process.stop(triton, timeout=0)
         process.remove_shared_memory(state.shm_prefix)
+    path(folder, name=name).unlink(missing_ok=True)
 
 
 def check_free(settings: ServerSettings) -> None:

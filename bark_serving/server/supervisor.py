@@ -19,11 +19,11 @@ from bark_serving.host import memory
 from bark_serving.host.processes import is_running
 from bark_serving.server import binary, canary, gateway, log, log_follow, process, resources, state
 from bark_serving.server.drain import drain
-from bark_serving.server.errors import RepositoryError, ServerDied, StartFailed, Stopped
+from bark_serving.server.errors import RepositoryError, ResourcesMissing, ServerDied, ServerError, StartFailed, Stopped
 from bark_serving.server.process import StopRequest
 from bark_serving.server.reloads import MIN_PATIENCE_S, PATIENCE
 from bark_serving.server.repository import read_rendered
-from bark_serving.server.restarts import NO_RESTARTS, SHORT_RUN_S, Restarts, why_ended
+from bark_serving.server.restarts import NO_RESTARTS, SHORT_RUN_S, Restarts, why_ended, why_not_run
 from bark_serving.server.settings import ServerSettings
 from bark_serving.server.watchdog import StoppedWatch, StubWatch
 
@@ -114,10 +114,10 @@ def _triton(
     child = process.launch(command, environment=environment, log=settings.log_path)
     triton = psutil.Process(child.pid)
     try:
-        description = _describe(settings, triton, shm_prefix=prefix, control_key=key, restarts=restarts)
-        if started is not None:
-            description = description.model_copy(update={"started": started})
-        state.write(description)
+        description = state.describe(
+            settings, triton.pid, shm_prefix=prefix, control_key=key, started=started, restarts=restarts
+        )
+        state.note(description)
         files.start()  # after the launch: a process with threads should not fork
         try:
             seconds = canary.wait_until_answering(
@@ -127,7 +127,7 @@ def _triton(
             files.finish()  # a damaged file explains the failure
             raise
         files.finish()
-        state.write(description.model_copy(update={"ready": True}))
+        state.note(description.model_copy(update={"ready": True}))
         yield Server(settings, triton, child, oom_kills, prefix, key, seconds)
     finally:
         files.abandon()
@@ -143,7 +143,7 @@ def _triton(
         child.wait()
         if not ended:
             log.note(settings.log_path, "stopped" if clean else "stopped by force: inferences were still running")
-        state.clear_triton(settings.folder, name=settings.name)
+        process.remove_shared_memory(prefix)
 
 
 def _file_check(settings: ServerSettings, report: Report) -> FileCheck:
@@ -166,23 +166,6 @@ def check_repository(settings: ServerSettings) -> None:
             f"{settings.repository} holds no model {canary.MODEL!r} (no {canary.MODEL}/config.pbtxt).",
             remedy="Render a repository with `bark-serve render`.",
         )
-
-
-def _describe(
-    settings: ServerSettings, server: psutil.Process, *, shm_prefix: str, control_key: str, restarts: Restarts
-) -> state.ServerState:
-    own = psutil.Process()
-    return state.ServerState(
-        settings=settings,
-        pid=own.pid,
-        born=process.birth(own.pid),
-        triton_pid=server.pid,
-        triton_born=process.birth(server.pid),
-        started=time.time(),
-        restarts=restarts,
-        shm_prefix=shm_prefix,
-        control_key=control_key,
-    )
 
 
 def serve(
@@ -225,20 +208,21 @@ def serve(
                         report=tell,
                     )
                     beside.close()  # the gateway ends first: its requests need the server
-            except (ServerDied, StartFailed) as error:
+            except (ServerDied, StartFailed, ResourcesMissing, OSError) as error:
                 if not up:
                     raise
                 lived = 0.0 if answered is None else time.monotonic() - answered
-                restarts = restarts.after(error.problem, seconds=lived)
+                why = error.problem if isinstance(error, ServerError) else why_not_run(error)
+                restarts = restarts.after(why, seconds=lived)
                 if restarts.exhausted:
                     raise ServerDied(
-                        f"Triton ended {restarts.short_runs} times within {SHORT_RUN_S:.0f} s of its start. "
-                        f"The last time: {error.problem}",
+                        f"Triton failed to start, or ended within {SHORT_RUN_S:.0f} s, {restarts.short_runs} times "
+                        f"in a row. The last time: {why}",
                         remedy=f"The log of that run is {log.previous(settings.log_path)}.",
                     ) from error
                 if last := state.read(settings.folder, name=settings.name):
-                    state.write(last.model_copy(update={"ready": False, "restarts": restarts}))
-                tell(f"{error.problem}\nStarting Triton again in {restarts.delay_s:.0f} s")
+                    state.note(last.model_copy(update={"ready": False, "restarts": restarts}))
+                tell(f"{why}\nStarting Triton again in {restarts.delay_s:.0f} s")
                 stop.wait(restarts.delay_s)
             except Stopped:  # while Triton was started again
                 if not up:
@@ -257,7 +241,7 @@ def watch(
 
     front: its gateway, which is started again if it ends. show: gets the warnings and errors of its log.
     """
-    tell, logs = _tell(server.settings, report), _Logs(server.settings, show)
+    tell, logs = _tell(server.settings, report), log_follow.Logs(server.settings, show=show)
     stopped = StoppedWatch()
     try:
         patience_s = max(MIN_PATIENCE_S, PATIENCE * server.canary_seconds)
@@ -288,20 +272,6 @@ def _tell(settings: ServerSettings, report: Report) -> Report:
         report(message)
 
     return tell
-
-
-class _Logs:
-    """The logs of a running server: shown if somebody wants to see them, and kept small."""
-
-    def __init__(self, settings: ServerSettings, show: Callable[[str], None] | None) -> None:
-        self._paths = (settings.log_path, settings.gateway_log_path)
-        self._follower = log_follow.Follower(settings.log_path, show=show) if show else None
-
-    def look(self) -> None:
-        if self._follower:
-            self._follower.look()
-        for path in self._paths:
-            log_follow.cut(path)
 
 
 def _died(server: Server) -> ServerDied:

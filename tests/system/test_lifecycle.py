@@ -286,7 +286,7 @@ def test_a_gateway_starts_and_ends_with_its_server(cli: Cli, monkeypatch: pytest
     (child,) = [one for one in psutil.Process(cli.state().pid).children() if "bark_gateway" in one.cmdline()]
     assert child.cmdline()[-2:] == ["--grace", "7"]
     child.kill()  # it comes back by itself
-    until(lambda: "starting it again" in cli.state().settings.log_path.read_text(), timeout=30)
+    until(lambda: "Starting it again" in cli.state().settings.log_path.read_text(), timeout=30)
     until(lambda: _answers(port), timeout=30)
     cli.run("down", "toy")
     assert not _answers(port)

@@ -13,6 +13,7 @@ import pytest
 
 from bark_serving.server import gateway as module
 from bark_serving.server.gateway import LISTENS, Gateway
+from bark_serving.server.log import previous
 from bark_serving.server.settings import ServerSettings
 
 #: Says where it listens; told to end, it does so after so many seconds, as a gateway whose requests run.
@@ -73,6 +74,57 @@ def test_someone_in_a_hurry_cuts_its_requests_off(tmp_path: Path, monkeypatch: p
     with started(tmp_path, monkeypatch, takes_s=60, grace=60) as (gateway, child):
         gateway.stop(hurry=lambda: True)
         assert child.returncode is not None
+
+
+def look_until(gateway: Gateway, reported: list[str], words: str) -> None:
+    deadline = time.monotonic() + 20
+    while not any(words in line for line in reported):
+        assert time.monotonic() < deadline, reported
+        gateway.look(report=reported.append)
+        time.sleep(0.02)
+
+
+def test_nobody_waits_for_a_gateway_that_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MIN_RUN_S", 0.0)
+    with started(tmp_path, monkeypatch, takes_s=0, grace=1) as (gateway, first):
+        first.kill()
+        first.wait()
+        silent = [sys.executable, "-c", "import time; time.sleep(600)"]
+        monkeypatch.setattr(module, "_command", lambda _settings: silent)
+        reported: list[str] = []
+        asked = time.monotonic()
+        gateway.look(report=reported.append)
+        gateway.look(report=reported.append)
+        assert time.monotonic() - asked < 5 and reported == ["The gateway ended by itself\nStarting it again"]
+        waiting = gateway._child
+        monkeypatch.setattr(module, "START_TIMEOUT_S", 0.0)
+        look_until(gateway, reported, "The gateway did not start")
+        assert waiting is not None and waiting.returncode == -9, "it gets no more time"
+        gateway.stop(hurry=lambda: True)
+
+
+def test_a_gateway_that_ends_is_started_again_and_the_log_of_its_last_run_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MIN_RUN_S", 0.0)
+    with started(tmp_path, monkeypatch, takes_s=0, grace=1) as (gateway, first):
+        log = tmp_path / "bark.gateway.log"
+        with log.open("a") as file:
+            file.write("why it ended\n")
+        first.kill()
+        first.wait()
+        works = module._command
+        monkeypatch.setattr(module, "_command", lambda _settings: [sys.executable, "-c", "print('no port'); exit(1)"])
+        reported: list[str] = []
+        look_until(gateway, reported, "The gateway did not start.\n  no port")
+        reported.clear()
+        look_until(gateway, reported, "The gateway did not start.\n  no port")
+        assert "why it ended" in previous(log).read_text()
+        monkeypatch.setattr(module, "_command", works)
+        look_until(gateway, reported, "The gateway listens again, on nowhere")
+        assert gateway._child is not None
+        gateway._child.kill()
+        gateway._child.wait()
 
 
 def test_the_gateway_is_told_the_server_s_grace_time(tmp_path: Path) -> None:
