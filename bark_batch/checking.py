@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bark_client import BarkClient, BarkError, InvalidRequest, ServerUnavailable
+from bark_client import BarkClient, BarkError, InvalidRequest
 from bark_client.voice import VoiceLike
 
 _TEXT: Final = "Hello."
@@ -20,24 +20,26 @@ class Found:
 
     checkpoint: str
     sample_rate: int  #: Hz
-    silent: dict[str, str]  #: servers that do not answer, and why
+    silent: dict[str, str]  #: servers that did not speak, and why
 
 
 def check_servers(urls: Sequence[str], *, voice: VoiceLike | None, options: dict[str, Any]) -> Found:
     """Let each server speak a word.
 
-    InvalidRequest if an option or the voice is wrong, or if servers have different checkpoints. ServerUnavailable if
-    none answers: a job can begin without some of them.
+    InvalidRequest if an option or the voice is wrong, or if servers have different checkpoints. A job can begin without
+    some of the servers; if none speaks, the error of the first one is raised.
     """
     spoken: dict[str, tuple[str, int]] = {}
-    silent: dict[str, str] = {}
+    failures: dict[str, BarkError] = {}
     for url in urls:
         try:
             spoken[url] = _speak(url, voice=voice, options=options)
-        except ServerUnavailable as error:
-            silent[url] = str(error)
+        except InvalidRequest:
+            raise
+        except BarkError as error:
+            failures[url] = error
     if not spoken:
-        raise ServerUnavailable(next(iter(silent.values())))
+        raise next(iter(failures.values()))
     first, (checkpoint, rate) = next(iter(spoken.items()))
     for url, (other, _) in spoken.items():
         if other != checkpoint:
@@ -45,7 +47,7 @@ def check_servers(urls: Sequence[str], *, voice: VoiceLike | None, options: dict
                 f"the servers speak with different checkpoints: {first} with {checkpoint}, {url} with {other}; "
                 "a job needs one"
             )
-    return Found(checkpoint, rate, silent)
+    return Found(checkpoint, rate, {url: str(error) for url, error in failures.items()})
 
 
 def _speak(url: str, *, voice: VoiceLike | None, options: dict[str, Any]) -> tuple[str, int]:

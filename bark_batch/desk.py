@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -54,7 +54,8 @@ class Progress:
 class Desk:
     """Slots of servers. Its methods are called by Ray, in one event loop.
 
-    patience: seconds that a job waits while no server answers.
+    patience: seconds that a job waits while no server answers. silent: servers that did not speak before the job began,
+    and why; they get no requests until they answer.
     """
 
     def __init__(
@@ -63,10 +64,11 @@ class Desk:
         *,
         slots: int,
         patience: float,
+        silent: Mapping[str, str] | None = None,
         silence: float = SILENCE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._servers = [_Server(url, slots) for url in servers]
+        self._servers = [_Server(url, slots, problem=(silent or {}).get(url, "")) for url in servers]
         self._patience, self._silence, self._clock = patience, silence, clock
         self._numbers = itertools.count()
         self._lent: dict[int, tuple[str, _Server]] = {}
@@ -79,6 +81,7 @@ class Desk:
     async def take(self, worker: str) -> Slot | str | None:
         """A slot of the server with most free ones; None if there was none for a while; words if the job is stopped."""
         self._heard[worker] = self._clock()
+        self._look_at_silent()
         deadline = self._clock() + TAKE_WAIT_S
         async with self._freed:
             while not self._stopped:
@@ -128,6 +131,7 @@ class Desk:
         if self._alone_since is not None and self._clock() - self._alone_since > self._patience:
             await self.stop(f"no server answers for {self._patience:g} s: {self._servers[0].problem}")
         self._take_back()
+        self._look_at_silent()
         counts = self._shards.values()
         return Progress(
             rows=sum(rows for rows, _, _ in counts),
@@ -151,8 +155,12 @@ class Desk:
         server.problem = problem
         if self._alone_since is None and all(one.problem for one in self._servers):
             self._alone_since = self._clock()
-        if server.look is None or server.look.done():
-            server.look = asyncio.create_task(self._look(server))
+        self._look_at_silent()
+
+    def _look_at_silent(self) -> None:
+        for server in self._servers:
+            if server.problem and (server.look is None or server.look.done()):
+                server.look = asyncio.create_task(self._look(server))
 
     async def _look(self, server: _Server) -> None:
         """Look at a server until it answers."""

@@ -14,12 +14,12 @@ renamed, so that it is whole or not there.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
+import math
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -28,8 +28,9 @@ from bark_batch.rows import Row
 from bark_client import InvalidRequest
 from bark_client.folder_lock import locked
 
-VERSION: Final = 1  #: of the form of `job.json`
-MAX_SHARD_ROWS: Final = 1_000  #: of one file, if nothing else is asked for: one row group of audio
+VERSION: Final = 2  #: of the form of `job.json`
+MAX_SHARD_ROWS: Final = 1_000  #: of one file, if nothing else is asked for, and of one row group
+MAX_SHARD_CHARACTERS: Final = 150_000  #: of one file, if nothing else is asked for: 10 000 s or 230 MB of FLAC, about
 _MIN_SHARD_ROWS: Final = 16
 _USUAL_SHARDS: Final = 32  #: a small job has about so many, so that little is lost when it is killed
 _JOB: Final = "_job"
@@ -50,11 +51,8 @@ class Job:
     checkpoint: str
     sample_rate: int
     rows: int
-    shard_rows: int  #: of each shard but the last
-
-    @property
-    def shards(self) -> int:
-        return -(-self.rows // self.shard_rows)
+    shard_rows: int  #: of a shard at most
+    shards: int
 
 
 class Folder:
@@ -87,23 +85,23 @@ class Folder:
     def write_readme(self, text: str) -> None:
         self._write(self.path / "README.md", text.encode())
 
-    def write_rows(self, rows: Iterable[Row], *, shard_rows: int) -> int:
-        """Cut rows into shards. Returns how many rows there are."""
-        count, left = 0, iter(rows)
-        for shard in itertools.count():
-            some = list(itertools.islice(left, shard_rows))
-            if not some:
-                break
-            self.write_rows_of(shard, some)
-            count += len(some)
-        return count
+    def write_rows(self, shards: Iterable[Sequence[Row]]) -> tuple[int, int]:
+        """Write the rows of all shards. Returns how many rows and how many shards there are."""
+        count, number = 0, 0
+        for number, rows in enumerate(shards, start=1):
+            self.write_rows_of(number - 1, rows)
+            count += len(rows)
+        return count, number
 
     def write_rows_of(self, shard: int, rows: Iterable[Row]) -> None:
         """Write the rows of one shard."""
         import pyarrow
         import pyarrow.parquet
 
-        types = {"id": "string", "text": "string", "voice": "string", "seed": "uint64", "error": "string"}
+        types = {
+            **{"id": "string", "text": "string", "voice": "string", "seed": "uint64", "error": "string"},
+            "number": "int64",
+        }
         schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in types.items()])
         buffer = pyarrow.BufferOutputStream()
         table = pyarrow.Table.from_pylist([asdict(row) for row in rows], schema=schema)
@@ -174,8 +172,22 @@ class Folder:
             new.unlink(missing_ok=True)
 
 
+def cut(rows: Iterable[Row], *, max_rows: int, max_characters: float = math.inf) -> Iterator[list[Row]]:
+    """Cut rows into shards of so many rows and characters at most. A row with more characters is a shard of its own."""
+    shard: list[Row] = []
+    characters = 0
+    for row in rows:
+        if shard and (len(shard) == max_rows or characters + len(row.text) > max_characters):
+            yield shard
+            shard, characters = [], 0
+        shard.append(row)
+        characters += len(row.text)
+    if shard:
+        yield shard
+
+
 def usual_shard_rows(rows: int) -> int:
-    """How many rows the shards of a job have that asks for no number. It depends on the number of rows only."""
+    """How many rows the shards of a job have at most that asks for no number."""
     return max(_MIN_SHARD_ROWS, min(MAX_SHARD_ROWS, -(-rows // _USUAL_SHARDS)))
 
 

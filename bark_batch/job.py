@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +14,16 @@ from rich.markup import escape
 
 from bark_batch import running, tables
 from bark_batch.checking import Found, check_servers
-from bark_batch.folder import MAX_SHARD_ROWS, VERSION, Folder, Job, difference, usual_shard_rows
+from bark_batch.folder import (
+    MAX_SHARD_CHARACTERS,
+    MAX_SHARD_ROWS,
+    VERSION,
+    Folder,
+    Job,
+    cut,
+    difference,
+    usual_shard_rows,
+)
 from bark_batch.progress import JobProgress, summary
 from bark_batch.readme import readme
 from bark_batch.rows import Row, broken_row, row_of
@@ -45,11 +55,18 @@ def run(wanted: Wanted, console: Console) -> Result:
         pending = [shard for shard in range(job.shards) if shard not in done]
         if not pending:
             return _result(folder, ["nothing is left to do"])
-        return _speak(folder, job, wanted, pending, voice=voice, console=console)
+        return _speak(folder, job, wanted, pending, voice=voice, silent=found.silent, console=console)
 
 
 def _speak(
-    folder: Folder, job: Job, wanted: Wanted, pending: list[int], *, voice: str | Voice | None, console: Console
+    folder: Folder,
+    job: Job,
+    wanted: Wanted,
+    pending: list[int],
+    *,
+    voice: str | Voice | None,
+    silent: dict[str, str],
+    console: Console,
 ) -> Result:
     manner = Manner(
         checkpoint=job.checkpoint,
@@ -76,6 +93,7 @@ def _speak(
             slots=wanted.slots,
             workers=min(workers, len(pending)),
             patience=wanted.patience,
+            silent=silent,
             show=bar.show,
         )
         seconds = time.monotonic() - start
@@ -115,17 +133,19 @@ def _job(folder: Folder, wanted: Wanted, found: Found, console: Console) -> Job:
         sample_rate=found.sample_rate,
         rows=before.rows if before else 0,
         shard_rows=_given(wanted.shard_rows, before.shard_rows if before else 0),
+        shards=before.shards if before else 0,
     )
     if before:
         if words := difference(before, now):
             raise InvalidRequest(f"{folder.path} can't be resumed: {words}; name another folder for a new job")
         return before
     shard_rows = wanted.shard_rows or usual_shard_rows(_count(wanted, now))
+    max_characters = math.inf if wanted.shard_rows else MAX_SHARD_CHARACTERS
     with console.status("reading the tables …"):
-        rows = folder.write_rows(_rows(wanted, now), shard_rows=shard_rows)
+        rows, shards = folder.write_rows(cut(_rows(wanted, now), max_rows=shard_rows, max_characters=max_characters))
     if not rows:
         raise InvalidRequest("the tables have no rows")
-    job = replace(now, rows=rows, shard_rows=shard_rows)
+    job = replace(now, rows=rows, shard_rows=shard_rows, shards=shards)
     folder.write_readme(readme(job))
     folder.begin(job)
     return job

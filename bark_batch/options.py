@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import typer
 
 from bark_batch import __version__
-from bark_batch.folder import MAX_SHARD_ROWS
+from bark_batch.folder import MAX_SHARD_CHARACTERS, MAX_SHARD_ROWS
 from bark_client.connection import DEFAULT_URL
 
 
@@ -39,7 +39,8 @@ ShardRows: TypeAlias = Annotated[
     int | None,
     typer.Option(
         "--shard-rows",
-        help=f"Rows per file. A kill costs the files under way. Default: at most {MAX_SHARD_ROWS}.",
+        help="Rows per file. A kill costs the files under way. A worker has two in memory: some 1.5 kB per character. "
+        f"If not given: at most {MAX_SHARD_ROWS} rows and {MAX_SHARD_CHARACTERS} characters of text.",
         min=1,
         max=100_000,
     ),

@@ -42,6 +42,7 @@ class Row:
     voice: str | None = None
     seed: int | None = None
     error: str | None = None  #: one sentence
+    number: int = 0  #: in all of the input, from 0 on
 
 
 def row_of(values: Mapping[str, Any], *, number: int, columns: Columns, voice: str | None, seed: int) -> Row:
@@ -59,14 +60,14 @@ def row_of(values: Mapping[str, Any], *, number: int, columns: Columns, voice: s
             if isinstance(value, list | dict | bytes):
                 raise ValueError(f"{name}: expected a string, not {type(value).__name__}")
         chosen = seed_of(row_id, job_seed=seed) if own_seed is None else _whole(own_seed)
-        return Row(row_id, words, spoken_by, chosen, _problem(words))
+        return Row(row_id, words, spoken_by, chosen, _problem(words), number)
     except ValueError as error:
-        return Row(row_id, words, spoken_by, None, str(error))
+        return Row(row_id, words, spoken_by, None, str(error), number)
 
 
 def broken_row(problem: str, *, number: int) -> Row:
     """A row that cannot be read."""
-    return Row(str(number), "", error=problem)
+    return Row(str(number), "", error=problem, number=number)
 
 
 def seed_of(row_id: str, *, job_seed: int) -> int:

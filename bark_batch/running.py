@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -94,10 +94,14 @@ def speak_shards(
     slots: int,
     workers: int,
     patience: float,
+    silent: Mapping[str, str],
     show: Callable[[Progress], None],
 ) -> Progress:
-    """Speak the shards that are not done. `show` is called twice a second. BarkError if the job cannot go on."""
-    desk = _desk(ray, servers, slots=slots, patience=patience)
+    """Speak the shards that are not done. BarkError if the job cannot go on.
+
+    silent: servers that did not speak before, and why. `show` is called twice a second.
+    """
+    desk = _desk(ray, servers, slots=slots, patience=patience, silent=silent)
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -131,12 +135,12 @@ def _worded(error: BaseException) -> BaseException:
     return BarkError(f"Ray could not go on: {last.strip()}. Its logs are in /tmp/ray/session_latest/logs")
 
 
-def _desk(ray: Any, servers: Sequence[str], *, slots: int, patience: float) -> Any:
+def _desk(ray: Any, servers: Sequence[str], **options: Any) -> Any:
     """The desk, on the machine of this command: it lives as long as the command."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return as_actor(ray).options(scheduling_strategy=here).remote(servers, slots=slots, patience=patience)
+    return as_actor(ray).options(scheduling_strategy=here).remote(servers, **options)
 
 
 def _dataset(pending: Sequence[int], *, orders: Orders, desk: Any, workers: int) -> Any:

@@ -45,7 +45,8 @@ class ShardSpeaker:
         try:
             self._speak(shard)
         except OSError as error:
-            self._desk.stop(f"can't write or read {error.filename}: {(error.strerror or str(error)).lower()}")
+            where = error.filename or self._folder.path  # a full disk is told without a name
+            self._desk.stop(f"can't write or read {where}: {(error.strerror or str(error)).lower()}")
             raise
 
     def _speak(self, shard: int) -> None:
@@ -61,7 +62,6 @@ class ShardSpeaker:
         spoken = list(self._threads.map(lambda row: self._row(shard, row), rows))
         table = shards.table_of(
             spoken,
-            first=shard * job.shard_rows,
             sample_rate=job.sample_rate,
             format=job.format,
             tokens=job.tokens,

@@ -47,11 +47,11 @@ SCHEMA: Final = pyarrow.schema(
 )
 
 
-def table_of(spoken: Sequence[Spoken], *, first: int, sample_rate: int, format: str, tokens: bool) -> pyarrow.Table:  # noqa: A002
-    """The rows of a shard, in order. first: number of the first row in all of the input."""
+def table_of(spoken: Sequence[Spoken], *, sample_rate: int, format: str, tokens: bool) -> pyarrow.Table:  # noqa: A002
+    """The rows of a shard, in order."""
     rows = [
-        _values(one, name=f"{first + index:09d}.{SUFFIXES[format]}", sample_rate=sample_rate, tokens=tokens)
-        for index, one in enumerate(spoken)
+        _values(one, name=f"{one.row.number:09d}.{SUFFIXES[format]}", sample_rate=sample_rate, tokens=tokens)
+        for one in spoken
     ]
     schema = SCHEMA if tokens else pyarrow.schema([field for field in SCHEMA if field.name not in _TOKENS])
     return pyarrow.Table.from_pylist(rows, schema=schema)

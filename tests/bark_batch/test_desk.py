@@ -82,6 +82,21 @@ def test_a_server_that_does_not_answer_gets_nothing_until_it_does(urls: list[str
     run(work)
 
 
+def test_a_server_that_was_silent_at_the_start_gets_nothing_until_it_answers(urls: list[str]) -> None:
+    async def work() -> None:
+        gone = f"127.0.0.1:{free_port()}"
+        desk = Desk([gone, urls[0]], slots=1, patience=60, silent={gone: "refused"})
+        assert (await desk.progress()).missing == {gone: "refused"}
+        assert (await taken(desk)).url == urls[0]
+        server = FakeTriton(int(gone.rpartition(":")[2]))
+        while not isinstance(slot := await desk.take("w"), Slot):  # the next look comes within a second or so
+            pass
+        assert slot.url == gone and (await desk.progress()).missing == {}
+        server.close()
+
+    run(work)
+
+
 def test_the_slots_of_a_silent_worker_are_free_again(urls: list[str]) -> None:
     async def work() -> None:
         clock = Clock()

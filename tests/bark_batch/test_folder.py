@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bark_batch.folder import MAX_SHARD_ROWS, VERSION, Folder, Job, difference, usual_shard_rows
+from bark_batch.folder import MAX_SHARD_ROWS, VERSION, Folder, Job, cut, difference, usual_shard_rows
 from bark_batch.rows import Row
 from bark_client import InvalidRequest
 
 JOB = Job(
     version=VERSION, inputs="abc", columns={"text": "text", "voice": None}, voice="joe", seed=0, format="flac",
-    tokens=True, options={"top_k": 3}, checkpoint="tiny 0123", sample_rate=24_000, rows=41, shard_rows=20,
+    tokens=True, options={"top_k": 3}, checkpoint="tiny 0123", sample_rate=24_000, rows=41, shard_rows=20, shards=3,
 )  # fmt: skip
 
 
@@ -21,16 +22,29 @@ def test_a_job_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "out")
     assert not folder.begun
     folder.begin(JOB)
-    assert folder.begun and folder.job() == JOB and JOB.shards == 3
+    assert folder.begun and folder.job() == JOB
 
 
 def test_rows_are_cut_into_shards_and_none_is_lost(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     folder = Folder(tmp_path)
-    rows = [Row(str(number), f"Text {number}.", None, 2**64 - 1, None) for number in range(41)]
-    rows[7] = Row("7", "", error="it is broken")
-    assert folder.write_rows(iter(rows), shard_rows=20) == 41
+    rows = [Row(str(number), f"Text {number}.", None, 2**64 - 1, None, number) for number in range(41)]
+    rows[7] = Row("7", "", error="it is broken", number=7)
+    assert folder.write_rows(cut(iter(rows), max_rows=20)) == (41, 3)
     assert [row for shard in range(3) for row in folder.rows(shard)] == rows
+
+
+@given(st.lists(st.integers(0, 30), max_size=60), st.integers(1, 9), st.integers(1, 50))
+def test_a_shard_has_no_more_rows_and_characters_than_it_may(lengths: list[int], rows: int, characters: int) -> None:
+    texts = [Row("", "a" * length) for length in lengths]
+    shards = list(cut(iter(texts), max_rows=rows, max_characters=characters))
+    assert [row for shard in shards for row in shard] == texts
+    for shard, after in itertools.zip_longest(shards, shards[1:], fillvalue=None):
+        assert shard and len(shard) <= rows
+        size = sum(len(row.text) for row in shard)
+        assert size <= characters or len(shard) == 1
+        if after:  # a shard is cut no sooner than it must be
+            assert len(shard) == rows or size + len(after[0].text) > characters
 
 
 @given(st.integers(0, 10_000_000))
@@ -87,7 +101,7 @@ def test_a_damaged_job_is_refused_in_words(tmp_path: Path) -> None:
     folder.begin(JOB)
     for content, words in (
         ("{", "is damaged"),
-        ('{"version": 1}', "is damaged"),
+        (f'{{"version": {VERSION}}}', "is damaged"),
         ('{"version": 0}', "another version"),
     ):
         (tmp_path / "_job/job.json").write_text(content)

@@ -24,7 +24,7 @@ RATE = 24_000
 AUDIO = encode(np.zeros(2400, np.float32), sample_rate=RATE, format="flac")
 TOKENS = Voice(np.arange(5), np.full((2, 7), 3), np.full((8, 7), 4))
 SPOKEN = Spoken(
-    Row("a", "Hello. You.", "joe", 2**64 - 1),
+    Row("a", "Hello. You.", "joe", 2**64 - 1, number=40),
     audio=AUDIO,
     seconds=0.1,
     pieces=(Piece("Hello.", 0.0, 0.05, verdict="good"), Piece("You.", 0.05, 0.05, verdict="cut", attempts=3)),
@@ -36,7 +36,7 @@ FAILED = Spoken(Row("b", "", error="text: empty"), error="text: empty")
 
 
 def table(*, tokens: bool = True) -> pyarrow.Table:
-    return shards.table_of([SPOKEN, FAILED], first=40, sample_rate=RATE, format="flac", tokens=tokens)
+    return shards.table_of([SPOKEN, FAILED], sample_rate=RATE, format="flac", tokens=tokens)
 
 
 def test_a_shard_holds_what_was_spoken_and_what_failed(tmp_path: Path) -> None:
@@ -90,12 +90,29 @@ class CountingDesk(OneSlot):
         self.counts[failed] += 1
 
 
+def test_a_full_disk_stops_the_job_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = CountingServer()
+    desk, folder = CountingDesk(server.url), Folder(tmp_path)
+    folder.write_rows([[Row("0", "Text.", None, 1)]])
+    job = Job(VERSION, "", {}, None, 0, "flac", True, {}, "", RATE, 1, 20, 1)
+    speaker = shard_speaker.ShardSpeaker(shard_speaker.Orders(tmp_path, job, Manner("", RATE, "flac", {}), 1), desk)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        speaker.speak(0)
+    server.close()
+    assert desk.stopped == f"can't write or read {tmp_path}: no space left on device"
+
+
 def test_a_shard_is_spoken_once_and_bad_rows_do_not_end_it(tmp_path: Path) -> None:
     server = CountingServer(first=[fake_triton.say_error("[INVALID_ARGUMENT] there is no voice 'x'")])
     desk, folder = CountingDesk(server.url), Folder(tmp_path)
     rows = [Row(str(number), f"Text {number}.", None, number) for number in range(12)]
-    folder.write_rows([*rows, Row("12", "", error="text: empty")], shard_rows=20)
-    job = Job(VERSION, "", {}, None, 0, "opus", True, {}, "", RATE, 13, 20)
+    folder.write_rows([[*rows, Row("12", "", error="text: empty")]])
+    job = Job(VERSION, "", {}, None, 0, "opus", True, {}, "", RATE, 13, 20, 1)
     speaker = shard_speaker.ShardSpeaker(
         shard_speaker.Orders(tmp_path, job, Manner("", RATE, "opus", {"return_tokens": True}), 4), desk
     )
