@@ -74,7 +74,7 @@ def check(name: str, *, overwrite: bool) -> Call[None]:
 
 
 def put(name: str, voice: Voice, *, overwrite: bool) -> Call[VoiceInfo]:
-    """Keep a voice under a name."""
+    """Keep a voice under a name. It may be sent twice: the server takes the same voice under the same name again."""
     request = _command("put", name=name)
     add_tensor(request, "overwrite", "BOOL", [overwrite])
     for array in ARRAYS:
