@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -84,10 +85,13 @@ def write_line(**fields: Any) -> None:
 
 
 class BodyLimit:
-    """Refuses bodies that are too large, at once where their header says so."""
+    """Refuses bodies that are too large, at once where their header says so, and those that do not arrive in time."""
 
-    def __init__(self, app: ASGIApp, *, most: int, upload_most: int, upload_paths: tuple[str, ...]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, most: int, upload_most: int, upload_paths: tuple[str, ...], timeout_s: float
+    ) -> None:
         self._app, self._most, self._upload_most, self._upload_paths = app, most, upload_most, upload_paths
+        self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -98,12 +102,18 @@ class BodyLimit:
         if declared.isdecimal() and int(declared) > most:
             await _too_large(most).response()(scope, receive, send)
             return
-        received = 0
+        received, complete = 0, False
+        deadline: float | None = None  # from the first read on, because an upload waits for its turn
 
         async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
+            nonlocal received, complete, deadline
+            deadline = deadline or time.monotonic() + self._timeout_s
+            try:
+                async with asyncio.timeout(None if complete else deadline - time.monotonic()):
+                    message = await receive()
+            except TimeoutError:
+                raise _too_slow(self._timeout_s) from None
+            received, complete = received + len(message.get("body", b"")), not message.get("more_body", False)
             if received > most:
                 raise _too_large(most)
             return message
@@ -142,3 +152,10 @@ def _too_large(most: int) -> GatewayError:
         code="request_too_large",
         headers={"connection": "close"},
     )
+
+
+def _too_slow(seconds: float) -> GatewayError:
+    return GatewayError(
+        408, f"The body did not arrive within {seconds:g} s. Send it again.", code="body_too_slow",
+        headers={"connection": "close"},
+    )  # fmt: skip

@@ -32,7 +32,9 @@ from bark_gateway.wyoming import wyoming as speak_wyoming
 from bark_tracing import Tracing, open_tracing
 
 UPLOADS: Final = ("/v1/audio/voices", ENCODE)  #: begin the paths that take files
-ROUTERS: Final = (speech.router, batch.router, socket_route.router, voices.router, models.router, health.router)
+ROUTERS: Final = (
+    speech.router, batch.router, socket_route.router, voices.uploads, voices.router, models.router, health.router,
+)  # fmt: skip
 
 
 def make_app(
@@ -83,8 +85,12 @@ def make_app(
     _handle_errors(app)
     _drop_422(app)
     app.add_middleware(
-        BodyLimit, most=settings.max_body_bytes, upload_most=settings.max_upload_bytes, upload_paths=UPLOADS
-    )  # fmt: skip
+        BodyLimit,
+        most=settings.max_body_bytes,
+        upload_most=settings.max_upload_bytes,
+        upload_paths=UPLOADS,
+        timeout_s=settings.body_s,
+    )
     app.add_middleware(KnownOrigins, origins=settings.cors)
     if settings.cors:
         app.add_middleware(

@@ -112,8 +112,13 @@ class Gateway:
         with self.quotas.request(key):
             self.quotas.spend(key, len(call.text))
             with self.load.work(len(call.text)) as work:
-                async with self.gate.passed():
-                    yield work
+                try:
+                    async with self.gate.passed():
+                        yield work
+                except (GatewayError, BarkError) as error:
+                    if not work.made and outcome_of(error) in ("limited", "unavailable"):
+                        self.quotas.give_back(key, len(call.text))
+                    raise
 
     async def _from_servers(self, call: Call, work: Work, span: Span) -> AsyncGenerator[Part]:
         """The parts from the server with the least to do; from another one if that fails before the first part.

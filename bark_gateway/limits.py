@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import defaultdict, deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
@@ -85,14 +85,14 @@ class Quotas:
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._in_flight: defaultdict[str, int] = defaultdict(int)
+        self._in_flight: Counter[str] = Counter()
         self._spent: dict[str, tuple[float, float]] = {}  # key → characters that are not yet earned back, and when
 
     @contextmanager
     def request(self, key: Key) -> Iterator[None]:
         """Count a request while it is under way. Raises GatewayError: 429, if the key has too many."""
         limit = key.requests_in_flight
-        if limit is not None and self._in_flight[key.sha256] >= limit:
+        if limit is not None and self.in_flight(key) >= limit:
             raise GatewayError(
                 429,
                 f"This key has {limit} requests under way, which is its limit. Wait until one has ended.",
@@ -104,8 +104,10 @@ class Quotas:
             yield
         finally:
             self._in_flight[key.sha256] -= 1
-            if not self._in_flight[key.sha256]:
-                del self._in_flight[key.sha256]
+
+    def in_flight(self, key: Key) -> int:
+        """The requests of a key that are under way."""
+        return self._in_flight[key.sha256]
 
     def spend(self, key: Key, characters: int) -> None:
         """Count the characters of a text. Raises GatewayError: 429, if the key has spent those of this minute."""
@@ -131,3 +133,9 @@ class Quotas:
                 retry_after=wait,
             )
         self._spent[key.sha256] = (spent + characters, now)
+
+    def give_back(self, key: Key, characters: int) -> None:
+        """Take back what was counted for a text of which nothing was spoken, for no fault of the client."""
+        if key.sha256 in self._spent:
+            spent, since = self._spent[key.sha256]
+            self._spent[key.sha256] = (max(0.0, spent - characters), since)

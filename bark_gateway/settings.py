@@ -25,6 +25,7 @@ class Settings:
     max_items: int = 32  #: of one batch
     max_body_bytes: int = 1 << 20
     max_upload_bytes: int = 25 << 20
+    body_s: float = 300.0  #: that a body may take to arrive
     max_sockets: int = 1_000  #: WebSockets at once
     max_voice_requests: int = 4  #: uploads that are read at once
     socket_idle_s: float = 300.0  #: a WebSocket whose client says nothing for so long is closed

@@ -31,6 +31,7 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     401: _error("The API key is missing or not known."),
     403: _error("The key does not allow it."),
     404: _error("There is no such model or voice."),
+    408: _error("The body did not arrive in time."),
     413: _error("The body is too large."),
     429: _error("Too much at once; `retry-after` says when to send it again."),
     500: _error("The speech failed."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +17,12 @@ from bark_client.protocol import SAMPLE_RATE
 from bark_gateway.encoding import Samples, open_encoder
 from bark_gateway.errors import invalid
 from bark_gateway.formats import MEDIA_TYPES, Format
-from bark_gateway.gateway import OfGateway, OfKey
-from bark_gateway.streaming import Streamed
+from bark_gateway.gateway import OfKey
+from bark_gateway.routes.uploads import UploadRoute
+from bark_gateway.streaming import unless_left
 
 router = APIRouter(include_in_schema=False)
+uploads = APIRouter(include_in_schema=False, route_class=UploadRoute)
 
 FILES: Final = Path(__file__).parents[1] / "page"
 ENCODE: Final = "/page/encode/"  #: begins the paths that take sound
@@ -52,29 +53,29 @@ async def page() -> FileResponse:
     return FileResponse(FILES / "index.html", headers=HEADERS)
 
 
-@router.post(ENCODE + "{format}")
-async def encode(format: Format, request: Request, gateway: OfGateway, key: OfKey) -> Response:  # noqa: A002
+@uploads.post(ENCODE + "{format}")
+async def encode(format: Format, request: Request, key: OfKey) -> Response:  # noqa: A002
     """A take that was heard, as a file. The body is 16-bit mono samples at 24 kHz; nothing is spoken again."""
     data = await request.body()
     if not data or len(data) % 2:
         raise invalid(f"The body must be 16-bit samples; {len(data)} bytes are none.", code="invalid_body")
     samples = np.frombuffer(data, "<i2").astype(np.float32) / FULL_SCALE
-    return Streamed(
-        _encoded(samples, format=format),
+    return Response(
+        await unless_left(request.receive, _encoded(samples, format=format)),
         headers={"cache-control": "no-store"},
         media_type=MEDIA_TYPES[format].format(rate=SAMPLE_RATE),
-        send_timeout_s=gateway.settings.send_timeout_s,
     )
 
 
-async def _encoded(samples: Samples, *, format: str) -> AsyncGenerator[bytes]:  # noqa: A002
-    coder = open_encoder(format, sample_rate=SAMPLE_RATE)
+async def _encoded(samples: Samples, *, format: str) -> bytes:  # noqa: A002
+    coder, data = open_encoder(format, sample_rate=SAMPLE_RATE), bytearray()
     for block in blocks(samples, SAMPLE_RATE):
-        yield await asyncio.to_thread(coder.feed, block)  # other requests come between
-    yield await asyncio.to_thread(coder.end)
+        data += await asyncio.to_thread(coder.feed, block)  # other requests come between
+    return bytes(data + await asyncio.to_thread(coder.end))
 
 
 def add_page(app: FastAPI) -> None:
     """Add the page and its files."""
     app.include_router(router)
+    app.include_router(uploads)
     app.mount("/page", _Files(directory=FILES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Coroutine
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from pydantic import BaseModel
@@ -18,10 +18,13 @@ from bark_gateway.errors import NO_VOICE, GatewayError, from_sdk, invalid
 from bark_gateway.gateway import OfGateway, OfKey, check_voice
 from bark_gateway.keys import Key
 from bark_gateway.routes.answers import ERRORS
+from bark_gateway.routes.uploads import UploadRoute
 from bark_gateway.servers import Bark
 from bark_gateway.streaming import unless_left
 
-router = APIRouter(prefix="/v1/audio/voices", responses=ERRORS)
+PREFIX: Final = "/v1/audio/voices"
+router = APIRouter(prefix=PREFIX, responses=ERRORS)
+uploads = APIRouter(prefix=PREFIX, responses=ERRORS, route_class=UploadRoute)
 T = TypeVar("T")
 
 _UPLOAD_FIELDS = {"name", "audio_sample", "consent", "type", "overwrite"}
@@ -74,7 +77,7 @@ async def list_voices(gateway: OfGateway, key: OfKey) -> Voices:
     return Voices(data=data, voices=[VoiceName(id=name, name=name) for name in dict.fromkeys(names)])
 
 
-@router.post("")
+@uploads.post("")
 async def create_voice(
     request: Request,
     gateway: OfGateway,
@@ -103,8 +106,7 @@ async def create_voice(
     kept = shared_voices.keep(
         cloned, servers=gateway.servers, overwrite=overwrite, wait_s=gateway.settings.shared_voices_s
     )  # fmt: skip
-    async with gateway.uploads:
-        voice = _voice(await unless_left(request.receive, kept))
+    voice = _voice(await unless_left(request.receive, kept))
     return voice.model_copy(update={"warnings": warnings})
 
 
@@ -116,10 +118,11 @@ async def create_voice(
 async def preview_voice(name: str, request: Request, gateway: OfGateway, key: OfKey) -> Response:
     """What a voice sounds like: its own audio, as a WAV of at most half a minute."""
     check_voice(name, key=key)
-    async with gateway.uploads:
-        preview = await unless_left(
-            request.receive, _of(name, gateway.servers.ask(lambda bark: bark.preview_voice(name)))
-        )
+    with gateway.quotas.request(key):
+        async with gateway.uploads:
+            preview = await unless_left(
+                request.receive, _of(name, gateway.servers.ask(lambda bark: bark.preview_voice(name)))
+            )
     data = await asyncio.to_thread(encode, preview.samples, sample_rate=preview.sample_rate)
     return Response(data, media_type="audio/wav")
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import httpx2
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from tests.bark_gateway.served import Served
 from tests.bark_gateway.test_keys import key, post
 from tests.bark_gateway.test_refusals import refused
 from tests.bark_gateway.test_servers import wait_until
-from tests.client.fake_triton import FakeTriton, hang
+from tests.client.fake_triton import FakeTriton, abort, hang
 
 SPEECH = "/v1/audio/speech"
 
@@ -80,6 +81,22 @@ def test_a_key_has_a_limit_of_characters_per_minute(serve: Callable[..., Served]
     assert refused(answer, 429)["code"] == "characters_per_minute"
     assert 25 <= int(answer.headers["retry-after"]) <= 30
     assert "this key may send 20" in refused(post(url, input="x" * 21), 400)["message"]
+
+
+def test_a_text_that_no_server_took_counts_for_no_key(serve: Callable[..., Served], triton: FakeTriton) -> None:
+    gateway = serve(keys=[key(characters_per_minute=20)], max_active=1, max_queued=0)
+    triton.plan.append(hang(after_chunks=1))
+    headers = {"authorization": "Bearer sk-bark-secret"}
+    with httpx2.stream("POST", gateway.url + SPEECH, json={"input": "x"}, headers=headers) as first:
+        audio = first.iter_raw()
+        next(audio)
+        assert refused(post(gateway.url, input="x" * 15), 429)["code"] == "queue_full"
+    wait_until(lambda: gateway.gateway.gate.active == 0)
+    triton.plan += [abort(grpc.StatusCode.UNAVAILABLE)] * 100
+    assert refused(post(gateway.url, input="x" * 15), 503)["code"] == "server_unavailable"
+    triton.plan.clear()
+    assert post(gateway.url, input="x" * 15).status_code == 200
+    assert refused(post(gateway.url, input="x" * 15), 429)["code"] == "characters_per_minute"
 
 
 @given(
