@@ -36,11 +36,9 @@ async def keep(
     if all(seen):
         return made
     if overwrite:  # what it replaced is gone anyway
-        raise GatewayError(
-            500, f"Some servers have another voice {made.name!r} now. {_REMEDY}", code="voices_not_shared"
-        )
+        raise _not_shared(f"Some servers have another voice {made.name!r} now.")
     await server.bark.delete_voice(made.name)
-    raise GatewayError(500, f"The voice is not kept. {_REMEDY}", code="voices_not_shared")
+    raise _not_shared("The voice is not kept.")
 
 
 async def delete(name: str, *, servers: Servers) -> None:

@@ -30,6 +30,7 @@ from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key
 from bark_gateway.messages import Told
 from bark_gateway.requests import Call, HowToSpeak
+from bark_gateway.waiting import Idle, received
 from bark_tracing import Tracing
 
 MAX_EVENT_BYTES: Final = 1 << 20  #: of the data of an event, and of its payload
@@ -91,7 +92,8 @@ class _Talk:
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(MAX_WAITING)
         self._conversation: Conversation | None = None
         self._samples = 0  # sent of this speech; 0: it has not begun
-        self.silent = asyncio.Event()  #: there is nothing to speak
+        self._unfinished = 0  # jobs
+        self.silent = asyncio.Event()  #: there is no job
         self.silent.set()
         self._seen: dict[str, Any] = {"outcome": "left", "bytes": 0}
 
@@ -107,8 +109,8 @@ class _Talk:
             self._seen["outcome"] = told.code or "refused"
             with suppress(OSError, TimeoutError):
                 await self._send(Error(text=told.message, code=told.code))
-        except (OSError, TimeoutError):
-            return  # the client has left, or takes nothing any more
+        except (Idle, OSError, TimeoutError):
+            return  # the client has left, says nothing or takes nothing any more
         finally:
             working.cancel()
             self.silent.set()
@@ -127,26 +129,25 @@ class _Talk:
         )
 
     async def _event(self, working: asyncio.Task[None]) -> Event | None:
-        """What the client sends next; None if it has left, or said nothing for long. Raises what ended the work."""
-        # `async_read_event` wants a StreamReader, and uses two of its methods.
-        receiving = asyncio.create_task(async_read_event(self._reader))  # type: ignore[arg-type]
+        """What the client sends next; None if it has left. Raises Idle, and what ended the work."""
         try:
-            while not receiving.done():
-                idle_s = self._gateway.settings.socket_idle_s
-                done, _ = await asyncio.wait({receiving, working}, timeout=idle_s, return_when=asyncio.FIRST_COMPLETED)
-                if working in done:
-                    working.result()
-                if not done and self.silent.is_set():
-                    return None
-        finally:
-            receiving.cancel()
-        try:
-            event = receiving.result()
+            event = await received(
+                async_read_event(self._reader),  # type: ignore[arg-type] # a StreamReader; it uses two of its methods
+                working=working,
+                busy=lambda: self._busy,
+                idle_s=self._gateway.settings.socket_idle_s,
+            )
         except _BROKEN:
             raise _not_wyoming() from None
         if event is not None and not (isinstance(event.type, str) and isinstance(event.data, dict)):
             raise _not_wyoming()
         return event
+
+    @property
+    def _busy(self) -> bool:
+        """Whether something is spoken, or waits for it. A text that is still written is not spoken by itself."""
+        written = self._conversation
+        return self._unfinished > (written is not None) or (written is not None and written.busy)
 
     async def _take(self, event: Event) -> None:
         if Describe.is_type(event.type):
@@ -160,18 +161,25 @@ class _Talk:
                 self._add(self._traced(lambda: self._speak(call)))
         elif SynthesizeStart.is_type(event.type):
             call = self._call(_parsed(SynthesizeStart, event), text="-")
+            self._end_text()  # of a client that forgot to
             self._conversation = Conversation(call, gateway=self._gateway, key=self._key, send=self._spoken)
             self._add(self._traced(self._conversation.run))
         elif SynthesizeChunk.is_type(event.type) and self._conversation is not None:
             self._conversation.feed(_parsed(SynthesizeChunk, event).text)
         elif SynthesizeStop.is_type(event.type) and self._conversation is not None:
+            self._end_text()
+            self._add(lambda: self._send(SynthesizeStopped()))
+
+    def _end_text(self) -> None:
+        """The text that is still written is all there."""
+        if self._conversation is not None:
             self._conversation.end()
             self._conversation = None
-            self._add(lambda: self._send(SynthesizeStopped()))
 
     def _add(self, job: Job) -> None:
         try:
             self._jobs.put_nowait(job)
+            self._unfinished += 1
             self.silent.clear()
         except asyncio.QueueFull:
             raise GatewayError(429, f"{MAX_WAITING} speeches wait. Ask for more later.", code="queue_full") from None
@@ -181,7 +189,8 @@ class _Talk:
         while True:
             job = await self._jobs.get()
             await job()
-            if self._jobs.empty():
+            self._unfinished -= 1
+            if not self._unfinished:
                 self.silent.set()
 
     def _traced(self, job: Job) -> Job:

@@ -16,6 +16,7 @@ from bark_gateway.gateway import Gateway, OfGateway
 from bark_gateway.keys import SUBPROTOCOL, Key
 from bark_gateway.messages import Message, Start, Text, Told, parse, told, written
 from bark_gateway.requests import Call, HowToSpeak
+from bark_gateway.waiting import Idle, received
 
 router = APIRouter()
 PROTOCOL = "bark"  #: the subprotocol, for browsers, which send their key as another one
@@ -51,11 +52,14 @@ class _Talk:
     async def run(self) -> None:
         """Until the end. Whatever happens, nothing of it is spoken afterwards."""
         try:
-            while (frame := await self._frame()) is not None:
-                try:
-                    await self._take(parse(frame.get("text") or frame.get("bytes") or b""))
-                except (GatewayError, BarkError) as error:
-                    await self._refuse(as_answer(error))
+            try:
+                while (frame := await self._frame()) is not None:
+                    try:
+                        await self._take(parse(frame.get("text") or frame.get("bytes") or b""))
+                    except (GatewayError, BarkError) as error:
+                        await self._refuse(as_answer(error))
+            except Idle:
+                await self._refuse(GatewayError(408, "Nothing was said for too long. Connect again.", code="idle"))
             await self._socket.close()
         except (WebSocketDisconnect, TimeoutError):
             return  # the client has left, or takes nothing any more
@@ -66,26 +70,17 @@ class _Talk:
     async def _frame(self) -> Any:
         """What the client sends next; None once all is spoken.
 
-        Raises WebSocketDisconnect if the client has left, TimeoutError after a long silence of both sides.
+        Raises WebSocketDisconnect if the client has left, Idle after a long silence of both sides.
         """
-        receiving = asyncio.ensure_future(self._socket.receive())
-        try:
-            while not receiving.done():
-                waiting = {receiving, self._running} if self._running else {receiving}
-                idle_s = self._gateway.settings.socket_idle_s
-                done, _ = await asyncio.wait(waiting, timeout=idle_s, return_when=asyncio.FIRST_COMPLETED)
-                if self._running in done:
-                    self._running.result()
-                    return None
-                if not done and not (self._conversation and self._conversation.busy):
-                    await self._refuse(GatewayError(408, "Nothing was said for too long. Connect again.", code="idle"))
-                    await self._socket.close()
-                    raise TimeoutError
-        finally:
-            receiving.cancel()
-        if receiving.result()["type"] == "websocket.disconnect":
+        frame = await received(
+            self._socket.receive(),
+            working=self._running,
+            busy=lambda: self._conversation is not None and self._conversation.busy,
+            idle_s=self._gateway.settings.socket_idle_s,
+        )
+        if frame is not None and frame["type"] == "websocket.disconnect":
             raise WebSocketDisconnect
-        return receiving.result()
+        return frame
 
     async def _take(self, message: Message) -> None:
         """Do what a message says. Raises GatewayError and BarkError."""

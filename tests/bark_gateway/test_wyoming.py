@@ -322,6 +322,26 @@ def test_a_connection_that_says_nothing_is_closed(triton: FakeTriton) -> None:
     assert Pong.from_event(pong).text == "here"
 
 
+def test_a_client_that_begins_a_text_and_says_nothing_more_is_closed(triton: FakeTriton) -> None:
+    async def wait(connection: AsyncTcpClient) -> list[Event]:
+        await connection.write_event(SynthesizeStart().event())
+        await connection.write_event(SynthesizeChunk(f"{ONE} And").event())
+        return await until(connection)
+
+    assert sound(talk(triton.url, wait, socket_idle_s=0.3)) == tone(1)
+
+
+def test_a_text_that_was_not_stopped_ends_where_the_next_one_begins(triton: FakeTriton) -> None:
+    async def speak(connection: AsyncTcpClient) -> list[Event]:
+        for event in (SynthesizeStart(), SynthesizeChunk(ONE), SynthesizeStart(), SynthesizeChunk(TWO)):
+            await connection.write_event(event.event())
+        await connection.write_event(SynthesizeStop().event())
+        return await until(connection, SynthesizeStopped)
+
+    assert sound(talk(triton.url, speak)) == 2 * tone(1)
+    assert [request["text"] for request in triton.requests] == [ONE.encode(), TWO.encode()]
+
+
 def test_a_speech_that_takes_long_is_not_silence(triton: FakeTriton) -> None:
     more = threading.Event()
 
