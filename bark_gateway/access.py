@@ -19,10 +19,12 @@ from starlette.websockets import WebSocket
 from bark_gateway.errors import GatewayError
 from bark_tracing import NO_SPAN, Span, Tracing
 
+log: Final = logging.getLogger("bark_gateway")  # the name of this module is that of the access log
 access_log: Final = logging.getLogger("bark_gateway.access")
 _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}")
 #: The span of the HTTP request or WebSocket that this task works for.
 CURRENT: Final[ContextVar[Span]] = ContextVar("span", default=NO_SPAN)
+SWITCHED: Final = 101  #: the status of a WebSocket that was accepted
 _QUIET: Final = ("/health/", "/metrics")  #: paths that are asked for all the time
 
 
@@ -44,12 +46,15 @@ class Observed:
         state["request_id"], started = request_id, time.monotonic()
 
         async def observed(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            kind = message["type"].removeprefix("websocket.")
+            if kind == "http.response.start":  # also the refusal of a WebSocket
                 seen["status"] = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = request_id
-            elif message["type"] == "http.response.body" and message.get("body"):
+            elif kind == "accept":
+                seen["status"] = SWITCHED
+            elif data := message.get("body") or message.get("bytes"):
                 seen.setdefault("first_byte_s", round(time.monotonic() - started, 4))
-                seen["bytes"] += len(message["body"])
+                seen["bytes"] += len(data)
             await send(message)
 
         name = f"{scope.get('method', 'WEBSOCKET')} {scope['path']}"
@@ -60,7 +65,7 @@ class Observed:
                 await self._app(scope, receive, observed)
                 span.note(**{"http.response.status_code": seen["status"] or 0, "outcome": state.get("outcome", "")})
         finally:
-            if scope["type"] == "http" and seen["status"] is not None:
+            if seen["status"] is not None:
                 route = scope.get("route")
                 scope["app"].state.gateway.metrics.answered(getattr(route, "path", "other"), seen["status"])
             if not scope["path"].startswith(_QUIET):
@@ -79,9 +84,39 @@ class Observed:
         )
 
 
+def note_outcome(scope: Scope, error: GatewayError) -> None:
+    """Note for the access log how a request was refused."""
+    scope.setdefault("state", {})["outcome"] = error.code or "refused"
+
+
 def write_line(**fields: Any) -> None:
     """A line of JSON in the access log."""
     access_log.info(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **fields}))
+
+
+class Bugs:
+    """Answers 500 for a bug of the gateway. It is the innermost layer, so that this answer is seen like any other."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = scope["type"] != "http"
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception:
+            if begun:  # the server ends the connection, and logs the error
+                raise
+            log.exception("a request failed by a bug of the gateway")
+            error = GatewayError(500, "The gateway failed; its log says how.", code="internal_error")
+            note_outcome(scope, error)
+            await error.response()(scope, receive, send)
 
 
 class BodyLimit:

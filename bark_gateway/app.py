@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from bark_client import BarkError, __version__
 from bark_gateway import targets
-from bark_gateway.access import BodyLimit, KnownOrigins, Observed
+from bark_gateway.access import BodyLimit, Bugs, KnownOrigins, Observed, note_outcome
 from bark_gateway.errors import GatewayError, from_http, from_sdk, from_validation
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key, KeyRing
@@ -59,7 +59,9 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Servers(settings.servers, connect=joined, lost_s=settings.lost_s, resolve=resolve) as servers:
+        async with Servers(
+            settings.servers, connect=joined, lost_s=settings.lost_s, max_active=settings.max_active, resolve=resolve
+        ) as servers:
             app.state.gateway = Gateway(settings, servers=servers, keys=keys or KeyRing())
             async with AsyncExitStack() as stack:
                 if wyoming is not None:
@@ -84,6 +86,7 @@ def make_app(
     add_page(app)
     _handle_errors(app)
     _drop_422(app)
+    app.add_middleware(Bugs)
     app.add_middleware(
         BodyLimit,
         most=settings.max_body_bytes,
@@ -117,17 +120,13 @@ def _handle_errors(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return _answer(request, from_validation(error.errors(), fields=SpeechRequest.model_fields))
 
-    async def of_bug(request: Request, error: Exception) -> Response:
-        return _answer(request, GatewayError(500, "The gateway failed; its log says how.", code="internal_error"))
-
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(BarkError, of_sdk)
     app.add_exception_handler(RequestValidationError, of_validation)
-    app.add_exception_handler(Exception, of_bug)
 
 
 def _answer(request: Request, error: GatewayError) -> Response:
-    request.scope.setdefault("state", {})["outcome"] = error.code or "refused"
+    note_outcome(request.scope, error)
     return error.response()
 
 

@@ -109,7 +109,7 @@ def gateway(
 ) -> None:
     """Offer OpenAI's speech interface over HTTP, in front of one Triton server that serves Bark, or several.
 
-    Each option can also be set in the environment. `BARK_GATEWAY_KEYS` holds plain API keys, parted by commas.
+    Each option can also be set in the environment. `BARK_GATEWAY_KEYS` holds plain API keys, separated by commas.
 
     Example: `bark-serve up --detach`, then `bark-gateway`, then
 

@@ -168,11 +168,12 @@ async def _gateway(connection: HTTPConnection) -> Gateway:
     return found
 
 
-async def _key(connection: HTTPConnection) -> Key:
+async def key_of(connection: HTTPConnection) -> Key:
+    """The key of a request or a WebSocket. Raises GatewayError: 401."""
     key = (await _gateway(connection)).keys.of(connection)
     connection.scope.setdefault("state", {})["key"] = key.name
     return key
 
 
 OfGateway = Annotated[Gateway, Depends(_gateway)]
-OfKey = Annotated[Key, Depends(_key)]
+OfKey = Annotated[Key, Depends(key_of)]

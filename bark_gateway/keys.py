@@ -116,7 +116,7 @@ def read_keys(path: Path) -> list[Key]:
 
 
 def plain_keys(text: str) -> list[Key]:
-    """Keys as the environment gives them: parted by commas or blanks. They have no limits."""
+    """Keys as the environment gives them: separated by commas or spaces. They have no limits."""
     tokens: Sequence[str] = text.replace(",", " ").split()
     return [Key(name=f"environment-{number}", sha256=hashed(token)) for number, token in enumerate(tokens, 1)]
 

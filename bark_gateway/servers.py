@@ -20,6 +20,7 @@ from typing import Final, TypeAlias, TypeVar
 from bark_client import AsyncBarkClient, BarkError, Health, RequestCancelled, ServerError, ServerUnavailable
 from bark_gateway import targets
 from bark_gateway.load import Work
+from bark_gateway.settings import Settings
 from bark_gateway.targets import DnsTarget, Resolve
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,8 @@ class Server:
 class Servers:
     """All servers of a gateway. Use it as `async with`; it looks at the servers while the block runs.
 
-    names: `host:port`, or `dns:///name:port`. lost_s: a server that is silent for so long has lost what it had.
+    names: `host:port`, or `dns:///name:port`. lost_s: the running requests of a server that is silent for so long count
+    as lost. max_active: requests that each server gets at once, while another one has room.
     """
 
     def __init__(
@@ -92,9 +94,10 @@ class Servers:
         *,
         connect: Callable[[str], Bark],
         lost_s: float = 5.0,
+        max_active: int = Settings.max_active,
         resolve: Resolve = targets.resolve,
     ) -> None:
-        self._connect, self._lost_s, self._resolve = connect, lost_s, resolve
+        self._connect, self._lost_s, self._resolve, self._max_active = connect, lost_s, resolve, max_active
         self._servers: dict[str, Server] = {}
         self._unresolved: dict[DnsTarget, str] = {}  # why a name has no address
         self._tasks: dict[object, asyncio.Task[None]] = {}
@@ -196,7 +199,8 @@ class Servers:
         if not ready:
             raise ServerUnavailable(self.problem)
         now = time.monotonic()
-        fit = [server for server in ready if server.rests_until <= now and not server.late] or ready
+        room = [server for server in ready if len(server.work) < self._max_active] or ready
+        fit = [server for server in room if server.rests_until <= now and not server.late] or room
         return min(fit, key=lambda server: (server.seconds, server.last_lent))
 
     def _start(self, key: object, work: Awaitable[None]) -> None:
@@ -213,7 +217,7 @@ class Servers:
             server.look.clear()
 
     async def _look(self, server: Server) -> None:
-        """A late answer is an answer. Without one for `lost_s`, and no audio, the server has lost what it had."""
+        """A late answer is an answer. Without one for `lost_s`, and no audio, its running requests count as lost."""
         began = time.monotonic()
         looking = asyncio.create_task(_health(server.bark, timeout_s=self._lost_s))
         try:

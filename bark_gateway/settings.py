@@ -33,5 +33,5 @@ class Settings:
     connect_timeout_s: float = 0.8  #: to keep trying to reach a server
     stream_answer_s: float = 300.0  #: until the next audio
     grace_s: float = 10.0  #: that running requests get to end when the gateway is told to stop
-    lost_s: float = 5.0  #: a server that says nothing for so long has lost what it had
+    lost_s: float = 5.0  #: the running requests of a server that says nothing for so long count as lost
     shared_voices_s: float = 10.0  #: until all servers see a change of the voice store that they share

@@ -10,9 +10,10 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from bark_client import BarkError
 from bark_client.protocol import SAMPLE_RATE
+from bark_gateway.access import note_outcome
 from bark_gateway.conversation import Conversation
 from bark_gateway.errors import GatewayError, as_answer
-from bark_gateway.gateway import Gateway, OfGateway
+from bark_gateway.gateway import Gateway, OfGateway, key_of
 from bark_gateway.keys import SUBPROTOCOL, Key
 from bark_gateway.messages import Message, Start, Text, Told, parse, told, written
 from bark_gateway.requests import Call, HowToSpeak
@@ -26,11 +27,12 @@ PROTOCOL = "bark"  #: the subprotocol, for browsers, which send their key as ano
 async def stream(socket: WebSocket, gateway: OfGateway) -> None:
     """Take messages until the client says `end`, leaves, or is silent for too long."""
     try:
-        key = gateway.keys.of(socket)
+        key = await key_of(socket)
         with gateway.socket():
             await _accept(socket)
             await _Talk(socket, gateway=gateway, key=key).run()
     except GatewayError as error:  # before it was accepted
+        note_outcome(socket.scope, error)
         await socket.send_denial_response(error.response())
 
 

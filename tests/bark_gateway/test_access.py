@@ -14,7 +14,7 @@ from tests.bark_gateway.served import Served
 from tests.bark_gateway.test_keys import SECRET, key, post
 from tests.bark_gateway.test_refusals import refused
 from tests.bark_gateway.test_servers import wait_until
-from tests.bark_gateway.test_socket import connected
+from tests.bark_gateway.test_socket import connected, heard, say
 from tests.bark_gateway.test_voices import VOICES, clip
 from tests.client.fake_triton import FakeTriton, hang
 
@@ -40,6 +40,47 @@ def test_each_request_is_a_line_of_json(serve: Callable[..., Served], log: pytes
     assert line["bytes"] == len(answer.content) and line["id"] == answer.headers["x-request-id"]
     assert 0 < float(str(line["first_byte_s"])) <= float(str(line["seconds"]))
     assert SECRET not in log.text and "Hello" not in log.text
+
+
+def test_each_socket_is_a_line_of_json_and_is_counted(
+    serve: Callable[..., Served], log: pytest.LogCaptureFixture
+) -> None:
+    gateway = serve(keys=[key()])
+    with pytest.raises(InvalidStatus) as refusal, connected(gateway):
+        pass
+    wait_until(lambda: len(lines(log)) == 1)
+    with connected(gateway, additional_headers={"authorization": f"Bearer {SECRET}"}) as socket:
+        say(socket, "start", response_format="pcm")
+        say(socket, "text", text="Hello.")
+        say(socket, "end")
+        _, audio = heard(socket, until="done")
+    wait_until(lambda: len(lines(log)) == 2)
+    refused_line, line = lines(log)
+    assert refused_line["id"] == refusal.value.response.headers["x-request-id"]
+    assert (refused_line["key"], refused_line["status"], refused_line["outcome"]) == (None, 401, "missing_api_key")
+    assert (line["key"], line["status"], line["bytes"]) == ("kitchen", 101, len(audio))
+    metrics = gateway.gateway.metrics.text().decode()
+    for status in (101, 401):
+        counted = f'bark_gateway_http_requests_total{{path="/v1/audio/speech/stream",status="{status}"}} 1.0'
+        assert counted in metrics
+
+
+def test_a_bug_is_answered_logged_and_counted_like_any_other_error(
+    serve: Callable[..., Served], log: pytest.LogCaptureFixture
+) -> None:
+    gateway = serve(cors=("*",))
+    gateway.gateway.servers.ask = broken  # type: ignore[method-assign, assignment]
+    answer = httpx2.get(gateway.url + VOICES, headers=OTHER)
+    assert refused(answer, 500)["code"] == "internal_error"
+    assert answer.headers["access-control-allow-origin"] == "*"
+    wait_until(lambda: bool(lines(log)))
+    assert (lines(log)[0]["status"], lines(log)[0]["outcome"]) == (500, "internal_error")
+    assert 'status="500"} 1.0' in gateway.gateway.metrics.text().decode()
+    assert "it is broken" in log.text
+
+
+async def broken(question: object) -> None:
+    raise RuntimeError("it is broken")
 
 
 def test_an_id_of_the_client_is_kept(http: httpx2.Client) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from typing import cast
 
 import httpx2
 import pytest
 
+from bark_gateway.load import Work
+from bark_gateway.servers import Bark, Servers
 from tests.bark_gateway.served import Served
 from tests.client.fake_triton import FakeTriton, free_port, hang
 
@@ -37,6 +41,15 @@ def test_without_a_server_the_answer_is_503_within_a_second(serve: Callable[...,
         wait_until(lambda: not ready(url))
     assert httpx2.get(f"{url}/v1/audio/voices").status_code == 503
     assert httpx2.get(f"{url}/health/live").status_code == 200
+
+
+def test_a_server_that_is_full_gets_nothing_while_another_one_has_room() -> None:
+    servers = Servers(["one:1", "two:1"], connect=lambda url: cast(Bark, None), max_active=2)
+    with ExitStack() as lent:
+        long = lent.enter_context(servers.lend(Work(seconds=1_000.0)))
+        others = [lent.enter_context(servers.lend(Work(seconds=1.0))) for _ in range(3)]
+        assert [other is long for other in others] == [False, False, True]
+        assert lent.enter_context(servers.lend()).url in ("one:1", "two:1")  # rather than refuse it
 
 
 def test_a_server_that_comes_back_is_used_again(serve: Callable[..., Served]) -> None:
