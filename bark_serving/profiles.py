@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Stage = Literal["semantic", "coarse", "fine", "encodec_decode", "encodec_encode", "hubert"]
-Profile = Literal["cpu", "torch", "tensorrt"]
+Profile = Literal["cpu", "torch", "rtx", "tensorrt"]
 Precision = Literal["int8", "int4", "fp32", "bf16", "fp16"]
 Backend = Literal["python", "tensorrt", "tensorrtllm"]
 
@@ -29,7 +29,7 @@ class StageRow:
     precisions: tuple[Precision, ...]
     backend: Backend = "python"
     engine: bool = True  #: whether it runs an engine of the store; if not, the bundle's own weights
-    plan: str | None = None  #: name of the engine's file, if Triton reads it from the model's version folder
+    plan: str | None = None  #: name of the engine's file, if it is a TensorRT plan
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,21 @@ TABLE: Mapping[Profile, ProfileRow] = {
         module="torch",
         extra="torch",
         stages=_rows(_TORCH, _TORCH, _TORCH_HALF, _TORCH_EXACT, _TORCH_HALF),
+    ),
+    "rtx": ProfileRow(
+        "TensorRT for RTX",
+        precision="fp16",
+        gpu="always",
+        build="bark-build engines --profile rtx",
+        module="tensorrt_rtx_bindings",
+        extra="rtx",
+        stages=_rows(
+            StageRow(("fp16", "bf16", "int4"), plan=_PLAN),
+            StageRow(("fp16",), plan=_PLAN),
+            StageRow(("fp16", "fp32"), plan=_PLAN),
+            StageRow(("fp32",), plan=_PLAN),
+            StageRow(("fp16", "fp32"), plan=_PLAN),
+        ),
     ),
     "tensorrt": ProfileRow(
         "TensorRT-LLM and TensorRT",

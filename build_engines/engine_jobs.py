@@ -32,6 +32,7 @@ class EngineJob:
     maker: Maker  #: the library that builds it
     title: str  #: its name and version, for people
     estimate: Estimate
+    profile: Profile = "cpu"
     existing: Engine | None = None
     refusal: BuildError | None = None  #: why this machine cannot build it
     make: Callable[..., Engine] | None = field(default=None, repr=False)  #: takes `on_step`
@@ -76,9 +77,11 @@ def engine_jobs(
     for architecture in architectures if row.gpu == "always" else (ANY,):
         for stage in needed:
             chosen = stage_precision(stage, precision or row.precision, profile)
-            find_builder = _BUILDERS[row.stages[stage].backend]
-            builder = find_builder(bundle, architecture, options or BuilderOptions())
-            jobs.append(_job(bundle, stage, chosen, architecture, store, builder))
+            if row.stages[stage].plan:
+                builder = _tensorrt(architecture, options or BuilderOptions(), profile)
+            else:
+                builder = _BUILDERS[row.stages[stage].backend](bundle, architecture, options or BuilderOptions())
+            jobs.append(_job(bundle, profile, stage, chosen, architecture, store, builder))
     return jobs
 
 
@@ -94,11 +97,17 @@ class _Builder:
 
 
 def _job(
-    bundle: Bundle, stage: Stage, precision: Precision, architecture: str, store: EngineStore, builder: _Builder
+    bundle: Bundle,
+    profile: Profile,
+    stage: Stage,
+    precision: Precision,
+    architecture: str,
+    store: EngineStore,
+    builder: _Builder,
 ) -> EngineJob:
     make = None
     if builder.refusal:
-        existing = _find_prebuilt(bundle, stage, precision, architecture, store)
+        existing = _find_prebuilt(bundle, profile, stage, precision, architecture, store)
     else:
         options = {"stage": stage, "precision": precision, **builder.options}
         existing = store.get(builder.module.manifest(bundle, **options))
@@ -110,6 +119,7 @@ def _job(
         maker=builder.maker,
         title=builder.title,
         estimate=estimate(bundle, stage=stage, precision=precision, maker=builder.maker, store=store),
+        profile=profile,
         existing=existing,
         refusal=None if existing else builder.refusal,
         make=make,
@@ -117,12 +127,12 @@ def _job(
 
 
 def _find_prebuilt(
-    bundle: Bundle, stage: Stage, precision: Precision, architecture: str, store: EngineStore
+    bundle: Bundle, profile: Profile, stage: Stage, precision: Precision, architecture: str, store: EngineStore
 ) -> Engine | None:
     """An engine that another machine built for this architecture. This machine cannot compute its key."""
     host = Host(architectures=architecture.split("+"))
     try:
-        return store.find(bundle, stage=stage, profile="tensorrt", precision=precision, host=host)
+        return store.find(bundle, stage=stage, profile=profile, precision=precision, host=host)
     except EngineError:
         return None
 
@@ -133,19 +143,24 @@ def _onnxruntime(bundle: Bundle, architecture: str, options: BuilderOptions) -> 
     return _Builder("onnxruntime", "ONNX Runtime", build)
 
 
-def _tensorrt(bundle: Bundle, architecture: str, options: BuilderOptions) -> _Builder:
+def _tensorrt(architecture: str, options: BuilderOptions, profile: Profile) -> _Builder:
     from build_engines.tensorrt import architectures, build
 
+    needed: tensorrt.Flavour | None = "tensorrt_rtx" if profile == "rtx" else None
     try:
-        library = options.library or tensorrt.load_library()
+        library = options.library or tensorrt.load_library(needed)
+        if needed and library.flavour != needed:
+            raise BuildError(
+                f"The {profile} profile serves no plans of {library.title}.", remedy="Leave --library out."
+            )
     except BuildError as error:
-        return _Builder("tensorrt", "TensorRT", refusal=error)
+        return _Builder(needed or "tensorrt", "TensorRT for RTX" if needed else "TensorRT", refusal=error)
     builder = partial(_Builder, library.flavour, library.title, build)
     try:
         architectures.check(architecture, library=library)
     except BuildError as error:
         return builder(refusal=error)
-    return builder(options={"architecture": architecture, "library": library})
+    return builder(options={"profile": profile, "architecture": architecture, "library": library})
 
 
 def _tensorrt_llm(bundle: Bundle, architecture: str, options: BuilderOptions) -> _Builder:
@@ -160,8 +175,8 @@ def _tensorrt_llm(bundle: Bundle, architecture: str, options: BuilderOptions) ->
     return _Builder("tensorrt_llm", f"TensorRT-LLM {release}", build, own)
 
 
+#: By backend, for the stages without plans.
 _BUILDERS: dict[Backend, Callable[[Bundle, str, BuilderOptions], _Builder]] = {
     "python": _onnxruntime,
-    "tensorrt": _tensorrt,
     "tensorrtllm": _tensorrt_llm,
 }

@@ -57,11 +57,19 @@ class CpuPlan:
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         self._session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        self.inputs = [tensor.name for tensor in self._session.get_inputs()]
+        self.outputs = [tensor.name for tensor in self._session.get_outputs()]
+
+    def output_shapes(self, inputs: Mapping[str, Place]) -> Mapping[str, tuple[int, ...]]:
+        types = {tensor.name: _TYPES[tensor.type] for tensor in self._session.get_inputs()}
+        zeros = {name: np.zeros(place.shape, types[name]) for name, place in inputs.items()}
+        arrays = self._session.run(self.outputs, zeros)
+        return {name: array.shape for name, array in zip(self.outputs, arrays, strict=True)}
 
     def bind(self, tensors: Mapping[str, Place], *, profile: int, repeated: bool) -> Callable[[], None]:
         session, binding = self._session, self._session.io_binding()
         sides = ((session.get_inputs(), binding.bind_input), (session.get_outputs(), binding.bind_output))
-        assert set(tensors) == {tensor.name for side, _ in sides for tensor in side}
+        assert set(tensors) == {*self.inputs, *self.outputs}
         for side, bind in sides:
             for tensor in side:
                 address, shape = tensors[tensor.name]

@@ -40,12 +40,13 @@ def this_host(gpu_numbers: Sequence[int] | None = None) -> Host:
     return Host(architectures=gpus.architectures(gpu_numbers), versions=found)
 
 
-def incompatibility(*, architecture: str, versions: Mapping[str, str], host: Host) -> str | None:
+def incompatibility(*, architecture: str, versions: Mapping[str, str], host: Host, triton: bool = True) -> str | None:
     """Why an engine for `architecture`, made by libraries of `versions`, cannot run on `host`; None when it can.
 
+    triton: whether Triton itself loads the plan, if the engine is one.
     Returns a reason such as "was built for sm90, the GPU here is sm80".
     """
-    if _RTX in versions:
+    if triton and _RTX in versions:
         return f"was built with TensorRT for RTX {versions[_RTX]}, whose plans Triton does not load"
     built_for = architecture.split("+")
     others = [name for name in host.architectures if name not in built_for]
@@ -60,9 +61,8 @@ def incompatibility(*, architecture: str, versions: Mapping[str, str], host: Hos
 
 def loader_versions(versions: Mapping[str, str]) -> Sequence[str]:
     """The library versions that an engine made by `versions` needs. Equal answers: both load on the same hosts."""
-    rtx = [f"{_RTX} {versions[_RTX]}"] if _RTX in versions else []
     needed = [(name, loader) for name, loader in LOADERS.items() if name in versions]
-    return [*rtx, *(f"{name} {_significant(versions[name], loader)}" for name, loader in needed)]
+    return [f"{name} {_significant(versions[name], loader)}" for name, loader in needed]
 
 
 def _significant(version: str, loader: _Loader) -> str:
@@ -101,9 +101,15 @@ def _tensorrt() -> str | None:
     return None
 
 
+def _tensorrt_rtx() -> str | None:
+    """The version of TensorRT for RTX. Its bindings are one wheel per release of CUDA."""
+    return next(filter(None, (_package(f"tensorrt_rtx_{cuda}_bindings")() for cuda in ("cu13", "cu12"))), None)
+
+
 LOADERS: Mapping[str, _Loader] = {
     "onnxruntime": _Loader("ONNX Runtime", 2, _package("onnxruntime")),
     "bark_kernels": _Loader("the kernels' layout", 1, kernels_layout),
     "tensorrt": _Loader("TensorRT", 3, _tensorrt),
+    _RTX: _Loader("TensorRT for RTX", 4, _tensorrt_rtx),
     "tensorrt_llm": _Loader("TensorRT-LLM", 3, _package("tensorrt_llm")),
 }

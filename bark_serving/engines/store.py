@@ -131,7 +131,9 @@ class EngineStore:
             others = ", ".join(sorted({e.manifest.precision for e in of_bundle}))
             raise EngineMismatch(f"{self.root} has the {stage} engine in {others}, not in {precision}.", remedy=remedy)
         reasons = [
-            incompatibility(architecture=e.manifest.architecture, versions=e.manifest.versions, host=host)
+            incompatibility(
+                architecture=e.manifest.architecture, versions=e.manifest.versions, host=host, triton=profile != "rtx"
+            )
             for e in of_precision
         ]
         fitting = [engine for engine, reason in zip(of_precision, reasons, strict=True) if reason is None]
@@ -181,14 +183,8 @@ class EngineStore:
         """Hash every engine's files. Returns one error per broken engine."""
         errors = []
         for folder in self._folders():
-            engine = _read(folder)
             try:
-                if engine is None:
-                    raise EngineBroken(
-                        f"{folder / MANIFEST_FILE} cannot be read.",
-                        remedy="Run `bark-build prune`, then build the engine again.",
-                    )
-                engine.verify()
+                read_engine(folder).verify()
             except EngineBroken as error:
                 errors.append(error)
         return errors
@@ -238,6 +234,16 @@ class EngineStore:
 
     def _lock(self, name: str) -> Path:
         return self.root / _LOCKS / name
+
+
+def read_engine(folder: Path) -> Engine:
+    """The engine in a folder. Raises `EngineBroken`."""
+    engine = _read(folder)
+    if engine is None:
+        raise EngineBroken(
+            f"{folder / MANIFEST_FILE} cannot be read.", remedy="Run `bark-build prune`, then build the engine again."
+        )
+    return engine
 
 
 def _read(folder: Path) -> Engine | None:

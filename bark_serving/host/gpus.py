@@ -44,6 +44,25 @@ def _compute_capability(number: int) -> tuple[int, int] | None:
     return None if failed else (major.value, minor.value)
 
 
+def driver_cuda() -> int:
+    """The newest CUDA that the driver knows, as in 13000 for 13.0; 0 without a driver."""
+    version = ctypes.c_int()
+    try:
+        ctypes.CDLL(DRIVER).cuDriverGetVersion(ctypes.byref(version))
+    except OSError:
+        return 0
+    return version.value
+
+
+def memory(number: int) -> int | None:
+    """Bytes of memory of a GPU; None if the driver shows no such GPU."""
+    if number >= gpu_count():
+        return None
+    driver, device, size = ctypes.CDLL(DRIVER), ctypes.c_int(), ctypes.c_size_t()
+    failed = driver.cuDeviceGet(ctypes.byref(device), number) or driver.cuDeviceTotalMem_v2(ctypes.byref(size), device)
+    return None if failed else size.value
+
+
 def parse_gpus(text: str) -> tuple[int, ...] | None:
     """What ``--gpus`` means: "auto" → None (all GPUs), "none" → (), "0,1" → (0, 1). Raises `ValueError`."""
     if text == "auto":

@@ -27,6 +27,9 @@ class Place(NamedTuple):
 class LoadedPlan(Protocol):
     """A plan on a device."""
 
+    def output_shapes(self, inputs: Mapping[str, Place]) -> Mapping[str, tuple[int, ...]]:
+        """The shapes of the outputs, in the first optimization profile, for inputs of these shapes."""
+
     def bind(self, tensors: Mapping[str, Place], *, profile: int, repeated: bool) -> Callable[[], None]:
         """A step that runs the plan on these tensors, which are all its inputs and outputs.
 

@@ -15,11 +15,13 @@ from bark_serving.bundle import mapped
 from bark_serving.decoding.rules import Rule, head_rows, rule_of
 from bark_serving.decoding.sampler import NumpySampler, Sampler
 from bark_serving.engines.kernels import packed_weights
+from bark_serving.engines.store import read_engine
 from bark_serving.profiles import Profile, Stage
 from bark_serving.runtimes.settings import RuntimeSettings
 from bark_serving.spec import GptStage
 
 if TYPE_CHECKING:
+    from bark_serving.runtimes.device import Device
     from bark_serving.runtimes.native import NativeGpt
     from bark_serving.runtimes.onnx_gpt import OnnxGpt
 
@@ -105,6 +107,38 @@ def _torch_network(stage: Stage, settings: RuntimeSettings, device: str) -> Netw
     return TorchNetwork(stage, settings.bundle, device=opened, precision=settings.precision)
 
 
+def _rtx_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, max_batch: int) -> Sequence[Sampler]:
+    from bark_serving.runtimes.plan_gpt import PlanGpt
+
+    engine = read_engine(_engine(settings))
+    return [
+        PlanGpt(
+            _open_gpu(name),
+            engine.model,
+            gpt=settings.bundle.spec.gpt(stage),
+            rule=rule,
+            embeddings=mapped(settings.bundle.weights(stage), "token_embedding.weight"),
+            cache_type=engine.manifest.inputs["past_key_0"].dtype,
+            rows=max_batch,
+        )
+        for name in settings.devices
+    ]
+
+
+def _rtx_network(stage: Stage, settings: RuntimeSettings, device: str) -> Network:
+    from bark_serving.runtimes.plan_network import PlanNetwork
+
+    engine = read_engine(_engine(settings))
+    return PlanNetwork(_open_gpu(device), engine.model, manifest=engine.manifest)
+
+
+def _open_gpu(name: str) -> Device:
+    """The GPU of a device such as ``cuda:0``."""
+    from bark_serving.runtimes.rtx_device import RtxDevice
+
+    return RtxDevice(int(name.removeprefix("cuda:")))
+
+
 def _engine(settings: RuntimeSettings) -> Path:
     if settings.engine is None:
         raise ValueError(f"the {settings.profile} profile needs an engine; render the repository again")
@@ -113,9 +147,11 @@ def _engine(settings: RuntimeSettings) -> Path:
 
 _GPTS: Mapping[Profile, Callable[[GptStage, RuntimeSettings, Rule, int], Sequence[Sampler]]] = {
     "cpu": _cpu_gpts,
+    "rtx": _rtx_gpts,
     "torch": _torch_gpts,
 }
 _NETWORKS: Mapping[Profile, Callable[[Stage, RuntimeSettings, str], Network]] = {
     "cpu": _cpu_network,
+    "rtx": _rtx_network,
     "torch": _torch_network,
 }

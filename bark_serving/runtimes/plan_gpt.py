@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from bark_serving.arrays import Floats, Ids, Ints
+from bark_serving.decoding.buckets import padded_rows
 from bark_serving.decoding.rules import Rule, head_rows
 from bark_serving.decoding.sampler import NumpySampler, Sampled, SampleRequest
 from bark_serving.decoding.sampling import Sampling
-from bark_serving.runtimes.buckets import padded_rows
 from bark_serving.runtimes.device import Block, Device, Place
 from bark_serving.spec import GptSpec
 

@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bark_serving.arrays import Floats, Ids, Ints
+from bark_serving.decoding.buckets import padded_rows
 from bark_serving.decoding.rules import Rule, head_rows
 from bark_serving.decoding.sampler import Sampled, SampleRequest
 from bark_serving.decoding.sampling import Sampling
 from bark_serving.networks.gpt import Gpt
 from bark_serving.profiles import Precision
-from bark_serving.runtimes.buckets import padded_rows
 from bark_serving.runtimes.torch_device import DTYPES, captured, computing, recorder
 from bark_serving.runtimes.torch_sampling import sample
 

@@ -30,13 +30,14 @@ from bark_serving.engines.builders import how_to_build
 from bark_serving.engines.compatibility import Host, this_host
 from bark_serving.engines.kernels import instruction_set, packed_weights
 from bark_serving.engines.served_files import ServedFile, bundle_files, engine_files
-from bark_serving.engines.store import EngineError, EngineMissing, EngineStore
+from bark_serving.engines.store import EngineError, EngineMissing, EngineStore, read_engine
 from bark_serving.errors import INSTALL_AGAIN
 from bark_serving.host.cores import usable_cores
 from bark_serving.host.files import atomic_folder
 from bark_serving.layouts.decoder import state_shape
 from bark_serving.profiles import STAGES, TABLE, TRANSFORMERS, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError
+from bark_serving.server.gpu_check import check_engines
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.settings import CONFIG
 from bark_serving.spec import NETWORKS, Network
@@ -46,6 +47,12 @@ from bark_serving.speech.stage_capabilities import StageCapabilities, capabiliti
 TEMPLATE = "config.pbtxt.j2"
 MODEL = "model.py"
 VERSION = "1"
+#: The networks whose embeddings a server with engines reads from the bundle.
+_EMBEDDINGS: Mapping[Profile, Sequence[Network]] = {
+    "cpu": ("semantic", "coarse", "fine"),
+    "rtx": ("semantic", "coarse"),
+    "tensorrt": ("semantic",),
+}
 RENDERED_FILE = "rendered.json"
 QUEUE_DELAY_US = 2_000
 #: Models that only cloning a voice needs. A bundle without HuBERT has only `clone_voice`, which says what is missing.
@@ -136,6 +143,10 @@ def render_from(templates: Path, settings: RenderSettings, *, output: Path) -> P
         except EngineError as error:
             missing.append(error)
     _raise_missing(missing, settings)
+    if settings.profile == "rtx":
+        engines = {model.name: read_engine(model.values["engine"]) for model in models if model.name in STAGES}
+        numbers = () if settings.architecture else settings.used_gpus
+        check_engines(engines, spec=bundle.spec, max_batch=settings.max_batch, numbers=numbers)
     stages = TABLE[settings.profile].stages
     capabilities = next((_capabilities(model, stages) for model in models if model.name == "semantic"), None)
     for model in models:
@@ -205,7 +216,7 @@ def _choose(model: _Model, *, stage: Stage, bundle: Bundle, settings: RenderSett
             kernels=profile == "cpu" and settings.kernels and packed_weights(engine.folder) is not None,
             build_command=store.build_command(bundle, stage=stage, profile=profile, precision=precision, host=host),
         )
-        if row.plan:
+        if row.plan and row.backend == "tensorrt":  # Triton reads it from the version folder
             model.links[row.plan] = engine.folder.absolute() / row.plan
 
 
@@ -224,7 +235,7 @@ def _networks_read(profile: Profile, bundle: Bundle) -> Sequence[Network]:
     """The networks whose weights are read from the bundle: of all stages without engines, and for embeddings."""
     if not all(row.engine for row in TABLE[profile].stages.values()):
         return [network for network in NETWORKS if network != "hubert" or bundle.spec.hubert is not None]
-    return ["semantic"] if profile == "tensorrt" else ["semantic", "coarse", "fine"]
+    return _EMBEDDINGS[profile]
 
 
 def _runtime(models: Sequence[_Model], settings: RenderSettings) -> str:

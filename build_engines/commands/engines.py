@@ -40,6 +40,11 @@ def engines(
 
     `bark-build engines --bundle build/bundles/bark-small --precision int4`
 
+    **rtx**: plans of TensorRT for RTX, on any x86-64 Linux machine, with or without a GPU. One plan may be for several
+    architectures. Seconds per engine on two cores. Serving them is **not yet run on hardware**.
+
+    `bark-build engines --profile rtx --gpu sm86+sm89+sm120 --bundle build/bundles/bark-large`
+
     **tensorrt**: TensorRT-LLM engines of semantic and coarse, TensorRT plans of the other stages. Run it on the GPU
     and in the container that will serve. Minutes per engine, as an estimate: **not yet run on hardware**.
 

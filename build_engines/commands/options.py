@@ -19,7 +19,7 @@ BundleOption = Annotated[
     Path, typer.Option("--bundle", help="The bundle to build from. miniature: the one that comes with this package.")
 ]
 STORE = Path("build/engines")  #: the default store
-_TENSORRT = "Options of the tensorrt profile"
+_TENSORRT = "Options of the profiles rtx and tensorrt"
 _PRECISIONS = " ".join(f"{name}: {', '.join(row.precisions)}." for name, row in TABLE.items() if row.build)
 
 
@@ -102,7 +102,8 @@ TensorrtLibrary = Annotated[
     typer.Option(
         rich_help_panel=_TENSORRT,
         help="TensorRT builds for the GPU it runs on, and Triton loads its plans. TensorRT for RTX builds without "
-        "a GPU, which proves that the networks build. Default: the first that is installed.",
+        "a GPU: the rtx profile serves its plans; for the tensorrt profile they prove that the networks build. "
+        "Default: what the profile serves, if it is installed.",
     ),
 ]
 MaxBatch = Annotated[

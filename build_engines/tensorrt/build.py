@@ -4,49 +4,58 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import MODEL_FILE, Engine, EngineStore
-from bark_serving.profiles import STAGES, TABLE, Precision, Stage
+from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage
+from bark_serving.spec import Spec
 from build_engines.builder import builder_version
 from build_engines.errors import BuildError
 from build_engines.export import graph
 from build_engines.export.build import SOURCES
-from build_engines.export.graphs import GRAPHS
 from build_engines.steps import OnStep, ignore_steps, report_steps
-from build_engines.tensorrt import architectures, check, compiler, dialect, header
+from build_engines.tensorrt import architectures, check, compiler, dialect, gpt, gpt_check, header
 from build_engines.tensorrt.library import Library
 from build_engines.tensorrt.shapes import shapes
 
 STEPS = ("export", "check", "compile", "publish")
-_ROWS = TABLE["tensorrt"].stages
-#: The stages that TensorRT runs; the others are TensorRT-LLM's.
-PLAN_STAGES: tuple[Stage, ...] = tuple(stage for stage in STAGES if _ROWS[stage].backend == "tensorrt")
+#: The stages that TensorRT runs in the tensorrt profile; the others are TensorRT-LLM's.
+PLAN_STAGES: tuple[Stage, ...] = tuple(stage for stage in STAGES if TABLE["tensorrt"].stages[stage].plan)
 PLAN_FILE = "model.plan"  #: as Triton looks for it
 _LIBRARIES = ("torch", "onnx", "onnxscript")
 _GRAPH_FOLDER = "graph"
 
 
-def manifest(bundle: Bundle, *, stage: Stage, precision: Precision, architecture: str, library: Library) -> Manifest:
+def manifest(
+    bundle: Bundle,
+    *,
+    profile: Profile = "tensorrt",
+    stage: Stage,
+    precision: Precision,
+    architecture: str,
+    library: Library,
+) -> Manifest:
     """What a plan built here and now would be. `architecture`: ``sm80``, or ``sm80+sm86`` for a plan that runs on both.
 
-    Raises `BuildError` for a stage that TensorRT does not run, or a precision that the stage does not have.
+    Raises `BuildError` for a stage that TensorRT does not run in the profile, or a precision that the stage does not
+    have.
     """
-    if stage not in PLAN_STAGES:
+    row = TABLE[profile].stages[stage]
+    if not row.plan:
         raise BuildError(
             f"{stage} is not a stage that TensorRT runs.",
-            remedy="TensorRT-LLM builds it: `bark-build engines --profile tensorrt`.",
+            remedy=f"TensorRT-LLM builds it: `{TABLE[profile].build}`.",
         )
-    if precision not in _ROWS[stage].precisions:
-        raise BuildError(
-            f"{stage} cannot be built in {precision}.", remedy=f"It has {' and '.join(_ROWS[stage].precisions)}."
-        )
+    if precision not in row.precisions:
+        raise BuildError(f"{stage} cannot be built in {precision}.", remedy=f"It has {' and '.join(row.precisions)}.")
     return Manifest(
         stage=stage,
-        profile="tensorrt",
+        profile=profile,
         precision=precision,
         bundle=bundle.hash,
         bundle_name=bundle.spec.name,
@@ -54,7 +63,7 @@ def manifest(bundle: Bundle, *, stage: Stage, precision: Precision, architecture
         architecture=architecture,
         versions={library.flavour: library.version, **{name: metadata.version(name) for name in _LIBRARIES}},
         builder=builder_version(*SOURCES, Path(__file__).parent),
-        inputs=GRAPHS[stage].inputs(bundle.spec),
+        inputs=dialect.inputs(bundle.spec, stage=stage, precision=precision),
         outputs=dialect.plan_outputs(bundle.spec, stage=stage, precision=precision),
     )
 
@@ -62,6 +71,7 @@ def manifest(bundle: Bundle, *, stage: Stage, precision: Precision, architecture
 def make(
     bundle: Bundle,
     *,
+    profile: Profile = "tensorrt",
     stage: Stage,
     precision: Precision,
     architecture: str,
@@ -75,7 +85,9 @@ def make(
     Raises `BundleError` for a bad bundle, `ExportError` when the graph does not compute what the network does,
     `BuildError` when this library or this machine can't build for the architecture, or TensorRT refuses.
     """
-    planned = manifest(bundle, stage=stage, precision=precision, architecture=architecture, library=library)
+    planned = manifest(
+        bundle, profile=profile, stage=stage, precision=precision, architecture=architecture, library=library
+    )
     report = report_steps(on_step, STEPS)
 
     def build(folder: Path) -> dict[str, object]:
@@ -84,7 +96,7 @@ def make(
         graphs = folder / _GRAPH_FOLDER
         graphs.mkdir()
         _export(bundle, planned, folder=graphs, report=report)
-        plan = _compile(planned, graphs / MODEL_FILE, targets=targets, library=library, report=report)
+        plan = _compile(bundle.spec, planned, graphs / MODEL_FILE, targets=targets, library=library, report=report)
         shutil.rmtree(graphs)
         report("publish")
         (folder / PLAN_FILE).write_bytes(plan.data)
@@ -99,14 +111,26 @@ def _export(bundle: Bundle, manifest: Manifest, *, folder: Path, report: Callabl
     model = dialect.export(bundle, stage=stage, precision=precision)
     graph.save(model, folder / MODEL_FILE)
     report("check")
-    check.check(bundle, stage=stage, precision=precision, folder=folder)
+    if dialect.is_gpt(stage):
+        gpt_check.check(bundle, stage=stage, precision=precision, path=folder / MODEL_FILE)
+    else:
+        check.check(bundle, stage=stage, precision=precision, folder=folder)
     dialect.keep_outputs(folder / MODEL_FILE, manifest.outputs)
 
 
 def _compile(
-    manifest: Manifest, model: Path, *, targets: Sequence[str], library: Library, report: Callable[..., None]
+    spec: Spec,
+    manifest: Manifest,
+    model: Path,
+    *,
+    targets: Sequence[str],
+    library: Library,
+    report: Callable[..., None],
 ) -> compiler.Plan:
     report("compile")
+    options: dict[str, Any] = {}
+    if dialect.is_gpt(manifest.stage):
+        options["check_network"] = partial(gpt.check_network, layers=spec.gpt(manifest.stage).layers)
     plan = compiler.build(
         model,
         library=library,
@@ -115,6 +139,7 @@ def _compile(
         shapes=manifest.shapes,
         architectures=targets,
         on_progress=lambda phase, done, total: report("compile", done / total),
+        **options,
     )
     if library.flavour == "tensorrt_rtx":
         found = header.read(plan.data)

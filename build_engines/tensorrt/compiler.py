@@ -20,13 +20,16 @@ from bark_serving.engines.manifest import TensorInfo
 from build_engines.errors import BuildError
 from build_engines.export.graphs import Axes
 from build_engines.tensorrt.library import Library
-from build_engines.tensorrt.shapes import Extents, Shapes, extents
+from build_engines.tensorrt.shapes import Extents, Shapes, extents, optimization_profiles
 
 OnProgress = Callable[[str, int, int], None]  #: phase, steps done, steps in all
+CheckNetwork = Callable[[Any, Any], None]  #: TensorRT's module and the parsed network; raises `BuildError`
 
 #: A manifest's types → TensorRT's.
-_TYPES = {"float32": "FLOAT", "int32": "INT32", "int64": "INT64"}
+_TYPES = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BF16", "int32": "INT32", "int64": "INT64"}
 _ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+)")
+_WEIGHTS = re.compile(r"Total Weights Memory: (\d+)")
+_KERNEL = re.compile(r"^Name: (.+?), LayerType: ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Plan:
     data: memoryview
     seconds: float  #: spent in the parser and the compiler
     activations: int | None  #: bytes of device memory one execution context takes; None when the log does not say
+    weights: int | None  #: bytes of device memory that the weights take; None when the log does not say
+    kernels: Sequence[str]  #: names of what the plan runs, of all its profiles; empty when the log does not say
 
 
 def build(
@@ -47,12 +52,13 @@ def build(
     shapes: Shapes,
     architectures: Sequence[str] = (),
     on_progress: OnProgress = lambda phase, done, total: None,
+    check_network: CheckNetwork = lambda trt, network: None,
 ) -> Plan:
     """Compile the ONNX file `graph` for `architectures` (``sm80`` …).
 
     TensorRT compiles for the GPU it runs on and takes no architectures; TensorRT for RTX needs none of them present.
-    Raises `BuildError` with what TensorRT said when the parser or the compiler refuses, or when the parsed network has
-    other inputs or outputs than declared.
+    Raises `BuildError` with what TensorRT said when the parser or the compiler refuses, when the parsed network has
+    other inputs or outputs than declared, or when `check_network` refuses it.
     """
     trt, started = library.api, time.monotonic()
     log = make_logger(trt)
@@ -64,10 +70,12 @@ def build(
         raise BuildError(f"The ONNX parser of {library.title} refuses {graph}: {said}.")
     _check_tensors(trt, [network.get_input(i) for i in range(network.num_inputs)], inputs, what="input")
     _check_tensors(trt, [network.get_output(i) for i in range(network.num_outputs)], outputs, what="output")
+    check_network(trt, network)
     config = builder.create_builder_config()
     config.clear_flag(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    _add_profile(builder, config, extents(inputs, shapes))
+    for ranges in optimization_profiles(shapes):
+        _add_profile(builder, config, extents(inputs, ranges))
     if architectures:
         _set_architectures(trt, config, architectures)
     monitor = make_monitor(trt, on_progress)
@@ -78,7 +86,13 @@ def build(
         raise KeyboardInterrupt
     if data is None:
         raise BuildError(f"{library.title} cannot compile {graph}: {' '.join(log.errors) or 'it does not say why'}.")
-    return Plan(data=memoryview(data), seconds=time.monotonic() - started, activations=log.activations)
+    return Plan(
+        data=memoryview(data),
+        seconds=time.monotonic() - started,
+        activations=log.activations,
+        weights=log.weights,
+        kernels=log.kernels,
+    )
 
 
 @contextmanager
@@ -132,19 +146,25 @@ def _dims(info: TensorInfo) -> tuple[int, ...]:
 
 
 def make_logger(trt: Any) -> Any:
-    """A logger that keeps the errors, and the memory of activations, which no API gives without a GPU."""
+    """A logger that keeps the errors, and what no API gives without a GPU: memory, and the kernels' names."""
 
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.errors: list[str] = []
             self.activations: int | None = None
+            self.weights: int | None = None
+            self.kernels: list[str] = []
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
                 self.errors.append(message)
-            elif match := _ACTIVATIONS.search(message):
-                self.activations = int(match[1])
+            elif match := _ACTIVATIONS.search(message):  # once per optimization profile
+                self.activations = max(self.activations or 0, int(match[1]))
+            elif match := _WEIGHTS.search(message):
+                self.weights = int(match[1])
+            elif message.startswith("Layers:"):
+                self.kernels += _KERNEL.findall(message)
 
     return Log()
 

@@ -34,7 +34,7 @@ from bark_serving.spec import GptStage, Spec
 from build_engines.export import graph
 from build_engines.export.graphs import GRAPHS, Axes
 from build_engines.export.operators import OnnxLstm
-from build_engines.tensorrt import gpt
+from build_engines.tensorrt import gpt, weights
 
 
 def is_gpt(stage: Stage) -> TypeGuard[GptStage]:
@@ -137,7 +137,8 @@ def module(bundle: Bundle, *, stage: Stage, precision: Precision) -> nn.Module:
 def export(bundle: Bundle, *, stage: Stage, precision: Precision) -> ModelProto:
     """The stage's graph with every output, for validation. `keep_outputs` then reduces it to what TensorRT gets.
 
-    Raises `BundleError` for a bad bundle, `ExportError` if an axis is fixed that is declared free.
+    Raises `BundleError` for a bad bundle, `ExportError` if an axis is fixed that is declared free,
+    `BuildError` if the network has no int4.
     """
     stage_graph, spec = GRAPHS[stage], bundle.spec
     # traced at batch 2 and another length than it is validated at: torch takes an axis of size 1 as fixed
@@ -145,7 +146,7 @@ def export(bundle: Bundle, *, stage: Stage, precision: Precision) -> ModelProto:
     sample = make_sample(spec, 2, stage_graph.lengths[0] + 4, np.random.default_rng(1))
     declared = inputs(spec, stage=stage, precision=precision)
     with torch.inference_mode():
-        return graph.to_onnx(
+        model = graph.to_onnx(
             module(bundle, stage=stage, precision=precision),
             sample={
                 name: torch.from_numpy(array).to(getattr(torch, declared[name].dtype)) for name, array in sample.items()
@@ -154,6 +155,9 @@ def export(bundle: Bundle, *, stage: Stage, precision: Precision) -> ModelProto:
             outputs=outputs(spec, stage=stage, precision=precision),
             opset=gpt.OPSET if is_gpt(stage) else graph.OPSET,
         )
+    if precision == "int4":
+        weights.quantize_int4(model)
+    return model
 
 
 def keep_outputs(path: Path, names: Iterable[str]) -> None:

@@ -24,6 +24,7 @@ from bark_serving.networks import Gpt
 from bark_serving.networks.gpt import LAST, merge_heads, split_heads
 from bark_serving.profiles import Precision
 from bark_serving.spec import GptStage, Spec
+from build_engines.errors import BuildError
 from build_engines.export.graphs import GRAPHS, Arrays, Axes
 
 OPSET = 24
@@ -122,6 +123,23 @@ def module(network: nn.Module, *, stage: GptStage, spec: Spec, precision: Precis
     """The module that is exported, in the precision's type. It cannot be run: two operators are ONNX nodes only."""
     gpt: Any = GRAPHS[stage].forward(network, spec)
     return SamplingGpt(gpt.to(getattr(torch, COMPUTE[precision])), stage=stage, spec=spec)
+
+
+def check_network(trt: Any, network: Any, *, layers: int) -> None:
+    """Check that TensorRT's parser kept what makes a GPT of `layers` layers right and fast.
+
+    A mask that it drops changes tokens, a cache that it does not update in place is copied, and attention that is
+    spelt out is not fused. Raises `BuildError`.
+    """
+    found = [network.get_layer(i) for i in range(network.num_layers)]
+    attentions = [layer for layer in found if layer.type == trt.LayerType.ATTENTION_INPUT]
+    masked = [layer for layer in attentions if layer.num_inputs > 3 and layer.get_input(3).dtype == trt.DataType.BOOL]
+    updates = sum(layer.type == trt.LayerType.KV_CACHE_UPDATE for layer in found)
+    if (len(attentions), len(masked), updates) != (layers, layers, 2 * layers):
+        raise BuildError(
+            f"TensorRT's parser made {len(attentions)} attentions, {len(masked)} of them with a mask, and {updates} "
+            f"updates of the cache; {layers}, {layers} and {2 * layers} must be."
+        )
 
 
 def inputs(spec: Spec, *, stage: GptStage, precision: Precision) -> Axes:

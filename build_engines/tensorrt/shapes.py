@@ -7,6 +7,7 @@ request.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from bark_serving.profiles import Stage
 from bark_serving.spec import Spec
@@ -23,6 +24,8 @@ USUAL_SECONDS = 10  #: what a plan is tuned for
 #: Only requests of equal length are batched. Windows of the fine stage always are, sentences and recordings seldom.
 FINE_BATCH: Range = (1, 4, 8)
 CODEC_BATCH: Range = (1, 1, 2)
+GPT_BATCH: Range = (1, 4, 32)
+USUAL_PROMPT = 512  #: positions
 
 
 def longest_sentence(spec: Spec) -> int:
@@ -33,6 +36,9 @@ def longest_sentence(spec: Spec) -> int:
 def shapes(stage: Stage, spec: Spec) -> Shapes:
     """Ranges of the stage's free axes. The stage is one that TensorRT runs."""
     codec = spec.encodec
+    if stage in ("semantic", "coarse"):
+        longest = spec.gpt(stage).block_size
+        return {"batch": GPT_BATCH, "sequence": (1, min(USUAL_PROMPT, longest), longest)}
     if stage == "fine":
         return {"batch": FINE_BATCH, "window": (spec.fine.window,) * 3}
     if stage == "encodec_decode":
@@ -48,6 +54,18 @@ def shapes(stage: Stage, spec: Spec) -> Shapes:
         usual = USUAL_SECONDS * spec.hubert.sample_rate
         return {"batch": CODEC_BATCH, "samples": (shortest_wave(spec), usual, hubert_samples(units, spec=spec))}
     raise ValueError(f"{stage} is not a stage that TensorRT runs")
+
+
+def optimization_profiles(ranges: Shapes) -> Sequence[Shapes]:
+    """The ranges of each optimization profile of a plan.
+
+    A GPT has two: one position of many rows, which decodes; and many positions of one row, which is a prefill. Where
+    the number of positions is fixed as one, attention reads the cache in place; otherwise it copies the whole cache.
+    """
+    if "sequence" not in ranges:
+        return [ranges]
+    one = (1, 1, 1)
+    return [{**ranges, "sequence": one}, {**ranges, "batch": one}]
 
 
 def extents(inputs: Axes, ranges: Shapes) -> Extents:

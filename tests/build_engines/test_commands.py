@@ -10,6 +10,7 @@ from collections import namedtuple
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import typer
@@ -23,7 +24,7 @@ from bark_serving.host import gpus
 from bark_serving.profiles import STAGES
 from build_engines.cli import app
 from build_engines.commands import progress
-from build_engines.engine_jobs import EngineJob, engine_jobs
+from build_engines.engine_jobs import BuilderOptions, EngineJob, engine_jobs
 from build_engines.errors import BuildError
 from build_engines.estimate import estimate
 from build_engines.tensorrt import library
@@ -160,6 +161,51 @@ def test_tensorrt_has_jobs_for_its_own_gpu_only(bundle: Bundle, root: Path, monk
     assert [jobs[stage, "sm90"].precision for stage in PLANS] == ["fp16", "fp16", "fp32", "fp16"]  # type: ignore[index]
 
 
+def rtx_jobs(bundle: Bundle, root: Path, *architectures: str, **options: Any) -> Sequence[EngineJob]:
+    return engine_jobs(
+        bundle, profile="rtx", precision=None, architectures=architectures, store=EngineStore(root), **options
+    )
+
+
+def test_the_rtx_profile_has_a_plan_per_stage_without_a_gpu(bundle: Bundle, root: Path, rtx: library.Library) -> None:
+    jobs = rtx_jobs(bundle, root, "sm86+sm120")
+    assert [job.stage for job in jobs] == list(STAGES) and all(job.to_build for job in jobs)
+    assert {(job.maker, job.title, job.profile) for job in jobs} == {("tensorrt_rtx", rtx.title, "rtx")}
+    assert [job.precision for job in jobs] == ["fp16", "fp16", "fp16", "fp16", "fp32", "fp16"]
+
+
+def test_the_rtx_profile_names_another_one_for_data_centre_gpus(bundle: Bundle, root: Path) -> None:
+    for job in rtx_jobs(bundle, root, "sm90"):
+        assert job.refusal and "does not build for sm90 (H100, H200, GH200)" in job.refusal.problem
+        assert "--profile tensorrt --gpu sm90" in job.refusal.remedy
+
+
+def test_the_rtx_profile_takes_no_other_tensorrt(bundle: Bundle, root: Path) -> None:
+    options = BuilderOptions(library=library.Library("tensorrt", None, "10.16.0"))
+    for job in rtx_jobs(bundle, root, "sm86", options=options):
+        assert job.refusal and "The rtx profile serves no plans of TensorRT 10.16.0." in job.refusal.problem
+
+
+@pytest.mark.slow
+def test_the_command_builds_all_plans_of_the_rtx_profile_for_two_gpus_at_once(tmp_path: Path, root: Path) -> None:
+    spec = small_spec()
+    gpt = {"heads": 4, "width": 256}
+    wider = {
+        stage: getattr(spec, stage).model_copy(update={"gpt": getattr(spec, stage).gpt.model_copy(update=gpt)})
+        for stage in ("semantic", "coarse", "fine")
+    }
+    bundle = random_bundle(tmp_path / "bundle", spec.model_copy(update=wider))
+    options = ("--profile", "rtx", "--gpu", "sm86+sm120", "--bundle", bundle.folder, "--engines", root)
+    done = run("engines", *options)
+    assert done.exit_code == 0, done.output
+    assert "Triton loads plans" not in done.output
+    found = EngineStore(root).list()
+    assert [engine.manifest.stage for engine in found] == list(STAGES)
+    assert {engine.manifest.architecture for engine in found} == {"sm86+sm120"}
+    again = run("engines", *options)
+    assert "6 exist, 0 to build" in again.output
+
+
 def test_a_bundle_without_hubert_needs_no_engine_for_it(tmp_path: Path, root: Path) -> None:
     spec = small_spec().model_copy(update={"hubert": None})
     bundle = random_bundle(tmp_path / "bundle", spec, networks=["fine"])
@@ -274,6 +320,7 @@ def test_the_help_has_an_example_per_profile_with_engines() -> None:
     text = " ".join(run("engines", "--help").output.split())
     assert "bark-build engines --bundle build/bundles/bark-small" in text
     assert "bark-build engines --profile tensorrt --gpu sm80,sm90" in text
+    assert "bark-build engines --profile rtx --gpu sm86+sm89+sm120" in text
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from bark_serving.bundle import Bundle, mapped
+from bark_serving.decoding.buckets import padded_rows
 from bark_serving.decoding.loop import DecodeLoop
 from bark_serving.decoding.rules import rule_of
 from bark_serving.decoding.sampler import NumpySampler, Runtime, Sampler, SampleRequest
@@ -17,7 +18,6 @@ from bark_serving.decoding.sequence import Generation
 from bark_serving.engines.store import EngineStore
 from bark_serving.networks import Gpt, load
 from bark_serving.profiles import Precision
-from bark_serving.runtimes.buckets import padded_rows
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
 from bark_serving.runtimes.torch_gpt import BLOCKS, TorchGpt, all_rows_at_once, padded_length
 from bark_serving.spec import GptStage

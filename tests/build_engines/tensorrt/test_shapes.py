@@ -7,7 +7,7 @@ import pytest
 
 from bark_serving.layouts import coarse
 from bark_serving.networks import build
-from bark_serving.spec import SemanticSpec, Spec
+from bark_serving.spec import GptStage, SemanticSpec, Spec
 from bark_serving.voices import cloning
 from bark_serving.voices.cloning import shortest_wave
 from build_engines.export.graphs import GRAPHS
@@ -65,6 +65,13 @@ def test_every_free_axis_has_a_range_and_nothing_else_has(stage: str) -> None:
         assert all(a <= b <= c for a, b, c in zip(minimum, optimum, maximum, strict=True))
 
 
-def test_a_stage_of_tensorrt_llm_has_no_shapes_here() -> None:
-    with pytest.raises(ValueError, match="semantic is not a stage that TensorRT runs"):
-        shapes("semantic", SPEC)
+@pytest.mark.parametrize("stage", ["semantic", "coarse"])
+def test_a_gpt_takes_every_position_that_its_network_has(stage: GptStage) -> None:
+    block_size = SPEC.gpt(stage).block_size
+    assert shapes(stage, SPEC)["sequence"] == (1, 512, block_size)
+    assert 0 < shapes(stage, SPEC)["batch"][0] <= 8 <= shapes(stage, SPEC)["batch"][2]
+
+
+def test_a_bundle_without_hubert_has_no_shapes_for_it() -> None:
+    with pytest.raises(ValueError, match="hubert is not a stage that TensorRT runs"):
+        shapes("hubert", SPEC.model_copy(update={"hubert": None}))

@@ -1,0 +1,89 @@
+"""Whether the GPUs here can serve the rtx profile: architecture, driver and memory, before anything is loaded.
+
+Not yet run on hardware.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bark_serving.decoding.buckets import padded_rows
+from bark_serving.engines.store import Engine
+from bark_serving.host import gpus
+from bark_serving.profiles import Stage
+from bark_serving.server.errors import RepositoryError
+from bark_serving.spec import Spec
+
+#: Where every stage's plan builds. On SM 75 those of HuBERT and of the codec's encoder do not.
+ARCHITECTURES = ("sm80", "sm86", "sm89", "sm120", "sm121")
+CUDA = 13_000  #: that the wheels of the extra `rtx` are for, as drivers count: 13.0
+PROCESS_BYTES = 400e6  #: of GPU memory that CUDA takes in the process of each stage, as an estimate
+_HALF_BYTES = 2  #: of a number in a cache
+
+
+def check_gpus(numbers: Sequence[int], *, architecture: str | None) -> None:
+    """Check the GPUs of these numbers; with `architecture`, those of another machine. Raises `RepositoryError`."""
+    names = [architecture] if architecture else gpus.architectures(numbers)
+    if not names:
+        raise RepositoryError(
+            "The rtx profile needs an NVIDIA GPU, and there is none here.",
+            remedy="Does `nvidia-smi` list it? Without one, give --profile cpu.",
+        )
+    for name in names:
+        if name not in ARCHITECTURES:
+            raise RepositoryError(
+                f"The rtx profile does not serve on {name}; it does on {', '.join(ARCHITECTURES)}.",
+                remedy="Give --profile torch, or on a data-centre GPU --profile tensorrt.",
+            )
+    if architecture is None and (found := gpus.driver_cuda()) < CUDA:
+        raise RepositoryError(
+            f"The NVIDIA driver is for CUDA {_version(found)}; the rtx profile needs one for {_version(CUDA)}.",
+            remedy="Update the driver, or give --profile torch.",
+        )
+
+
+def _version(number: int) -> str:
+    """13_000 → 13.0."""
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
+def check_engines(
+    engines: Mapping[Stage, Engine],
+    *,
+    spec: Spec,
+    max_batch: int,
+    numbers: Sequence[int],
+    max_memory: int | None = None,
+) -> None:
+    """Check that the plans take `max_batch` sequences, and fit into the memory of each GPU. Raises `RepositoryError`.
+
+    max_memory: of the smallest GPU in bytes; None: asked of the driver, and not checked where it does not know.
+    """
+    for stage in ("semantic", "coarse"):
+        limit = engines[stage].manifest.shapes["batch"][2]
+        if max_batch > limit:
+            raise RepositoryError(
+                f"The {stage} plan decodes at most {limit} sequences at once, not {max_batch}.",
+                remedy=f"Give --max-batch {limit}.",
+            )
+    found = max_memory or min((size for number in numbers if (size := gpus.memory(number))), default=None)
+    needed = needed_bytes(engines, spec=spec, max_batch=max_batch)
+    if found is not None and needed > found:
+        raise RepositoryError(
+            f"The stages need about {needed / 1e9:.1f} GB of GPU memory with {max_batch} sequences at once, "
+            f"the GPU has {found / 1e9:.1f} GB.",
+            remedy="Give a smaller --max-batch, --precision int4, or Bark small.",
+        )
+
+
+def needed_bytes(engines: Mapping[Stage, Engine], *, spec: Spec, max_batch: int) -> float:
+    """GPU memory of all stages: plans, what their steps take, KV caches, and CUDA itself."""
+    total = 0.0
+    for stage, engine in engines.items():
+        contexts = 1
+        if stage in ("semantic", "coarse"):
+            gpt = spec.gpt(stage)
+            total += 2 * gpt.layers * max_batch * gpt.width * gpt.block_size * _HALF_BYTES
+            contexts += len({padded_rows(rows, max_batch) for rows in range(1, max_batch + 1)})
+        total += engine.model.stat().st_size + contexts * (engine.manifest.memory or 0) + PROCESS_BYTES
+    return total

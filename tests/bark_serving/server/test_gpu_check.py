@@ -1,0 +1,93 @@
+"""What the rtx profile asks of a GPU before anything is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bark_serving.engines.manifest import Manifest
+from bark_serving.engines.store import Engine
+from bark_serving.host import gpus
+from bark_serving.profiles import Stage
+from bark_serving.server.errors import RepositoryError
+from bark_serving.server.gpu_check import check_engines, check_gpus, needed_bytes
+from bark_serving.spec import Spec
+
+SPEC = Spec(name="large")
+
+
+def here(monkeypatch: pytest.MonkeyPatch, *names: str, cuda: int = 13_000) -> None:
+    monkeypatch.setattr(gpus, "architectures", lambda numbers: list(names))
+    monkeypatch.setattr(gpus, "driver_cuda", lambda: cuda)
+
+
+@pytest.mark.parametrize("name", ["sm80", "sm86", "sm89", "sm120", "sm121"])
+def test_a_gpu_that_every_plan_builds_for_is_taken(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    here(monkeypatch, name)
+    check_gpus((0,), architecture=None)
+
+
+@pytest.mark.parametrize("name", ["sm75", "sm90", "sm100"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_another_gpu_gets_the_name_of_a_profile_that_fits(
+    monkeypatch: pytest.MonkeyPatch, name: str, elsewhere: bool
+) -> None:
+    here(monkeypatch, "sm86" if elsewhere else name)
+    with pytest.raises(RepositoryError, match=rf"does not serve on {name}; .*--profile torch, or .*--profile tensorrt"):
+        check_gpus((0,), architecture=name if elsewhere else None)
+
+
+def test_a_machine_without_a_gpu_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    here(monkeypatch)
+    with pytest.raises(RepositoryError, match=r"needs an NVIDIA GPU, and there is none here\. .*--profile cpu"):
+        check_gpus((0,), architecture=None)
+
+
+def test_an_old_driver_is_told_unless_another_machine_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    here(monkeypatch, "sm89", cuda=12_040)
+    with pytest.raises(RepositoryError, match=r"driver is for CUDA 12\.4; .* needs one for 13\.0\. Update"):
+        check_gpus((0,), architecture=None)
+    check_gpus((0,), architecture="sm89")
+
+
+def engines(folder: Path, *, size: int = 1_000_000, memory: int = 20_000_000) -> dict[Stage, Engine]:
+    made: dict[Stage, Engine] = {}
+    for stage in ("semantic", "coarse", "fine"):
+        (folder / stage).mkdir()
+        with (folder / stage / "model.plan").open("wb") as file:
+            file.truncate(size)
+        manifest = Manifest(
+            stage=stage,  # type: ignore[arg-type]
+            profile="rtx",
+            precision="fp16",
+            bundle="b",
+            bundle_name="b",
+            shapes={"batch": (1, 4, 32)},
+            versions={},
+            builder="b",
+            inputs={},
+            outputs={},
+            memory=memory,
+        )
+        made[stage] = Engine(folder / stage, manifest)  # type: ignore[index]
+    return made
+
+
+def test_memory_counts_plans_contexts_caches_and_cuda(tmp_path: Path) -> None:
+    needed = needed_bytes(engines(tmp_path), spec=SPEC, max_batch=8)
+    cache = 2 * 24 * 8 * 1024 * 1024 * 2
+    contexts = 2 * 5 + 1  # of a GPT: batches of 1, 2, 4 and 8, and the prefill
+    assert needed == 2 * cache + contexts * 20e6 + 3 * 1e6 + 3 * 400e6
+
+
+def test_too_little_memory_for_the_batch_is_told(tmp_path: Path) -> None:
+    made = engines(tmp_path)
+    check_engines(made, spec=SPEC, max_batch=8, numbers=(0,), max_memory=4_000_000_000)
+    with pytest.raises(RepositoryError, match=r"about 7\.9 GB .* 32 sequences .* has 4\.0 GB\. .*--max-batch"):
+        check_engines(made, spec=SPEC, max_batch=32, numbers=(0,), max_memory=4_000_000_000)
+
+
+def test_more_sequences_than_a_plan_has_rows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryError, match=r"at most 32 sequences at once, not 64\. Give --max-batch 32"):
+        check_engines(engines(tmp_path), spec=SPEC, max_batch=64, numbers=())
