@@ -59,11 +59,17 @@ class Gateway:
             lambda: [ServerState(one.url, one.ready, len(one.work), one.seconds) for one in servers.all]
         )
         self.uploads = asyncio.Semaphore(settings.max_voice_requests)
-        self.stop_began: float | None = None  #: as `time.monotonic` counts; None: it goes on
+        self.stopping = asyncio.Event()  #: it was told to stop
+        self._stop_began: float | None = None  # as `time.monotonic` counts; None: it goes on
+
+    def stop(self) -> None:
+        """No new text is taken. What was sent gets the grace time to be spoken."""
+        self._stop_began = time.monotonic()
+        self.stopping.set()
 
     def grace_left_s(self) -> float:
         """The seconds that running requests still get, if the gateway stops."""
-        gone = 0.0 if self.stop_began is None else time.monotonic() - self.stop_began
+        gone = 0.0 if self._stop_began is None else time.monotonic() - self._stop_began
         return max(0.0, self.settings.grace_s - gone)
 
     @contextmanager

@@ -6,12 +6,12 @@ import ipaddress
 import os
 import socket
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bark_client import InvalidRequest
 from bark_gateway import targets
@@ -20,18 +20,6 @@ from bark_gateway.keys import ANYBODY, Key, KeyRing, KeysUnreadable, plain_keys,
 KEYS_VARIABLE: Final = "BARK_GATEWAY_KEYS"
 LISTENS: Final = "The gateway listens on "  #: begins the line that says where; `bark-serve up --gateway` waits for it
 MESSAGE_BYTES: Final = 1 << 20  #: of a WebSocket
-
-#: How uvicorn serves every gateway. Its own lines are left out: `access` writes better ones. Compression of WebSockets
-#: would hold 100 kB per connection, and audio is compressed already.
-UVICORN: Final[dict[str, Any]] = {
-    "http": "httptools",
-    "ws": "websockets-sansio",
-    "access_log": False,
-    "log_config": None,
-    "server_header": False,
-    "ws_max_size": MESSAGE_BYTES,
-    "ws_per_message_deflate": False,
-}
 
 
 class WrongSetting(Exception):
@@ -117,7 +105,28 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
-class _Announced(uvicorn.Server):
+class PatientSocket(WebSocketsSansIOProtocol):
+    """A WebSocket that uvicorn does not close at a stop: the gateway does, once what its client sent is spoken."""
+
+    def shutdown(self) -> None:
+        if self.close_sent or not self.handshake_complete:
+            super().shutdown()
+
+
+#: How uvicorn serves every gateway. Its own lines are left out: `access` writes better ones. Compression of WebSockets
+#: would hold 100 kB per connection, and audio is compressed already.
+UVICORN: Final[dict[str, Any]] = {
+    "http": "httptools",
+    "ws": PatientSocket,
+    "access_log": False,
+    "log_config": None,
+    "server_header": False,
+    "ws_max_size": MESSAGE_BYTES,
+    "ws_per_message_deflate": False,
+}
+
+
+class Server(uvicorn.Server):
     """Says where it listens, once it does, and tells the gateway when it begins to stop."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -128,13 +137,13 @@ class _Announced(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app: Any = self.config.app
-        app.state.gateway.stop_began = time.monotonic()  # Wyoming's connections have the same grace time
+        app.state.gateway.stop()  # WebSockets and Wyoming's connections have the same grace time
         await super().shutdown(sockets)
 
 
 def run(config: uvicorn.Config) -> bool:
     """Serve until SIGINT or SIGTERM. Returns whether it could start; if not, uvicorn has said why."""
-    server = _Announced(config)
+    server = Server(config)
     try:
         server.run()
     except (KeyboardInterrupt, SystemExit):  # uvicorn raises the signal again once it has stopped

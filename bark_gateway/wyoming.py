@@ -51,7 +51,7 @@ async def wyoming(
 ) -> AsyncIterator[None]:
     """Answer on a listening socket while the block runs. key: whose limits hold. tracing: makes the spans of texts.
 
-    After the block, speeches that run get what is left of the grace time.
+    When the gateway is told to stop, nothing new is taken. What was sent gets what is left of the grace time.
     """
     talks: dict[asyncio.Task[None], _Talk] = {}
 
@@ -62,10 +62,22 @@ async def wyoming(
         task.add_done_callback(talks.pop)
 
     server = await asyncio.start_server(talk, sock=listener)
+
+    def take_no_more() -> None:
+        server.close()
+        for one in talks.values():
+            one.stop()
+
+    async def follow() -> None:
+        await gateway.stopping.wait()
+        take_no_more()
+
+    following = asyncio.create_task(follow())
     try:
         yield
     finally:
-        server.close()
+        following.cancel()
+        take_no_more()
         with suppress(TimeoutError):
             async with asyncio.timeout(gateway.grace_left_s()):
                 for one in tuple(talks.values()):
@@ -92,6 +104,7 @@ class _Talk:
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(MAX_WAITING)
         self._conversation: Conversation | None = None
         self._samples = 0  # sent of this speech; 0: it has not begun
+        self._stopping = False  # it takes no more texts
         self._unfinished = 0  # jobs
         self.silent = asyncio.Event()  #: there is no job
         self.silent.set()
@@ -116,6 +129,11 @@ class _Talk:
             self.silent.set()
             self._writer.close()
             self._log(time.monotonic() - started)
+
+    def stop(self) -> None:
+        """Speak what was sent, and take no more."""
+        self._stopping = True
+        self._end_text()
 
     def _log(self, seconds: float) -> None:
         """A line in the access log, as the other interfaces write it."""
@@ -154,6 +172,8 @@ class _Talk:
             await self._send(await self._info())
         elif Ping.is_type(event.type):
             await self._send(Pong(text=event.data.get("text")))
+        elif self._stopping:
+            return  # the connection ends when what it was sent before is spoken
         elif Synthesize.is_type(event.type):
             if self._conversation is None:  # else it repeats the pieces, for servers that take none
                 wanted = _parsed(Synthesize, event)

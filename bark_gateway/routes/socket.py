@@ -20,6 +20,7 @@ from bark_gateway.requests import Call, HowToSpeak
 from bark_gateway.waiting import Idle, received
 
 router = APIRouter()
+NORMAL, RESTARTS = 1000, 1012  #: codes that say why a WebSocket is closed
 PROTOCOL = "bark"  #: the subprotocol, for browsers, which send their key as another one
 
 
@@ -50,9 +51,11 @@ class _Talk:
         self._conversation: Conversation | None = None
         self._running: asyncio.Task[None] | None = None
         self._ended = False
+        self._code = NORMAL
 
     async def run(self) -> None:
         """Until the end. Whatever happens, nothing of it is spoken afterwards."""
+        stopping = asyncio.create_task(self._end_with_the_gateway())
         try:
             try:
                 while (frame := await self._frame()) is not None:
@@ -62,12 +65,24 @@ class _Talk:
                         await self._refuse(as_answer(error))
             except Idle:
                 await self._refuse(GatewayError(408, "Nothing was said for too long. Connect again.", code="idle"))
-            await self._socket.close()
+            await self._socket.close(self._code)
+        except asyncio.CancelledError:  # the grace time of the gateway is over; nothing runs after this
+            await self._socket.close(RESTARTS)
         except (WebSocketDisconnect, TimeoutError):
             return  # the client has left, or takes nothing any more
         finally:
+            stopping.cancel()
             if self._running is not None:
                 self._running.cancel()
+
+    async def _end_with_the_gateway(self) -> None:
+        """When the gateway is told to stop: speak what was sent, and take no more."""
+        await self._gateway.stopping.wait()
+        if self._conversation is None:
+            await self._socket.close(RESTARTS)
+        elif not self._ended:
+            self._ended, self._code = True, RESTARTS
+            self._conversation.end()
 
     async def _frame(self) -> Any:
         """What the client sends next; None once all is spoken.
@@ -86,6 +101,8 @@ class _Talk:
 
     async def _take(self, message: Message) -> None:
         """Do what a message says. Raises GatewayError and BarkError."""
+        if self._code == RESTARTS:
+            raise GatewayError(503, "The gateway stops. Connect again.", code="stopping")
         if self._ended:
             raise GatewayError(400, "Nothing may follow `end`.", code="ended")
         if isinstance(message, Start):

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from bark_gateway.app import make_app
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key, KeyRing
-from bark_gateway.serving import UVICORN
+from bark_gateway.serving import UVICORN, Server
 from bark_gateway.settings import Settings
 from bark_gateway.targets import Resolve
 from bark_tracing import Tracing
@@ -29,6 +29,7 @@ class Served:
 
     url: str  #: http://127.0.0.1:PORT
     app: FastAPI
+    server: Server
 
     @property
     def gateway(self) -> Gateway:
@@ -48,8 +49,10 @@ def served(
     given = Settings(servers=servers, **settings)  # type: ignore[arg-type]
     app = make_app(given, keys=KeyRing(keys or []), tracing=tracing, **({"resolve": resolve} if resolve else {}))
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, **{**UVICORN, "timeout_graceful_shutdown": 1}, log_level="error")
-    server = uvicorn.Server(config)
+    config = uvicorn.Config(
+        app, **{**UVICORN, "timeout_graceful_shutdown": settings.get("grace_s", 1)}, log_level="error"
+    )
+    server = Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + START_S
@@ -57,7 +60,7 @@ def served(
         time.sleep(0.01)
     assert server.started
     try:
-        yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", app)
+        yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", app, server)
     finally:
         server.should_exit = True
         thread.join(START_S)

@@ -16,6 +16,7 @@ from tests.bark_gateway.decoded import decode
 from tests.bark_gateway.served import Served
 from tests.bark_gateway.test_servers import wait_until
 from tests.bark_gateway.test_speech import tones
+from tests.bark_gateway.test_wyoming import speak_halfway
 from tests.client.fake_triton import CHUNK, FakeTriton, hang, say_error
 
 ONE, TWO = "This is the first sentence.", "This is the second sentence."
@@ -199,6 +200,42 @@ def test_a_client_that_leaves_stops_the_speech(gateway: Served, triton: FakeTrit
         wait_until(lambda: bool(triton.requests))
     assert triton.cancelled.acquire(timeout=5)
     wait_until(lambda: gateway.gateway.sockets == 0 and gateway.gateway.gate.active == 0)
+
+
+def test_what_was_sent_is_spoken_when_the_gateway_stops(serve: Callable[..., Served], triton: FakeTriton) -> None:
+    triton.plan.append(speak_halfway)
+    gateway = serve(grace_s=10)
+    with connected(gateway) as socket, connected(gateway) as unused:
+        say(socket, "start", response_format="pcm")
+        say(socket, "text", text=f"{ONE} And so")
+        heard(socket, until="piece")
+        assert socket.recv(timeout=10)  # the server has begun
+        gateway.server.should_exit = True
+        with pytest.raises(ConnectionClosed) as closed:
+            unused.recv(timeout=10)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
+        say(socket, "text", text="This is too late.")
+        assert heard(socket, until="error")[0][-1]["error"]["code"] == "stopping"
+        triton.release.set()
+        heard(socket, until="done")
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(timeout=10)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
+    assert texts(triton) == [ONE, "And so"]
+
+
+def test_a_speech_that_outlasts_the_grace_time_is_cut_off(serve: Callable[..., Served], triton: FakeTriton) -> None:
+    triton.plan.append(hang(after_chunks=1))
+    gateway = serve(grace_s=0.2)
+    with connected(gateway) as socket:
+        say(socket, "text", text=f"{ONE} And")
+        heard(socket, until="piece")
+        gateway.server.should_exit = True
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                socket.recv(timeout=10)
+    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1012
+    assert triton.cancelled.acquire(timeout=5)
 
 
 def test_a_silent_client_is_told_and_closed(serve: Callable[..., Served]) -> None:

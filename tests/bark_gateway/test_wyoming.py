@@ -123,6 +123,8 @@ def test_when_the_gateway_stops_a_speech_that_runs_gets_the_grace_time(triton: F
             await connection.write_event(Synthesize("One. Two.").event())
             events = await until(connection, AudioChunk)
             told.set()
+            await asyncio.sleep(0)
+            await connection.write_event(Synthesize("This is too late.").event())
             if grace_s == 60.0:
                 done, _ = await asyncio.wait({serving}, timeout=0.3)
                 assert not done, "it waits for the speech"
@@ -134,6 +136,7 @@ def test_when_the_gateway_stops_a_speech_that_runs_gets_the_grace_time(triton: F
     events = asyncio.run(run())
     triton.release.set()
     assert (sound(events) == tone(2)) == (grace_s == 60.0)
+    assert [request["text"] for request in triton.requests] == [b"One. Two."]
 
 
 def test_home_assistant_learns_the_voices_and_that_text_may_stream(triton: FakeTriton) -> None:
