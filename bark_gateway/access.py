@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import logging
 import re
@@ -11,6 +12,7 @@ import time
 from collections.abc import Collection
 from contextvars import ContextVar
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +27,7 @@ _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}")
 #: The span of the HTTP request or WebSocket that this task works for.
 CURRENT: Final[ContextVar[Span]] = ContextVar("span", default=NO_SPAN)
 SWITCHED: Final = 101  #: the status of a WebSocket that was accepted
+_PRIVATE: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")  #: ends of names
 _QUIET: Final = ("/health/", "/metrics")  #: paths that are asked for all the time
 
 
@@ -160,24 +163,51 @@ class KnownOrigins:
     """Refuses what the pages of other sites send. Browsers send uploads and WebSockets without asking first.
 
     origins: those whose pages may call, as for CORS; "*" is all. The gateway's own page may always call.
+    hosts: the names that this gateway has, beside those that only a private network can have; None: any. A site whose
+    name leads to this gateway (DNS rebinding) would otherwise pass for the gateway's own page.
     """
 
-    def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, *, origins: Collection[str], hosts: Collection[str] | None) -> None:
         self._app, self._origins = app, origins
+        self._hosts = None if hosts is None else {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope) if scope["type"] in ("http", "websocket") else {}
-        origin = headers.get("origin", "")
-        if not origin or origin.partition("://")[2] == headers.get("host") or {origin, "*"} & set(self._origins):
+        error = self._refusal(Headers(scope=scope)) if scope["type"] in ("http", "websocket") else None
+        if error is None:
             await self._app(scope, receive, send)
             return
-        error = GatewayError(
-            403, f"Pages of {origin} may not call. Start the gateway with --cors {origin}.", code="origin"
-        )
+        note_outcome(scope, error)
         if scope["type"] == "http":
             await error.response()(scope, receive, send)
         else:
             await WebSocket(scope, receive, send).send_denial_response(error.response())
+
+    def _refusal(self, headers: Headers) -> GatewayError | None:
+        origin, host = headers.get("origin", ""), headers.get("host", "")
+        if {origin, "*"} & set(self._origins):
+            return None
+        if origin and origin.partition("://")[2] != host:
+            return GatewayError(
+                403, f"Pages of {origin} may not call. Start the gateway with --cors {origin}.", code="origin"
+            )
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:  # half a bracket
+            name = host
+        if self._hosts is None or _is_private(name) or name in self._hosts:
+            return None
+        return GatewayError(
+            403, f"This gateway is not known as {name}. Start it with --host {name}, or with keys.", code="host"
+        )
+
+
+def _is_private(name: str) -> bool:
+    """Whether no site of the internet can have this name: an address, one word, or a name of private networks."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return "." not in name or name.endswith(_PRIVATE)
+    return True
 
 
 def _too_large(most: int) -> GatewayError:

@@ -94,7 +94,7 @@ def make_app(
         upload_paths=UPLOADS,
         timeout_s=settings.body_s,
     )
-    app.add_middleware(KnownOrigins, origins=settings.cors)
+    app.add_middleware(KnownOrigins, origins=settings.cors, hosts=None if keys else settings.hosts)
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,

@@ -71,6 +71,10 @@ def gateway(
     cors: Annotated[
         list[str] | None, _option("CORS", "An origin whose web pages may call, or * for all; repeatable.")
     ] = None,
+    host: Annotated[
+        list[str] | None,
+        _option("HOST", "A public name of the gateway, needed where there are no keys; repeatable."),
+    ] = None,
     model: Annotated[
         list[str] | None, _option("MODEL", f"A name that `model` may have; repeatable. Default: {', '.join(MODELS)}.")
     ] = None,
@@ -134,6 +138,7 @@ def gateway(
         models=tuple(model or MODELS),
         voices=voices,
         cors=tuple(cors or ()),
+        hosts=(address, *([published] if published else []), *(host or [])),
         max_active=max_active,
         max_queued=max_queued,
         max_characters=max_characters,

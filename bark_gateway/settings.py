@@ -19,6 +19,7 @@ class Settings:
     models: tuple[str, ...] = MODELS  #: names that `model` may have; all mean the same
     voices: Mapping[str, str] = field(default_factory=dict)  #: other names of voices, such as alloy → joe
     cors: tuple[str, ...] = ()  #: origins whose pages may call the gateway; "*" is all
+    hosts: tuple[str, ...] = ()  #: public names of the gateway; without keys, it is refused under other ones
     max_active: int = 64  #: requests that each server gets at once
     max_queued: int = 256  #: requests that wait for one of those
     max_characters: int = 20_000  #: of one text

@@ -121,6 +121,31 @@ def test_pages_of_other_sites_may_not_call(gateway: Served, http: httpx2.Client,
     assert triton.requests == [] and "x" not in triton.voices.stored
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "status"),
+    [
+        ("evil.example.org", {}, 403),
+        ("127.0.0.1.example.org", {}, 403),
+        ("[evil.example.org", {}, 403),
+        ("evil.example.org", {"hosts": ("speech.example.org",)}, 403),
+        ("speech.example.org", {"hosts": ("Speech.example.org",)}, 200),
+        ("speech.example.org", {"cors": ("*",)}, 200),
+        ("evil.example.org", {"keys": [key()]}, 200),
+        *((name, {}, 200) for name in ("localhost", "127.0.0.1", "[::1]", "192.168.0.7", "gateway", "kitchen.local")),
+    ],
+)
+def test_without_keys_a_site_whose_name_leads_here_may_not_call(
+    serve: Callable[..., Served], name: str, settings: dict[str, object], status: int
+) -> None:
+    """Its pages have the Origin of the gateway's own page. Where there are keys, they lack one."""
+    url = serve(**settings).url
+    host = f"{name}:8080"
+    headers = {"host": host, "authorization": f"Bearer {SECRET}"}
+    assert httpx2.get(url + VOICES, headers=headers).status_code == status
+    answer = httpx2.post(url + SPEECH, json={"input": "Hello."}, headers={**headers, "origin": f"http://{host}"})
+    assert answer.status_code == status
+
+
 def test_the_page_of_the_gateway_may_call(http: httpx2.Client, gateway: Served) -> None:
     assert http.post(SPEECH, json={"input": "Hello."}, headers={"origin": gateway.url}).status_code == 200
 
