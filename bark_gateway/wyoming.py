@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from pydantic import ValidationError
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
@@ -31,18 +31,16 @@ from bark_gateway.keys import Key
 from bark_gateway.messages import Told
 from bark_gateway.requests import Call, HowToSpeak
 from bark_gateway.waiting import Idle, received
+from bark_gateway.wyoming_events import BROKEN, Bounded, not_wyoming, parsed
 from bark_tracing import Tracing
 
-MAX_EVENT_BYTES: Final = 1 << 20  #: of the data of an event, and of its payload
 MAX_WAITING: Final = 100  #: speeches of one connection that are not yet begun
 _BYTES_PER_SAMPLE: Final = 2
 _SOUND: Final = {"rate": SAMPLE_RATE, "width": _BYTES_PER_SAMPLE, "channels": 1}
 _SOURCE: Final = Attribution(name="Suno", url="https://github.com/suno-ai/bark")
-_BROKEN: Final = (AttributeError, KeyError, TypeError, RecursionError, asyncio.IncompleteReadError)
 NO_TRACING: Final = Tracing()
 
 Job = Callable[[], Awaitable[None]]
-E = TypeVar("E", Synthesize, SynthesizeStart, SynthesizeChunk)
 
 
 @asynccontextmanager
@@ -99,7 +97,7 @@ class _Talk:
         key: Key,
         tracing: Tracing,
     ) -> None:
-        self._reader, self._writer, self._gateway, self._key = _Bounded(reader), writer, gateway, key
+        self._reader, self._writer, self._gateway, self._key = Bounded(reader), writer, gateway, key
         self._tracing = tracing
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(MAX_WAITING)
         self._conversation: Conversation | None = None
@@ -155,10 +153,10 @@ class _Talk:
                 busy=lambda: self._busy,
                 idle_s=self._gateway.settings.socket_idle_s,
             )
-        except _BROKEN:
-            raise _not_wyoming() from None
+        except BROKEN:
+            raise not_wyoming() from None
         if event is not None and not (isinstance(event.type, str) and isinstance(event.data, dict)):
-            raise _not_wyoming()
+            raise not_wyoming()
         return event
 
     @property
@@ -176,16 +174,16 @@ class _Talk:
             return  # the connection ends when what it was sent before is spoken
         elif Synthesize.is_type(event.type):
             if self._conversation is None:  # else it repeats the pieces, for servers that take none
-                wanted = _parsed(Synthesize, event)
+                wanted = parsed(Synthesize, event)
                 call = self._call(wanted, text=wanted.text)
                 self._add(self._traced(lambda: self._speak(call)))
         elif SynthesizeStart.is_type(event.type):
-            call = self._call(_parsed(SynthesizeStart, event), text="-")
+            call = self._call(parsed(SynthesizeStart, event), text="-")
             self._end_text()  # of a client that forgot to
             self._conversation = Conversation(call, gateway=self._gateway, key=self._key, send=self._spoken)
             self._add(self._traced(self._conversation.run))
         elif SynthesizeChunk.is_type(event.type) and self._conversation is not None:
-            self._conversation.feed(_parsed(SynthesizeChunk, event).text)
+            self._conversation.feed(parsed(SynthesizeChunk, event).text)
         elif SynthesizeStop.is_type(event.type) and self._conversation is not None:
             self._end_text()
             self._add(lambda: self._send(SynthesizeStopped()))
@@ -295,33 +293,3 @@ def _voice(name: str, info: VoiceInfo) -> TtsVoice:
     return TtsVoice(
         name=name, description=name, attribution=_SOURCE, installed=True, version=None, languages=languages
     )  # fmt: skip
-
-
-def _not_wyoming() -> GatewayError:
-    return invalid("This is no event of Wyoming.", code="invalid_event")
-
-
-def _parsed(kind: type[E], event: Event) -> E:
-    """Raises GatewayError."""
-    try:
-        parsed = kind.from_event(event)
-        if not isinstance(getattr(parsed, "text", ""), str):
-            raise TypeError
-    except _BROKEN:
-        raise invalid(f"{event.type}: its data is not what Wyoming says.", code="invalid_event") from None
-    return parsed
-
-
-class _Bounded:
-    """A StreamReader that refuses to gather more than an event may have."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-
-    async def readline(self) -> bytes:
-        return await self._reader.readline()
-
-    async def readexactly(self, count: Any) -> bytes:
-        if count > MAX_EVENT_BYTES:
-            raise GatewayError(413, f"An event has more than {MAX_EVENT_BYTES} bytes.", code="request_too_large")
-        return await self._reader.readexactly(count)

@@ -1,0 +1,46 @@
+"""Events of Wyoming, which anybody may send: what is none is refused, and none is larger than it may be."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, TypeVar
+
+from wyoming.event import Event
+from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart
+
+from bark_gateway.errors import GatewayError, invalid
+
+MAX_EVENT_BYTES: Final = 1 << 20  #: of the data of an event, and of its payload
+BROKEN: Final = (AttributeError, KeyError, TypeError, RecursionError, asyncio.IncompleteReadError)  #: raised by readers
+E = TypeVar("E", Synthesize, SynthesizeStart, SynthesizeChunk)
+
+
+def not_wyoming() -> GatewayError:
+    """The error of an event that is none."""
+    return invalid("This is no event of Wyoming.", code="invalid_event")
+
+
+def parsed(kind: type[E], event: Event) -> E:
+    """What an event says. Raises GatewayError."""
+    try:
+        found = kind.from_event(event)
+        if not isinstance(getattr(found, "text", ""), str):
+            raise TypeError
+    except BROKEN:
+        raise invalid(f"{event.type}: its data is not what Wyoming says.", code="invalid_event") from None
+    return found
+
+
+class Bounded:
+    """A StreamReader that refuses to gather more than an event may have."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+
+    async def readline(self) -> bytes:
+        return await self._reader.readline()
+
+    async def readexactly(self, count: Any) -> bytes:
+        if count > MAX_EVENT_BYTES:
+            raise GatewayError(413, f"An event has more than {MAX_EVENT_BYTES} bytes.", code="request_too_large")
+        return await self._reader.readexactly(count)
