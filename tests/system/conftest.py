@@ -41,15 +41,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def servers() -> list[RealServer]:
+def real_servers() -> list[RealServer]:
     """Those that this session started."""
     return []
 
 
 @pytest.fixture(autouse=True)
-def a_running_server(servers: list[RealServer]) -> None:
+def a_running_server(real_servers: list[RealServer]) -> None:
     """Every test begins with servers that run."""
-    for server in servers:
+    for server in real_servers:
         server.mend()
 
 
@@ -157,7 +157,7 @@ def real_server(
 
 @pytest.fixture(scope="module")
 def miniature_server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, servers: list[RealServer]
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, real_servers: list[RealServer]
 ) -> Iterator[RealServer]:
     """A server of the miniature in its default precision."""
     if request.config.getoption("server_url"):
@@ -166,9 +166,9 @@ def miniature_server(
     folder = tmp_path_factory.mktemp("miniature")
     bundle = Bundle(MINIATURE)
     with real_server(bundle, folder, precision=precision, suno_voices=False, threads=usable_cores()) as server:
-        servers.append(server)
+        real_servers.append(server)
         yield server
-        servers.remove(server)
+        real_servers.remove(server)
 
 
 def assert_gone(server: Server, processes: list[psutil.Process]) -> None:
@@ -190,7 +190,7 @@ def make_server(
     request: pytest.FixtureRequest,
     tiny_bundle: Bundle,
     tmp_path_factory: pytest.TempPathFactory,
-    servers: list[RealServer],
+    real_servers: list[RealServer],
 ) -> Iterator[ServerMaker]:
     """Servers of this session, by profile and precision; stopped with it."""
     if request.config.getoption("server_url"):
@@ -202,7 +202,7 @@ def make_server(
             if (profile, precision) not in made:
                 folder = tmp_path_factory.mktemp(f"server-{profile}-{precision}")
                 server = stack.enter_context(real_server(tiny_bundle, folder, profile=profile, precision=precision))
-                servers.append(server)
+                real_servers.append(server)
                 made[profile, precision] = server
             return made[profile, precision]
 
