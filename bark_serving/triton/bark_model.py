@@ -124,11 +124,16 @@ class Sender:
 
 
 class _Count:
-    """The metrics of one request. A check, which nobody listens to, counts as a check and as nothing else."""
+    """The metrics of one request. A check, which nobody listens to, counts as a check and as nothing else.
+
+    Only the orchestrator's thread calls it. Triton (24.10) crashes when two threads of a model change metrics at once.
+    """
 
     def __init__(self, metrics: SpeechMetrics, *, check: bool) -> None:
         self._metrics, self._check = metrics, check
-        metrics.begun(check=check)
+
+    def begun(self) -> None:
+        self._metrics.begun(check=self._check)
 
     def ended(self, outcome: Outcome) -> None:
         self._metrics.ended("check" if self._check else outcome)
@@ -140,6 +145,7 @@ class _Count:
 
 async def serve(speaking: Coroutine[Any, Any, None], sender: Sender, metrics: _Count) -> None:
     """Run what speaks one request and sends its answers. Whatever happens, the stream of the request ends."""
+    metrics.begun()
     try:
         await _cancel_when_client_leaves(asyncio.ensure_future(speaking), sender)
         metrics.ended("spoken")

@@ -26,6 +26,8 @@ class SpeechMetrics:
     ``bark_retries_total`` (takes beyond the first one of a piece), and two histograms: ``bark_first_audio_seconds``
     (from the request to its first audio) and ``bark_real_time_factor`` (seconds from the request to its last audio, per
     second of audio; below 1 is faster).
+
+    One thread at a time may use it: Triton (24.10) does not keep apart what two threads of a model send.
     """
 
     def __init__(self) -> None:
