@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import json
 import logging
@@ -28,6 +29,7 @@ _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}")
 CURRENT: Final[ContextVar[Span]] = ContextVar("span", default=NO_SPAN)
 SWITCHED: Final = 101  #: the status of a WebSocket that was accepted
 _PRIVATE: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")  #: ends of names
+READ_ON_S: Final = 2.0  #: that a client gets to send the rest of a body which is already refused
 _QUIET: Final = ("/health/", "/metrics")  #: paths that are asked for all the time
 
 
@@ -136,15 +138,15 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         most = self._upload_most if scope["path"].startswith(self._upload_paths) else self._most
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > most:
-            await _too_large(most).response()(scope, receive, send)
-            return
-        received, complete = 0, False
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
+        received, complete = 0, declared in ("", "0") and "transfer-encoding" not in headers
+        waits = "expect" in headers  # the client sends nothing before it is told to
         deadline: float | None = None  # from the first read on, because an upload waits for its turn
 
         async def counted() -> Message:
-            nonlocal received, complete, deadline
+            nonlocal received, complete, deadline, waits
+            waits = False
             deadline = deadline or time.monotonic() + self._timeout_s
             try:
                 async with asyncio.timeout(None if complete else deadline - time.monotonic()):
@@ -156,7 +158,28 @@ class BodyLimit:
                 raise _too_large(most)
             return message
 
-        await self._app(scope, counted, send)
+        async def answered(message: Message) -> None:
+            nonlocal complete
+            if not (complete or waits):
+                complete = True
+                await _read_on(receive, most=2 * most)
+            await send(message)
+
+        if declared.isdecimal() and int(declared) > most:
+            await _too_large(most).response()(scope, receive, answered)
+        else:
+            await self._app(scope, counted, answered)
+
+
+async def _read_on(receive: Receive, *, most: int) -> None:
+    """Drop what is left of a body, for a moment: a client that is cut off while it sends sees no answer but a reset."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READ_ON_S):
+            while most > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                most -= len(message.get("body", b""))
 
 
 class KnownOrigins:

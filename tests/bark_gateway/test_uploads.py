@@ -39,6 +39,12 @@ def test_an_upload_without_a_key_is_refused_before_it_is_read(serve: Callable[..
         assert connection.recv(1000).startswith(b"HTTP/1.1 401 ")
 
 
+def test_a_client_that_is_refused_while_it_sends_sees_the_answer(serve: Callable[..., Served]) -> None:
+    url = serve(keys=[key()]).url + ENCODE
+    for _ in range(10):  # a closed connection would be a reset, now and then
+        assert httpx2.post(url, content=b"\0" * (8 << 20)).status_code == 401
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_a_body_that_does_not_arrive_is_refused_in_the_end(serve: Callable[..., Served], path: str) -> None:
     with begun(serve(body_s=0.2).url, path) as connection:
