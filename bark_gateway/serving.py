@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +22,7 @@ from bark_gateway.keys import ANYBODY, Key, KeyRing, KeysUnreadable, plain_keys,
 KEYS_VARIABLE: Final = "BARK_GATEWAY_KEYS"
 LISTENS: Final = "The gateway listens on "  #: begins the line that says where; `bark-serve up --gateway` waits for it
 MESSAGE_BYTES: Final = 1 << 20  #: of a WebSocket
+FAREWELL_S: Final = 1.0  #: that connections get to end once their requests were cancelled
 
 
 class WrongSetting(Exception):
@@ -139,6 +142,10 @@ class Server(uvicorn.Server):
         app: Any = self.config.app
         app.state.gateway.stop()  # WebSockets and Wyoming's connections have the same grace time
         await super().shutdown(sockets)
+        # What was cancelled at the end of the grace time has yet to tell its clients, and they have yet to answer.
+        over = time.monotonic() + FAREWELL_S
+        while (self.server_state.tasks or self.server_state.connections) and time.monotonic() < over:
+            await asyncio.sleep(0.02)  # as uvicorn waits for them: it has no event
 
 
 def run(config: uvicorn.Config) -> bool:

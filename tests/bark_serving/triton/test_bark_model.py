@@ -30,10 +30,13 @@ class Panic(BaseException):
 
 class Metrics:
     def __init__(self) -> None:
-        self.ends: list[str] = []
+        self.counted: list[str] = []
+
+    def begun(self) -> None:
+        self.counted.append("begun")
 
     def ended(self, how: str) -> None:
-        self.ends.append(how)
+        self.counted.append(how)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,7 @@ def test_a_request_that_fails_is_told_why_and_its_stream_ends(
     stream, metrics = Stream(), Metrics()
     asyncio.run(serve(speaking(), Sender(stream, heartbeat=False), metrics))  # type: ignore[arg-type]
     assert stream.sent == [said, "the end"]
-    assert metrics.ends == [counted]
+    assert metrics.counted == ["begun", counted]
 
 
 @pytest.mark.parametrize(("heartbeat", "sent"), [(True, ["a heartbeat"] * 3), (False, [])])
