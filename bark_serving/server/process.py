@@ -192,6 +192,16 @@ def _group(leader: psutil.Process) -> list[psutil.Process]:
     return members
 
 
+def stubs_of(prefix: str) -> list[psutil.Process]:
+    """The processes of models whose shared memory has this prefix. One may hang after its Triton was killed."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "triton_python_backend_stub" in "".join((process.info["cmdline"] or [])[:1])
+        and any(argument.startswith(prefix) for argument in process.info["cmdline"])
+    ]
+
+
 def remove_shared_memory(prefix: str) -> None:
     """Remove the regions of one server, which a killed stub leaves behind. Others' regions stay."""
     for path in SHARED_MEMORY.glob(f"{prefix}*"):

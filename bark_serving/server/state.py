@@ -105,12 +105,13 @@ def running_servers(folder: Path) -> list[ServerState]:
 
 
 def clear(folder: Path, *, name: str) -> None:
-    """Remove what a server leaves: its state file and, if its supervisor was killed, Triton and its shared memory."""
+    """Remove what a server leaves: its state file, and if its supervisor was killed, processes and shared memory."""
     state = read(folder, name=name)
     if state is not None:
         triton = process.find(state.triton_pid, born=state.triton_born)
         if triton is not None:
             process.stop(triton, timeout=0)
+        process.kill(process.stubs_of(state.shm_prefix))
         process.remove_shared_memory(state.shm_prefix)
     path(folder, name=name).unlink(missing_ok=True)
 
