@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from bark_serving.host.processes import is_running
+from bark_serving.host.processes import STUB, is_running
 from bark_serving.server.errors import PortInUse
 from bark_serving.server.settings import ServerSettings
 
@@ -197,7 +197,7 @@ def stubs_of(prefix: str) -> list[psutil.Process]:
     return [
         process
         for process in psutil.process_iter(["cmdline"])
-        if "triton_python_backend_stub" in "".join((process.info["cmdline"] or [])[:1])
+        if STUB in "".join((process.info["cmdline"] or [])[:1])
         and any(argument.startswith(prefix) for argument in process.info["cmdline"])
     ]
 
