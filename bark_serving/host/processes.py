@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,7 +36,23 @@ def running_stubs(triton: psutil.Process) -> dict[psutil.Process, str]:
             arguments = child.cmdline() if is_running(child) else []
         except psutil.NoSuchProcess:  # also a zombie
             continue
-        for program, model in pairwise(arguments):
-            if Path(program).name == STUB:
-                stubs[child] = Path(model).parent.parent.name
+        if model := _model_of(arguments):
+            stubs[child] = model
     return stubs
+
+
+def stubs_of(prefix: str) -> list[psutil.Process]:
+    """The stubs, of whatever server, whose shared memory has this prefix. One may hang after its Triton was killed."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if (arguments := process.info["cmdline"] or [])
+        and _model_of(arguments)
+        and any(argument.startswith(prefix) for argument in arguments)
+    ]
+
+
+def _model_of(arguments: Sequence[str]) -> str | None:
+    """The model of a stub with this command line; None if it is none."""
+    models = (Path(model).parent.parent.name for program, model in pairwise(arguments) if Path(program).name == STUB)
+    return next(models, None)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from bark_serving.host.processes import STUB, is_running
+from bark_serving.host.processes import is_running
 from bark_serving.server.errors import PortInUse
 from bark_serving.server.settings import ServerSettings
 
@@ -190,16 +190,6 @@ def _group(leader: psutil.Process) -> list[psutil.Process]:
         except ProcessLookupError:
             continue
     return members
-
-
-def stubs_of(prefix: str) -> list[psutil.Process]:
-    """The processes of models whose shared memory has this prefix. One may hang after its Triton was killed."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if STUB in "".join((process.info["cmdline"] or [])[:1])
-        and any(argument.startswith(prefix) for argument in process.info["cmdline"])
-    ]
 
 
 def remove_shared_memory(prefix: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bark_serving.host import files
+from bark_serving.host.processes import stubs_of
 from bark_serving.server import log, process
 from bark_serving.server.errors import AlreadyRunning
 from bark_serving.server.restarts import NO_RESTARTS, Restarts
@@ -111,7 +112,7 @@ def clear(folder: Path, *, name: str) -> None:
         triton = process.find(state.triton_pid, born=state.triton_born)
         if triton is not None:
             process.stop(triton, timeout=0)
-        process.kill(process.stubs_of(state.shm_prefix))
+        process.kill(stubs_of(state.shm_prefix))
         process.remove_shared_memory(state.shm_prefix)
     path(folder, name=name).unlink(missing_ok=True)
 
