@@ -57,6 +57,12 @@ class Server:
     def metrics_url(self) -> str:
         return self.settings.metrics_url
 
+    def why_ended(self) -> str:
+        """Why Triton ended, once it has: see `restarts.why_ended`."""
+        return why_ended(
+            self.child.wait(), pid=self.process.pid, log_path=self.settings.log_path, oom_kills=self.oom_kills
+        )
+
 
 @contextmanager
 def running(settings: ServerSettings, *, report: Report = _silent, stop: StopRequest | None = None) -> Iterator[Server]:
@@ -275,7 +281,4 @@ def _tell(settings: ServerSettings, report: Report) -> Report:
 
 
 def _died(server: Server) -> ServerDied:
-    reason = why_ended(
-        server.child.wait(), pid=server.process.pid, log_path=server.settings.log_path, oom_kills=server.oom_kills
-    )
-    return ServerDied(reason, remedy=f"The whole log is {server.settings.log_path}.")
+    return ServerDied(server.why_ended(), remedy=f"The whole log is {server.settings.log_path}.")

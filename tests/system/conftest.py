@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,23 +20,12 @@ from bark_serving.server import Server, ServerSettings, running, state
 from bark_serving.server.process import SHARED_MEMORY
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render
-from bark_serving.server.restarts import why_ended
 from reference import suno as oracle
 from tests.system.commands import Cli
 from tests.system.toy import free_ports
 
 #: Engines outlive the session: their key holds everything that decides them, the exporter's source too.
 ENGINES = Path(__file__).parents[2] / "build/test-engines"
-
-#: Triton aborts with it when one of its processes gets no processor for a second, as on a machine that stands still.
-STOOD_STILL = "lock_exception"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test whose server aborted for that reason runs once more, with a server that `a_running_server` started."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["ServerUnavailable", "UNAVAILABLE"]))
 
 
 @pytest.fixture(scope="session")
@@ -48,9 +36,9 @@ def real_servers() -> list[RealServer]:
 
 @pytest.fixture(autouse=True)
 def a_running_server(real_servers: list[RealServer]) -> None:
-    """Every test begins with servers that run."""
+    """Every test begins with servers that run. One that has ended fails it, and says why."""
     for server in real_servers:
-        server.mend()
+        assert is_running(server.server.process), server.server.why_ended()
 
 
 @pytest.fixture
@@ -62,32 +50,13 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
         commands.close()
 
 
-@dataclass
+@dataclass(frozen=True)
 class RealServer:
     """A running server and what it was made from."""
 
     server: Server
     bundle: Bundle
     precision: Precision
-    _runs: ExitStack
-
-    def mend(self) -> None:
-        """Start it again at the same ports if Triton aborted because this machine stood still.
-
-        A server that ended for another reason fails the test.
-        """
-        if is_running(self.server.process):
-            return
-        reason = why_ended(
-            self.server.child.wait(),
-            pid=self.server.process.pid,
-            log_path=self.log,
-            oom_kills=self.server.oom_kills,
-        )
-        self._runs.close()
-        assert STOOD_STILL in reason, reason
-        warnings.warn(f"started again: {reason}", stacklevel=1)
-        self.server = self._runs.enter_context(running(self.settings))
 
     @property
     def url(self) -> str:
@@ -147,12 +116,10 @@ def real_server(
     )
     repository = render(rendering, output=folder / "repository")
     settings = ServerSettings(name="test", repository=repository, folder=folder / "server", **free_ports())  # type: ignore[arg-type]
-    with ExitStack() as runs:
-        found = RealServer(runs.enter_context(running(settings)), bundle, precision, runs)
-        yield found
-        found.mend()
-        processes = [found.server.process, *found.server.process.children(recursive=True)]
-    assert_gone(found.server, processes)
+    with running(settings) as server:
+        yield RealServer(server, bundle, precision)
+        processes = [server.process, *server.process.children(recursive=True)]
+    assert_gone(server, processes)
 
 
 @pytest.fixture(scope="module")
