@@ -12,7 +12,7 @@ from bark_serving.bundle import Bundle, mapped
 from bark_serving.decoding.buckets import padded_rows
 from bark_serving.decoding.loop import DecodeLoop
 from bark_serving.decoding.rules import rule_of
-from bark_serving.decoding.sampler import NumpySampler, Runtime, Sampler, SampleRequest
+from bark_serving.decoding.sampler import NumpySampler, Sampler, SampleRequest
 from bark_serving.decoding.sampling import Sampling
 from bark_serving.decoding.sequence import Generation
 from bark_serving.engines.store import EngineStore
@@ -21,6 +21,7 @@ from bark_serving.profiles import Precision
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
 from bark_serving.runtimes.torch_gpt import BLOCKS, TorchGpt, all_rows_at_once, padded_length
 from bark_serving.spec import GptStage
+from tests import generations
 from tests.bundles import random_bundle, small_spec
 
 STAGES: list[GptStage] = ["semantic", "coarse"]
@@ -48,35 +49,9 @@ def torch_gpt(bundle: Bundle, stage: GptStage, *, precision: Precision = "fp32",
     )
 
 
-HOWS = [Sampling(top_k=1), Sampling(temperature=0.7), Sampling(temperature=0.9, top_k=40, top_p=0.9), Sampling()]
-
-
-def generations(runtime: Runtime, count: int) -> list[Generation]:
-    """Prompts of different lengths. The last sequences grow beyond one padded length."""
-    made = []
-    for number in range(count):
-        ids = np.random.default_rng(number).integers(0, 10_000, 20 + 60 * number).astype(np.int32)
-        how = HOWS[number % len(HOWS)]
-        made.append(
-            Generation(
-                prompt=runtime.embed(ids),
-                ids=ids,
-                max_tokens=30 + 7 * number,
-                sampling=Sampling(how.temperature, how.top_k, how.top_p, seed=number),
-            )
-        )
-    return made
-
-
 def tokens_of(sampler: Sampler, *, together: bool = True) -> list[list[int]]:
-    loop = DecodeLoop(sampler)
-    try:
-        requests = generations(sampler.runtime, 6)
-        if not together:
-            return [loop.submit(request).result(60).tolist() for request in requests]
-        return [answer.result(60).tolist() for answer in [loop.submit(request) for request in requests]]
-    finally:
-        loop.close()
+    """Of six sequences. The last ones grow beyond one padded length."""
+    return generations.tokens_of(sampler, 6, first=Sampling(top_k=1), together=together)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -17,7 +17,7 @@ import pytest
 from bark_serving.bundle import Bundle, mapped
 from bark_serving.decoding.loop import DecodeLoop
 from bark_serving.decoding.rules import rule_of
-from bark_serving.decoding.sampler import NumpySampler, Runtime, Sampler, SampleRequest
+from bark_serving.decoding.sampler import NumpySampler, Sampler, SampleRequest
 from bark_serving.decoding.sampling import Sampling
 from bark_serving.decoding.sequence import Generation
 from bark_serving.engines.store import EngineStore
@@ -33,6 +33,7 @@ from build_engines.export import graph
 from build_engines.tensorrt import dialect, gpt
 from reference import suno as oracle
 from tests.bundles import random_bundle, small_spec
+from tests.generations import GREEDY, coarse_tokens, tokens_of
 from tests.plan_on_cpu import CpuDevice
 
 STAGES: list[GptStage] = ["semantic", "coarse"]
@@ -120,9 +121,6 @@ class Tokenizer:
         return [int(word) for word in text.split()]
 
 
-GREEDY = Sampling(temperature=0)
-
-
 def test_a_whole_greedy_semantic_generation_is_sunos(bundle: Bundle, stages: Stages) -> None:
     text = [3, 1, 4, 1, 5, 9, 2, 6]
     with oracle.load(bundle) as suno:
@@ -146,47 +144,9 @@ def test_a_whole_greedy_coarse_generation_is_sunos(bundle: Bundle, stages: Stage
     semantic = np.random.default_rng(3).integers(0, 10_000, 120)
     with oracle.load(bundle) as suno:
         theirs = suno.generate_coarse(semantic, temp=oracle.GREEDY, silent=True, use_kv_caching=True)
-    windows = coarse_layout.schedule(semantic, spec=bundle.spec)
-    ours = np.empty(0, np.int32)
-    for start in windows.starts:
-        window = stages.coarse(
-            windows.prompt(start, ours), count=windows.length(start), sampling=GREEDY, sentence=0, hold=True
-        )
-        ours = np.concatenate([ours, asyncio.run(window)])
+    ours = coarse_tokens(stages, semantic, spec=bundle.spec, sampling=GREEDY)
     assert coarse_layout.unflatten(ours, spec=bundle.spec).tolist() == theirs.tolist()
     assert len(ours) > 300 and len(set(ours.tolist())) > 3
-
-
-HOWS = [GREEDY, Sampling(temperature=0.7), Sampling(temperature=0.9, top_k=40, top_p=0.9), Sampling()]
-
-
-def generations(runtime: Runtime, count: int) -> list[Generation]:
-    """Prompts of different lengths, sampled in different ways, which end at different steps."""
-    made = []
-    for number in range(count):
-        ids = np.random.default_rng(number).integers(0, 10_000, 20 + 60 * number).astype(np.int32)
-        how = HOWS[number % len(HOWS)]
-        made.append(
-            Generation(
-                prompt=runtime.embed(ids),
-                ids=ids,
-                max_tokens=30 + 7 * number,
-                sampling=Sampling(how.temperature, how.top_k, how.top_p, seed=number),
-            )
-        )
-    return made
-
-
-def tokens_of(sampler: Sampler, count: int, *, together: bool = True) -> list[list[int]]:
-    """Tokens of some sequences, all in one batch or one after the other."""
-    loop = DecodeLoop(sampler)
-    try:
-        requests = generations(sampler.runtime, count)
-        if not together:
-            return [loop.submit(request).result(60).tolist() for request in requests]
-        return [answer.result(60).tolist() for answer in [loop.submit(request) for request in requests]]
-    finally:
-        loop.close()
 
 
 def differing(ours: Sequence[list[int]], theirs: Sequence[list[int]]) -> list[int]:

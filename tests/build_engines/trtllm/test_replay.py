@@ -28,6 +28,7 @@ from reference import suno as oracle
 from tests.build_engines.trtllm.executor import Executor, Request
 from tests.build_engines.trtllm.stand_in import GPTForCausalLM
 from tests.bundles import random_bundle, small_spec
+from tests.generations import coarse_tokens
 
 GREEDY = Sampling(temperature=0.7, top_k=1)
 CONSTANTS = Constants(temperature=0.7, min_eos_p=0.15)
@@ -224,13 +225,7 @@ def test_a_greedy_coarse_generation_equals_sunos(model_class: Any, bundle: Bundl
     semantic = np.random.default_rng(3).integers(0, 10_000, 120)
     with oracle.load(bundle) as suno, mock.patch("torch.multinomial", most_likely):
         theirs = suno.generate_coarse(semantic, temp=0.7, silent=True, use_kv_caching=True)
-    windows = coarse_layout.schedule(semantic, spec=bundle.spec)
-    ours = np.empty(0, np.int32)
-    for start in windows.starts:
-        window = stages.coarse(
-            windows.prompt(start, ours), count=windows.length(start), sampling=GREEDY, sentence=0, hold=True
-        )
-        ours = np.concatenate([ours, asyncio.run(window)])
+    ours = coarse_tokens(stages, semantic, spec=bundle.spec, sampling=GREEDY)
     assert coarse_layout.unflatten(ours, spec=bundle.spec).tolist() == theirs.tolist()
     assert len(set(ours.tolist())) > 3
 
