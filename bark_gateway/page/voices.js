@@ -9,7 +9,7 @@ const languages = new Intl.DisplayNames(["en"], { type: "language" });
 
 export class Voices {
   constructor({ onChoose, onHear }) {
-    Object.assign(this, { onChoose, chosen: null, list: [], clip: null, recorder: null, audio: new Audio(), onHear });
+    Object.assign(this, { onChoose, chosen: null, list: [], clip: null, recorder: null, starting: false, audio: new Audio(), onHear });
     this.dialog = $("voices");
     this.dialog.querySelector(".close").onclick = () => this.dialog.close();
     this.dialog.addEventListener("close", () => { this.#quiet(); if (this.recorder) this.#record(); });
@@ -139,8 +139,10 @@ export class Voices {
       $("level").hidden = true;
       return this.#choose(await recorder.stop());
     }
+    if (this.starting) return;
     tell("clone-problem", "");
     const recorder = new Recorder();
+    this.starting = true; // until the user has allowed the microphone
     try {
       await recorder.start((level, seconds) => {
         $("level").value = level;
@@ -150,7 +152,10 @@ export class Voices {
     } catch (error) {
       const words = error.name === "NotAllowedError" ? "The browser does not allow this page to use the microphone." : "There is no microphone.";
       return tell("clone-problem", words);
+    } finally {
+      this.starting = false;
     }
+    if (!this.dialog.open) return recorder.stop();
     this.recorder = recorder;
     words.textContent = "Stop";
     button.classList.add("on");
