@@ -2,30 +2,26 @@
 
 So a start can check it without becoming slow. 128 bits miss no damage that happens by chance. These sums are in a file
 of their own, so that manifests, specs and hence the hashes of bundles stay as they are. Older engines and bundles have
-none, and an installation without `xxhash` neither writes nor checks them: SHA-256 does the same, only slower.
+none: SHA-256 does the same, only slower.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
+import xxhash
 from pydantic import TypeAdapter, ValidationError
 
 QUICK_SUMS_FILE = "xxh3.json"  #: XXH3 by SHA-256, which says which content is meant
 _SUMS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
-_XXHASH: Any = importlib.import_module("xxhash") if find_spec("xxhash") else None
 _PIECE_BYTES = 2**20
 
 
 def write_quick_sums(folder: Path, files: Mapping[str, str]) -> None:
     """Write the quick sums of files into their folder. files: SHA-256 by relative name."""
     sums = {sha256: quick_sum(pieces(folder / name)) for name, sha256 in files.items()}
-    known = {sha256: found for sha256, found in sums.items() if found is not None}
-    (folder / QUICK_SUMS_FILE).write_bytes(_SUMS.dump_json(known, indent=2) + b"\n")
+    (folder / QUICK_SUMS_FILE).write_bytes(_SUMS.dump_json(sums, indent=2) + b"\n")
 
 
 def read_quick_sums(folder: Path) -> Mapping[str, str]:
@@ -36,14 +32,12 @@ def read_quick_sums(folder: Path) -> Mapping[str, str]:
         return {}
 
 
-def quick_sum(content: Iterable[memoryview]) -> str | None:
-    """XXH3 of 128 bits, as 32 hex digits, of pieces that follow each other; None without `xxhash`."""
-    if _XXHASH is None:
-        return None
-    digest = _XXHASH.xxh3_128()
+def quick_sum(content: Iterable[memoryview]) -> str:
+    """XXH3 of 128 bits, as 32 hex digits, of pieces that follow each other."""
+    digest = xxhash.xxh3_128()
     for piece in content:
         digest.update(piece)
-    return str(digest.hexdigest())
+    return digest.hexdigest()
 
 
 def pieces(path: Path) -> Iterator[memoryview]:

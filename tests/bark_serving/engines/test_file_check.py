@@ -71,7 +71,6 @@ def test_a_wrong_quick_sum_alone_condemns_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("quick", [True, False])
 def test_a_right_quick_sum_saves_the_long_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: bool) -> None:
-    pytest.importorskip("xxhash")
     file = served(tmp_path / "one", quick=quick)
     computed, sha256 = [], hashlib.sha256
     monkeypatch.setattr(hashlib, "sha256", lambda: computed.append("SHA-256") or sha256())
