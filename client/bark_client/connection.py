@@ -38,6 +38,7 @@ class Connection:
         if "/" in self.url or not (colon and host and port.isdecimal()):
             raise InvalidRequest(
                 f"url: expected host:port of Triton's gRPC endpoint, like {DEFAULT_URL}, not {self.url!r}"
+                + "; http:// and https:// addresses are for programs that speak through OpenAI" * ("://" in self.url)
             )
         for name, value in self.metadata:
             if not _HEADER.fullmatch(name) or name.endswith("-bin") or not _PRINTABLE.fullmatch(value):

@@ -52,6 +52,9 @@ _BY_CODE: Final[dict[str, type[BarkError]]] = {
 _CODED = re.compile(rf"\[({'|'.join(_BY_CODE)})\]\s*(.*)", re.DOTALL)
 # Triton's own messages, which carry no code, for a model that isn't loaded (yet).
 _NO_MODEL = re.compile(r"unknown model|is not found|is not ready|no available versions")
+# gRPC's words for an answer that is none of gRPC, and for one of HTTP/1. The fourth byte of "HTTP" is 80.
+_NO_GRPC = "Failed parsing HTTP/2"
+_HTTP_1 = re.compile(r"http1\.x server|got frame type 80\b")
 
 
 def error_from_text(text: str, *, url: str) -> BarkError:
@@ -68,11 +71,18 @@ def error_from_status(code: str, details: str, *, url: str) -> BarkError:
     """The error that ended a call: `code` is the name of a gRPC status (`UNAVAILABLE`), `details` its text."""
     if _CODED.search(details):
         return error_from_text(details, url=url)
+    if code == "UNAVAILABLE" and _NO_GRPC in details:
+        what = "an HTTP server" if _HTTP_1.search(details) else "another server"
+        return ServerUnavailable(
+            f"{what} answers at {url}, and this client needs Triton's gRPC port, usually 8001: correct the address. "
+            "The gateway's port, usually 8080, is for programs that speak through OpenAI's interface"
+        )
     if code == "UNAVAILABLE":
         reason = details.rpartition(": ")[2] or "no connection"
         return ServerUnavailable(
             f"no server answers at {url} ({reason}): start one with `bark-serve up` "
-            "(in a checkout set up by make: `.venv/bin/bark-serve up`), or correct the address"
+            "(in a checkout set up by make: `.venv/bin/bark-serve up`), or correct the address: that of Triton's gRPC "
+            "port, usually 8001"
         )
     if code == "DEADLINE_EXCEEDED":
         return RequestTimeout(f"the server at {url} didn't finish in time: allow a longer timeout")

@@ -18,7 +18,7 @@ import httpx2
 import pytest
 from typer.testing import CliRunner
 
-from bark_client import __version__
+from bark_client import BarkClient, __version__
 from bark_gateway.cli import app
 from bark_gateway.keys import new_key
 from tests.bark_gateway.test_servers import wait_until
@@ -98,6 +98,15 @@ def refuses(url: str) -> bool:
     except httpx2.TransportError:
         return True
     return False
+
+
+def test_the_client_of_triton_is_told_that_the_gateways_port_is_none_of_triton(triton: FakeTriton) -> None:
+    port = free_port()
+    with (
+        running("--server", triton.url, "--port", str(port)),
+        BarkClient(f"localhost:{port}", connect_timeout=0.3) as client,
+    ):
+        assert client.health().problem.startswith(f"an HTTP server answers at localhost:{port}")
 
 
 def test_the_environment_can_give_every_option(triton: FakeTriton) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -168,6 +169,30 @@ def test_a_port_that_accepts_but_never_answers_is_given_up_in_time(connect: Call
         with pytest.raises((ServerUnavailable, RequestTimeout)):
             connect(f"127.0.0.1:{mute.getsockname()[1]}", connect_timeout=0.5).speak("Hello.")
         assert time.monotonic() - start < 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", "an HTTP server"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "another server"),
+    ],
+)
+def test_a_port_where_another_kind_of_server_answers_is_told_from_no_server(
+    connect: Callable[..., Any], answer: bytes, what: str
+) -> None:
+    class Other(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1000)
+            self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"127.0.0.1:{server.server_address[1]}"
+        client = connect(url, connect_timeout=0.3)
+        with pytest.raises(ServerUnavailable, match=rf"^{what} answers at {url}, .* gRPC port, usually 8001"):
+            client.speak("Hello.")
+        server.shutdown()
 
 
 def test_a_refused_request_is_sent_again_before_any_audio(client: Any, triton: FakeTriton) -> None:

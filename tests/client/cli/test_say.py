@@ -97,6 +97,7 @@ def test_say_reads_a_file(bark: Any, triton: FakeTriton) -> None:
         (["say", "x", "--voice", "gone.npz"], "gone.npz: no such file"),
         (["say", "x", "--seed", "-1"], "seed: -1 is outside"),
         (["say", "x", "--url", "http://h:1"], "url: expected host:port"),
+        (["say", "x", "--url", "http://h:1"], "are for programs that speak through OpenAI"),
         (["say", "x", "--file", "binary.txt"], "not both"),
         (["say", "--file", "binary.txt"], "not a UTF-8 text"),
         (["say", "--file", "gone.txt"], "gone.txt"),
