@@ -211,7 +211,9 @@ class KnownOrigins:
             return None
         if origin and origin.partition("://")[2] != host:
             return GatewayError(
-                403, f"Pages of {origin} may not call. Start the gateway with --cors {origin}.", code="origin"
+                403,
+                f"Pages of {origin} may not call. The gateway's operator can allow it with --cors {origin}.",
+                code="origin",
             )
         try:
             name = urlsplit(f"//{host}").hostname or ""
@@ -220,7 +222,9 @@ class KnownOrigins:
         if self._hosts is None or _is_private(name) or name in self._hosts:
             return None
         return GatewayError(
-            403, f"This gateway is not known as {name}. Start it with --host {name}, or with keys.", code="host"
+            403,
+            f"This gateway is not known as {name}. Its operator can start it with --host {name}, or with keys.",
+            code="host",
         )
 
 

@@ -5,7 +5,6 @@ OpenAI's envelope: https://platform.openai.com/docs/guides/error-codes
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,17 +14,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from bark_client import BarkError, InvalidRequest, RequestCancelled, RequestTimeout, ServerUnavailable
+from bark_gateway.wording import did_you_mean, field_of, for_http, listed
 
-NO_VOICE: Final = "there is no voice"  #: begins what a server says of a name that it does not know
 RETRY_AFTER_S: Final = 1  #: what a client is told to wait while no server answers
-_FIELD: Final = re.compile(r"(?P<name>[a-z_]+): ")
-#: Arguments of the SDK that have other names here.
-_FIELDS: Final = {"text": "input", "speed": "schedule"}
 _KINDS: Final = {
     401: "authentication_error",
     403: "permission_error",
     429: "rate_limit_error",
 }
+VOICE_STORE: Final = "the voice store "  #: begins what a server says that can't write voices
+_NO_FIELDS: Final = ("body", "query", "path", "str", "VoiceId")  #: in pydantic's place of an error: parts and types
+_QUOTED: Final = re.compile("'([^']*)'")
 _ADDRESS: Final = re.compile(r" at (\[[0-9a-f:.]+\]|[\w.-]+):\d+")
 
 
@@ -77,6 +76,8 @@ def from_sdk(error: BarkError) -> GatewayError:
     """What a client is told of an error of the SDK. It names no address of a server."""
     if isinstance(error, InvalidRequest):
         return _from_invalid(str(error))
+    if isinstance(error, ServerUnavailable) and str(error).startswith(VOICE_STORE):
+        return GatewayError(503, for_http(str(error)), code="voice_store", retry_after=RETRY_AFTER_S)
     if isinstance(error, ServerUnavailable | RequestCancelled):
         return GatewayError(
             503,
@@ -110,26 +111,31 @@ def from_validation(errors: Sequence[Mapping[str, Any]], *, fields: Iterable[str
     """The first of pydantic's errors, in words. fields: the names that the request may have."""
     first = min(errors, key=lambda error: error["type"] != "extra_forbidden")  # a misspelt name is also a missing one
     kind, message = str(first["type"]), str(first["msg"])
-    place = [part for part in first["loc"] if part not in ("body", "query", "path")]
+    place = [part for part in first["loc"] if part not in _NO_FIELDS]
     name = ".".join(map(str, place))
     if kind == "json_invalid":
         why = first.get("ctx", {}).get("error", "")
         return invalid(f"The body is not valid JSON ({why} at character {first['loc'][-1]}).", code="invalid_json")
     if kind == "extra_forbidden":
-        close = difflib.get_close_matches(str(place[-1]), list(fields), n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(str(place[-1]), list(fields))
         return invalid(f"{name}: there is no such field.{hint}", param=name, code="unknown_field")
     if not name:
         return invalid("The body must be a JSON object, with content-type: application/json.", code="invalid_body")
     if kind == "missing":
         return invalid(f"{name}: it is missing.", param=name, code="missing_field")
+    if kind == "literal_error":
+        known = _QUOTED.findall(first["ctx"]["expected"])
+        return wrong_choice(name, first["input"], known)
     return invalid(f"{name}: {message.removeprefix('Value error, ')}.", param=name)
+
+
+def wrong_choice(name: str, asked: object, known: Sequence[str]) -> GatewayError:
+    """The error of a field that must be one of some words. It names the one that may be meant."""
+    hint = did_you_mean(asked, known) if isinstance(asked, str) else ""
+    return invalid(f"{name}: there is no {asked!r:.40}.{hint} Send {listed(known)}.", param=name)
 
 
 def _from_invalid(message: str) -> GatewayError:
     message = message if message.endswith((".", "?", "!")) else f"{message}."
-    found = _FIELD.match(message)
-    if found is None:
-        return invalid(message, param="voice" if message.startswith((NO_VOICE, "the voice ")) else None)
-    name = _FIELDS.get(found["name"], found["name"])
-    return invalid(f"{name}: {message[found.end() :]}", param=name)
+    told = for_http(message)
+    return invalid(told, param=field_of(told))

@@ -13,11 +13,11 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from bark_client import BarkError
+from bark_client import BarkError, InvalidRequest
 from bark_client.tags import with_voices
 from bark_client.trace_context import TRACEPARENT
 from bark_gateway.access import CURRENT
-from bark_gateway.errors import GatewayError
+from bark_gateway.errors import GatewayError, from_sdk, invalid
 from bark_gateway.keys import Key, KeyRing
 from bark_gateway.limits import Gate, Quotas
 from bark_gateway.load import Load, Work
@@ -27,6 +27,7 @@ from bark_gateway.servers import Servers
 from bark_gateway.settings import Settings
 from bark_gateway.speech import Part, spoken
 from bark_gateway.tries import Tries, broken_off
+from bark_gateway.wording import about_voice
 from bark_tracing import Span
 
 log = logging.getLogger(__name__)
@@ -92,14 +93,23 @@ class Gateway:
             async with self._admitted(call, key=key) as work:
                 span.event("admitted")
                 TRACEPARENT.set(span.traceparent)
-                async with aclosing(self._from_servers(call, work, span)) as parts:
-                    async for part in parts:
-                        if seen.audio():
-                            span.event("first audio")
-                        seen.summary = part.summary
-                        yield part
+                try:
+                    async with aclosing(self._from_servers(call, work, span)) as parts:
+                        async for part in parts:
+                            if seen.audio():
+                                span.event("first audio")
+                            seen.summary = part.summary
+                            yield part
+                except InvalidRequest as error:
+                    raise self._refused(error) from None
             if seen.summary is not None:
                 self.load.spoke(len(call.text), seen.summary.seconds)
+
+    def _refused(self, error: InvalidRequest) -> GatewayError:
+        """What a client is told of a wrong request; also where the gateway's other names of voices are wrong."""
+        told = from_sdk(error)
+        more = about_voice(str(error), names=self.settings.voices)
+        return invalid(told.message + more, param=told.param, code=told.code)
 
     def _allowed(self, call: Call, *, key: Key) -> Call:
         """The call with the servers' names of voices in its tags. Raises GatewayError if the key may not use one."""
@@ -164,8 +174,8 @@ class Gateway:
 def check_voice(voice: str | None, *, key: Key) -> None:
     """Raise GatewayError: 403, if the key may not use the voice."""
     if not key.may_use(voice):
-        what = "no made-up speaker; name a voice" if voice is None else f"not the voice {voice!r}"
-        raise GatewayError(403, f"voice: this key may use {what}.", param="voice", code="voice_not_allowed")
+        what = "a speaker that Bark makes up; name a voice" if voice is None else f"the voice {voice!r}"
+        raise GatewayError(403, f"voice: this key may not use {what}.", param="voice", code="voice_not_allowed")
 
 
 # Asynchronous, although they wait for nothing: FastAPI runs other functions in threads, which takes longer.

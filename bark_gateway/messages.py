@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from bark_gateway.errors import from_validation, invalid
+from bark_gateway.errors import from_validation, invalid, wrong_choice
 from bark_gateway.requests import HowToSpeak
 
 
@@ -37,6 +37,7 @@ class Order(BaseModel):
 
 Told: TypeAlias = dict[str, Any]  #: a message to the client: its type, and what goes with it
 Message: TypeAlias = Start | Text | Order
+_TYPES: Final = ("start", "text", "flush", "cancel", "end")
 _MESSAGE: Final[TypeAdapter[Message]] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
@@ -49,7 +50,8 @@ def parse(data: str | bytes) -> Message:
     except ValidationError as error:
         found: list[Any] = [dict(one) for one in error.errors()]
         if found[0]["type"] in ("union_tag_invalid", "union_tag_not_found", "model_attributes_type"):
-            raise invalid("type: it must be start, text, flush, cancel or end.", param="type") from None
+            asked = found[0].get("ctx", {}).get("tag")
+            raise wrong_choice("type", asked, _TYPES) from None
         for one in found:
             one["loc"] = one["loc"][1:]  # without the tag
         raise from_validation(found, fields=Start.model_fields) from None

@@ -19,6 +19,7 @@ from bark_gateway.errors import GatewayError, invalid
 from bark_gateway.formats import DEFAULT_FORMAT, Format
 from bark_gateway.settings import Settings
 from bark_gateway.tempo import MAX_SPEED, MIN_SPEED
+from bark_gateway.wording import listed
 
 MAX_SEED: Final = 2**64 - 1
 _RENAMED: Final = {"speed": "schedule"}  #: option of the SDK → field
@@ -136,10 +137,15 @@ def check_length(text: str, *, field: str, settings: Settings) -> None:
 
 def _check_model(name: str, settings: Settings) -> None:
     if name not in settings.models:
-        listed = ", ".join(settings.models)
-        raise GatewayError(
-            404, f"model: there is no {name!r}; there is {listed}.", param="model", code="model_not_found"
-        )
+        raise GatewayError(404, f"model: {no_model(name, settings)}", param="model", code="model_not_found")
+
+
+def no_model(name: str, settings: Settings) -> str:
+    """What a client is told that names a model which does not exist."""
+    return (
+        f"there is no {name!r}; send {listed(settings.models)}, or leave it out. The gateway's operator adds names "
+        f"with --model {name}."
+    )
 
 
 def _voice(voice: str | VoiceId | None, settings: Settings) -> str | None:

@@ -17,8 +17,8 @@ from bark_gateway.servers import Bark, Servers
 
 POLL_S: Final = 0.2
 _REMEDY: Final = (
-    "The servers behind this gateway do not share their voices. Start all of them with the same --voice-store, on a "
-    "shared folder."
+    "The servers behind this gateway do not share their voices. Their operator must start all of them with the same "
+    "--voice-store, on a shared folder."
 )
 
 

@@ -19,6 +19,7 @@ from bark_gateway.formats import Format
 from bark_gateway.requests import Call
 from bark_gateway.servers import Bark
 from bark_gateway.tempo import Tempo
+from bark_gateway.wording import for_http
 
 FIRST_STEP_S: Final = 0.02  #: of speech, that is encoded at once until there are bytes
 BLOCK_S: Final = 0.25  #: of speech, that is encoded at once: 1 to 3 ms of work
@@ -143,7 +144,7 @@ def described(call: Call, summary: Summary) -> dict[str, Any]:
         "seed": str(call.seed),  # JavaScript's numbers hold 53 bits
         "seconds": round(summary.seconds / call.speed, 3),
         "server_seconds": round(summary.timings.seconds, 3),
-        "warnings": list(summary.warnings),
+        "warnings": [for_http(warning) for warning in summary.warnings],
         "pieces": [
             {
                 "text": piece.text,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bark_client import BarkError, InvalidRequest, ServerError, ServerUnavailable
-from bark_gateway.errors import NO_VOICE, RETRY_AFTER_S, GatewayError
+from bark_gateway.errors import RETRY_AFTER_S, GatewayError
 from bark_gateway.requests import Call
 from bark_gateway.servers import Server
+from bark_gateway.wording import NO_VOICE
 
 MAX_FAULTS = 2  #: servers that may fail on a call; a third one would, too
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from bark_gateway.errors import GatewayError
 from bark_gateway.gateway import OfGateway, OfKey
+from bark_gateway.requests import no_model
 from bark_gateway.routes.answers import ERRORS
 
 router = APIRouter(responses=ERRORS)
@@ -40,5 +41,5 @@ async def list_models(gateway: OfGateway, key: OfKey) -> Models:
 async def get_model(name: str, gateway: OfGateway, key: OfKey) -> Any:
     """One of the names."""
     if name not in gateway.settings.models:
-        raise GatewayError(404, f"There is no model {name!r}.", param="model", code="model_not_found")
+        raise GatewayError(404, f"model: {no_model(name, gateway.settings)}", param="model", code="model_not_found")
     return Model(id=name)

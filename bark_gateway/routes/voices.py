@@ -14,20 +14,21 @@ from starlette.responses import Response
 from bark_client import InvalidRequest, VoiceInfo
 from bark_client.audio import encode
 from bark_gateway import shared_voices
-from bark_gateway.errors import NO_VOICE, GatewayError, from_sdk, invalid
+from bark_gateway.errors import GatewayError, from_sdk, invalid
 from bark_gateway.gateway import OfGateway, OfKey, check_voice
 from bark_gateway.keys import Key
 from bark_gateway.routes.answers import ERRORS
 from bark_gateway.routes.uploads import UploadRoute
 from bark_gateway.servers import Bark
 from bark_gateway.streaming import unless_left
+from bark_gateway.wording import NO_VOICE
 
 PREFIX: Final = "/v1/audio/voices"
 router = APIRouter(prefix=PREFIX, responses=ERRORS)
 uploads = APIRouter(prefix=PREFIX, responses=ERRORS, route_class=UploadRoute)
 T = TypeVar("T")
 
-_UPLOAD_FIELDS = {"name", "audio_sample", "consent", "type", "overwrite"}
+_UPLOAD_FIELDS = ("name", "audio_sample", "consent", "type", "overwrite")
 
 
 class Voice(BaseModel):
@@ -89,9 +90,19 @@ async def create_voice(
     overwrite: Annotated[bool, Form(description="Replace a voice of this name.")] = False,
 ) -> Voice:
     """Make a voice from a recording, and keep it on the server. Clone only voices whose owners agreed to it."""
-    if unknown := sorted(set(await request.form()) - _UPLOAD_FIELDS):
-        raise invalid(f"{unknown[0]}: there is no such field.", param=unknown[0], code="unknown_field")
+    if unknown := sorted(set(await request.form()) - {*_UPLOAD_FIELDS}):
+        raise invalid(
+            f"{unknown[0]}: there is no such field. Send {', '.join(_UPLOAD_FIELDS)}; the first two are needed.",
+            param=unknown[0],
+            code="unknown_field",
+        )
     _check_change(key, name)
+    if of := gateway.settings.voices.get(name):
+        raise invalid(
+            f"name: {name!r} means the voice {of!r} here, because the gateway's operator started it with "
+            f"--voice {name}={of}. Choose another name.",
+            param="name",
+        )
     request.scope.setdefault("state", {})["consent"] = consent
     sound = io.BytesIO(await audio_sample.read())
     sound.name = audio_sample.filename or "the recording"
@@ -106,7 +117,12 @@ async def create_voice(
     kept = shared_voices.keep(
         cloned, servers=gateway.servers, overwrite=overwrite, wait_s=gateway.settings.shared_voices_s
     )  # fmt: skip
-    voice = _voice(await unless_left(request.receive, kept))
+    try:
+        voice = _voice(await unless_left(request.receive, kept))
+    except InvalidRequest as error:
+        told, about_sound = from_sdk(error).message, (sound.name, "the clip", "audio ", "sample_rate ")
+        param = "audio_sample" if told.startswith(about_sound) else "name" if " name" in told else None
+        raise invalid(told, param=param) from None
     return voice.model_copy(update={"warnings": warnings})
 
 
@@ -117,6 +133,7 @@ async def create_voice(
 )
 async def preview_voice(name: str, request: Request, gateway: OfGateway, key: OfKey) -> Response:
     """What a voice sounds like: its own audio, as a WAV of at most half a minute."""
+    name = gateway.settings.voices.get(name, name)
     check_voice(name, key=key)
     with gateway.quotas.request(key):
         async with gateway.uploads:
@@ -130,6 +147,7 @@ async def preview_voice(name: str, request: Request, gateway: OfGateway, key: Of
 @router.get("/{name:path}")
 async def get_voice(name: str, gateway: OfGateway, key: OfKey) -> Voice:
     """One voice."""
+    name = gateway.settings.voices.get(name, name)
     check_voice(name, key=key)
     return _voice(await _of(name, gateway.servers.ask(lambda bark: bark.voice_info(name))))
 

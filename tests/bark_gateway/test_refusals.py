@@ -32,17 +32,27 @@ def refused(answer: httpx2.Response, status: int) -> dict[str, Any]:
         ({"input": "x", "speed": 0.2}, "speed", "0.25"),
         ({"input": "x", "speed": 4.1}, "speed", "4"),
         ({"input": "x", "speed": "fast"}, "speed", "number"),
-        ({"input": "x", "response_format": "ogg"}, "response_format", "'mp3'"),
-        ({"input": "x", "stream_format": "tar"}, "stream_format", "'sse'"),
+        ({"input": "x", "response_format": "ogg"}, "response_format", "no 'ogg'. Did you mean opus? Send mp3, opus,"),
+        ({"input": "x", "response_format": "MP3"}, "response_format", "Did you mean mp3?"),
+        ({"input": "x", "response_format": "mpeg"}, "response_format", "Did you mean mp3?"),
+        ({"input": "x", "response_format": "ogg_opus"}, "response_format", "Did you mean opus?"),
+        ({"input": "x", "response_format": "m4a"}, "response_format", "Did you mean aac?"),
+        ({"input": "x", "response_format": "falc"}, "response_format", "Did you mean flac?"),
+        ({"input": "x", "response_format": 3}, "response_format", "no 3. Send mp3"),
+        ({"input": "x", "stream_format": "tar"}, "stream_format", "no 'tar'. Send audio or sse."),
+        ({"input": "x", "stream_format": "text/event-stream"}, "stream_format", "Did you mean sse?"),
         ({"input": "x", "instructions": "Sound happy."}, "instructions", "Bark follows none"),
         ({"input": "x", "voice": ""}, "voice", "no name of a voice"),
         ({"input": "x", "voice": "/etc/passwd.npz"}, "voice", "no name of a voice"),
-        ({"input": "x", "voice": {"name": "joe"}}, "voice.VoiceId.name", "no such field"),
+        ({"input": "x", "voice": {"name": "joe"}}, "voice.name", "no such field"),
+        ({"input": "x", "voice": 7}, "voice", "voice: Input should be a valid string"),
         ({"input": "x", "seed": -1}, "seed", "greater than or equal to 0"),
         ({"input": "x", "seed": 2**64}, "seed", "less than"),
         ({"input": "x", "seed": 1.5}, "seed", "integer"),
         ({"input": "x", "top_k": 2**40}, "top_k", "outside"),
-        ({"input": "x", "schedule": "quick"}, "schedule", "'exact' or 'fast'"),
+        ({"input": "x", "schedule": "quick"}, "schedule", "Send exact or fast."),
+        ({"input": "x", "latency": "lwo"}, "latency", "Did you mean low?"),
+        ({"input": "x", "on_failure": "errors"}, "on_failure", "Did you mean error?"),
         ({"input": "x", "langauge": "en"}, "langauge", "Did you mean language?"),
         ({"inptu": "x"}, "inptu", "Did you mean input?"),
         ({"input": "x", "return_tokens": True}, "return_tokens", "no such field"),
@@ -58,7 +68,8 @@ def test_a_wrong_field_is_named(http: httpx2.Client, fields: dict[str, Any], par
 
 def test_an_unknown_model_is_404(http: httpx2.Client) -> None:
     error = refused(http.post(SPEECH, json={"input": "x", "model": "gpt"}), 404)
-    assert error["code"] == "model_not_found" and "there is bark" in error["message"]
+    assert error["code"] == "model_not_found" and "send bark, tts-1 or tts-1-hd, or leave it out" in error["message"]
+    assert "The gateway's operator adds names with --model gpt" in error["message"]
 
 
 def test_empty_instructions_ask_for_nothing(http: httpx2.Client) -> None:

@@ -55,7 +55,7 @@ def test_a_recording_may_have_any_usual_format(http: httpx2.Client, kind: str) -
         (clip(), {"name": "a b"}, "no voice name"),
         (clip(), {"name": "me"}, "already"),
         (clip(), {"name": "v2/en_speaker_6", "overwrite": "true"}, "comes with the server"),
-        (clip(), {"color": "blue"}, "no such field"),
+        (clip(), {"color": "blue"}, "no such field. Send name, audio_sample, consent, type, overwrite"),
         (clip(), {"type": "prompt"}, "audio_sample"),
         (clip(), {"overwrite": "perhaps"}, "boolean"),
     ],
@@ -64,6 +64,17 @@ def test_a_wrong_upload_is_refused_in_words(
     http: httpx2.Client, data: bytes, fields: dict[str, Any], words: str
 ) -> None:
     assert words in refused(upload(http, data, **fields), 400)["message"]
+
+
+def test_the_refusal_of_a_name_that_is_taken_says_which_field_replaces_the_voice(http: httpx2.Client) -> None:
+    error = refused(upload(http, clip(), name="me"), 400)
+    assert error["param"] == "name" and "send overwrite=true, which replaces that voice" in error["message"]
+
+
+def test_the_refusal_of_a_recording_names_its_field(http: httpx2.Client) -> None:
+    answer = http.post(VOICES, data={"name": "new"}, files={"audio_sample": ("recording", clip(31))})
+    error = refused(answer, 400)
+    assert error["param"] == "audio_sample" and error["message"].endswith("send a part of it.")
 
 
 def test_an_upload_without_a_file_is_refused(http: httpx2.Client) -> None:
