@@ -19,7 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from bark_gateway.errors import GatewayError
+from bark_gateway.errors import RETRY_AFTER_S, GatewayError
 from bark_tracing import NO_SPAN, Span, Tracing
 
 log: Final = logging.getLogger("bark_gateway")  # the name of this module is that of the access log
@@ -30,6 +30,7 @@ CURRENT: Final[ContextVar[Span]] = ContextVar("span", default=NO_SPAN)
 SWITCHED: Final = 101  #: the status of a WebSocket that was accepted
 _PRIVATE: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")  #: ends of names
 READ_ON_S: Final = 2.0  #: that a client gets to send the rest of a body which is already refused
+_ALWAYS: Final = ("/health/live", "/metrics")  #: paths that also a gateway which stops answers
 _QUIET: Final = ("/health/", "/metrics")  #: paths that are asked for all the time
 
 
@@ -182,6 +183,39 @@ async def _read_on(receive: Receive, *, most: int) -> None:
                 most -= len(message.get("body", b""))
 
 
+class Stopping:
+    """Refuses what comes after the gateway was told to stop, while what came before it is still spoken."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        taken = scope["type"] not in ("http", "websocket") or scope["path"] in _ALWAYS
+        if taken or not scope["app"].state.gateway.stopping.is_set():
+            await self._app(scope, receive, send)
+        else:
+            await _refuse(stops(), scope, receive, send)
+
+
+def stops() -> GatewayError:
+    """The error of a request that comes too late."""
+    return GatewayError(
+        503,
+        "This gateway is stopping, and takes nothing new. Send the same request again in a moment.",
+        code="stopping",
+        retry_after=RETRY_AFTER_S,
+        headers={"connection": "close"},
+    )
+
+
+async def _refuse(error: GatewayError, scope: Scope, receive: Receive, send: Send) -> None:
+    note_outcome(scope, error)
+    if scope["type"] == "http":
+        await error.response()(scope, receive, send)
+    else:
+        await WebSocket(scope, receive, send).send_denial_response(error.response())
+
+
 class KnownOrigins:
     """Refuses what the pages of other sites send. Browsers send uploads and WebSockets without asking first.
 
@@ -199,11 +233,7 @@ class KnownOrigins:
         if error is None:
             await self._app(scope, receive, send)
             return
-        note_outcome(scope, error)
-        if scope["type"] == "http":
-            await error.response()(scope, receive, send)
-        else:
-            await WebSocket(scope, receive, send).send_denial_response(error.response())
+        await _refuse(error, scope, receive, send)
 
     def _refusal(self, headers: Headers) -> GatewayError | None:
         origin, host = headers.get("origin", ""), headers.get("host", "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from bark_client import BarkError, __version__
 from bark_gateway import targets
-from bark_gateway.access import BodyLimit, Bugs, KnownOrigins, Observed, note_outcome
+from bark_gateway.access import BodyLimit, Bugs, KnownOrigins, Observed, Stopping, note_outcome
 from bark_gateway.errors import GatewayError, from_http, from_sdk, from_validation
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key, KeyRing
@@ -44,7 +44,7 @@ def make_app(
     tracing: Tracing | None = None,
     to_server: Callable[[str], Bark] | None = None,
     resolve: Resolve = targets.resolve,
-    wyoming: tuple[socket.socket, Key] | None = None,
+    wyoming: tuple[Sequence[socket.socket], Key] | None = None,
 ) -> FastAPI:
     """The ASGI application of a gateway.
 
@@ -65,9 +65,9 @@ def make_app(
             app.state.gateway = Gateway(settings, servers=servers, keys=keys or KeyRing())
             async with AsyncExitStack() as stack:
                 if wyoming is not None:
-                    listener, key = wyoming
+                    listeners, key = wyoming
                     await stack.enter_async_context(
-                        speak_wyoming(app.state.gateway, listener=listener, key=key, tracing=traces)
+                        speak_wyoming(app.state.gateway, listeners=listeners, key=key, tracing=traces)
                     )
                 yield
         traces.close()
@@ -87,6 +87,7 @@ def make_app(
     _handle_errors(app)
     _drop_422(app)
     app.add_middleware(Bugs)
+    app.add_middleware(Stopping)
     app.add_middleware(
         BodyLimit,
         most=settings.max_body_bytes,

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 import secrets
 import tomllib
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import HTTPConnection
 
 from bark_gateway.errors import GatewayError
+from bark_gateway.wording import did_you_mean
 
 PREFIX: Final = "sk-bark-"
 SUBPROTOCOL: Final = "bark-key."  #: of a WebSocket's protocol that carries a key: browsers can send no header
@@ -94,25 +96,47 @@ def hashed(token: str) -> str:
 def new_key(name: str) -> tuple[str, str]:
     """A new key, and its entry for the file of keys."""
     token = PREFIX + secrets.token_urlsafe(32)
-    return token, f'[[key]]\nname = "{name}"\nsha256 = "{hashed(token)}"\n'
+    return token, f'[[key]]\nname = {json.dumps(name, ensure_ascii=False)}\nsha256 = "{hashed(token)}"\n'
 
 
 def read_keys(path: Path) -> list[Key]:
     """The keys of a file. Raises KeysUnreadable."""
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8")).get("key", [])
-        keys = [Key.model_validate(entry) for entry in entries]
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise KeysUnreadable(f"{path}: it can't be read ({error.strerror}).") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KeysUnreadable(f"{path}: it is not valid TOML ({error}).") from None
+    if others := [name for name in found if name != "key"]:
+        raise KeysUnreadable(
+            f"{path}: it holds {others[0]!r}. Each key is an entry that begins with [[key]]. {_REMEDY}"
+        )
+    entries = found.get("key", [])
+    if not (isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)):
+        raise KeysUnreadable(f"{path}: a key must begin with [[key]], in two brackets. {_REMEDY}")
+    if not entries:
+        raise KeysUnreadable(f"{path}: it holds no [[key]]. {_REMEDY}")
+    return [_key(entry, number=number, path=path) for number, entry in enumerate(entries, 1)]
+
+
+def _key(entry: dict[str, Any], *, number: int, path: Path) -> Key:
+    """One entry. Raises KeysUnreadable, which names the file, the entry, the field and what it may be."""
+    try:
+        return Key.model_validate(entry)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "an entry"
-        raise KeysUnreadable(f"{path}: {where}: {first['msg']}. {_REMEDY}") from None
-    if not keys:
-        raise KeysUnreadable(f"{path}: it holds no [[key]]. {_REMEDY}")
-    return keys
+        place = f"{path}: key {entry.get('name') or f'number {number}'}"
+        field, kind = str(first["loc"][0]), first["type"]
+        fields = list(Key.model_fields)
+        if kind == "extra_forbidden":
+            why = f"there is no field {field!r}.{did_you_mean(field, fields)} The fields are {', '.join(fields)}."
+        elif kind == "missing":
+            why = f"{field} is missing. {_REMEDY}"
+        elif kind == "string_pattern_mismatch":
+            why = f"{field} must be 64 digits, each 0-9 or a-f. {_REMEDY}"
+        else:
+            why = f"{field} is {first['input']!r:.40}. {first['msg'].replace('tuple', 'list')}."
+        raise KeysUnreadable(f"{place}: {why}") from None
 
 
 def plain_keys(text: str) -> list[Key]:

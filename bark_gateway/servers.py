@@ -44,6 +44,7 @@ class Server:
     target: DnsTarget | None = None  #: whose address it is
     problem: str = ""  #: why it gets nothing new; empty if it is ready
     leaving: bool = False  #: its address has gone
+    was_ready: bool | None = None  #: at the last look
     late: bool = False  #: it has not answered yet; perhaps it, or this machine, has much to do
     work: set[Work] = field(default_factory=set)
     look: asyncio.Event = field(default_factory=asyncio.Event)  #: set: look at it now
@@ -227,10 +228,20 @@ class Servers:
         finally:
             looking.cancel()
         server.problem, server.late = health.problem, False
+        self._tell(server)
         if not health.live and max(began, server.heard_at) + self._lost_s <= time.monotonic():
             if server.work:
                 log.warning("the server at %s is silent: it lost %d requests", server.url, len(server.work))
             await server.break_off()
+
+    def _tell(self, server: Server) -> None:
+        """Log it where a server has become ready, or is not ready any more."""
+        was_ready, server.was_ready = server.was_ready, server.ready
+        if server.ready and was_ready is False:
+            log.info("the server at %s is ready now", server.url)
+        elif not server.ready and was_ready is not False:
+            after = "it gets no requests" if self.ready else "requests get status 503 until a server is ready"
+            log.warning("%s; %s", server.problem or f"the server at {server.url} is leaving", after)
 
     async def _follow(self, target: DnsTarget) -> None:
         while True:

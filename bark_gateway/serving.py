@@ -1,111 +1,23 @@
-"""How a gateway is served: what is checked before it listens, and how uvicorn runs it."""
+"""How uvicorn runs a gateway."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import os
 import socket
 import sys
 import time
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from bark_client import InvalidRequest
-from bark_gateway import targets
-from bark_gateway.keys import ANYBODY, Key, KeyRing, KeysUnreadable, plain_keys, read_keys
+from bark_gateway.gateway import Gateway
+from bark_gateway.listening import url
 
-KEYS_VARIABLE: Final = "BARK_GATEWAY_KEYS"
 LISTENS: Final = "The gateway listens on "  #: begins the line that says where; `bark-serve up --gateway` waits for it
 MESSAGE_BYTES: Final = 1 << 20  #: of a WebSocket
 FAREWELL_S: Final = 1.0  #: that connections get to end once their requests were cancelled
-
-
-class WrongSetting(Exception):
-    """An option has a wrong value; the message says which, and what to give instead."""
-
-
-def key_ring(path: Path | None) -> KeyRing:
-    """The keys of a file and of the environment. Raises WrongSetting."""
-    try:
-        named = read_keys(path) if path else []
-    except KeysUnreadable as error:
-        raise WrongSetting(f"--keys {error}") from None
-    return KeyRing([*named, *plain_keys(os.environ.get(KEYS_VARIABLE, ""))])
-
-
-def check_address(address: str, *, keys: KeyRing, insecure: bool) -> None:
-    """Raise WrongSetting if a network could reach the gateway without a key, unless that is wanted."""
-    if _is_loopback(address) or keys:
-        return
-    if not insecure:
-        raise WrongSetting(
-            f"On {address}, anybody in the network could speak: there are no API keys. Give a file of keys with --keys "
-            "(--new-key makes one), or say --insecure."
-        )
-    print(f"Insecure: anybody who reaches {address} may speak, clone voices and delete them.", file=sys.stderr)
-
-
-def listen_wyoming(port: int, *, address: str, published: str | None, insecure: bool) -> socket.socket:
-    """Where Wyoming's clients connect. Raises WrongSetting; a network is refused unless it is wanted."""
-    if not (insecure or _is_loopback(published or address)):
-        raise WrongSetting(
-            f"Wyoming has no keys: on {address}, anybody in the network could speak. If that is meant, say --insecure."
-        )
-    try:
-        listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
-    except OSError as error:
-        raise WrongSetting(f"--wyoming {port}: can't listen on {address} ({error.strerror}).") from None
-    print(f"Wyoming listens on tcp://{address}:{port}", file=sys.stderr, flush=True)
-    return listener
-
-
-def wyoming_key(name: str | None, *, keys: KeyRing) -> Key:
-    """The key whose limits hold for Wyoming. Raises WrongSetting."""
-    if name is None:
-        return ANYBODY
-    found = keys.named(name)
-    if found is None:
-        raise WrongSetting(f"--wyoming-key {name}: there is no key of this name.")
-    return found
-
-
-def check_servers(urls: Iterable[str]) -> None:
-    """Raise WrongSetting for an address that can be none of a server."""
-    try:
-        for one in urls:
-            targets.parse(one)
-    except InvalidRequest as error:
-        raise WrongSetting(f"--server {error}") from None
-
-
-def voice_names(pairs: Iterable[str]) -> dict[str, str]:
-    """Other names of voices, from `OTHER=NAME`. Raises WrongSetting."""
-    names = {}
-    for pair in pairs:
-        other, equals, name = pair.partition("=")
-        if not (other and equals and name):
-            raise WrongSetting(f"--voice {pair}: write OTHER=NAME, as in alloy=joe.")
-        names[other] = name
-    return names
-
-
-def url(address: str, port: int, *, tls: bool) -> str:
-    """Where a browser on this machine finds the gateway."""
-    host = {"0.0.0.0": "localhost", "::": "localhost", "127.0.0.1": "localhost"}.get(address, address)
-    host = f"[{host}]" if ":" in host else host
-    return f"{'https' if tls else 'http'}://{host}:{port}"
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return address == "localhost" or ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False
+_POLL_S: Final = 0.02  #: uvicorn has no event for the end of its requests
 
 
 class PatientSocket(WebSocketsSansIOProtocol):
@@ -139,20 +51,29 @@ class Server(uvicorn.Server):
             print(f"{LISTENS}{where}", file=sys.stderr, flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        app: Any = self.config.app
-        app.state.gateway.stop()  # WebSockets and Wyoming's connections have the same grace time
+        """End what runs, within the grace time. The port stays open meanwhile: what is new is refused in words."""
+        gateway: Gateway = self.config.app.state.gateway  # type: ignore[union-attr] # an application
+        gateway.stop()  # WebSockets and Wyoming's connections have the same grace time
+        while self._busy and gateway.grace_left_s() and not self.force_exit:
+            await asyncio.sleep(_POLL_S)
+        self.config.timeout_graceful_shutdown = gateway.grace_left_s()  # type: ignore[assignment] # see `cli`
         await super().shutdown(sockets)
         # What was cancelled at the end of the grace time has yet to tell its clients, and they have yet to answer.
         over = time.monotonic() + FAREWELL_S
-        while (self.server_state.tasks or self.server_state.connections) and time.monotonic() < over:
-            await asyncio.sleep(0.02)  # as uvicorn waits for them: it has no event
+        while (self._busy or self.server_state.connections) and time.monotonic() < over:
+            await asyncio.sleep(_POLL_S)
+
+    @property
+    def _busy(self) -> bool:
+        """Whether requests run, or WebSockets are open."""
+        return bool(self.server_state.tasks)
 
 
-def run(config: uvicorn.Config) -> bool:
+def run(config: uvicorn.Config, sockets: list[socket.socket]) -> bool:
     """Serve until SIGINT or SIGTERM. Returns whether it could start; if not, uvicorn has said why."""
     server = Server(config)
     try:
-        server.run()
+        server.run(sockets)
     except (KeyboardInterrupt, SystemExit):  # uvicorn raises the signal again once it has stopped
         return server.started
     return server.started

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -45,9 +45,9 @@ Job = Callable[[], Awaitable[None]]
 
 @asynccontextmanager
 async def wyoming(
-    gateway: Gateway, *, listener: socket.socket, key: Key, tracing: Tracing = NO_TRACING
+    gateway: Gateway, *, listeners: Sequence[socket.socket], key: Key, tracing: Tracing = NO_TRACING
 ) -> AsyncIterator[None]:
-    """Answer on a listening socket while the block runs. key: whose limits hold. tracing: makes the spans of texts.
+    """Answer on listening sockets while the block runs. key: whose limits hold. tracing: makes the spans of texts.
 
     When the gateway is told to stop, nothing new is taken. What was sent gets what is left of the grace time.
     """
@@ -59,10 +59,11 @@ async def wyoming(
         talks[task] = one
         task.add_done_callback(talks.pop)
 
-    server = await asyncio.start_server(talk, sock=listener)
+    servers = [await asyncio.start_server(talk, sock=one) for one in listeners]
 
     def take_no_more() -> None:
-        server.close()
+        for server in servers:
+            server.close()
         for one in talks.values():
             one.stop()
 

@@ -10,7 +10,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from bark_client import BarkError
 from bark_client.protocol import SAMPLE_RATE
-from bark_gateway.access import note_outcome
+from bark_gateway.access import note_outcome, stops
 from bark_gateway.conversation import Conversation
 from bark_gateway.errors import GatewayError, as_answer
 from bark_gateway.gateway import Gateway, OfGateway, key_of
@@ -102,7 +102,7 @@ class _Talk:
     async def _take(self, message: Message) -> None:
         """Do what a message says. Raises GatewayError and BarkError."""
         if self._code == RESTARTS:
-            raise GatewayError(503, "The gateway stops. Connect again.", code="stopping")
+            raise stops()
         if self._ended:
             raise GatewayError(400, "Nothing may follow `end`.", code="ended")
         if isinstance(message, Start):

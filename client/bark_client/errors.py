@@ -52,6 +52,8 @@ _BY_CODE: Final[dict[str, type[BarkError]]] = {
 _CODED = re.compile(rf"\[({'|'.join(_BY_CODE)})\]\s*(.*)", re.DOTALL)
 # Triton's own messages, which carry no code, for a model that isn't loaded (yet).
 _NO_MODEL = re.compile(r"unknown model|is not found|is not ready|no available versions")
+# … and for every request while it starts or stops.
+_NO_SERVER_YET = "Server not ready"
 # gRPC's words for an answer that is none of gRPC, and for one of HTTP/1. The fourth byte of "HTTP" is 80.
 _NO_GRPC = "Failed parsing HTTP/2"
 _HTTP_1 = re.compile(r"http1\.x server|got frame type 80\b")
@@ -62,6 +64,8 @@ def error_from_text(text: str, *, url: str) -> BarkError:
     if coded := _CODED.search(text):
         code, sentence = coded.groups()
         return _BY_CODE[code](sentence.strip() or code.lower().replace("_", " "))
+    if _NO_SERVER_YET in text:
+        return _starts_or_stops(url)
     if _NO_MODEL.search(text):
         return ServerUnavailable(f"{text.strip()}: the server at {url} is starting or stopping, or doesn't serve Bark")
     return ServerError(text.strip() or f"the server at {url} reported an error without a message")
@@ -71,6 +75,8 @@ def error_from_status(code: str, details: str, *, url: str) -> BarkError:
     """The error that ended a call: `code` is the name of a gRPC status (`UNAVAILABLE`), `details` its text."""
     if _CODED.search(details):
         return error_from_text(details, url=url)
+    if code == "UNAVAILABLE" and _NO_SERVER_YET in details:
+        return _starts_or_stops(url)
     if code == "UNAVAILABLE" and _NO_GRPC in details:
         what = "an HTTP server" if _HTTP_1.search(details) else "another server"
         return ServerUnavailable(
@@ -90,3 +96,9 @@ def error_from_status(code: str, details: str, *, url: str) -> BarkError:
         return RequestCancelled("the request was cancelled before it was finished")
     kind = _BY_CODE.get(code, ServerError)
     return kind(f"{details or 'no details'} ({code} from {url})")
+
+
+def _starts_or_stops(url: str) -> ServerUnavailable:
+    return ServerUnavailable(
+        f"the server at {url} is stopping, or has just started, and takes no requests now: send it again in a moment"
+    )

@@ -81,7 +81,7 @@ def test_when_it_is_told_to_stop_running_requests_get_the_grace_time(triton: Fak
             heard += next(pieces)
             child.terminate()
             if grace == "60":
-                wait_until(lambda: refuses(url))
+                wait_until(lambda: stops(url))
                 triton.release.set()
             begun = time.monotonic()
             with suppress(httpx2.TransportError):
@@ -92,12 +92,10 @@ def test_when_it_is_told_to_stop_running_requests_get_the_grace_time(triton: Fak
     triton.release.set()
 
 
-def refuses(url: str) -> bool:
-    try:
-        httpx2.get(f"{url}/health/live")
-    except httpx2.TransportError:
-        return True
-    return False
+def stops(url: str) -> bool:
+    """Whether a gateway refuses a new request because it stops."""
+    answer = httpx2.post(f"{url}/v1/audio/speech", json={"input": "Too late."})
+    return answer.status_code == 503 and answer.json()["error"]["code"] == "stopping"
 
 
 def test_the_client_of_triton_is_told_that_the_gateways_port_is_none_of_triton(triton: FakeTriton) -> None:
@@ -140,24 +138,12 @@ def test_a_container_published_on_loopback_needs_no_keys(triton: FakeTriton) -> 
 
 
 def test_tls_is_read_from_files(triton: FakeTriton, tmp_path: Path) -> None:
-    certificate, private = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2",
-         "-addext", "subjectAltName=DNS:localhost", "-keyout", private, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    options = ["--tls-certificate", str(certificate), "--tls-key", str(private)]
+    options = make_certificate(tmp_path)
     with running("--server", triton.url, "--port", str(free_port()), *options) as (_, line):
         url = line.split()[-1]
         assert url.startswith("https://")
-        trusted = ssl.create_default_context(cafile=str(certificate))
+        trusted = ssl.create_default_context(cafile=options[1])
         assert httpx2.get(f"{url}/health/live", verify=trusted).status_code == 200
-
-
-def test_a_port_that_is_taken_ends_the_command(triton: FakeTriton) -> None:
-    with running("--server", triton.url, "--port", str(triton.port)) as (child, line):
-        assert child.wait(timeout=START_S) == 1
-        assert "address already in use" in line
 
 
 @pytest.mark.parametrize(
@@ -165,6 +151,14 @@ def test_a_port_that_is_taken_ends_the_command(triton: FakeTriton) -> None:
     [
         (["--voice", "alloy"], "OTHER=NAME"),
         (["--tls-key", "x"], "need each other"),
+        (
+            ["--tls-key", "/no", "--tls-certificate", "/no/such"],
+            "--tls-certificate /no/such: it can't be read (No such",
+        ),
+        (["--tls-key", __file__, "--tls-certificate", __file__], "it is no PEM file of this kind"),
+        (["--address", "192.0.2.1", "--insecure"], "--address 192.0.2.1: this machine has no such address. 127.0.0.1"),
+        (["--address", "no.such.name.invalid", "--insecure"], "no name that is known here"),
+        (["--wyoming", "10200", "--wyoming-address", "192.0.2.1", "--insecure"], "--wyoming-address 192.0.2.1: this"),
         (["--keys", "/no/such/file"], "can't be read"),
         (["--server", "no-port"], "host:port"),
     ],
@@ -203,7 +197,47 @@ def test_home_assistants_port_is_not_open_to_a_network_unless_wanted(tmp_path: P
     assert "no key of this name" in refusal("--wyoming", "10200", "--wyoming-key", "hall", "--keys", str(keys))
 
 
-def test_a_port_that_is_taken_is_told_in_a_sentence() -> None:
+@pytest.mark.parametrize("option", ["--port", "--wyoming"])
+def test_a_port_that_is_taken_is_named_with_its_option(option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert f"--wyoming {port}: can't listen" in refusal("--wyoming", str(port))
+        words = f"{option} {port}: another program listens on 127.0.0.1:{port}. End it, or give another {option}."
+        assert words in refusal("--port", str(free_port()), option, str(port))
+
+
+def make_certificate(folder: Path, *options: str) -> list[str]:
+    """A certificate for this machine and its key; the options that name them."""
+    certificate, private = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-subj", "/CN=localhost", "-days", "2",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", private, "-out", certificate, *(options or ["-nodes"])],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return ["--tls-certificate", str(certificate), "--tls-key", str(private)]
+
+
+def test_a_key_of_another_certificate_is_refused_in_words(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    one, two = make_certificate(tmp_path / "one"), make_certificate(tmp_path / "two")
+    assert "does not belong to the first certificate of" in refusal(*one[:2], *two[2:])
+
+
+def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    told = refusal(*make_certificate(tmp_path, "-passout", "pass:secret"))
+    assert "key.pem: it has a password. Write it without one: openssl pkey -in" in told
+
+
+def test_a_gateway_without_a_server_says_so_and_says_when_one_answers() -> None:
+    port, server = str(free_port()), free_port()
+    with running("--server", f"127.0.0.1:{server}", "--port", port) as (child, first):
+        assert child.stderr is not None
+        said = first + child.stderr.readline()
+        assert f"no server answers at 127.0.0.1:{server} (" in said
+        assert "; requests get status 503 until a server is ready\n" in said
+        triton = FakeTriton(server)
+        try:
+            assert child.stderr.readline() == f"the server at 127.0.0.1:{server} is ready now\n"
+        finally:
+            triton.close()
+        assert "; requests get status 503 until a server is ready\n" in child.stderr.readline()

@@ -88,6 +88,11 @@ def test_a_key_may_be_kept_from_changing_voices(serve: Callable[..., Served], tr
     assert answer.status_code == 403 and "me" in triton.voices.stored
 
 
+def test_a_name_with_quotes_makes_a_valid_entry(tmp_path: Path) -> None:
+    (tmp_path / "keys.toml").write_text(new_key('the "small" one')[1])
+    assert read_keys(tmp_path / "keys.toml")[0].name == 'the "small" one'
+
+
 def test_a_new_key_fits_its_entry(tmp_path: Path) -> None:
     token, entry = new_key("kitchen")
     (tmp_path / "keys.toml").write_text(entry + "characters_per_minute = 600\n")
@@ -102,15 +107,28 @@ def test_the_environment_may_hold_several_keys() -> None:
     assert [ring.find(token).name for token in ("one", "two", "three")] == [f"environment-{n}" for n in (1, 2, 3)]
 
 
+ENTRY = f'[[key]]\nname = "x"\nsha256 = "{"0" * 64}"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("[[key]", "not valid TOML"),
         ("", "no [[key]]"),
-        ('[[key]]\nname = "x"', "sha256"),
-        ('[[key]]\nname = "x"\nsha256 = "short"', "sha256"),
-        (f'[[key]]\nname = "x"\nsha256 = "{"0" * 64}"\nvoice = ["joe"]', "voice"),
-        (f'[[key]]\nname = "x"\nsha256 = "{"0" * 64}"\nrequests_in_flight = 0', "requests_in_flight"),
+        ('[[keys]]\nname = "x"', "it holds 'keys'. Each key is an entry that begins with [[key]]"),
+        ('[key]\nname = "x"', "must begin with [[key]], in two brackets"),
+        ('[[key]]\nname = "x"', "key x: sha256 is missing. `bark-gateway --new-key NAME` prints an entry."),
+        ('[[key]]\nname = "x"\nsha256 = "short"', "key x: sha256 must be 64 digits, each 0-9 or a-f"),
+        (f'[[key]]\nsha256 = "{"0" * 64}"', "key number 1: name is missing"),
+        (
+            f"{ENTRY}{ENTRY}voice = ['joe']",
+            "key x: there is no field 'voice'. Did you mean voices? The fields are name, ",
+        ),
+        (
+            f"{ENTRY}requests_in_flight = 0",
+            "key x: requests_in_flight is 0. Input should be greater than or equal to 1.",
+        ),
+        (f"{ENTRY}voices = 'joe'", "key x: voices is 'joe'. Input should be a valid list."),
     ],
 )
 def test_a_wrong_file_of_keys_is_refused_with_the_place(tmp_path: Path, text: str, words: str) -> None:

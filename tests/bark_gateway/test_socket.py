@@ -16,7 +16,7 @@ from tests.bark_gateway.decoded import decode
 from tests.bark_gateway.served import Served
 from tests.bark_gateway.test_servers import wait_until
 from tests.bark_gateway.test_speech import tones
-from tests.bark_gateway.test_wyoming import speak_halfway
+from tests.bark_gateway.wyoming_talk import speak_halfway
 from tests.client.fake_triton import CHUNK, FakeTriton, hang, say_error
 
 ONE, TWO = "This is the first sentence.", "This is the second sentence."

@@ -74,6 +74,15 @@ def test_the_code_in_a_servers_text_chooses_the_error(
     assert len(triton.requests) == 1, "none of these may be sent again"
 
 
+def test_triton_s_own_words_for_a_server_that_stops_mean_unavailable() -> None:
+    for error in (
+        error_from_text("Server not ready", url="host:1"),
+        error_from_status("UNAVAILABLE", "Server not ready", url="host:1"),
+    ):
+        assert isinstance(error, ServerUnavailable)
+        assert str(error).startswith("the server at host:1 is stopping, or has just started")
+
+
 def test_triton_s_own_words_for_a_missing_model_mean_unavailable() -> None:
     error = error_from_text("Request for unknown model: 'bark' is not found", url="h:1")
     assert type(error) is ServerUnavailable
