@@ -49,7 +49,7 @@ class Bundle:
             text = path.read_bytes()
         except OSError as error:
             raise BundleError(
-                f"{self.folder} is not a bundle: {path.name} cannot be read ({error.strerror}).",
+                f"{self.folder.absolute()} is not a bundle: {path.name} cannot be read ({error.strerror}).",
                 remedy="Make one with `bark-build import`.",
             ) from error
         if found := stand_in_of(text[:1024], text=True):

@@ -73,7 +73,7 @@ _PLAN = "model.plan"
 
 TABLE: Mapping[Profile, ProfileRow] = {
     "cpu": ProfileRow(
-        "ONNX Runtime",
+        "our own kernels (int8, int4) and ONNX Runtime",
         precision="int8",
         gpu="never",
         build="bark-build engines --profile cpu",

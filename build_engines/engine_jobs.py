@@ -13,6 +13,8 @@ from typing import Any
 
 from bark_serving.bundle import Bundle
 from bark_serving.engines.compatibility import Host
+from bark_serving.engines.kernels import MANIFEST_NAME, instruction_set, packed_weights
+from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import Engine, EngineError, EngineStore
 from bark_serving.profiles import STAGES, TABLE, Backend, Precision, Profile, Stage, stage_precision
 from build_engines.errors import BuildError
@@ -30,7 +32,7 @@ class EngineJob:
     precision: Precision
     architecture: str
     maker: Maker  #: the library that builds it
-    title: str  #: its name and version, for people
+    title: str  #: what runs it, for people
     estimate: Estimate
     profile: Profile = "cpu"
     existing: Engine | None = None
@@ -105,19 +107,22 @@ def _job(
     store: EngineStore,
     builder: _Builder,
 ) -> EngineJob:
-    make = None
+    make, title = None, builder.title
     if builder.refusal:
         existing = _find_prebuilt(bundle, profile, stage, precision, architecture, store)
     else:
         options = {"stage": stage, "precision": precision, **builder.options}
-        existing = store.get(builder.module.manifest(bundle, **options))
+        manifest: Manifest = builder.module.manifest(bundle, **options)
+        existing = store.get(manifest)
+        if packed_weights(existing.folder) if existing else MANIFEST_NAME in manifest.versions:
+            title = f"kernels ({instruction_set()})"
         make = partial(builder.module.make, bundle, store=store, **options)
     return EngineJob(
         stage=stage,
         precision=precision,
         architecture=architecture,
         maker=builder.maker,
-        title=builder.title,
+        title=title,
         estimate=estimate(bundle, stage=stage, precision=precision, maker=builder.maker, store=store),
         profile=profile,
         existing=existing,

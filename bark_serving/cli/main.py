@@ -197,9 +197,15 @@ def down(
     folder, name = state_folder(), name or name_option
     with errors_shown(), steps() as report:
         for one in [name] if name and not every else _names_to_stop(folder, every=every):
-            report(f"Stopping {one}")
-            ended = detach.end(folder, name=one, now=now)
-            console.print(f"Stopped {one}." if ended else f"No server named {escape(repr(one))} is running.")
+            if detach.end(folder, name=one, report=report, now=now):
+                console.print(f"Stopped {one}.")
+            else:
+                console.print(f"No server named {escape(repr(one))} is running.{_others_running(folder)}")
+
+
+def _others_running(folder: Path) -> str:
+    names = [found.settings.name for found in state.running_servers(folder)]
+    return f" Running: {', '.join(names)}." if names else ""
 
 
 def _names_to_stop(folder: Path, *, every: bool) -> list[str]:
@@ -233,7 +239,7 @@ def status(
         Lines(highlight=False).print(_table(servers, in_full=bool(name)))
     else:
         which = f"No server named {escape(repr(name))}" if name else "No server"
-        console.print(f"{which} is running. Start one with `bark-serve up`.", soft_wrap=True)
+        console.print(f"{which} is running.{_others_running(folder)} Start one with `bark-serve up`.", soft_wrap=True)
     if not servers:
         raise typer.Exit(1)
 

@@ -116,20 +116,26 @@ class EngineStore:
         of_stage = [e for e in self.list() if e.manifest.stage == stage and e.manifest.profile == profile]
         if not of_stage:
             if not self.root.is_absolute():  # perhaps another folder is meant
-                remedy += f" If {self.root} is not in {Path.cwd()}, name it: --engines FOLDER, or $BARK_ENGINES."
-            raise EngineMissing(f"{self.root} has no {stage} engine for the {profile} profile.", remedy=remedy)
+                remedy += " If your engines are in another folder, name it: --engines FOLDER, or $BARK_ENGINES."
+            place, what = self.root.absolute(), f"{stage} engine for the {profile} profile"
+            raise EngineMissing(
+                f"{place} has no {what}." if place.is_dir() else f"There is no folder {place}, so there is no {what}.",
+                remedy=remedy,
+            )
         of_bundle = [e for e in of_stage if e.manifest.bundle == bundle.hash]
         if not of_bundle:
             others = ", ".join(sorted({f"{e.manifest.bundle_name} ({e.manifest.bundle[:12]})" for e in of_stage}))
             raise EngineMismatch(
-                f"The {stage} engines of {self.root} were made from {others}, "
+                f"The {stage} engines of {self.root.absolute()} were made from {others}, "
                 f"not from {bundle.spec.name} ({bundle.hash[:12]}).",
                 remedy=remedy,
             )
         of_precision = [e for e in of_bundle if e.manifest.precision == precision]
         if not of_precision:
             others = ", ".join(sorted({e.manifest.precision for e in of_bundle}))
-            raise EngineMismatch(f"{self.root} has the {stage} engine in {others}, not in {precision}.", remedy=remedy)
+            raise EngineMismatch(
+                f"{self.root.absolute()} has the {stage} engine in {others}, not in {precision}.", remedy=remedy
+            )
         reasons = [
             incompatibility(
                 architecture=e.manifest.architecture, versions=e.manifest.versions, host=host, triton=profile != "rtx"
@@ -142,7 +148,7 @@ class EngineStore:
         architectures = sorted({engine.manifest.architecture for engine in fitting})
         if not host.architectures and len(architectures) > 1:
             raise EngineMismatch(
-                f"{self.root} has the {stage} engine for {' and for '.join(architectures)}, "
+                f"{self.root.absolute()} has the {stage} engine for {' and for '.join(architectures)}, "
                 "and there is no GPU here to choose by.",
                 remedy="Name the GPU that will serve, as in --gpu-architecture sm90.",
             )

@@ -64,10 +64,10 @@ def _python_path() -> str:
     return os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
 
 
-def end(folder: Path, *, name: str, now: bool = False) -> bool:
+def end(folder: Path, *, name: str, report: Callable[[str], None] = lambda message: None, now: bool = False) -> bool:
     """Stop the server of this name, by force after its deadline. Returns False if none runs.
 
-    now: cut running requests off.
+    report: is told when the stop begins. now: cut running requests off.
     """
     description = state.read(folder, name=name)
     supervisor = process.find(description.pid, born=description.born) if description else None
@@ -80,6 +80,7 @@ def end(folder: Path, *, name: str, now: bool = False) -> bool:
         state.clear(folder, name=name)
         return False
     settings = description.settings
+    report(f"Stopping {name}")
     supervisor.terminate()
     if now:
         supervisor.send_signal(signal.SIGINT)  # another one: two equal signals may arrive as one

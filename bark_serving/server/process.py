@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import select
 import signal
@@ -66,6 +67,11 @@ def check_ports(settings: ServerSettings) -> None:
             try:
                 probe.bind((settings.address, port))
             except OSError as error:
+                if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+                    raise PortInUse(
+                        f"This machine has no address {settings.address}.",
+                        remedy="Give another --address: 127.0.0.1 is this machine alone, 0.0.0.0 all its addresses.",
+                    ) from error
                 raise PortInUse(
                     f"Port {port} on {settings.address} cannot be used ({error.strerror}{_listener(port)}).",
                     remedy=f"Give another port with --{option}, or stop the process that listens there.",

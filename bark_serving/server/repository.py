@@ -55,6 +55,7 @@ _EMBEDDINGS: Mapping[Profile, Sequence[Network]] = {
 }
 RENDERED_FILE = "rendered.json"
 QUEUE_DELAY_US = 2_000
+_ONNX_RUNTIME = "ONNX Runtime"  #: runs what the kernels do not, in the profile cpu
 #: Models that only cloning a voice needs. A bundle without HuBERT has only `clone_voice`, which says what is missing.
 CLONING = frozenset({"clone_assemble", "clone_prepare", "encodec_encode", "hubert"})
 
@@ -244,9 +245,9 @@ def _runtime(models: Sequence[_Model], settings: RenderSettings) -> str:
     engines = [model.values["engine"] for model in models if model.name in TRANSFORMERS]
     packed = [packed_weights(engine) is not None for engine in engines if engine and profile == "cpu"]
     if not settings.kernels or not any(packed):
-        return TABLE[profile].runs
+        return _ONNX_RUNTIME if profile == "cpu" else TABLE[profile].runs
     kernels = f"kernels ({instruction_set()})"
-    return kernels if all(packed) else f"{kernels} and {TABLE[profile].runs}"
+    return kernels if all(packed) else f"{kernels} and {_ONNX_RUNTIME}"
 
 
 def uses_gpu(repository: Path) -> bool:

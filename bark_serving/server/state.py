@@ -32,6 +32,7 @@ class ServerState(BaseModel):
     restarts: Restarts = Restarts()  #: of Triton
     ready: bool = False
     shm_prefix: str
+    gateway_url: str = ""  #: where its gateway listens; empty if it has none
     control_key: str  #: for Triton's model control API; only the owner may read the file
 
     @property
@@ -66,6 +67,7 @@ def describe(
     control_key: str,
     started: float | None = None,
     restarts: Restarts = NO_RESTARTS,
+    gateway_url: str = "",
 ) -> ServerState:
     """The state of a server that this process supervises. started: None means now. Raises `psutil.NoSuchProcess`."""
     return ServerState(
@@ -76,6 +78,7 @@ def describe(
         triton_born=process.birth(triton_pid),
         started=time.time() if started is None else started,
         restarts=restarts,
+        gateway_url=gateway_url,
         shm_prefix=shm_prefix,
         control_key=control_key,
     )

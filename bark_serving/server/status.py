@@ -32,6 +32,7 @@ class Status(BaseModel):
     uptime: float  #: seconds since launch
     address: str
     ports: dict[str, int]
+    gateway: str | None  #: where its gateway listens; None if it has none
     repository: Path
     log: Path
     models: dict[str, bool]  #: whether Triton calls each ready
@@ -46,6 +47,7 @@ class Status(BaseModel):
             ("uptime", self._uptime),
             ("restarts", str(self.restarts)),
             ("listens on", f"{self.address}: {self._ports}"),
+            *([("gateway", self.gateway)] if self.gateway else []),
             ("models", ", ".join(name if ready else f"{name} (not ready)" for name, ready in self.models.items())),
             ("repository", str(self.repository)),
             ("log", str(self.log)),
@@ -53,7 +55,7 @@ class Status(BaseModel):
 
     def cells(self) -> tuple[str, ...]:
         """One line of the table of all servers, in the order of `COLUMNS`."""
-        return (self.name, self.state, self._serves, self._ports, self._uptime, str(self.log))
+        return (self.name, self.state, self._serves, self._ports_and_gateway, self._uptime, str(self.log))
 
     @property
     def _serves(self) -> str:
@@ -62,6 +64,10 @@ class Status(BaseModel):
     @property
     def _ports(self) -> str:
         return ", ".join(f"{name.removesuffix('-port')} {port}" for name, port in self.ports.items())
+
+    @property
+    def _ports_and_gateway(self) -> str:
+        return f"{self._ports}, gateway {self.gateway}" if self.gateway else self._ports
 
     @property
     def _uptime(self) -> str:
@@ -98,6 +104,7 @@ def _describe(found: state.ServerState) -> Status:
         uptime=found.uptime,
         address=settings.address,
         ports=settings.ports,
+        gateway=found.gateway_url or None,
         repository=settings.repository,
         log=settings.log_path,
         models=_ready(settings),

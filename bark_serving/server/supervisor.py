@@ -102,6 +102,7 @@ def _triton(
     stop: StopRequest,
     started: float | None = None,
     restarts: Restarts = NO_RESTARTS,
+    gateway_url: str = "",
 ) -> Iterator[Server]:
     """Run Triton while the block runs. Afterwards only the server's state file is left."""
     files = _file_check(settings, report)
@@ -121,7 +122,13 @@ def _triton(
     triton = psutil.Process(child.pid)
     try:
         description = state.describe(
-            settings, triton.pid, shm_prefix=prefix, control_key=key, started=started, restarts=restarts
+            settings,
+            triton.pid,
+            shm_prefix=prefix,
+            control_key=key,
+            started=started,
+            restarts=restarts,
+            gateway_url=gateway_url,
         )
         state.note(description)
         files.start()  # after the launch: a process with threads should not fork
@@ -191,16 +198,20 @@ def serve(
     restarts, started = NO_RESTARTS, time.time()
     with _held(settings) as found, ExitStack() as beside:
         front: gateway.Gateway | None = None
-        up = False
+        url, up = "", False
         while not (up and stop.count):
             answered: float | None = None
             try:
-                with _triton(settings, found, report=report, stop=stop, started=started, restarts=restarts) as server:
+                with _triton(
+                    settings, found, report=report, stop=stop, started=started, restarts=restarts, gateway_url=url
+                ) as server:
                     answered = time.monotonic()
                     if up:
                         tell(f"Triton speaks again (pid {server.process.pid})")
                     else:
                         front, url = beside.enter_context(gateway.beside(settings, report=report, hurry=stop.is_urgent))
+                        if url and (noted := state.read(settings.folder, name=settings.name)):
+                            state.note(noted.model_copy(update={"gateway_url": url}))
                         ready(replace(server, gateway_url=url))
                         up = True
                     watch(server, stop=stop, report=report, front=front, show=show)

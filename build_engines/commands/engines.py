@@ -35,8 +35,9 @@ def engines(
     with its network before it is kept in `build/engines` (`--engines`). After a crash or Ctrl-C the same command goes
     on where it stopped. Two of these commands at the same time share the work.
 
-    **cpu** (the default): graphs for ONNX Runtime, on any machine. On two cores about half a minute for the miniature,
-    two minutes for Bark small, five minutes for Bark large.
+    **cpu** (the default): graphs for ONNX Runtime, on any machine. The three transformers in int8 or int4 also get
+    weights for the project's own kernels, which run them where they are installed. On two cores about half a minute
+    for the miniature, two minutes for Bark small, five minutes for Bark large.
 
     `bark-build engines --bundle build/bundles/bark-small --precision int4`
 

@@ -33,9 +33,9 @@ def share_bars() -> Progress:
 def print_jobs(jobs: Sequence[EngineJob], *, root: Path) -> None:
     """Print what exists, what will be built, and the time and space that it takes in the store at `root`."""
     table = Table(box=None, pad_edge=False)
-    for column in ("stage", "precision", "GPU", "built with", "engine", "time", "disk"):
+    for column in ("stage", "precision", "GPU", "runs in", "engine", "time", "disk"):
         right = column in ("time", "disk")
-        table.add_column(column, no_wrap=column != "built with", justify="right" if right else "left")
+        table.add_column(column, no_wrap=column != "runs in", justify="right" if right else "left")
     for job in jobs:
         table.add_row(*_row(job))
     console.print(table)

@@ -16,6 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+import bark_kernels
 import build_engines
 from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import Manifest
@@ -159,6 +160,20 @@ def test_tensorrt_has_jobs_for_its_own_gpu_only(bundle: Bundle, root: Path, monk
         refusal = jobs[stage, "sm80"].refusal  # type: ignore[index]
         assert refusal and "here sm90, not for sm80" in refusal.problem
     assert [jobs[stage, "sm90"].precision for stage in PLANS] == ["fp16", "fp16", "fp32", "fp16"]  # type: ignore[index]
+
+
+def test_the_jobs_say_whether_the_kernels_run_an_engine(
+    bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def runs_in(variable: str) -> dict[str, str]:
+        monkeypatch.setenv("BARK_KERNELS", variable)
+        jobs = engine_jobs(bundle, profile="cpu", precision="int8", architectures=(), store=EngineStore(root))
+        return {job.stage: job.title for job in jobs}
+
+    assert set(runs_in("off").values()) == {"ONNX Runtime"}
+    with_kernels = runs_in(bark_kernels.instruction_sets()[-1])
+    assert with_kernels["semantic"].startswith("kernels (") and with_kernels["fine"].startswith("kernels (")
+    assert with_kernels["encodec_decode"] == with_kernels["hubert"] == "ONNX Runtime"
 
 
 def rtx_jobs(bundle: Bundle, root: Path, *architectures: str, **options: Any) -> Sequence[EngineJob]:

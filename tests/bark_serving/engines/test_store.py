@@ -122,9 +122,13 @@ def test_a_relative_store_that_is_empty_says_where_it_was_looked_for(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(EngineMissing) as caught:
         EngineStore("build/engines").find(bundle, stage="coarse", precision="int8")
+    assert caught.value.problem.startswith(f"There is no folder {tmp_path}/build/engines, so there is no coarse engine")
     assert caught.value.remedy.endswith(
-        f"If build/engines is not in {tmp_path}, name it: --engines FOLDER, or $BARK_ENGINES."
+        "If your engines are in another folder, name it: --engines FOLDER, or $BARK_ENGINES."
     )
+    (tmp_path / "build/engines").mkdir(parents=True)
+    with pytest.raises(EngineMissing, match=f"^{tmp_path}/build/engines has no coarse engine for the cpu profile"):
+        EngineStore("build/engines").find(bundle, stage="coarse", precision="int8")
 
 
 def test_a_missing_engine_names_the_command_that_builds_it(store: EngineStore, bundle: Bundle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from bark_serving.server import detach, state
-from bark_serving.server.errors import AlreadyRunning, ServerError
-from bark_serving.server.process import birth, find
+from bark_serving.server.errors import AlreadyRunning, PortInUse, ServerError
+from bark_serving.server.process import birth, check_ports, find
 from bark_serving.server.settings import ServerSettings
 
 
@@ -58,3 +59,14 @@ def test_a_server_with_an_unreadable_state_still_counts_as_running(tmp_path: Pat
 def test_a_log_must_be_an_ordinary_file(tmp_path: Path, log: str) -> None:
     with pytest.raises(ValidationError, match="not an ordinary file"):
         ServerSettings(repository=tmp_path, log=Path(log))
+
+
+def test_an_address_that_this_machine_lacks_is_told_from_a_port_that_is_taken(tmp_path: Path) -> None:
+    settings = ServerSettings(repository=tmp_path, folder=tmp_path, address="192.0.2.1")
+    with pytest.raises(PortInUse, match=r"This machine has no address 192\.0\.2\.1\. Give another --address"):
+        check_ports(settings)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = ServerSettings(repository=tmp_path, folder=tmp_path, metrics_port=port)
+        with pytest.raises(PortInUse, match=f"Port {port} on 127.0.0.1 .* Give another port with --metrics-port"):
+            check_ports(settings)

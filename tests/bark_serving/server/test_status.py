@@ -88,7 +88,7 @@ def test_down_without_a_name_stops_the_only_server_or_asks_which(
     monkeypatch.setenv("BARK_STATE", str(tmp_path))
     stopped: list[str] = []
 
-    def end(folder: Path, *, name: str, now: bool) -> bool:
+    def end(folder: Path, *, name: str, report: object, now: bool) -> bool:
         stopped.append(name)
         state.path(folder, name=name).unlink()
         return True
@@ -105,6 +105,29 @@ def test_down_without_a_name_stops_the_only_server_or_asks_which(
     assert CliRunner().invoke(app, ["down", "--all"]).exit_code == 0
     assert stopped == ["one", "two", "four", "three"]
     assert "No server is running." in CliRunner().invoke(app, ["down"]).output
+
+
+def test_down_of_an_unknown_name_says_which_servers_run_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BARK_STATE", str(tmp_path))
+    assert CliRunner().invoke(app, ["down", "three"]).output == "No server named 'three' is running.\n"
+    for name in ("one", "two"):
+        started(tmp_path, name)
+    told = CliRunner().invoke(app, ["down", "three"]).output
+    assert told == "No server named 'three' is running. Running: one, two.\n"
+    assert "Running: one, two." in CliRunner().invoke(app, ["status", "three"]).output
+
+
+def test_a_server_is_shown_with_its_gateway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BARK_STATE", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "300")
+    found = started(tmp_path, "one")
+    assert describe_all(tmp_path)[0].gateway is None
+    state.write(found.model_copy(update={"gateway_url": "http://localhost:9000"}))
+    assert "grpc 8001, metrics 8002, gateway http://localhost:9000" in CliRunner().invoke(app, ["status"]).output
+    assert ("gateway", "http://localhost:9000") in describe_all(tmp_path)[0].rows()
+    assert '"gateway": "http://localhost:9000"' in CliRunner().invoke(app, ["status", "one", "--json"]).output
 
 
 def test_what_is_not_a_name_reaches_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
