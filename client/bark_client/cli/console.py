@@ -15,6 +15,7 @@ from rich.console import Console, ConsoleDimensions
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from bark_client.cli.neighbours import neighbours
 from bark_client.errors import BarkError, InvalidRequest
 
 _UNWRAPPED_COLUMNS = 10_000
@@ -69,7 +70,7 @@ def plain_errors() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except BarkError as error:
-        fail(str(error), code=1)
+        fail(f"{error}{neighbours(str(error))}", code=1)
     except OSError as error:  # mostly of a file: a full disk, or no right to write
         words = (error.strerror or str(error)).lower()
         fail(f"can't write or read {error.filename}: {words}" if error.filename else words, code=1)

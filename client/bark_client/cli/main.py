@@ -10,6 +10,7 @@ import bark_client
 from bark_client.cli import options as opt
 from bark_client.cli.book import book
 from bark_client.cli.console import Commands, fail, messages, plain_errors
+from bark_client.cli.neighbours import neighbours
 from bark_client.cli.say import say
 from bark_client.cli.voice import app as voice_app
 from bark_client.client import BarkClient
@@ -55,7 +56,7 @@ def health(
         with messages.status("asking the server …"):
             found = client.health(deep=deep)
         if not found.ok:
-            fail(found.problem, code=1)
+            fail(f"{found.problem}{neighbours(found.problem)}", code=1)
         spoken = f", spoke a word in {found.canary_seconds:.1f} s" if found.canary_seconds is not None else ""
         busy = ", busy: the word was not spoken in time, but the server is speaking for others" if found.busy else ""
         typer.echo(f"{url}: ready ({found.server}){spoken}{busy}")

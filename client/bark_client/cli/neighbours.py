@@ -1,0 +1,46 @@
+"""Servers of this machine on other ports, for the message that none answers where the command looked.
+
+`bark-serve` knows them. The client does not import it, and may be installed without it: the command is asked, if it is
+here.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+_COMMAND: Final = "bark-serve"
+_TIMEOUT_S: Final = 10.0
+_HERE: Final = ("no server answers at localhost:", "no server answers at 127.0.0.1:", "no server answers at [::1]:")
+
+
+def neighbours(problem: str) -> str:
+    """What to add to a problem: servers that run here. Nothing if there are none, or if another machine was asked."""
+    if not problem.startswith(_HERE):
+        return ""
+    running = [f"{one['name']} (--url localhost:{one['ports']['grpc-port']})" for one in _running()]
+    return f". Running here: {', '.join(running)}" if running else ""
+
+
+def _running() -> list[dict[str, Any]]:
+    """The servers that `bark-serve status` lists."""
+    beside = Path(sys.executable).with_name(_COMMAND)
+    command = shutil.which(_COMMAND) or (str(beside) if beside.exists() else None)
+    if command is None:
+        return []
+    try:
+        answer = subprocess.run(
+            [command, "status", "--json"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+        listed = json.loads(answer.stdout)
+        return [one for one in listed if isinstance(one["ports"]["grpc-port"], int) and one["name"]]
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):  # it is of another version, or broken
+        return []

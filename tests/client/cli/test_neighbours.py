@@ -1,0 +1,47 @@
+"""Where no server answers, `bark` names those that `bark-serve` runs on other ports of this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.client.fake_triton import free_port
+
+TWO = [{"name": name, "ports": {"http-port": 1, "grpc-port": port}} for name, port in (("one", 9001), ("two", 9002))]
+
+
+def put_bark_serve(folder: Path, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command `bark-serve` that says this when it is asked for its status."""
+    (folder / "answer").write_text(said)
+    command = folder / "bark-serve"
+    command.write_text(f'#!/bin/sh\n[ "$*" = "status --json" ] && cat {folder}/answer\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+@pytest.mark.parametrize("command", [["say", "Hello."], ["health"], ["voice", "list"]])
+def test_servers_on_other_ports_are_named(
+    bark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    put_bark_serve(tmp_path, json.dumps(TWO), monkeypatch)
+    failed = bark(*command, "--url", f"localhost:{free_port()}")
+    assert failed.exit_code == 1 and "no server answers at localhost:" in failed.stderr
+    told = "Running here: one (--url localhost:9001), two (--url localhost:9002)"
+    assert told in " ".join(failed.stderr.split())
+
+
+@pytest.mark.parametrize("said", ["[]", "null", "an old version", '[{"name": "one"}]'])
+def test_nothing_is_added_where_none_is_known(
+    bark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    put_bark_serve(tmp_path, said, monkeypatch)
+    failed = bark("health", "--url", f"localhost:{free_port()}")
+    assert failed.exit_code == 1 and "Running here" not in failed.stderr
+
+
+def test_other_machines_are_not_looked_at(bark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_bark_serve(tmp_path, json.dumps(TWO), monkeypatch)
+    assert "Running here" not in bark("health", "--url", "no.such.host.invalid:8001").stderr
