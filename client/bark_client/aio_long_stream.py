@@ -56,7 +56,7 @@ class AsyncLongStream(LongState, AsyncSpeechStream):
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            self._queue.put_nowait(cancelled_error())
+            self._queue.put_nowait(cancelled_error())  # at once, also where the task takes long to end
 
     async def _received(self) -> AsyncIterator[Chunk | Finished]:
         if self._task is None:
@@ -80,6 +80,9 @@ class AsyncLongStream(LongState, AsyncSpeechStream):
                     await self._permits.acquire()
                     self._queue.put_nowait(await self._spoken(passage))
             self._queue.put_nowait(None)
+        except asyncio.CancelledError:
+            self._queue.put_nowait(cancelled_error())  # the caller would else wait for ever
+            raise
         except Exception as error:  # noqa: BLE001 - the caller's task raises it
             self._queue.put_nowait(error)
 

@@ -66,6 +66,7 @@ class LongStream(LongState, SpeechStream):
     def cancel(self) -> None:
         self._stopped.set()
         self._permits.release()
+        self._queue.put(cancelled_error())  # for a caller that waits while the text does not come
         if self._current is not None:
             self._current.cancel()
 

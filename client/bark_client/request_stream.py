@@ -59,10 +59,16 @@ class RequestStream(RequestBase, SpeechStream):
         raise StopIteration
 
     def _leave(self) -> None:
-        """Give a stream whose last answer has arrived `END_GRACE_S` to end by itself. Cancel any other stream."""
+        """Give a stream whose last answer has arrived `END_GRACE_S` to end by itself. Cancel any other stream.
+
+        The thread that reads ends with it. If it ran on while Python exits, the exit could wait for a lock that it
+        holds.
+        """
         if self._exchange.settled and self._reader is not None:
             self._reader.join(END_GRACE_S)
         self._cancel_call()
+        if self._reader is not None:
+            self._reader.join(END_GRACE_S)
 
     def _open(self) -> None:
         """Send the request. A thread reads the answers, because gRPC's iterator has no timeout per answer."""
@@ -85,6 +91,8 @@ class RequestStream(RequestBase, SpeechStream):
             return None
         if isinstance(answer, grpc.RpcError):
             raise self._connection.error(answer)
+        if isinstance(answer, Exception):
+            raise answer
         if answer is None:
             self._exchange.ended()
             return None
@@ -108,7 +116,7 @@ def _read_into(answers: queue.SimpleQueue[Any], call: Any) -> None:
         for answer in call:
             answers.put(answer)
         answers.put(None)
-    except grpc.RpcError as error:
+    except Exception as error:  # noqa: BLE001 - the caller's thread raises it, and would else wait for ever
         answers.put(error)
 
 

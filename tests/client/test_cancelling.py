@@ -6,12 +6,17 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
 
 from bark_client import AsyncBarkClient, BarkClient, InvalidRequest, RequestCancelled, ServerError
+from bark_client.connection import Connection
+from bark_client.exchange import Exchange, Limits
+from bark_client.protocol import speech_request
+from bark_client.request_stream import RequestStream
 from tests.client.fake_triton import FakeTriton, abort, free_port, hang, linger_after_final, say_error
 
 
@@ -173,3 +178,41 @@ def test_a_stream_cancelled_between_tries_is_not_sent_again(connect: Callable[..
             next(stream)
     sent = len(triton.requests)
     assert 2 <= sent < 20
+
+
+def test_no_thread_reads_on_once_a_stream_is_left(triton: FakeTriton) -> None:
+    """One that ran on while Python exits could make the exit wait for ever."""
+    triton.plan.extend([hang(after_chunks=1), abort(grpc.StatusCode.INTERNAL), say_error("[INTERNAL] it fell")])
+    with BarkClient(triton.url) as client:
+        with client.stream("Hello.") as stream:
+            next(stream)
+            assert readers() == 1
+        assert readers() == 0
+        for _ in range(2):
+            with pytest.raises(ServerError):
+                client.speak("Hello.")
+            assert readers() == 0
+
+
+def readers() -> int:
+    return sum(thread.name == "bark-stream" for thread in threading.enumerate())
+
+
+def test_an_error_that_nobody_expects_in_the_thread_that_reads_reaches_the_caller(triton: FakeTriton) -> None:
+    class Broken:
+        """A call whose answers can't be read."""
+
+        def __iter__(self) -> Any:
+            raise ZeroDivisionError
+
+        def cancel(self) -> None: ...
+
+    connection = Connection(triton.url, Limits())
+    exchange = Exchange(speech_request("Hello."), text="Hello.", limits=Limits(), url=triton.url)
+    stub = SimpleNamespace(ModelStreamInfer=lambda *_, **__: Broken())
+    closed = threading.Event()
+    with (
+        pytest.raises(ZeroDivisionError),
+        RequestStream(exchange, connection=connection, stub=stub, closed=closed) as stream,  # type: ignore[arg-type]
+    ):
+        next(stream)

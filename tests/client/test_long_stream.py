@@ -315,3 +315,44 @@ def test_without_a_long_good_piece_all_short_good_ones_are_the_speaker_or_none()
     assert first_speaker(TOKENS, spoken(Piece("B", 1, 2, verdict="babble"))) is None
     assert first_speaker(TOKENS, spoken()) is None
     assert first_speaker(None, spoken(Piece("B", 1, 2))) is None
+
+
+def test_cancelling_wakes_a_caller_that_waits_for_text(triton: FakeTriton) -> None:
+    """The text does not come, and nobody can stop the thread that waits for it."""
+    never, ended = threading.Event(), threading.Event()
+
+    def words() -> Iterator[str]:
+        never.wait(20)
+        yield "Too late."
+
+    with BarkClient(triton.url) as client, client.stream(words()) as stream:
+
+        def read() -> None:
+            with pytest.raises(RequestCancelled):
+                next(stream)
+            ended.set()
+
+        threading.Thread(target=read, daemon=True).start()
+        stream.cancel()
+        assert ended.wait(5)
+        never.set()
+
+
+def test_a_task_that_is_cancelled_from_outside_does_not_leave_the_caller_waiting(triton: FakeTriton) -> None:
+    async def words() -> AsyncIterator[str]:
+        await asyncio.sleep(20)
+        yield "Too late."
+
+    async def run() -> None:
+        async with AsyncBarkClient(triton.url) as client:
+            before = asyncio.all_tasks()
+            async with client.stream(words()) as stream:
+                (speaking,) = asyncio.all_tasks() - before
+                reading = asyncio.create_task(anext(stream))
+                await asyncio.sleep(0)
+                speaking.cancel()
+                async with asyncio.timeout(5):
+                    with pytest.raises(RequestCancelled):
+                        await reading
+
+    asyncio.run(run())
