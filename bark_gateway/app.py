@@ -132,14 +132,18 @@ def _answer(request: Request, error: GatewayError) -> Response:
 
 
 def _drop_422(app: FastAPI) -> None:
-    """FastAPI says in `/openapi.json` that invalid requests get 422. Ours get 400, as at OpenAI."""
+    """FastAPI says in `/openapi.json` that invalid requests get 422. Ours get 400, as at OpenAI.
+
+    Where 422 means something else, the route says so, and FastAPI adds nothing.
+    """
     made = app.openapi
 
     def openapi() -> dict[str, object]:
         described = made()
         for path in described["paths"].values():
             for operation in path.values():
-                operation["responses"].pop("422", None)
+                if operation["responses"].get("422", {}).get("description") == "Validation Error":
+                    del operation["responses"]["422"]
         for name in ("HTTPValidationError", "ValidationError"):
             described["components"]["schemas"].pop(name, None)
         return described

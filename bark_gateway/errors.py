@@ -13,9 +13,12 @@ from typing import Any, Final
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from bark_client import BarkError, InvalidRequest, RequestCancelled, RequestTimeout, ServerUnavailable
+from bark_client import BarkError, InvalidRequest, RequestCancelled, RequestTimeout, ServerUnavailable, SpeechFailed
 from bark_gateway.wording import did_you_mean, field_of, for_http, listed
 
+#: The status where the model failed on a text. It is below 500, because OpenAI's clients send a request again by
+#: themselves after a status from 500 on, and the same text with the same seed fails again.
+UNSPEAKABLE: Final = 422
 RETRY_AFTER_S: Final = 1  #: what a client is told to wait while no server answers
 _KINDS: Final = {
     401: "authentication_error",
@@ -87,7 +90,9 @@ def from_sdk(error: BarkError) -> GatewayError:
         )
     if isinstance(error, RequestTimeout):
         return GatewayError(504, "The speech server did not answer in time. Send less text.", code="timeout")
-    return GatewayError(500, _ADDRESS.sub("", str(error)), code="speech_failed")
+    if isinstance(error, SpeechFailed):
+        return GatewayError(UNSPEAKABLE, for_http(str(error)), code="speech_failed")
+    return GatewayError(500, _ADDRESS.sub("", str(error)), code="server_failed")
 
 
 def as_answer(error: BarkError | GatewayError) -> GatewayError:

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from bark_client import BarkError, InvalidRequest, RequestTimeout, ServerUnavailable, Summary
-from bark_gateway.errors import GatewayError
+from bark_gateway.errors import UNSPEAKABLE, GatewayError
 
 Outcome = Literal["spoken", "refused", "limited", "left", "unavailable", "timeout", "failed"]
 ServerOutcome = Literal[Outcome, "moved"]  #: moved: it failed before its first audio, and another server got it
@@ -180,7 +180,7 @@ def outcome_of(error: GatewayError | BarkError) -> Outcome:
     if isinstance(error, GatewayError):
         if error.status_code == 429:
             return "limited"
-        return "refused" if error.status_code < 500 else "failed"
+        return "failed" if error.status_code >= 500 or error.status_code == UNSPEAKABLE else "refused"
     if isinstance(error, InvalidRequest):
         return "refused"
     if isinstance(error, ServerUnavailable):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from bark_client import BarkClient, SpeakOptions, Voice
 from bark_gateway.errors import GatewayError, invalid
@@ -22,11 +22,12 @@ from bark_gateway.tempo import MAX_SPEED, MIN_SPEED
 from bark_gateway.wording import listed
 
 MAX_SEED: Final = 2**64 - 1
+_DIGITS: Final = re.compile(r"[0-9]{1,20}")  #: a seed as a string
 _RENAMED: Final = {"speed": "schedule"}  #: option of the SDK → field
 _LEFT_OUT: Final = {"return_tokens"}  #: no answer of the gateway can hold tokens
 _INSTRUCTIONS: Final = (
-    "instructions: Bark follows none, so they are refused and not ignored. Write how it should sound into the text "
-    "([laughs], [sighs], ♪), or choose another voice or seed."
+    "instructions: it must be empty, because Bark follows none. Write sounds into the text ([laughs], [sighs], ♪), or "
+    "choose another voice, seed or semantic_temperature."
 )
 
 
@@ -60,6 +61,11 @@ class VoiceId(BaseModel):
     id: str = Field(description="The name of a voice.")
 
 
+def _number(seed: Any) -> Any:
+    """A seed as answers have it, a string of digits, as a number."""
+    return int(seed) if isinstance(seed, str) and _DIGITS.fullmatch(seed) else seed
+
+
 class HowToSpeak(BarkOptions):  # type: ignore[misc, valid-type]
     """How something is spoken, without what is said."""
 
@@ -68,13 +74,18 @@ class HowToSpeak(BarkOptions):  # type: ignore[misc, valid-type]
         None,
         description="The name of a voice (`GET /v1/audio/voices` lists them). Without it, Bark makes up a speaker.",
     )
-    instructions: str | None = Field(None, description="Refused unless empty: Bark follows none.")
+    instructions: str | None = Field(
+        None,
+        description="Must be empty: Bark follows none. Write sounds into `input`, or choose another voice or seed.",
+    )
     response_format: Format = Field(DEFAULT_FORMAT, description="The format of the audio.")
     speed: Annotated[float, Field(ge=MIN_SPEED, le=MAX_SPEED)] = Field(
         1.0, description="The pace of the speech. The pitch stays. See `schedule` for how it is computed."
     )
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = Field(
-        None, description="The same seed and request give the same speech. Default: one is chosen; see x-bark-seed."
+    seed: Annotated[int, BeforeValidator(_number), Field(ge=0, le=MAX_SEED)] | None = Field(
+        None,
+        description="The same seed and request give the same speech. Default: one is chosen; see x-bark-seed. Also as "
+        "a string of digits, as answers have it: the numbers of JavaScript are exact below 2^53 only.",
     )
 
 

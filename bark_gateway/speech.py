@@ -14,7 +14,7 @@ from bark_client import Chunk, Summary, Voice
 from bark_client.audio import blocks
 from bark_client.protocol import SAMPLE_RATE
 from bark_gateway.encoding import Encoder, RawEncoder, Samples, open_encoder
-from bark_gateway.errors import GatewayError
+from bark_gateway.errors import UNSPEAKABLE, GatewayError
 from bark_gateway.formats import Format
 from bark_gateway.requests import Call
 from bark_gateway.servers import Bark
@@ -102,7 +102,7 @@ async def spoken(bark: Bark, call: Call, *, heard: Callable[[float], None]) -> A
         summary: Summary = stream.summary
         tokens: Voice | None = getattr(stream, "tokens", None)  # a text of several requests has none
     if chunk is None or not summary.seconds:
-        raise GatewayError(500, "Bark made no audio of this text. Try another seed.", code="no_audio")
+        raise GatewayError(UNSPEAKABLE, "Bark made no audio of this text. Try another seed.", code="no_audio")
     yield Part(coder.end(), chunk.sentence, chunk.sentences, summary, tokens)
 
 

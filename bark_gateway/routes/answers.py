@@ -22,19 +22,20 @@ class Error(BaseModel):
     error: ErrorBody
 
 
-def _error(description: str) -> dict[str, Any]:
+def of_kind(description: str) -> dict[str, Any]:
+    """The description of an error."""
     return {"model": Error, "description": description}
 
 
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    400: _error("The request is wrong; the message says how."),
-    401: _error("The API key is missing or not known."),
-    403: _error("The key does not allow it."),
-    404: _error("There is no such model or voice."),
-    408: _error("The body did not arrive in time."),
-    413: _error("The body is too large."),
-    429: _error("Too much at once; `retry-after` says when to send it again."),
-    500: _error("The speech failed."),
-    503: _error("No speech server can take the request; `retry-after` says when to send it again."),
-    504: _error("The speech server did not answer in time."),
+    400: of_kind("The request is wrong; the message says how."),
+    401: of_kind("The API key is missing or not known."),
+    403: of_kind("The key does not allow it."),
+    404: of_kind("There is no such model or voice."),
+    408: of_kind("The body did not arrive in time."),
+    413: of_kind("The body is too large."),
+    429: of_kind("Too much at once; `retry-after` says when to send it again."),
+    500: of_kind("The speech server, or the gateway, failed."),
+    503: of_kind("No speech server can take the request; `retry-after` says when to send it again."),
+    504: of_kind("The speech server did not answer in time."),
 }

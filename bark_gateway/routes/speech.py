@@ -8,11 +8,11 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from bark_client.protocol import SAMPLE_RATE
-from bark_gateway.errors import GatewayError
+from bark_gateway.errors import UNSPEAKABLE, GatewayError
 from bark_gateway.formats import MEDIA_TYPES
 from bark_gateway.gateway import OfGateway, OfKey
 from bark_gateway.requests import Call, SpeechRequest
-from bark_gateway.routes.answers import ERRORS
+from bark_gateway.routes.answers import ERRORS, of_kind
 from bark_gateway.speech import as_audio, as_events
 from bark_gateway.streaming import Streamed
 
@@ -26,6 +26,7 @@ _DOCUMENTED = {
         "headers": {"x-bark-seed": {"description": "The seed of the speech.", "schema": {"type": "string"}}},
     },
     **ERRORS,
+    UNSPEAKABLE: of_kind("The model failed on this text with this seed. Send another seed, or another text."),
 }
 
 

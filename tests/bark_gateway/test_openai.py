@@ -85,5 +85,22 @@ def test_the_package_sends_again_after_a_failure(serve: Callable[..., Served], t
     assert answer.content == tones(1)
 
 
+def test_the_package_does_not_send_a_text_again_on_which_the_model_failed(
+    serve: Callable[..., Served], triton: FakeTriton
+) -> None:
+    """It would fail again: the seed is the same."""
+    triton.plan.append(say_error("[SPEECH_FAILED] piece 1 ('One.') failed 3 times: try another seed or another text."))
+    gateway = serve()
+    with (
+        OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=2) as client,
+        pytest.raises(package.UnprocessableEntityError, match="try another seed"),
+    ):
+        client.audio.speech.create(
+            model="bark", voice="me", input="One.", extra_body={"on_failure": "error", "seed": 7}
+        )
+    assert len(triton.requests) == 1
+    assert 'bark_gateway_speeches_total{outcome="failed"} 1.0' in gateway.gateway.metrics.text().decode()
+
+
 def test_the_models_are_listed(openai: OpenAI) -> None:
     assert [model.id for model in openai.models.list()] == ["bark", "tts-1", "tts-1-hd"]

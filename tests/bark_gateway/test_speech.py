@@ -133,7 +133,7 @@ def test_an_error_before_the_audio_is_the_status(http: httpx2.Client, triton: Fa
     answer = speak(http, voice="x")
     assert answer.status_code == 400
     assert answer.json()["error"] == {
-        "message": "there is no voice 'x'; `bark voice list` shows those.",
+        "message": "there is no voice 'x'; `GET /v1/audio/voices` lists those.",
         "type": "invalid_request_error",
         "param": "voice",
         "code": None,
@@ -143,10 +143,11 @@ def test_an_error_before_the_audio_is_the_status(http: httpx2.Client, triton: Fa
 @pytest.mark.parametrize(
     ("behaviour", "status", "code"),
     [
-        (say_error("[INTERNAL] piece 1 is babble."), 500, "speech_failed"),
+        (say_error("[INTERNAL] piece 1 is babble."), 500, "server_failed"),
+        (say_error("[SPEECH_FAILED] piece 1 ('Hi') failed 3 times."), 422, "speech_failed"),
         (abort(grpc.StatusCode.UNAVAILABLE, after_chunks=0), 503, "server_unavailable"),
-        (end_early(), 500, "speech_failed"),
-        (say_nothing, 500, "no_audio"),
+        (end_early(), 500, "server_failed"),
+        (say_nothing, 422, "no_audio"),
     ],
 )
 def test_what_the_server_can_not_do_has_a_status(
@@ -169,6 +170,15 @@ def test_an_error_after_the_first_audio_is_an_event(http: httpx2.Client, triton:
     triton.plan.append(say_error("[INTERNAL] the stage failed.", after_chunks=1))
     *_, last = events(speak(http, stream_format="sse"))
     assert last["error"]["message"] == "the stage failed."
+
+
+def test_a_seed_may_come_back_as_the_string_that_it_was_in_the_answer(http: httpx2.Client, triton: FakeTriton) -> None:
+    """JavaScript's numbers are exact below 2^53 only, and seeds go up to 2^64 - 1."""
+    largest = str(2**64 - 1)
+    (*_, done) = events(speak(http, stream_format="sse", seed=largest))
+    assert done["bark"]["seed"] == largest
+    assert speak(http, seed=done["bark"]["seed"]).headers["x-bark-seed"] == largest
+    assert [int(request["seed"]) for request in triton.requests] == [2**64 - 1] * 2
 
 
 @pytest.mark.parametrize("after_chunks", [0, 1])

@@ -98,7 +98,7 @@ def test_a_text_whose_takes_all_failed_is_tried_once_and_its_server_gets_the_nex
     for server in (triton, other):
         server.plan.append(bad_text)
     url = serve(triton.url, other.url).url
-    assert [post(url).status_code for _ in range(4)] == [500, 500, 200, 200]
+    assert [post(url).status_code for _ in range(4)] == [422, 422, 200, 200]
     assert [len(server.requests) for server in (triton, other)] == [2, 2]
 
 
