@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Stage = Literal["semantic", "coarse", "fine", "encodec_decode", "encodec_encode", "hubert"]
-Profile = Literal["cpu", "torch", "rtx", "tensorrt"]
+Profile = Literal["cpu", "torch", "rtx", "tensorrt", "trtllm"]
 Precision = Literal["int8", "int4", "fp32", "bf16", "fp16"]
 Backend = Literal["python", "tensorrt", "tensorrtllm"]
 
@@ -19,6 +19,7 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 #: The stages whose networks are transformers with a precision of their own: what a server's precision is about.
 TRANSFORMERS: tuple[Stage, ...] = ("semantic", "coarse", "fine")
 PROFILES: tuple[Profile, ...] = get_args(Profile)
+Gpt = Literal["trtllm"]  #: what runs the GPTs in place of the tensorrt profile's plans
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,13 @@ _TORCH = StageRow(("bf16", "fp16", "fp32"), engine=False)
 _TORCH_HALF = StageRow(("fp16", "fp32"), engine=False)  # 8 bits of bf16 are audible noise in a waveform
 _TORCH_EXACT = StageRow(("fp32",), engine=False)  # fp16 moves up to 7 % of the encoder's codes
 _PLAN = "model.plan"
+_PLANS = _rows(
+    StageRow(("fp16", "bf16", "int4"), plan=_PLAN),
+    StageRow(("fp16",), plan=_PLAN),
+    StageRow(("fp16", "fp32"), plan=_PLAN),
+    StageRow(("fp32",), plan=_PLAN),
+    StageRow(("fp16", "fp32"), plan=_PLAN),
+)
 
 TABLE: Mapping[Profile, ProfileRow] = {
     "cpu": ProfileRow(
@@ -97,19 +105,22 @@ TABLE: Mapping[Profile, ProfileRow] = {
         build="bark-build engines --profile rtx",
         module="tensorrt_rtx_bindings",
         extra="rtx",
-        stages=_rows(
-            StageRow(("fp16", "bf16", "int4"), plan=_PLAN),
-            StageRow(("fp16",), plan=_PLAN),
-            StageRow(("fp16", "fp32"), plan=_PLAN),
-            StageRow(("fp32",), plan=_PLAN),
-            StageRow(("fp16", "fp32"), plan=_PLAN),
-        ),
+        stages=_PLANS,
     ),
     "tensorrt": ProfileRow(
-        "TensorRT-LLM and TensorRT",
+        "TensorRT",
         precision="fp16",
         gpu="always",
         build="bark-build engines --profile tensorrt",
+        module="tensorrt_bindings",
+        extra="tensorrt",
+        stages=_PLANS,
+    ),
+    "trtllm": ProfileRow(
+        "TensorRT-LLM and TensorRT",
+        precision="fp16",
+        gpu="always",
+        build="bark-build engines --profile trtllm",
         module=None,
         extra=None,
         stages=_rows(
@@ -127,3 +138,10 @@ def stage_precision(stage: Stage, precision: Precision, profile: Profile = "cpu"
     """`precision` if the stage has it, else the stage's first one."""
     choices = TABLE[profile].stages[stage].precisions
     return precision if precision in choices else choices[0]
+
+
+def with_gpt(profile: Profile, gpt: Gpt | None) -> Profile:
+    """The profile that ``--profile`` and ``--gpt`` name together. Raises `ValueError`."""
+    if gpt and profile not in ("tensorrt", gpt):
+        raise ValueError(f"{gpt} runs the GPTs of the tensorrt profile only, not of {profile}")
+    return gpt or profile

@@ -59,4 +59,4 @@ def _replaced(name: str, replacement: str) -> None:
 
 _replaced("onnx", "engines --profile cpu")
 _replaced("tensorrt", "engines --profile tensorrt")
-_replaced("trtllm", "engines --profile tensorrt --stage semantic --stage coarse")
+_replaced("trtllm", "engines --profile trtllm --stage semantic --stage coarse")

@@ -47,9 +47,8 @@ class EngineJob:
 
 @dataclass(frozen=True)
 class BuilderOptions:
-    """Options that only TensorRT or TensorRT-LLM has. None: the builder's own default."""
+    """Options that only TensorRT-LLM has. None: the builder's own default."""
 
-    library: tensorrt.Library | None = None  #: the TensorRT to use
     batch: int = 32  #: sequences that a TensorRT-LLM engine has room for
     temperature: float | None = None  #: at which a TensorRT-LLM engine computes the end token's probability
     min_eos_p: float | None = None  #: probability of the end token at which a TensorRT-LLM engine ends speech
@@ -80,7 +79,7 @@ def engine_jobs(
         for stage in needed:
             chosen = stage_precision(stage, precision or row.precision, profile)
             if row.stages[stage].plan:
-                builder = _tensorrt(architecture, options or BuilderOptions(), profile)
+                builder = _tensorrt(architecture, profile)
             else:
                 builder = _BUILDERS[row.stages[stage].backend](bundle, architecture, options or BuilderOptions())
             jobs.append(_job(bundle, profile, stage, chosen, architecture, store, builder))
@@ -148,21 +147,19 @@ def _onnxruntime(bundle: Bundle, architecture: str, options: BuilderOptions) -> 
     return _Builder("onnxruntime", "ONNX Runtime", build)
 
 
-def _tensorrt(architecture: str, options: BuilderOptions, profile: Profile) -> _Builder:
+def _tensorrt(architecture: str, profile: Profile) -> _Builder:
     from build_engines.tensorrt import architectures, build
 
-    needed: tensorrt.Flavour | None = "tensorrt_rtx" if profile == "rtx" else None
+    flavour: tensorrt.Flavour = "tensorrt_rtx" if profile == "rtx" else "tensorrt"
     try:
-        library = options.library or tensorrt.load_library(needed)
-        if needed and library.flavour != needed:
-            raise BuildError(
-                f"The {profile} profile serves no plans of {library.title}.", remedy="Leave --library out."
-            )
+        library = tensorrt.load_library(flavour)
     except BuildError as error:
-        return _Builder(needed or "tensorrt", "TensorRT for RTX" if needed else "TensorRT", refusal=error)
+        return _Builder(flavour, tensorrt.TITLES[flavour], refusal=error)
     builder = partial(_Builder, library.flavour, library.title, build)
     try:
-        architectures.check(architecture, library=library)
+        if profile == "tensorrt":
+            tensorrt.check_caches(library)
+        architectures.check(architecture, library=library, profile=profile)
     except BuildError as error:
         return builder(refusal=error)
     return builder(options={"profile": profile, "architecture": architecture, "library": library})

@@ -6,15 +6,15 @@
 # BARK_PRECISION   precision of the three transformers; default: the profile's
 set -euo pipefail
 
-profile=${1:?usage: build-engines cpu | tensorrt | torch}
+profile=${1:?usage: build-engines cpu | rtx | tensorrt | trtllm | torch}
 name=${BARK_BUNDLE:-}
 checkpoint=${BARK_CHECKPOINT:-}
 bundle=${name:+${BARK_BUNDLES:-/data/bundles}/}${name:-miniature}
 
 case $profile in
-    cpu | tensorrt | torch) ;;
+    cpu | rtx | tensorrt | trtllm | torch) ;;
     *)
-        echo "error: there is no profile $profile. Profiles: cpu, tensorrt, torch" >&2
+        echo "error: there is no profile $profile. Profiles: cpu, rtx, tensorrt, trtllm, torch" >&2
         exit 2
         ;;
 esac

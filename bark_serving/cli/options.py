@@ -13,7 +13,7 @@ import typer
 from bark_serving.bundle import MINIATURE
 from bark_serving.cli.console import errors_shown
 from bark_serving.host.gpus import parse_gpus
-from bark_serving.profiles import TABLE, Precision, Profile
+from bark_serving.profiles import TABLE, Gpt, Precision, Profile, with_gpt
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
 
@@ -23,6 +23,22 @@ def _gpu_numbers(text: str) -> tuple[int, ...] | None:
         return parse_gpus(text)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.", param_hint="--gpus") from None
+
+
+def profile_of(profile: Profile, gpt: Gpt | None) -> Profile:
+    """The profile that ``--profile`` and ``--gpt`` name together."""
+    try:
+        return with_gpt(profile, gpt)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.", param_hint="--gpt") from None
+
+
+GptOption = Annotated[
+    Gpt | None,
+    typer.Option(
+        "--gpt", help="With --profile tensorrt: TensorRT-LLM runs semantic and coarse. The same as --profile trtllm."
+    ),
+]
 
 
 def _render_settings(
@@ -37,6 +53,7 @@ def _render_settings(
         Profile,
         typer.Option(help="What runs the stages. " + " ".join(f"{name}: {row.runs}." for name, row in TABLE.items())),
     ] = "cpu",
+    gpt: GptOption = None,
     precision: Annotated[
         Precision | None,
         typer.Option(
@@ -69,7 +86,7 @@ def _render_settings(
     return RenderSettings(
         bundle=bundle,
         engines=engines,
-        profile=profile,
+        profile=profile_of(profile, gpt),
         precision=precision,
         gpus=_gpu_numbers(gpus),
         architecture=gpu_architecture,

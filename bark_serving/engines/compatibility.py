@@ -40,14 +40,14 @@ def this_host(gpu_numbers: Sequence[int] | None = None) -> Host:
     return Host(architectures=gpus.architectures(gpu_numbers), versions=found)
 
 
-def incompatibility(*, architecture: str, versions: Mapping[str, str], host: Host, triton: bool = True) -> str | None:
+def incompatibility(*, architecture: str, versions: Mapping[str, str], host: Host, rtx: bool = False) -> str | None:
     """Why an engine for `architecture`, made by libraries of `versions`, cannot run on `host`; None when it can.
 
-    triton: whether Triton itself loads the plan, if the engine is one.
+    rtx: whether TensorRT for RTX loads the plan, if the engine is one.
     Returns a reason such as "was built for sm90, the GPU here is sm80".
     """
-    if triton and _RTX in versions:
-        return f"was built with TensorRT for RTX {versions[_RTX]}, whose plans Triton does not load"
+    if _RTX in versions and not rtx:
+        return f"was built with TensorRT for RTX {versions[_RTX]}, whose plans TensorRT does not load"
     built_for = architecture.split("+")
     others = [name for name in host.architectures if name not in built_for]
     if architecture != "any" and others:
@@ -90,7 +90,7 @@ def kernels_layout() -> str | None:
 
 def _tensorrt() -> str | None:
     """The version of TensorRT's Python package, else of the library itself (which says 101100 for 10.11.0)."""
-    if version := _package("tensorrt")():
+    if version := _package("tensorrt_cu13_bindings")() or _package("tensorrt")():
         return version
     for name in _TENSORRT_LIBRARIES:
         try:

@@ -113,7 +113,7 @@ class EngineStore:
         host = host or this_host()
         command = self.build_command(bundle, stage=stage, profile=profile, precision=precision, host=host)
         remedy = how_to_build(command)
-        of_stage = [e for e in self.list() if e.manifest.stage == stage and e.manifest.profile == profile]
+        of_stage = [e for e in self.list() if _is_of(e.manifest, stage, profile)]
         if not of_stage:
             if not self.root.is_absolute():  # perhaps another folder is meant
                 remedy += " If your engines are in another folder, name it: --engines FOLDER, or $BARK_ENGINES."
@@ -138,7 +138,7 @@ class EngineStore:
             )
         reasons = [
             incompatibility(
-                architecture=e.manifest.architecture, versions=e.manifest.versions, host=host, triton=profile != "rtx"
+                architecture=e.manifest.architecture, versions=e.manifest.versions, host=host, rtx=profile == "rtx"
             )
             for e in of_precision
         ]
@@ -258,6 +258,12 @@ def _read(folder: Path) -> Engine | None:
         return Engine(folder, Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes()))
     except (OSError, ValidationError):
         return None
+
+
+def _is_of(manifest: Manifest, stage: Stage, profile: Profile) -> bool:
+    """Whether it is for a stage of the profile. Older versions gave TensorRT-LLM's engines the profile tensorrt."""
+    by_llm = TABLE[profile].stages[stage].backend == "tensorrtllm"
+    return (manifest.stage, manifest.profile, "tensorrt_llm" in manifest.versions) == (stage, profile, by_llm)
 
 
 def _is_whole(folder: Path) -> bool:

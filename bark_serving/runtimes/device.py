@@ -1,4 +1,4 @@
-"""What the runtimes of TensorRT plans ask of a GPU. `rtx_device` is one; tests have one that computes on the CPU.
+"""What the runtimes of TensorRT plans ask of a GPU. `nvidia_device` is one; tests have one that computes on the CPU.
 
 Memory on a device is known by its address, a number. All work on one device happens in the order in which it is asked
 for.

@@ -5,6 +5,7 @@ A profile's libraries are imported only when the profile is used.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from bark_serving.decoding.rules import Rule, head_rows, rule_of
 from bark_serving.decoding.sampler import NumpySampler, Sampler
 from bark_serving.engines.kernels import packed_weights
 from bark_serving.engines.store import read_engine
-from bark_serving.profiles import Profile, Stage
+from bark_serving.profiles import TABLE, Profile, Stage
 from bark_serving.runtimes.settings import RuntimeSettings
 from bark_serving.spec import GptStage
 
@@ -107,13 +108,13 @@ def _torch_network(stage: Stage, settings: RuntimeSettings, device: str) -> Netw
     return TorchNetwork(stage, settings.bundle, device=opened, precision=settings.precision)
 
 
-def _rtx_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, max_batch: int) -> Sequence[Sampler]:
+def _plan_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, max_batch: int) -> Sequence[Sampler]:
     from bark_serving.runtimes.plan_gpt import PlanGpt
 
     engine = read_engine(_engine(settings))
     return [
         PlanGpt(
-            _open_gpu(name),
+            _open_gpu(settings.profile, name),
             engine.model,
             gpt=settings.bundle.spec.gpt(stage),
             rule=rule,
@@ -125,18 +126,18 @@ def _rtx_gpts(stage: GptStage, settings: RuntimeSettings, rule: Rule, max_batch:
     ]
 
 
-def _rtx_network(stage: Stage, settings: RuntimeSettings, device: str) -> Network:
+def _plan_network(stage: Stage, settings: RuntimeSettings, device: str) -> Network:
     from bark_serving.runtimes.plan_network import PlanNetwork
 
     engine = read_engine(_engine(settings))
-    return PlanNetwork(_open_gpu(device), engine.model, manifest=engine.manifest)
+    return PlanNetwork(_open_gpu(settings.profile, device), engine.model, manifest=engine.manifest)
 
 
-def _open_gpu(name: str) -> Device:
-    """The GPU of a device such as ``cuda:0``."""
-    from bark_serving.runtimes.rtx_device import RtxDevice
+def _open_gpu(profile: Profile, name: str) -> Device:
+    """The GPU of a device such as ``cuda:0``, with the TensorRT of the profile."""
+    from bark_serving.runtimes.nvidia_device import NvidiaDevice
 
-    return RtxDevice(int(name.removeprefix("cuda:")))
+    return NvidiaDevice(int(name.removeprefix("cuda:")), importlib.import_module(str(TABLE[profile].module)))
 
 
 def _engine(settings: RuntimeSettings) -> Path:
@@ -147,11 +148,13 @@ def _engine(settings: RuntimeSettings) -> Path:
 
 _GPTS: Mapping[Profile, Callable[[GptStage, RuntimeSettings, Rule, int], Sequence[Sampler]]] = {
     "cpu": _cpu_gpts,
-    "rtx": _rtx_gpts,
+    "rtx": _plan_gpts,
+    "tensorrt": _plan_gpts,
     "torch": _torch_gpts,
 }
 _NETWORKS: Mapping[Profile, Callable[[Stage, RuntimeSettings, str], Network]] = {
     "cpu": _cpu_network,
-    "rtx": _rtx_network,
+    "rtx": _plan_network,
+    "tensorrt": _plan_network,
     "torch": _torch_network,
 }

@@ -127,7 +127,7 @@ def check_backends(triton: Triton, named: Iterable[str]) -> None:
     if folder.is_dir() and missing:
         raise TritonMissing(
             f"{triton.binary} has no {' and no '.join(missing)} backend (in {folder}), which a stage needs.",
-            remedy="Serve in the image that docker/Dockerfile.gpu makes, or give --triton a tritonserver that has it.",
+            remedy="Serve in the image that docker/Dockerfile.trtllm makes, or give --triton one that has it.",
         )
 
 

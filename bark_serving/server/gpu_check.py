@@ -1,4 +1,6 @@
-"""Whether the GPUs here can serve the rtx profile: architecture, driver and memory, before anything is loaded.
+"""Whether the GPUs here can serve plans in this project's own runtime, before anything is loaded.
+
+It looks at the architecture, the driver and the memory.
 
 Not yet run on hardware.
 """
@@ -10,34 +12,36 @@ from collections.abc import Mapping, Sequence
 from bark_serving.decoding.buckets import padded_rows
 from bark_serving.engines.store import Engine
 from bark_serving.host import gpus
-from bark_serving.profiles import Stage
+from bark_serving.profiles import Profile, Stage
 from bark_serving.server.errors import RepositoryError
 from bark_serving.spec import Spec
 
-#: Where every stage's plan builds. On SM 75 those of HuBERT and of the codec's encoder do not.
-ARCHITECTURES = ("sm80", "sm86", "sm89", "sm120", "sm121")
-CUDA = 13_000  #: that the wheels of the extra `rtx` are for, as drivers count: 13.0
+PROFILES: tuple[Profile, ...] = ("rtx", "tensorrt")  #: whose plans it runs
+#: Where TensorRT for RTX builds every stage's plan. On SM 75 it does not build those of HuBERT and the codec's encoder.
+#: TensorRT builds on the GPU that serves, so the plans that it has built say where it serves.
+RTX_ARCHITECTURES = ("sm80", "sm86", "sm89", "sm120", "sm121")
+CUDA = 13_000  #: that the wheels of the extras `rtx` and `tensorrt` are for, as drivers count: 13.0
 PROCESS_BYTES = 400e6  #: of GPU memory that CUDA takes in the process of each stage, as an estimate
 _HALF_BYTES = 2  #: of a number in a cache
 
 
-def check_gpus(numbers: Sequence[int], *, architecture: str | None) -> None:
+def check_gpus(profile: Profile, numbers: Sequence[int], *, architecture: str | None) -> None:
     """Check the GPUs of these numbers; with `architecture`, those of another machine. Raises `RepositoryError`."""
     names = [architecture] if architecture else gpus.architectures(numbers)
     if not names:
         raise RepositoryError(
-            "The rtx profile needs an NVIDIA GPU, and there is none here.",
+            f"The {profile} profile needs an NVIDIA GPU, and there is none here.",
             remedy="Does `nvidia-smi` list it? Without one, give --profile cpu.",
         )
     for name in names:
-        if name not in ARCHITECTURES:
+        if profile == "rtx" and name not in RTX_ARCHITECTURES:
             raise RepositoryError(
-                f"The rtx profile does not serve on {name}; it does on {', '.join(ARCHITECTURES)}.",
-                remedy="Give --profile torch, or on a data-centre GPU --profile tensorrt.",
+                f"The rtx profile does not serve on {name}; it does on {', '.join(RTX_ARCHITECTURES)}.",
+                remedy="Give --profile tensorrt or --profile torch.",
             )
     if architecture is None and (found := gpus.driver_cuda()) < CUDA:
         raise RepositoryError(
-            f"The NVIDIA driver is for CUDA {_version(found)}; the rtx profile needs one for {_version(CUDA)}.",
+            f"The NVIDIA driver is for CUDA {_version(found)}; the {profile} profile needs one for {_version(CUDA)}.",
             remedy="Update the driver, or give --profile torch.",
         )
 

@@ -6,7 +6,7 @@ from bark_serving.profiles import TABLE
 from bark_serving.server import gateway, state
 from bark_serving.server.binary import check_backends, find
 from bark_serving.server.build import build_missing
-from bark_serving.server.gpu_check import check_gpus
+from bark_serving.server.gpu_check import PROFILES, check_gpus
 from bark_serving.server.render_settings import RenderSettings, check_installed
 from bark_serving.server.repository import render, uses_gpu
 from bark_serving.server.settings import ServerSettings
@@ -25,8 +25,8 @@ def prepare(server: ServerSettings, rendering: RenderSettings | None, *, build: 
         state.check_free(server)
         return server.model_copy(update={"gpu": uses_gpu(server.repository)})
     check_installed(rendering.profile)
-    if rendering.profile == "rtx":
-        check_gpus(rendering.used_gpus, architecture=rendering.architecture)
+    if rendering.profile in PROFILES:
+        check_gpus(rendering.profile, rendering.used_gpus, architecture=rendering.architecture)
     server = server.model_copy(update={"gpu": bool(rendering.used_gpus)})
     state.check_free(server)
     if build:

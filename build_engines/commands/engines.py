@@ -10,6 +10,7 @@ from rich.table import Table
 
 from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.cli.console import Lines, console, errors_shown, print_error
+from bark_serving.cli.options import GptOption, profile_of
 from bark_serving.engines.store import Engine, EngineStore
 from bark_serving.profiles import STAGES, TABLE
 from build_engines.commands import options
@@ -19,12 +20,12 @@ from build_engines.commands.requirements import EXPORT, require
 def engines(
     bundle: options.BundleOption = MINIATURE,
     profile: options.ProfileOption = "cpu",
+    gpt: GptOption = None,
     stage: options.Stages = None,
     precision: options.PrecisionOption = None,
     store: options.EnginesOption = options.STORE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be built.")] = False,
     gpu: options.Architectures = "auto",
-    library: options.TensorrtLibrary = None,
     max_batch: options.MaxBatch = 32,
     min_eos_p: options.MinEosP = None,
     temperature: options.Temperature = None,
@@ -46,10 +47,15 @@ def engines(
 
     `bark-build engines --profile rtx --gpu sm86+sm89+sm120 --bundle build/bundles/bark-large`
 
-    **tensorrt**: TensorRT-LLM engines of semantic and coarse, TensorRT plans of the other stages. Run it on the GPU
-    and in the container that will serve. Minutes per engine, as an estimate: **not yet run on hardware**.
+    **tensorrt**: plans of TensorRT, on the GPU that will serve. Minutes per engine, as an estimate: **not yet run on
+    hardware**.
 
-    `bark-build engines --profile tensorrt --gpu sm80,sm90 --bundle build/bundles/bark-large`
+    `bark-build engines --profile tensorrt --bundle build/bundles/bark-large`
+
+    **trtllm** (also `--profile tensorrt --gpt trtllm`): TensorRT-LLM engines of semantic and coarse, TensorRT plans of
+    the other stages. Run it on the GPU and in the container that will serve. **Not yet run on hardware.**
+
+    `bark-build engines --profile trtllm --bundle build/bundles/bark-large`
 
     **torch**: runs the bundle itself and needs no engines.
     """
@@ -57,9 +63,9 @@ def engines(
         require(*EXPORT)
         from build_engines.commands.progress import build_all, print_jobs  # torch is slow to import
         from build_engines.engine_jobs import BuilderOptions, engine_jobs
-        from build_engines.tensorrt import library as tensorrt
         from build_engines.tensorrt.architectures import parse
 
+        profile = profile_of(profile, gpt)
         row = TABLE[profile]
         if precision and row.build and precision not in row.precisions:
             raise typer.BadParameter(
@@ -72,12 +78,7 @@ def engines(
             architectures=parse(gpu) if row.gpu == "always" else (),
             store=EngineStore(store),
             stages=[name for name in STAGES if not stage or name in stage],
-            options=BuilderOptions(
-                library=tensorrt.load_library(library) if library else None,
-                batch=max_batch,
-                temperature=temperature,
-                min_eos_p=min_eos_p,
-            ),
+            options=BuilderOptions(batch=max_batch, temperature=temperature, min_eos_p=min_eos_p),
         )
         print_jobs(jobs, root=store)
         if not dry_run:

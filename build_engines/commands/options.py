@@ -19,7 +19,7 @@ BundleOption = Annotated[
     Path, typer.Option("--bundle", help="The bundle to build from. miniature: the one that comes with this package.")
 ]
 STORE = Path("build/engines")  #: the default store
-_TENSORRT = "Options of the profiles rtx and tensorrt"
+_TENSORRT = "Options of the profiles rtx, tensorrt and trtllm"
 _PRECISIONS = " ".join(f"{name}: {', '.join(row.precisions)}." for name, row in TABLE.items() if row.build)
 
 
@@ -95,15 +95,6 @@ Architectures = Annotated[
         rich_help_panel=_TENSORRT,
         help="Architectures to build for, as in sm80,sm90. auto: those of the GPUs in this machine. "
         "sm80+sm86: one engine for both.",
-    ),
-]
-TensorrtLibrary = Annotated[
-    Literal["tensorrt", "tensorrt_rtx"] | None,
-    typer.Option(
-        rich_help_panel=_TENSORRT,
-        help="TensorRT builds for the GPU it runs on, and Triton loads its plans. TensorRT for RTX builds without "
-        "a GPU: the rtx profile serves its plans; for the tensorrt profile they prove that the networks build. "
-        "Default: what the profile serves, if it is installed.",
     ),
 ]
 MaxBatch = Annotated[

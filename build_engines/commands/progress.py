@@ -74,8 +74,6 @@ def build_all(jobs: Sequence[EngineJob], *, root: Path) -> None:
                 progress.stop()
                 console.print("Stopped. Finished engines are kept: the same command goes on from here.", soft_wrap=True)
                 raise typer.Exit(INTERRUPTED) from None
-    if rtx := next((job for job in jobs if (job.profile, job.maker) == ("tensorrt", "tensorrt_rtx")), None):
-        console.print(f"[yellow]Built with {rtx.title}:[/yellow] Triton loads plans of TensorRT only.", soft_wrap=True)
     _print_errors(errors)
 
 

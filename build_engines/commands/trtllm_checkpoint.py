@@ -44,7 +44,7 @@ def trtllm_checkpoint(
     """Write the checkpoints of TensorRT-LLM engines, and print the `trtllm-build` commands that build them.
 
     Carry the folder to a machine that has TensorRT-LLM and the GPU, and run the commands there. Where this package is
-    installed on that machine, `bark-build engines --profile tensorrt` does both. Takes about as long as copying the
+    installed on that machine, `bark-build engines --profile trtllm` does both. Takes about as long as copying the
     weights. **Not yet run on hardware**: the checkpoints are tested on a stand-in for TensorRT-LLM.
 
     Example: `bark-build trtllm-checkpoint build/trtllm --bundle build/bundles/bark-large --precision bf16`

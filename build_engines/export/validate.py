@@ -158,8 +158,12 @@ def _compare(case: str, expected: Arrays, actual: Arrays, precision: Precision, 
             raise ExportError(f"{case}: {precision} {name} have cosine {similarity:.5f} to fp32, {limit} must be.")
 
 
-def check_equal(what: str, reference: npt.NDArray[Any], found: npt.NDArray[Any]) -> None:
+def check_equal(
+    what: str, reference: npt.NDArray[Any], found: npt.NDArray[Any], *, otherwise: str = "differ from the network's"
+) -> None:
     """Raise `ExportError` if too many codes differ. Codes [batch, codebooks, frames] are compared frame by frame.
+
+    otherwise: what the codes that differ do, for the message.
 
     A code of the first codebooks decides those after it, so one that rounding moves may change all of its frame.
     """
@@ -168,7 +172,7 @@ def check_equal(what: str, reference: npt.NDArray[Any], found: npt.NDArray[Any])
         different = different.any(axis=1)
     count = int(different.sum())
     if count > max(1, MAX_DIFFERENT * different.size):
-        raise ExportError(f"{what}: {count} of {different.size} differ from the network's, {MAX_DIFFERENT:.0%} may.")
+        raise ExportError(f"{what}: {count} of {different.size} {otherwise}, {MAX_DIFFERENT:.0%} may.")
 
 
 def check_choice(case: str, scores: Floats, tokens: npt.NDArray[Any], *, at_most: float) -> None:
@@ -187,4 +191,5 @@ def check_samples(case: str, sample: Arrays, outputs: Arrays) -> None:
     weights = np.exp(scaled - scaled.max(-1, keepdims=True)).cumsum(-1)
     sampled = (weights <= sample["uniforms"][..., None] * weights[..., -1:]).sum(-1)
     expected = np.where(sample["temperature"] > 0, sampled, logits.argmax(-1))
-    check_equal(f"{case}: predictions", expected, outputs["predictions"])
+    otherwise = "do not follow from the graph's own logits"
+    check_equal(f"{case}: predictions", expected, outputs["predictions"], otherwise=otherwise)

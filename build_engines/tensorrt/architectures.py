@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from bark_serving.host import gpus
+from bark_serving.profiles import Profile
 from build_engines.errors import BuildError
 from build_engines.tensorrt.library import Library
 
@@ -59,11 +61,13 @@ def number(name: str) -> int:
     return int(name.removeprefix("sm"))
 
 
-def check(architecture: str, *, library: Library) -> Sequence[str]:
+def check(architecture: str, *, library: Library, profile: Profile = "rtx") -> Sequence[str]:
     """The architectures to give to `library`'s builder for one engine. Empty if the builder takes none.
 
-    Raises `BuildError` if this library or this machine cannot build for them, and says where it can be done.
+    Raises `BuildError` if this library or this machine cannot build for them, and says where it can be done for a
+    server of the profile.
     """
+    elsewhere = partial(_elsewhere, profile="tensorrt" if profile == "rtx" else profile)
     requested = architecture.split("+")
     if library.flavour == "tensorrt_rtx":
         known = supported(library)
@@ -71,19 +75,19 @@ def check(architecture: str, *, library: Library) -> Sequence[str]:
             if name not in known:
                 raise BuildError(
                     f"{library.title} does not build for {_described(name)}; it knows {', '.join(known)}.",
-                    remedy=_elsewhere(name),
+                    remedy=elsewhere(name),
                 )
         return requested
     here = next(iter(gpus.architectures((0,))), None)  # of several GPUs, TensorRT takes CUDA's first
     if here is None:
         raise BuildError(
-            f"{library.title} builds on the GPU it builds for, and there is none here.", remedy=_elsewhere(requested[0])
+            f"{library.title} builds on the GPU it builds for, and there is none here.", remedy=elsewhere(requested[0])
         )
     if requested != [here]:
         other = next((name for name in requested if name != here), requested[0])
         raise BuildError(
             f"{library.title} builds for the GPU it runs on, here {here}, not for {architecture}.",
-            remedy=f"If this machine has one, hide the others with CUDA_VISIBLE_DEVICES. {_elsewhere(other)}",
+            remedy=f"If this machine has one, hide the others with CUDA_VISIBLE_DEVICES. {elsewhere(other)}",
         )
     return ()
 
@@ -98,8 +102,8 @@ def _described(name: str) -> str:
     return f"{name} ({GPUS[name]})" if name in GPUS else name
 
 
-def _elsewhere(name: str) -> str:
+def _elsewhere(name: str, *, profile: Profile) -> str:
     return (
-        f"Build on a machine that has {_described(name)}, with TensorRT itself, in the container that will serve: "
-        f"`bark-build engines --profile tensorrt --gpu {name}` with the same bundle."
+        f"Build on a machine that has {_described(name)}, with the TensorRT that will serve: "
+        f"`bark-build engines --profile {profile} --gpu {name}` with the same bundle."
     )

@@ -12,7 +12,7 @@ from typing import Any
 from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import MODEL_FILE, Engine, EngineStore
-from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage
+from bark_serving.profiles import TABLE, Precision, Profile, Stage
 from bark_serving.spec import Spec
 from build_engines.builder import builder_version
 from build_engines.errors import BuildError
@@ -24,8 +24,6 @@ from build_engines.tensorrt.library import Library
 from build_engines.tensorrt.shapes import shapes
 
 STEPS = ("export", "check", "compile", "publish")
-#: The stages that TensorRT runs in the tensorrt profile; the others are TensorRT-LLM's.
-PLAN_STAGES: tuple[Stage, ...] = tuple(stage for stage in STAGES if TABLE["tensorrt"].stages[stage].plan)
 PLAN_FILE = "model.plan"  #: as Triton looks for it
 _LIBRARIES = ("torch", "onnx", "onnxscript")
 _GRAPH_FOLDER = "graph"
@@ -34,7 +32,7 @@ _GRAPH_FOLDER = "graph"
 def manifest(
     bundle: Bundle,
     *,
-    profile: Profile = "tensorrt",
+    profile: Profile,
     stage: Stage,
     precision: Precision,
     architecture: str,
@@ -48,7 +46,7 @@ def manifest(
     row = TABLE[profile].stages[stage]
     if not row.plan:
         raise BuildError(
-            f"{stage} is not a stage that TensorRT runs.",
+            f"{stage} is not a stage that TensorRT runs in the profile {profile}.",
             remedy=f"TensorRT-LLM builds it: `{TABLE[profile].build}`.",
         )
     if precision not in row.precisions:
@@ -71,7 +69,7 @@ def manifest(
 def make(
     bundle: Bundle,
     *,
-    profile: Profile = "tensorrt",
+    profile: Profile,
     stage: Stage,
     precision: Precision,
     architecture: str,
@@ -91,7 +89,7 @@ def make(
     report = report_steps(on_step, STEPS)
 
     def build(folder: Path) -> dict[str, object]:
-        targets = architectures.check(architecture, library=library)
+        targets = architectures.check(architecture, library=library, profile=profile)
         # in the store's temporary folder, which is removed later if this process is killed
         graphs = folder / _GRAPH_FOLDER
         graphs.mkdir()

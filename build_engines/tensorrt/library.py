@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from bark_serving.errors import install_remedy
 from build_engines.errors import BuildError
 
 Flavour = Literal["tensorrt", "tensorrt_rtx"]
-FLAVOURS: tuple[Flavour, ...] = get_args(Flavour)
 
 #: Packages of each flavour. The wheels of bindings have no package of the plain name.
 _PACKAGES: dict[Flavour, tuple[str, ...]] = {
     "tensorrt": ("tensorrt", "tensorrt_bindings"),
     "tensorrt_rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings"),
 }
-_TITLES: dict[Flavour, str] = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT for RTX"}
+TITLES: dict[Flavour, str] = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT for RTX"}
 _INSTALL: dict[Flavour, str] = {
-    "tensorrt": "Build inside the Triton container that will serve, which has it, or `pip install tensorrt`.",
-    "tensorrt_rtx": "`pip install tensorrt_rtx_cu13_libs tensorrt_rtx_cu13_bindings`.",
+    "tensorrt": f"{install_remedy('tensorrt')} For the profile trtllm, build in the container that will serve.",
+    "tensorrt_rtx": install_remedy("rtx"),
 }
+
+
+FIRST_WITH_CACHES = (10, 16)  #: the first release of TensorRT that updates a KV cache in place
 
 
 @dataclass(frozen=True)
@@ -38,22 +41,27 @@ class Library:
     @property
     def title(self) -> str:
         """Its name and version, for people."""
-        return f"{_TITLES[self.flavour]} {self.version}"
+        return f"{TITLES[self.flavour]} {self.version}"
 
 
-def load_library(flavour: Flavour | None = None) -> Library:
-    """The TensorRT of this machine. `flavour` None: TensorRT itself if it is installed, because only its plans serve.
-
-    Raises `BuildError` when it is not installed, or its libraries are not.
-    """
+def load_library(flavour: Flavour) -> Library:
+    """The TensorRT of this machine. Raises `BuildError` when it is not installed, or its libraries are not."""
     reasons = []
-    for candidate in (flavour,) if flavour else FLAVOURS:
-        for package in _PACKAGES[candidate]:
-            try:
-                api = importlib.import_module(package)
-            except ImportError as error:  # of bindings without their libraries, too
-                reasons.append(str(error))
-            else:
-                return Library(candidate, api, str(api.__version__))
-    wanted = flavour or "tensorrt"
-    raise BuildError(f"{_TITLES[wanted]} cannot be used here ({reasons[0]}).", remedy=_INSTALL[wanted])
+    for package in _PACKAGES[flavour]:
+        try:
+            api = importlib.import_module(package)
+        except ImportError as error:  # of bindings without their libraries, too
+            reasons.append(str(error))
+        else:
+            return Library(flavour, api, str(api.__version__))
+    raise BuildError(f"{TITLES[flavour]} cannot be used here ({reasons[0]}).", remedy=_INSTALL[flavour])
+
+
+def check_caches(library: Library) -> None:
+    """Raise `BuildError` if this release cannot update a KV cache in place, which a GPT needs."""
+    if library.flavour == "tensorrt" and tuple(map(int, library.version.split(".")[:2])) < FIRST_WITH_CACHES:
+        first = ".".join(map(str, FIRST_WITH_CACHES))
+        raise BuildError(
+            f"{library.title} does not know KV caches; the tensorrt profile needs {first} or newer.",
+            remedy=f"{install_remedy('tensorrt')} Or let TensorRT-LLM run the GPTs: --gpt trtllm.",
+        )

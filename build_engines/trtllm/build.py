@@ -39,7 +39,7 @@ def dtype_of(precision: Precision) -> Dtype:
     if precision not in _DTYPES:
         raise BuildError(
             f"A TensorRT-LLM engine cannot be built in {precision}.",
-            remedy=f"Give --precision {' or '.join(PROFILES['tensorrt'].stages['semantic'].precisions)}.",
+            remedy=f"Give --precision {' or '.join(PROFILES['trtllm'].stages['semantic'].precisions)}.",
         )
     return _DTYPES[precision]
 
@@ -113,7 +113,7 @@ def manifest(
         inputs["prompt_embedding_table"] = TensorInfo(dtype=dtype_of(precision), axes=("batch", "prompt", width))
     return Manifest(
         stage=stage,
-        profile="tensorrt",
+        profile="trtllm",
         precision=precision,
         bundle=bundle.hash,
         bundle_name=bundle.spec.name,

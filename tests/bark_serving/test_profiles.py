@@ -7,7 +7,7 @@ import ctypes
 import pytest
 
 from bark_serving.host import gpus
-from bark_serving.profiles import PROFILES, STAGES, TABLE, Precision, Profile, Stage, stage_precision
+from bark_serving.profiles import PROFILES, STAGES, TABLE, Precision, Profile, Stage, stage_precision, with_gpt
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -28,12 +28,21 @@ def test_every_profile_says_how_each_stage_runs(profile: Profile) -> None:
         ("torch", "encodec_decode", "fp32", "fp32"),
         ("torch", "encodec_encode", "fp16", "fp32"),
         ("tensorrt", "encodec_encode", "fp16", "fp32"),
+        ("tensorrt", "semantic", "int4", "int4"),
+        ("trtllm", "semantic", "int4", "fp16"),
     ],
 )
 def test_a_stage_runs_in_the_precision_asked_for_or_in_one_it_has(
     profile: Profile, stage: Stage, asked: Precision, used: Precision
 ) -> None:
     assert stage_precision(stage, asked, profile) == used
+
+
+def test_tensorrt_llm_is_a_choice_of_the_tensorrt_profile() -> None:
+    assert [with_gpt(name, None) for name in PROFILES] == list(PROFILES)
+    assert with_gpt("tensorrt", "trtllm") == with_gpt("trtllm", "trtllm") == "trtllm"
+    with pytest.raises(ValueError, match="trtllm runs the GPTs of the tensorrt profile only, not of rtx"):
+        with_gpt("rtx", "trtllm")
 
 
 @pytest.mark.parametrize(("text", "numbers"), [("auto", None), ("none", ()), ("0", (0,)), ("2,0", (2, 0))])

@@ -22,10 +22,10 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import Engine, EngineStore
 from bark_serving.host import gpus
-from bark_serving.profiles import STAGES
+from bark_serving.profiles import STAGES, Profile
 from build_engines.cli import app
 from build_engines.commands import progress
-from build_engines.engine_jobs import BuilderOptions, EngineJob, engine_jobs
+from build_engines.engine_jobs import EngineJob, engine_jobs
 from build_engines.errors import BuildError
 from build_engines.estimate import estimate
 from build_engines.tensorrt import library
@@ -99,45 +99,44 @@ def test_refused_engines_are_reported_and_the_others_are_built(
     bundle: Bundle, root: Path, rtx: library.Library
 ) -> None:
     done = run(
-        *("engines", "--profile", "tensorrt", "--gpu", "sm80,sm90", "--bundle", bundle.folder, "--engines", root),
-        *("--stage", "fine", "--stage", "semantic"),
+        *("engines", "--profile", "rtx", "--gpu", "sm80,sm90", "--bundle", bundle.folder, "--engines", root),
+        *("--stage", "fine"),
     )
     assert done.exit_code == 1
-    assert "0 exist, 1 to build, 3 cannot be built here" in done.output
+    assert "0 exist, 1 to build, 1 cannot be built here" in done.output
     assert [engine.manifest.architecture for engine in EngineStore(root).list()] == ["sm80"]
-    assert done.output.count("TensorRT-LLM is not installed here.") == 1  # said once for both architectures
     assert f"fine: {rtx.title} does not build for sm90 (H100, H200, GH200)" in done.output
     assert "Build on a machine that has sm90" in done.output
 
 
-@pytest.mark.slow
-def test_plans_of_tensorrt_for_rtx_come_with_a_warning(bundle: Bundle, root: Path, rtx: library.Library) -> None:
-    done = run(
-        *("engines", "--profile", "tensorrt", "--gpu", "sm86+sm89", "--stage", "hubert", "--library", "tensorrt_rtx"),
-        *("--bundle", bundle.folder, "--engines", root),
-    )
-    assert done.exit_code == 0, done.output
-    [engine] = EngineStore(root).list()
-    assert engine.manifest.architecture == "sm86+sm89"
-    assert "Triton loads plans of TensorRT only" in done.output
+@pytest.mark.parametrize("options", [("--profile", "trtllm"), ("--profile", "tensorrt", "--gpt", "trtllm")])
+def test_a_missing_library_is_told_once_for_all_architectures(
+    bundle: Bundle, root: Path, options: tuple[str, ...]
+) -> None:
+    where = ("--bundle", bundle.folder, "--engines", root)
+    done = run("engines", *options, "--gpu", "sm80,sm90", "--stage", "semantic", *where)
+    assert done.exit_code == 1
+    assert done.output.count("TensorRT-LLM is not installed here.") == 1
 
 
 def test_wrong_options_give_an_error_and_no_traceback(bundle: Bundle, root: Path) -> None:
     stage = run("engines", "--stage", "text", "--bundle", bundle.folder)
     assert stage.exit_code == 2 and "is not a stage" in stage.output
-    precision = run("engines", "--profile", "tensorrt", "--gpu", "sm90", "--precision", "int4")
+    precision = run("engines", "--profile", "tensorrt", "--gpt", "trtllm", "--gpu", "sm90", "--precision", "int4")
     assert precision.exit_code == 2 and "not int4" in precision.output
     gpu = run("engines", "--profile", "tensorrt", "--gpu", "h100", "--bundle", bundle.folder)
     assert gpu.exit_code == 1 and "'h100' is not a GPU architecture" in gpu.output
+    gpt = run("engines", "--profile", "rtx", "--gpt", "trtllm", "--bundle", bundle.folder)
+    assert gpt.exit_code == 2 and "trtllm runs the GPTs of the tensorrt profile only" in gpt.output
     torch = run("engines", "--profile", "torch", "--bundle", bundle.folder)
     assert torch.exit_code == 1 and "It needs no engines" in torch.output
     nothing = run("engines", "--bundle", root)
     assert nothing.exit_code == 1 and "is not a bundle" in nothing.output
-    assert not any("Traceback" in result.output for result in (stage, precision, gpu, torch, nothing))
+    assert not any("Traceback" in result.output for result in (stage, precision, gpu, gpt, torch, nothing))
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("onnx", "--profile cpu"), ("tensorrt", "--profile tensorrt"), ("trtllm", "--stage semantic")]
+    ("old", "new"), [("onnx", "--profile cpu"), ("tensorrt", "--profile tensorrt"), ("trtllm", "--profile trtllm")]
 )
 def test_an_old_command_names_the_one_that_replaces_it(old: str, new: str) -> None:
     answer = run(old, "--bundle", "miniature", "--precision", "int8")
@@ -146,13 +145,34 @@ def test_an_old_command_names_the_one_that_replaces_it(old: str, new: str) -> No
     assert old not in run("--help").output.split()
 
 
-def planned(bundle: Bundle, root: Path, *architectures: str) -> Sequence[EngineJob]:
+def planned(bundle: Bundle, root: Path, *architectures: str, profile: Profile = "trtllm") -> Sequence[EngineJob]:
     return engine_jobs(
-        bundle, profile="tensorrt", precision=None, architectures=architectures, store=EngineStore(root), stages=STAGES
+        bundle, profile=profile, precision=None, architectures=architectures, store=EngineStore(root), stages=STAGES
     )
 
 
-def test_tensorrt_has_jobs_for_its_own_gpu_only(bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tensorrt_profile_has_a_plan_per_stage_on_the_gpu_that_serves(
+    bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_with(monkeypatch, "sm90", tensorrt="10.16.1.11")
+    jobs = planned(bundle, root, "sm90", profile="tensorrt")
+    assert [job.stage for job in jobs] == list(STAGES) and all(job.to_build for job in jobs)
+    assert {(job.maker, job.title) for job in jobs} == {("tensorrt", "TensorRT 10.16.1.11")}
+    machine_with(monkeypatch, tensorrt="10.16.1.11")
+    for job in planned(bundle, root, "sm90", profile="tensorrt"):
+        assert job.refusal and "builds on the GPU it builds for, and there is none here" in job.refusal.problem
+
+
+def test_an_old_tensorrt_is_refused_with_what_helps(
+    bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_with(monkeypatch, "sm90", tensorrt="10.14.1.48.post1")
+    for job in planned(bundle, root, "sm90", profile="tensorrt"):
+        assert job.refusal and "TensorRT 10.14.1.48.post1 does not know KV caches" in job.refusal.problem
+        assert "needs 10.16 or newer" in job.refusal.problem and "--gpt trtllm" in job.refusal.remedy
+
+
+def test_trtllm_has_jobs_for_its_own_gpu_only(bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine_with(monkeypatch, "sm90", tensorrt="10.11.0.33")
     jobs = {(job.stage, job.architecture): job for job in planned(bundle, root, "sm80", "sm90")}
     assert all(jobs[stage, "sm90"].to_build for stage in PLANS)  # type: ignore[index]
@@ -195,12 +215,6 @@ def test_the_rtx_profile_names_another_one_for_data_centre_gpus(bundle: Bundle, 
         assert "--profile tensorrt --gpu sm90" in job.refusal.remedy
 
 
-def test_the_rtx_profile_takes_no_other_tensorrt(bundle: Bundle, root: Path) -> None:
-    options = BuilderOptions(library=library.Library("tensorrt", None, "10.16.0"))
-    for job in rtx_jobs(bundle, root, "sm86", options=options):
-        assert job.refusal and "The rtx profile serves no plans of TensorRT 10.16.0." in job.refusal.problem
-
-
 @pytest.mark.slow
 def test_the_command_builds_all_plans_of_the_rtx_profile_for_two_gpus_at_once(tmp_path: Path, root: Path) -> None:
     spec = small_spec()
@@ -213,7 +227,6 @@ def test_the_command_builds_all_plans_of_the_rtx_profile_for_two_gpus_at_once(tm
     options = ("--profile", "rtx", "--gpu", "sm86+sm120", "--bundle", bundle.folder, "--engines", root)
     done = run("engines", *options)
     assert done.exit_code == 0, done.output
-    assert "Triton loads plans" not in done.output
     found = EngineStore(root).list()
     assert [engine.manifest.stage for engine in found] == list(STAGES)
     assert {engine.manifest.architecture for engine in found} == {"sm86+sm120"}
@@ -234,7 +247,7 @@ def test_an_engine_built_elsewhere_counts_as_existing(
     """As on a machine without TensorRT-LLM that got a folder of engines."""
     manifest = Manifest(
         stage="coarse",
-        profile="tensorrt",
+        profile="trtllm",
         precision="fp16",
         bundle=bundle.hash,
         bundle_name=bundle.spec.name,
@@ -334,7 +347,8 @@ def test_ctrl_c_says_that_finished_engines_are_kept(
 def test_the_help_has_an_example_per_profile_with_engines() -> None:
     text = " ".join(run("engines", "--help").output.split())
     assert "bark-build engines --bundle build/bundles/bark-small" in text
-    assert "bark-build engines --profile tensorrt --gpu sm80,sm90" in text
+    assert "bark-build engines --profile tensorrt --bundle" in text
+    assert "bark-build engines --profile trtllm --bundle" in text
     assert "bark-build engines --profile rtx --gpu sm86+sm89+sm120" in text
 
 

@@ -69,7 +69,7 @@ def test_the_torch_profile_needs_only_a_bundle(builder: Builder) -> None:
         (["cpu"], {"BARK_CHECKPOINT": "suno/bark-small"}, "Name it: BARK_BUNDLE=bark-small"),
         (["cpu"], {"BARK_BUNDLE": "mine"}, "BARK_CHECKPOINT says what to import"),
         (["tpu"], {}, "there is no profile tpu"),
-        ([], {}, "usage: build-engines cpu | tensorrt | torch"),
+        ([], {}, "usage: build-engines cpu | rtx | tensorrt | trtllm | torch"),
     ],
 )
 def test_what_cannot_be_built_is_refused_with_a_reason(

@@ -86,10 +86,26 @@ def test_address_port_cpus_and_folders_can_be_set(compose: list[str]) -> None:
 
 
 def test_the_torch_profile_builds_no_engines(compose: list[str]) -> None:
-    found = services(compose, "--profile=gpu", BARK_GPU_PROFILE="torch", BARK_GPU_PRECISION="bf16")
+    chosen = {"BARK_GPU_PROFILE": "torch", "BARK_GPU_PRECISION": "bf16", "BARK_GPU_IMAGE": "trtllm"}
+    found = services(compose, "--profile=gpu", **chosen)
+    assert {found[name]["image"] for name in ("builder-gpu", "server-gpu")} == {"bark-triton-trtllm:0.1.0"}
     assert found["builder-gpu"]["command"] == ["build-engines", "torch"]
     parse(found["server-gpu"]["command"])
     assert {"--profile=torch", "--precision=bf16"} <= set(found["server-gpu"]["command"])
+
+
+@pytest.mark.parametrize(("image", "profile"), [(None, None), ("gpu", "rtx"), ("trtllm", "trtllm")])
+def test_the_profile_and_the_image_that_has_it_are_chosen_by_variables(
+    compose: list[str], image: str | None, profile: str | None
+) -> None:
+    chosen = {"BARK_GPU_IMAGE": image, "BARK_GPU_PROFILE": profile}
+    found = services(compose, "--profile=gpu", **{name: value for name, value in chosen.items() if value})
+    for name in ("builder-gpu", "server-gpu"):
+        assert found[name]["image"] == f"bark-triton-{image or 'gpu'}:0.1.0"
+        assert found[name]["build"]["dockerfile"] == f"docker/Dockerfile.{image or 'gpu'}"
+        parse(found[name]["command"])
+    assert found["builder-gpu"]["command"] == ["build-engines", profile or "tensorrt"]
+    assert f"--profile={profile or 'tensorrt'}" in found["server-gpu"]["command"]
 
 
 def test_the_gateway_knows_every_variable_that_it_is_given(compose: list[str]) -> None:

@@ -134,10 +134,10 @@ def test_the_gateways_image_is_built_and_not_too_large(podman: Podman, gateway_i
     assert podman.size_mb(gateway_image) <= MAX_GATEWAY_MB
 
 
-def test_the_wheels_of_the_gpu_image_are_built(podman: Podman) -> None:
+def test_the_wheels_of_the_trtllm_image_are_built(podman: Podman) -> None:
     """All that can be built of it: its other stages start from containers of NVIDIA."""
-    podman.build(DOCKER / "Dockerfile.gpu", tag="gpu-wheels", context=ROOT, stage="package")
-    wheels = podman.run("podman", "run", "--rm", "--network=none", "gpu-wheels", "ls", "/wheels").split()
+    podman.build(DOCKER / "Dockerfile.trtllm", tag="trtllm-wheels", context=ROOT, stage="package")
+    wheels = podman.run("podman", "run", "--rm", "--network=none", "trtllm-wheels", "ls", "/wheels").split()
     assert [wheel.split("-")[0] for wheel in wheels] == ["bark_triton", "bark_triton_client"]
 
 

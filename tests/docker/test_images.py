@@ -16,7 +16,7 @@ from build_engines.trtllm.versions import DEFAULT, TABLE
 from tests.docker.commands import DOCKER, ROOT, dockerfile, image_command, parse
 
 BIN = Path(sys.executable).parent
-each_image = pytest.mark.parametrize("image", ["builder", "cpu", "gpu", "gateway"])
+each_image = pytest.mark.parametrize("image", ["builder", "cpu", "gpu", "trtllm", "gateway"])
 
 
 def test_hadolint_and_shellcheck_find_nothing() -> None:
@@ -71,20 +71,22 @@ def test_an_image_starts_from_one_python_pinned_by_its_digest(image: str) -> Non
         ("builder", "CMD"),
         ("cpu", "CMD"),
         ("gpu", "CMD"),
+        ("trtllm", "CMD"),
         ("gateway", "CMD"),
         ("cpu", "HEALTHCHECK"),
         ("gpu", "HEALTHCHECK"),
+        ("trtllm", "HEALTHCHECK"),
     ],
 )
 def test_an_image_starts_a_command_that_the_package_has(image: str, instruction: str) -> None:
     parse(image_command(image, instruction))
 
 
-def test_the_gpu_image_starts_from_the_containers_of_the_default_release() -> None:
+def test_the_trtllm_image_starts_from_the_containers_of_the_default_release() -> None:
     """TensorRT-LLM and the backend for TensorRT plans have to be of one TensorRT."""
     release = TABLE[DEFAULT]
     plans = f"nvcr.io/nvidia/tritonserver:{release.plans}-py3"
-    assert [name for name in dockerfile("gpu").parent_images if "nvidia" in name] == [plans, release.container]
+    assert [name for name in dockerfile("trtllm").parent_images if "nvidia" in name] == [plans, release.container]
 
 
 @pytest.mark.parametrize("words", [["bark-serve", "upp"], ["bark-serve", "up", "--bundel=x"]])

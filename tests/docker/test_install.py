@@ -101,14 +101,14 @@ def test_the_gateway_image_starts_its_command_without_triton_and_kernels(tmp_pat
     assert not {"nvidia-pytriton", "onnxruntime", "bark-kernels"} & set(versions(python))
 
 
-def test_the_gpu_image_leaves_what_its_container_came_with_but_for_an_old_grpc(tmp_path: Path, wheels: Path) -> None:
+def test_the_trtllm_image_leaves_what_its_container_came_with_but_for_an_old_grpc(tmp_path: Path, wheels: Path) -> None:
     came_with = {"numpy": "2.2.6", "pydantic": "2.11.7", "psutil": "7.0.0", "protobuf": "5.29.5"}
     python = python_in(
         tmp_path / "container", "grpcio==1.64.0", *(f"{name}=={version}" for name, version in came_with.items())
     )
     folders = {"PYTHON": str(python), "BUILDER": str(tmp_path / "builder"), "BIN": str(tmp_path)}
-    succeed(DOCKER / "install-gpu.sh", "libraries", **folders)
-    succeed(DOCKER / "install-gpu.sh", "package", wheels, **folders)
+    succeed(DOCKER / "install-trtllm.sh", "libraries", **folders)
+    succeed(DOCKER / "install-trtllm.sh", "package", wheels, **folders)
 
     serving = versions(python)
     assert came_with.items() <= serving.items()
@@ -124,7 +124,7 @@ def test_the_gpu_image_leaves_what_its_container_came_with_but_for_an_old_grpc(t
 
 def test_a_container_whose_packages_do_not_fit_fails_the_build(tmp_path: Path, wheels: Path) -> None:
     python = python_in(tmp_path / "container", "typer==0.12.5")
-    done = run(DOCKER / "install-gpu.sh", "package", wheels, PYTHON=str(python), BUILDER=str(tmp_path / "builder"))
+    done = run(DOCKER / "install-trtllm.sh", "package", wheels, PYTHON=str(python), BUILDER=str(tmp_path / "builder"))
     assert done.returncode != 0
     assert "typer" in done.stderr
     assert versions(python)["typer"] == "0.12.5"

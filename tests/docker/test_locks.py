@@ -55,6 +55,14 @@ def test_a_lock_holds_a_version_that_each_requirement_allows(extra: str, lock: s
         assert version in requirement.specifier, f"{lock} has {version}, not {requirement}: run docker/lock.sh"
 
 
+def test_the_gpu_image_holds_a_version_that_each_requirement_allows() -> None:
+    files = ("requirements-builder.txt", "requirements-cpu.txt", "requirements-gpu.txt")
+    versions = {name: version for file in files for name, version in locked(file).items()}
+    for requirement in required("build", "rtx", "tensorrt"):
+        version = versions.get(canonicalize_name(requirement.name))
+        assert version is not None and version in requirement.specifier, f"{requirement} is not in {files}"
+
+
 def test_both_locks_hold_the_same_versions() -> None:
     builder, server = locked("requirements-builder.txt"), locked("requirements-cpu.txt")
     assert {name: builder.get(name) for name in server} == server

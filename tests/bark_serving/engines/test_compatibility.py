@@ -46,7 +46,7 @@ def test_an_engine_fits(architecture: str, versions: Mapping[str, str], host: Ho
         ("sm80", {"tensorrt": "10.14.1.48"}, A100, "was made for TensorRT 10.14.1.48, here is 10.11.0.33"),
         ("sm80", {"tensorrt_llm": "1.2.1"}, A100, "was made for TensorRT-LLM 1.2.1, here is 1.0.0"),
         ("any", {"onnxruntime": "1.31.0"}, Host(versions={"onnxruntime": "1.32.0"}), "was made for ONNX Runtime"),
-        ("sm80", {"tensorrt_rtx": "1.7.1.116"}, A100, "TensorRT for RTX 1.7.1.116, whose plans Triton does not load"),
+        ("sm80", {"tensorrt_rtx": "1.7.1.116"}, A100, "TensorRT for RTX 1.7.1.116, whose plans TensorRT does not load"),
     ],
 )
 def test_an_engine_does_not_fit_and_why(architecture: str, versions: Mapping[str, str], host: Host, why: str) -> None:

@@ -1,4 +1,4 @@
-"""What the rtx profile asks of a GPU before anything is loaded."""
+"""What the profiles rtx and tensorrt ask of a GPU before anything is loaded."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import Engine
 from bark_serving.host import gpus
-from bark_serving.profiles import Stage
+from bark_serving.profiles import Profile, Stage
 from bark_serving.server.errors import RepositoryError
-from bark_serving.server.gpu_check import check_engines, check_gpus, needed_bytes
+from bark_serving.server.gpu_check import PROFILES, check_engines, check_gpus, needed_bytes
 from bark_serving.spec import Spec
 
 SPEC = Spec(name="large")
@@ -25,7 +25,13 @@ def here(monkeypatch: pytest.MonkeyPatch, *names: str, cuda: int = 13_000) -> No
 @pytest.mark.parametrize("name", ["sm80", "sm86", "sm89", "sm120", "sm121"])
 def test_a_gpu_that_every_plan_builds_for_is_taken(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     here(monkeypatch, name)
-    check_gpus((0,), architecture=None)
+    check_gpus("rtx", (0,), architecture=None)
+
+
+@pytest.mark.parametrize("name", ["sm75", "sm90", "sm100"])
+def test_tensorrt_serves_wherever_it_built(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    here(monkeypatch, name)
+    check_gpus("tensorrt", (0,), architecture=None)
 
 
 @pytest.mark.parametrize("name", ["sm75", "sm90", "sm100"])
@@ -34,21 +40,25 @@ def test_another_gpu_gets_the_name_of_a_profile_that_fits(
     monkeypatch: pytest.MonkeyPatch, name: str, elsewhere: bool
 ) -> None:
     here(monkeypatch, "sm86" if elsewhere else name)
-    with pytest.raises(RepositoryError, match=rf"does not serve on {name}; .*--profile torch, or .*--profile tensorrt"):
-        check_gpus((0,), architecture=name if elsewhere else None)
+    with pytest.raises(RepositoryError, match=rf"does not serve on {name}; .*--profile tensorrt or --profile torch"):
+        check_gpus("rtx", (0,), architecture=name if elsewhere else None)
 
 
-def test_a_machine_without_a_gpu_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_machine_without_a_gpu_is_told(monkeypatch: pytest.MonkeyPatch, profile: Profile) -> None:
     here(monkeypatch)
-    with pytest.raises(RepositoryError, match=r"needs an NVIDIA GPU, and there is none here\. .*--profile cpu"):
-        check_gpus((0,), architecture=None)
+    said = rf"The {profile} profile needs an NVIDIA GPU, and there is none here\. .*--profile cpu"
+    with pytest.raises(RepositoryError, match=said):
+        check_gpus(profile, (0,), architecture=None)
 
 
-def test_an_old_driver_is_told_unless_another_machine_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("profile", PROFILES)
+def test_an_old_driver_is_told_unless_another_machine_serves(monkeypatch: pytest.MonkeyPatch, profile: Profile) -> None:
     here(monkeypatch, "sm89", cuda=12_040)
-    with pytest.raises(RepositoryError, match=r"driver is for CUDA 12\.4; .* needs one for 13\.0\. Update"):
-        check_gpus((0,), architecture=None)
-    check_gpus((0,), architecture="sm89")
+    said = rf"driver is for CUDA 12\.4; the {profile} profile needs one for 13\.0\. Update"
+    with pytest.raises(RepositoryError, match=said):
+        check_gpus(profile, (0,), architecture=None)
+    check_gpus(profile, (0,), architecture="sm89")
 
 
 def engines(folder: Path, *, size: int = 1_000_000, memory: int = 20_000_000) -> dict[Stage, Engine]:

@@ -233,7 +233,7 @@ def test_instances_are_on_every_gpu_or_on_the_cpu(tmp_path: Path) -> None:
 def test_a_profile_whose_library_is_missing_says_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     check_installed("torch")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    check_installed("tensorrt")
+    check_installed("trtllm")
     with pytest.raises(ServerError, match=r"needs torch.*pip install -e '\.\[torch\]'` in the checkout"):
         check_installed("torch")
 
@@ -269,13 +269,13 @@ def test_engines_of_one_gpu_architecture_refuse_gpus_of_several(monkeypatch: pyt
 
 def test_a_profile_s_own_template_is_chosen_without_model_py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     templates = templates_in(tmp_path / "templates", fine="python", bark="bark")
-    (templates / "fine/config.tensorrt.pbtxt.j2").write_text('platform: "tensorrt_plan" {{ engine }}')
+    (templates / "fine/config.trtllm.pbtxt.j2").write_text('platform: "tensorrt_plan" {{ engine }}')
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine/model.plan").write_text("plan")
     made = engine_in(tmp_path / "engines", bundle_in(tmp_path / "bundle"), stage="fine", precision="int8")
     engine = Engine(tmp_path / "engine", Manifest.model_validate_json((made / "manifest.json").read_bytes()))
     monkeypatch.setattr(EngineStore, "find", lambda self, bundle, **which: engine)
-    output = rendered(tmp_path, templates, profile="tensorrt")
+    output = rendered(tmp_path, templates, profile="trtllm")
     assert (output / "fine/config.pbtxt").read_text() == f'platform: "tensorrt_plan" {tmp_path / "engine"}'
     assert [path.name for path in (output / "fine/1").iterdir()] == ["model.plan"]
     assert (output / "fine/1/model.plan").read_text() == "plan"

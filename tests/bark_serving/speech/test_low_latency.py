@@ -190,7 +190,7 @@ class Replaying(LongWinded):
         return self._tokens(np.arange(said, said + count))
 
 
-def test_in_tensorrt_the_prompt_of_a_slice_holds_all_before_it() -> None:
+def test_in_tensorrt_llm_the_prompt_of_a_slice_holds_all_before_it() -> None:
     stages = Replaying()
     built_in = BuiltIn(temperature=0.7, min_eos_p=0.2)
     capabilities = StageCapabilities(own_inputs=False, built_in=built_in, whole_windows=True)

@@ -45,6 +45,6 @@ def test_stages_of_our_own_take_every_number_with_the_request(profile: Profile, 
 
 def test_capabilities_survive_the_config_of_bark() -> None:
     assert StageCapabilities.model_validate_json(ENGINE.model_dump_json()) == ENGINE
-    stages = TABLE["tensorrt"].stages
+    stages = TABLE["trtllm"].stages
     made = capabilities_of(stages, precision="bf16", constants={"temperature": 0.6, "min_eos_p": 0.3})
     assert made == ENGINE.model_copy(update={"table_type": "BF16"})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from build_engines.errors import ExportError
-from build_engines.export.validate import MAX_SHORTFALL, check_choice, check_equal
+from build_engines.export.validate import MAX_SHORTFALL, check_choice, check_equal, check_samples
 
 
 def test_one_prediction_of_few_may_lie_on_a_boundary() -> None:
@@ -17,6 +17,17 @@ def test_one_prediction_of_few_may_lie_on_a_boundary() -> None:
     found[0, 6] = 1
     with pytest.raises(ExportError, match="predictions: 2 of 24 differ from the network's, 1% may"):
         check_equal("predictions", reference, found)
+
+
+def test_a_sample_that_is_not_that_of_the_logits_is_told_so() -> None:
+    sample = {"temperature": np.zeros((1, 1), np.float32), "uniforms": np.zeros((1, 24), np.float32)}
+    logits = np.zeros((1, 24, 4), np.float32)
+    logits[..., 3] = 1
+    predictions = np.full((1, 24), 3, np.int32)
+    check_samples("fine", sample, {"logits": logits, "predictions": predictions})
+    predictions[0, :2] = 0
+    with pytest.raises(ExportError, match="fine: predictions: 2 of 24 do not follow from the graph's own logits"):
+        check_samples("fine", sample, {"logits": logits, "predictions": predictions})
 
 
 def test_codes_that_follow_from_one_code_count_once() -> None:

@@ -15,6 +15,8 @@ from build_engines.export import graph
 from build_engines.tensorrt import dialect
 from tests.bundles import random_bundle, small_spec, true_size_spec
 
+#: The stages without a KV cache. TensorRT runs these ones in the profile trtllm, too.
+NETWORK_STAGES: list[Stage] = ["fine", "encodec_decode", "encodec_encode", "hubert"]
 #: Returns the saved graph of a stage, as TensorRT gets it.
 Exported = Callable[[Stage, Precision], Path]
 #: Returns a copy of the graph of a stage of the small bundle.
@@ -77,3 +79,10 @@ def declared(bundle: Bundle, stage: Stage, precision: Precision = "fp16") -> dic
         "inputs": dialect.inputs(bundle.spec, stage=stage, precision=precision),
         "outputs": dialect.plan_outputs(bundle.spec, stage=stage, precision=precision),
     }
+
+
+def without_mask(model: ModelProto) -> None:
+    """Remove what each Attention of a graph is masked by."""
+    for node in model.graph.node:
+        if node.op_type == "Attention":
+            del node.input[3:]

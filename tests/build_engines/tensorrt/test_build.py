@@ -18,7 +18,7 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.compatibility import Host
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import EngineMismatch, EngineStore
-from bark_serving.profiles import Precision, Stage
+from bark_serving.profiles import Precision, Profile, Stage
 from build_engines.errors import BuildError, ExportError
 from build_engines.tensorrt import build, check, compiler, header
 from build_engines.tensorrt.library import Library
@@ -44,8 +44,10 @@ def exported_before(small: Bundle, small_graph: SmallGraph, monkeypatch: pytest.
     monkeypatch.setattr(build.dialect, "export", export)
 
 
-def fine(bundle: Bundle, rtx: Library, *, architecture: str = "sm80") -> Manifest:
-    return build.manifest(bundle, stage="fine", precision="fp16", architecture=architecture, library=rtx)
+def fine(bundle: Bundle, rtx: Library, *, profile: Profile = "rtx", architecture: str = "sm80") -> Manifest:
+    return build.manifest(
+        bundle, profile=profile, stage="fine", precision="fp16", architecture=architecture, library=rtx
+    )
 
 
 @pytest.mark.usefixtures("exported_before")
@@ -55,6 +57,7 @@ def test_a_plan_is_published_with_its_manifest_and_not_built_again(
     seen: list[tuple[str, float]] = []
     engine = build.make(
         small,
+        profile="rtx",
         stage="fine",
         precision="fp16",
         architecture="sm80+sm120",
@@ -67,7 +70,7 @@ def test_a_plan_is_published_with_its_manifest_and_not_built_again(
     assert header.read(engine.model.read_bytes()).architectures == ("sm80", "sm120")
     manifest = json.loads((engine.folder / "manifest.json").read_text())
     assert manifest["architecture"] == "sm80+sm120"
-    assert manifest["profile"] == "tensorrt"
+    assert manifest["profile"] == "rtx"
     assert manifest["versions"]["tensorrt_rtx"] == rtx.version
     assert manifest["shapes"] == {"batch": [1, 4, 8], "window": [1024, 1024, 1024]}
     assert list(manifest["outputs"]) == ["predictions"]
@@ -78,6 +81,7 @@ def test_a_plan_is_published_with_its_manifest_and_not_built_again(
     seen.clear()
     again = build.make(
         small,
+        profile="rtx",
         stage="fine",
         precision="fp16",
         architecture="sm80+sm120",
@@ -90,8 +94,9 @@ def test_a_plan_is_published_with_its_manifest_and_not_built_again(
 
 
 def test_the_store_gives_a_server_no_plan_of_tensorrt_for_rtx(small: Bundle, rtx: Library, store: EngineStore) -> None:
-    store.publish(fine(small, rtx), lambda folder: (folder / "model.plan").write_bytes(b"") and None)
-    with pytest.raises(EngineMismatch, match=r"built with TensorRT for RTX .* whose plans Triton does not load"):
+    plan = fine(small, rtx, profile="tensorrt")
+    store.publish(plan, lambda folder: (folder / "model.plan").write_bytes(b"") and None)
+    with pytest.raises(EngineMismatch, match=r"built with TensorRT for RTX .* whose plans TensorRT does not load"):
         store.find(small, stage="fine", profile="tensorrt", precision="fp16", host=Host(architectures=["sm80"]))
 
 
@@ -104,16 +109,16 @@ def test_each_architecture_has_its_own_engine(small: Bundle, rtx: Library, store
 
 def test_stages_and_precisions_that_tensorrt_lacks_are_refused(small: Bundle, rtx: Library) -> None:
     with pytest.raises(
-        BuildError, match=r"semantic is not a stage that TensorRT runs.*bark-build engines --profile tensorrt"
+        BuildError, match=r"semantic is not a stage that TensorRT runs in the profile trtllm.*--profile trtllm"
     ):
-        build.manifest(small, stage="semantic", precision="fp16", architecture="sm80", library=rtx)
+        build.manifest(small, profile="trtllm", stage="semantic", precision="fp16", architecture="sm80", library=rtx)
     with pytest.raises(BuildError, match=r"encodec_encode cannot be built in fp16\. It has fp32"):
-        build.manifest(small, stage="encodec_encode", precision="fp16", architecture="sm80", library=rtx)
+        build.manifest(small, profile="rtx", stage="encodec_encode", precision="fp16", architecture="sm80", library=rtx)
 
 
 def test_a_refused_architecture_leaves_nothing(small: Bundle, rtx: Library, store: EngineStore) -> None:
     with pytest.raises(BuildError, match="does not build for sm90"):
-        build.make(small, stage="fine", precision="fp16", architecture="sm90", library=rtx, store=store)
+        build.make(small, profile="rtx", stage="fine", precision="fp16", architecture="sm90", library=rtx, store=store)
     assert [path.name for path in store.root.iterdir()] == [".locks"]
 
 
@@ -126,6 +131,7 @@ def test_a_graph_that_fails_its_check_is_not_compiled(
     with pytest.raises(ExportError, match="200 dB must be"):
         build.make(
             small,
+            profile="rtx",
             stage="fine",
             precision="fp16",
             architecture="sm80",
@@ -160,6 +166,7 @@ def test_ctrl_c_ends_the_compiler_even_during_a_log_message(
     with pytest.raises(KeyboardInterrupt):
         build.make(
             small,
+            profile="rtx",
             stage="encodec_decode",
             precision="fp32",
             architecture="sm80",
@@ -181,9 +188,7 @@ def command(bundle: Bundle, engines: Path, *options: str) -> list[str]:
         program,
         "engines",
         "--profile",
-        "tensorrt",
-        "--library",
-        "tensorrt_rtx",
+        "rtx",
         *where,
         *options,
     ]

@@ -16,13 +16,12 @@ from bark_serving.profiles import TABLE, Precision, Stage
 from build_engines.errors import ExportError
 from build_engines.export import graph
 from build_engines.tensorrt import check, dialect
-from build_engines.tensorrt.build import PLAN_STAGES
-from tests.build_engines.tensorrt.conftest import SmallGraph
+from tests.build_engines.tensorrt.conftest import NETWORK_STAGES, SmallGraph
 from tests.bundles import random_bundle, small_spec
 
 pytestmark = pytest.mark.slow  # graphs are exported, and plans built: minutes
 
-CASES = [(stage, precision) for stage in PLAN_STAGES for precision in TABLE["tensorrt"].stages[stage].precisions]
+CASES = [(stage, precision) for stage in NETWORK_STAGES for precision in TABLE["trtllm"].stages[stage].precisions]
 LSTMS = {"fine": 0, "encodec_decode": 2, "encodec_encode": 2, "hubert": 2}
 
 

@@ -32,6 +32,7 @@ from bark_serving.triton.in_process import Backend
 from build_engines.export import graph
 from build_engines.tensorrt import dialect, gpt
 from reference import suno as oracle
+from tests.build_engines.tensorrt.conftest import without_mask
 from tests.bundles import random_bundle, small_spec
 from tests.generations import GREEDY, coarse_tokens, tokens_of
 from tests.plan_on_cpu import CpuDevice
@@ -238,12 +239,6 @@ def test_half_precision_logits_are_close_to_fp32(open_gpt: Open) -> None:
     prompt = exact.embed(np.random.default_rng(0).integers(0, 12_000, 400))
     one, other = exact.prefill(0, prompt).copy(), half.prefill(0, prompt)
     assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.9999
-
-
-def without_mask(model: onnx.ModelProto) -> None:
-    for node in model.graph.node:
-        if node.op_type == "Attention":
-            del node.input[3:]
 
 
 def without_row_positions(model: onnx.ModelProto) -> None:

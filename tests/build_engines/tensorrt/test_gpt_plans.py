@@ -22,7 +22,7 @@ from build_engines.tensorrt import check, dialect, gpt, gpt_check, header, weigh
 from build_engines.tensorrt.compiler import Plan, build
 from build_engines.tensorrt.library import Library
 from build_engines.tensorrt.shapes import optimization_profiles, shapes
-from tests.build_engines.tensorrt.conftest import declared
+from tests.build_engines.tensorrt.conftest import declared, without_mask
 from tests.bundles import coarse_of_width, random_bundle, true_size_spec
 
 MODERN = ("sm80", "sm86", "sm89", "sm120")
@@ -131,17 +131,11 @@ def spelt_out(model: onnx.ModelProto) -> None:
     model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
 
 
-def without_mask(model: onnx.ModelProto) -> None:
-    for node in model.graph.node:
-        if node.op_type == "Attention":
-            del node.input[3:]
-
-
 def by_length(model: onnx.ModelProto) -> None:
     """Say how long the rows are by `nonpad_kv_seqlen`, which ONNX has for it, in place of the mask."""
+    without_mask(model)
     for node in model.graph.node:
         if node.op_type == "Attention":
-            del node.input[3:]
             node.input.extend(["", "", "", "id_sets"])
 
 

@@ -11,8 +11,8 @@ from bark_serving.spec import GptStage, SemanticSpec, Spec
 from bark_serving.voices import cloning
 from bark_serving.voices.cloning import shortest_wave
 from build_engines.export.graphs import GRAPHS
-from build_engines.tensorrt.build import PLAN_STAGES
 from build_engines.tensorrt.shapes import extents, longest_sentence, shapes
+from tests.build_engines.tensorrt.conftest import NETWORK_STAGES
 
 SPEC = Spec(name="numbers")
 
@@ -54,7 +54,7 @@ def test_the_shortest_wave_is_the_shortest_that_gives_a_frame() -> None:
             extractor(torch.empty(1, samples - 1))
 
 
-@pytest.mark.parametrize("stage", PLAN_STAGES)
+@pytest.mark.parametrize("stage", NETWORK_STAGES)
 def test_every_free_axis_has_a_range_and_nothing_else_has(stage: str) -> None:
     inputs = GRAPHS[stage].inputs(SPEC)  # type: ignore[index]
     free = {axis for info in inputs.values() for axis in info.axes if isinstance(axis, str)}

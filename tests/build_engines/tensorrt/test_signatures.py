@@ -4,46 +4,54 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bark_serving.bundle import Bundle
+from bark_serving.profiles import Stage
+from build_engines.errors import BuildError
+from build_engines.tensorrt import gpt
 from build_engines.tensorrt.compiler import build
-from build_engines.tensorrt.library import Library
+from build_engines.tensorrt.library import Library, check_caches
 from build_engines.tensorrt.shapes import shapes
-from tests.build_engines.tensorrt.bindings import RELEASES, ask
 from tests.build_engines.tensorrt.conftest import declared, export
 from tests.build_engines.tensorrt.recorder import Notes, Recorder
+from tests.bundles import coarse_of_width, random_bundle
+from tests.tensorrt_bindings import DOCUMENTS, RELEASES, WITH_CACHES, ask
 
 pytestmark = pytest.mark.slow  # every release of TensorRT that is checked is installed
 
 #: Only TensorRT for RTX builds for GPUs of other machines. `build` uses these attributes if it gets architectures.
 RTX_ONLY = re.compile(r"^ComputeCapability|compute_capabilit(y|ies)$")
 
-SIGNATURES = """
-answer = {}
-for name in question:
-    owner, _, attribute = name.rpartition(".")
-    value = trt
-    for part in name.split("."):
-        value = getattr(value, part, None)
-    answer[name] = None if value is None else (value.__doc__ or "")
-"""
-
 
 @pytest.fixture(scope="module")
 def notes(small: Bundle, rtx: Library, tmp_path_factory: pytest.TempPathFactory) -> Notes:
     """Notes of one build with TensorRT for RTX."""
-    graph = export(small, stage="fine", precision="fp16", folder=tmp_path_factory.mktemp("signatures"))
+    return notes_of(small, "fine", rtx, tmp_path_factory.mktemp("signatures"))
+
+
+@pytest.fixture(scope="module")
+def gpt_notes(rtx: Library, tmp_path_factory: pytest.TempPathFactory) -> Notes:
+    """Notes of a GPT's build."""
+    folder = tmp_path_factory.mktemp("signatures")
+    bundle = random_bundle(folder / "bundle", coarse_of_width(256), networks=["coarse"])
+    check = partial(gpt.check_network, layers=bundle.spec.coarse.gpt.layers)
+    return notes_of(bundle, "coarse", rtx, folder, check_network=check)
+
+
+def notes_of(bundle: Bundle, stage: Stage, rtx: Library, folder: Path, **options: Any) -> Notes:
     notes = Notes()
-    recorded = dataclasses.replace(rtx, api=Recorder(rtx.api, notes))
     plan = build(
-        graph,
-        library=recorded,
+        export(bundle, stage=stage, precision="fp16", folder=folder),
+        library=dataclasses.replace(rtx, api=Recorder(rtx.api, notes)),
         architectures=("sm80",),
-        shapes=shapes("fine", small.spec),
-        **declared(small, "fine"),  # type: ignore[arg-type]
+        shapes=shapes(stage, bundle.spec),
+        **declared(bundle, stage),  # type: ignore[arg-type]
+        **options,
     )
     assert len(plan.data) > 1_000
     return notes
@@ -62,14 +70,37 @@ def test_the_notes_cover_a_whole_build(notes: Notes) -> None:
 
 
 def test_the_release_has_every_attribute_that_the_builder_uses(notes: Notes, release: str) -> None:
-    touched = sorted(name for name in notes.attributes if not RTX_ONLY.search(name))
-    found = ask(release, SIGNATURES, touched)
-    assert [name for name, doc in found.items() if doc is None] == []
+    assert missing(notes, release) == []
 
 
 def test_every_call_matches_a_signature_of_the_release(notes: Notes, release: str) -> None:
+    assert_signatures(notes, release)
+
+
+@pytest.mark.parametrize("chosen", WITH_CACHES)
+def test_the_releases_of_the_tensorrt_profile_have_what_a_gpt_takes(gpt_notes: Notes, chosen: str) -> None:
+    assert {"LayerType.KV_CACHE_UPDATE", "LayerType.ATTENTION_INPUT"} <= gpt_notes.attributes
+    assert missing(gpt_notes, chosen) == []
+    assert_signatures(gpt_notes, chosen)
+    check_caches(Library("tensorrt", None, chosen))
+
+
+@pytest.mark.parametrize("chosen", sorted(set(RELEASES) - set(WITH_CACHES)))
+def test_older_releases_have_no_caches(gpt_notes: Notes, chosen: str) -> None:
+    assert "LayerType.KV_CACHE_UPDATE" in missing(gpt_notes, chosen)
+    with pytest.raises(BuildError, match="does not know KV caches"):
+        check_caches(Library("tensorrt", None, chosen))
+
+
+def missing(notes: Notes, release: str) -> list[str]:
+    """What was used and the release does not have."""
+    touched = sorted(name for name in notes.attributes if not RTX_ONLY.search(name))
+    return [name for name, document in ask(release, DOCUMENTS, touched).items() if document is None]
+
+
+def assert_signatures(notes: Notes, release: str) -> None:
     calls = [call for call in notes.calls if not RTX_ONLY.search(call.name)]
-    documents = ask(release, SIGNATURES, sorted({call.name for call in calls}))
+    documents = ask(release, DOCUMENTS, sorted({call.name for call in calls}))
     for call in calls:
         accepted = [accepts(line, call.positional, call.keywords) for line in signatures(documents[call.name])]
         assert any(accepted), f"{call} does not fit {signatures(documents[call.name])}"
@@ -77,7 +108,7 @@ def test_every_call_matches_a_signature_of_the_release(notes: Notes, release: st
 
 def test_only_tensorrt_for_rtx_takes_architectures(notes: Notes, release: str) -> None:
     theirs = sorted(name for name in notes.attributes if RTX_ONLY.search(name))
-    assert set(ask(release, SIGNATURES, theirs).values()) == {None}
+    assert set(ask(release, DOCUMENTS, theirs).values()) == {None}
 
 
 def test_networks_are_strongly_typed_in_every_release(release: str) -> None:
@@ -133,7 +164,7 @@ def test_a_call_that_matches_no_signature_is_noticed() -> None:
 
 
 def test_the_bindings_are_kept_in_the_environment(release: str) -> None:
-    from tests.build_engines.tensorrt.bindings import install
+    from tests.tensorrt_bindings import install
 
     assert install(release) == install(release)
     assert isinstance(install(release), Path)

@@ -15,8 +15,8 @@ from bark_serving.profiles import Stage, stage_precision
 from bark_serving.server import repository
 from bark_serving.server.render_settings import RenderSettings
 from build_engines.tensorrt import build
-from build_engines.tensorrt.build import PLAN_STAGES
 from build_engines.tensorrt.library import Library
+from tests.build_engines.tensorrt.conftest import NETWORK_STAGES
 from tests.bundles import random_bundle, small_spec
 
 TENSORRT = Library("tensorrt", None, "10.11.0.33")
@@ -33,16 +33,18 @@ def rendered(bundle: Bundle, folder: Path, **options: Any) -> Path:
     store, templates = EngineStore(folder / "engines"), folder / "templates"
     templates.mkdir()
     for path in repository.templates_folder().iterdir():
-        if path.is_file() or path.name in PLAN_STAGES:
+        if path.is_file() or path.name in NETWORK_STAGES:
             (templates / path.name).symlink_to(path)
-    for stage in PLAN_STAGES:
-        precision = stage_precision(stage, "fp16", "tensorrt")
-        manifest = build.manifest(bundle, stage=stage, precision=precision, architecture="sm90", library=TENSORRT)
+    for stage in NETWORK_STAGES:
+        precision = stage_precision(stage, "fp16", "trtllm")
+        manifest = build.manifest(
+            bundle, profile="trtllm", stage=stage, precision=precision, architecture="sm90", library=TENSORRT
+        )
         store.publish(manifest, lambda folder: (folder / "model.plan").touch())
     settings = RenderSettings(
         bundle=bundle.folder,
         engines=store.root,
-        profile="tensorrt",
+        profile="trtllm",
         architecture="sm90",
         **{"gpus": (0,), **options},
     )
@@ -55,14 +57,15 @@ def config(folder: Path, stage: str) -> Any:
     return text_format.Parse(text, model_config_pb2.ModelConfig())
 
 
-@pytest.mark.parametrize("stage", PLAN_STAGES)
+@pytest.mark.parametrize("stage", NETWORK_STAGES)
 def test_inputs_and_outputs_are_those_of_the_plan(bundle: Bundle, tmp_path: Path, stage: Stage) -> None:
     parsed = config(rendered(bundle, tmp_path), stage)
     assert (parsed.name, parsed.backend) == (stage, "tensorrt")
     manifest = build.manifest(
         bundle,
+        profile="trtllm",
         stage=stage,
-        precision=stage_precision(stage, "fp16", "tensorrt"),
+        precision=stage_precision(stage, "fp16", "trtllm"),
         architecture="sm90",
         library=TENSORRT,
     )
@@ -85,7 +88,7 @@ def test_the_configs_accept_the_same_requests_as_the_python_backend(bundle: Bund
     output = rendered(bundle, tmp_path)
     settings = RenderSettings(bundle=bundle.folder, engines=tmp_path, profile="torch", gpus=())
     python = repository.render_from(tmp_path / "templates", settings, output=tmp_path / "python")
-    for stage in PLAN_STAGES:
+    for stage in NETWORK_STAGES:
         ours, theirs = config(output, stage), config(python, stage)
         assert theirs.backend == "python"
         others = [one for one in (*theirs.input, *theirs.output) if one.name not in ("state", "next_state")]
@@ -101,12 +104,12 @@ def test_a_batch_is_at_most_the_plans_and_the_requested_maximum(bundle: Bundle, 
     assert parsed["fine"].max_batch_size == 8
     (tmp_path / "less").mkdir()
     less = rendered(bundle, tmp_path / "less", max_batch=1)
-    assert {config(less, stage).max_batch_size for stage in PLAN_STAGES} == {1}
+    assert {config(less, stage).max_batch_size for stage in NETWORK_STAGES} == {1}
 
 
 def test_requests_batch_dynamically_on_every_gpu(bundle: Bundle, tmp_path: Path) -> None:
     output = rendered(bundle, tmp_path, gpus=(0, 2))
-    for stage in PLAN_STAGES:
+    for stage in NETWORK_STAGES:
         parsed = config(output, stage)
         assert parsed.dynamic_batching.max_queue_delay_microseconds == repository.QUEUE_DELAY_US
         [group] = parsed.instance_group
@@ -116,7 +119,7 @@ def test_requests_batch_dynamically_on_every_gpu(bundle: Bundle, tmp_path: Path)
 
 def test_the_version_folder_holds_only_a_link_to_the_plan(bundle: Bundle, tmp_path: Path) -> None:
     output = rendered(bundle, tmp_path)
-    for stage in PLAN_STAGES:
+    for stage in NETWORK_STAGES:
         [plan] = (output / stage / "1").iterdir()
         assert plan.name == "model.plan" and plan.is_symlink()
         assert plan.resolve().parent.parent == tmp_path / "engines"

@@ -12,11 +12,10 @@ from bark_serving.profiles import Precision, Stage, stage_precision
 from bark_serving.spec import Spec
 from build_engines.errors import BuildError
 from build_engines.tensorrt import header
-from build_engines.tensorrt.build import PLAN_STAGES
 from build_engines.tensorrt.compiler import Plan, build
 from build_engines.tensorrt.library import Library
 from build_engines.tensorrt.shapes import shapes
-from tests.build_engines.tensorrt.conftest import Exported, declared, export
+from tests.build_engines.tensorrt.conftest import NETWORK_STAGES, Exported, declared, export
 from tests.bundles import random_bundle
 
 pytestmark = pytest.mark.slow  # minutes; test_build.py builds small plans each time
@@ -61,11 +60,11 @@ def scores(spec: Spec, precision: Precision) -> int:
     return batch * spec.fine.gpt.heads * spec.fine.window**2 * (2 if precision == "fp16" else 4)
 
 
-@pytest.mark.parametrize("stage", PLAN_STAGES)
+@pytest.mark.parametrize("stage", NETWORK_STAGES)
 def test_one_plan_is_built_for_all_architectures(
     true_size: Bundle, exported: Exported, rtx: Library, stage: Stage
 ) -> None:
-    graph = exported(stage, stage_precision(stage, "fp16", "tensorrt"))
+    graph = exported(stage, stage_precision(stage, "fp16", "trtllm"))
     architectures = ARCHITECTURES[stage]
     plan = compile_stage(true_size, graph, stage=stage, architectures=architectures, library=rtx)
     assert_plan(plan, true_size, stage=stage, architectures=architectures, library=rtx)
@@ -121,12 +120,12 @@ def test_huberts_attention_is_fused(true_size: Bundle, exported: Exported, rtx: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("stage", "architecture"), [(stage, name) for stage in PLAN_STAGES for name in (*ARCHITECTURES[stage], "sm121")]
+    ("stage", "architecture"), [(stage, name) for stage in NETWORK_STAGES for name in (*ARCHITECTURES[stage], "sm121")]
 )
 def test_each_architecture_alone(
     true_size: Bundle, exported: Exported, rtx: Library, stage: Stage, architecture: str
 ) -> None:
-    usual = stage_precision(stage, "fp16", "tensorrt")
+    usual = stage_precision(stage, "fp16", "trtllm")
     for precision in (usual, *(() if usual == "fp32" or architecture == "sm75" else ("fp32",))):
         plan = compile_stage(
             true_size, exported(stage, precision), stage=stage, architectures=(architecture,), library=rtx

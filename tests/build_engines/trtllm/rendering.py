@@ -1,4 +1,4 @@
-"""Renders the ``tensorrt`` repository without engines, from the manifests that they would have."""
+"""Renders the ``trtllm`` repository without engines, from the manifests that they would have."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MODELS = ("semantic", "coarse", "bark")
 def render_repository(
     bundle: Bundle, folder: Path, *, release: Release = DEFAULT, precision: Precision = "fp16", **options: Any
 ) -> Path:
-    """`MODELS` under ``folder/tensorrt``, for engines of at most 16 sequences."""
+    """`MODELS` under ``folder/trtllm``, for engines of at most 16 sequences."""
 
     def find(_: EngineStore, bundle: Bundle, *, stage: GptStage, **__: Any) -> Any:
         manifest = build.manifest(
@@ -39,8 +39,8 @@ def render_repository(
         settings = RenderSettings(
             bundle=bundle.folder,
             engines=folder,
-            profile="tensorrt",
+            profile="trtllm",
             precision=precision,
             **{"gpus": (0,), "max_batch": 8, **options},
         )
-        return repository.render_from(templates, settings, output=folder / "tensorrt")
+        return repository.render_from(templates, settings, output=folder / "trtllm")

@@ -110,7 +110,7 @@ def build(bundle: Bundle, root: Path, *arguments: str | float, stages: Sequence[
     """``bark-build engines`` for a GPU that TensorRT-LLM knows."""
     named = (part for stage in stages for part in ("--stage", stage))
     options = ("--gpu", "sm90", "--bundle", bundle.folder, "--engines", root / "engines", *named)
-    return run("engines", "--profile", "tensorrt", *options, *arguments)
+    return run("engines", "--profile", "trtllm", *options, *arguments)
 
 
 def plain(result: Result) -> str:
@@ -207,7 +207,7 @@ def test_an_engine_is_published_with_its_whole_manifest(bundle: Bundle, tmp_path
     found = {engine.manifest.stage: engine for engine in EngineStore(engines).list()}
     assert set(found) == {"semantic", "coarse"}
     manifest = found["semantic"].manifest
-    assert (manifest.profile, manifest.precision, manifest.architecture) == ("tensorrt", "int8", "sm90")
+    assert (manifest.profile, manifest.precision, manifest.architecture) == ("trtllm", "int8", "sm90")
     assert manifest.versions == {"tensorrt_llm": "1.0.0", "tensorrt": "10.11.0.33"}
     assert manifest.shapes == {"batch": (1, 4, 4), "prompt": (1, 257, 257), "sequence": (1, 1025, 1025)}
     assert manifest.constants == {"temperature": 0.7, "min_eos_p": 0.2}

@@ -104,10 +104,10 @@ def test_each_gpu_has_an_instance(bundle: Bundle, tmp_path: Path) -> None:
     assert (group.kind, group.count) == (model_config_pb2.ModelInstanceGroup.KIND_CPU, 3)
     assert parameters(config)["gpu_device_ids"] == "0;2;3"
     found = binary.Triton(binary=tmp_path / "bin/tritonserver", wheel=False)
-    assert binary.environment(found, {}, repository=tmp_path / "tensorrt")[binary.ORCHESTRATOR] == "1"
+    assert binary.environment(found, {}, repository=tmp_path / "trtllm")[binary.ORCHESTRATOR] == "1"
     other = tmp_path / "one"
     render(bundle, other)
-    assert binary.ORCHESTRATOR not in binary.environment(found, {}, repository=other / "tensorrt")
+    assert binary.ORCHESTRATOR not in binary.environment(found, {}, repository=other / "trtllm")
 
 
 @pytest.mark.parametrize(("precision", "table"), [("fp16", "FP16"), ("bf16", "BF16"), ("int8", "FP16")])
@@ -129,4 +129,4 @@ def test_a_template_with_an_undefined_name_fails(bundle: Bundle, tmp_path: Path)
         loader=jinja2.FileSystemLoader(templates_folder()), undefined=jinja2.StrictUndefined
     )
     with pytest.raises(jinja2.UndefinedError):
-        environment.get_template("semantic/config.tensorrt.pbtxt.j2").render()
+        environment.get_template("semantic/config.trtllm.pbtxt.j2").render()

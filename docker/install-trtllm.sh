@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what Dockerfile.gpu needs, in two steps. Each step is a layer of the image:
+# Installs what Dockerfile.trtllm needs, in two steps. Each step is a layer of the image:
 #
-#   install-gpu.sh libraries       the environment $BUILDER, which builds engines
-#   install-gpu.sh package FOLDER  bark-triton from the wheels in FOLDER: in $BUILDER and, with its client, in the
+#   install-trtllm.sh libraries       the environment $BUILDER, which builds engines
+#   install-trtllm.sh package FOLDER  bark-triton from the wheels in FOLDER: in $BUILDER and, with its client, in the
 #                                  container's Python
 #
 # The container's Python runs Triton's Python models and TensorRT-LLM. Its packages must keep their versions: they are
@@ -72,7 +72,7 @@ case ${1:-} in
         rm "$fixed"
         ;;
     *)
-        echo "usage: install-gpu.sh libraries | package FOLDER" >&2
+        echo "usage: install-trtllm.sh libraries | package FOLDER" >&2
         exit 2
         ;;
 esac

@@ -1,10 +1,11 @@
-"""One NVIDIA GPU: plans in TensorRT for RTX, memory through the CUDA runtime. All work goes to one stream, in order.
+"""One NVIDIA GPU: plans in TensorRT or TensorRT for RTX, memory through the CUDA runtime.
 
-Not yet run on hardware. Tests compare each call with the signatures of the real bindings. All that serving asks of a
-GPU is here, and nothing else is.
+All work goes to one stream, in order. Not yet run on hardware. Tests compare each call with the signatures of the real
+bindings. All that serving asks of a GPU is here, and nothing else is.
 
-TensorRT for RTX compiles a plan's kernels for the GPU when they are first used. It can record a step as a CUDA graph
-itself. Compiled kernels are kept beside the engines, for the next start.
+The two libraries have one API. TensorRT for RTX adds to it: it says why it does not take a plan, compiles a plan's
+kernels for the GPU when they are first used, and records a step as a CUDA graph itself. Compiled kernels are kept
+beside the engines, for the next start. Steps of TensorRT are recorded here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import tensorrt_rtx_bindings as trt
 from cuda.bindings import runtime as cuda
 
 from bark_serving.arrays import Array
@@ -42,14 +42,19 @@ class DeviceError(UserError):
     """The GPU cannot do what was asked for."""
 
 
-class RtxDevice:
-    """Implements `bark_serving.runtimes.device.Device`. number: of the GPU, as CUDA counts."""
+class NvidiaDevice:
+    """Implements `bark_serving.runtimes.device.Device`.
 
-    def __init__(self, number: int) -> None:
+    number: of the GPU, as CUDA counts. trt: the Python module of TensorRT, or of TensorRT for RTX.
+    """
+
+    def __init__(self, number: int, trt: Any) -> None:
         self._number = number
+        self._trt = trt
         self._select()
         self._stream = _checked(cuda.cudaStreamCreate())
-        self._runtime = trt.Runtime(_logger())
+        self._log = _logger(trt)
+        self._runtime = trt.Runtime(self._log)
 
     def allocate(self, size: int) -> int:
         self._select()
@@ -76,18 +81,28 @@ class RtxDevice:
         kind = cuda.cudaMemcpyKind.cudaMemcpyDeviceToDevice
         _checked(cuda.cudaMemcpy2DAsync(target, stride, source, stride, size, count, kind, self._stream))
 
-    def load(self, plan: Path) -> RtxPlan:
+    def load(self, plan: Path) -> Plan:
         self._select()
         data = plan.read_bytes()
-        validity, reasons = self._runtime.get_engine_validity(data)
-        if validity == trt.EngineValidity.INVALID:
-            found = [name for name in _REASONS if reasons & int(getattr(trt.EngineInvalidityDiagnostics, name).value)]
-            problem, remedy = _REASONS[found[0] if found else "CUDA_ERROR"]
-            raise DeviceError(f"{plan} {problem}.", remedy=remedy)
+        if _is_rtx(self._trt):
+            self._check(plan, data)
         engine = self._runtime.deserialize_cuda_engine(data)
         if engine is None:
-            raise DeviceError(f"{plan} cannot be loaded; the log says why.", remedy="Build the engines again.")
-        return RtxPlan(engine, stream=int(self._stream), kernels=plan.parents[1] / CACHES / f"{plan.parent.name}.bin")
+            raise DeviceError(
+                f"{plan} cannot be loaded: {self._log.error.rstrip('.') or 'TensorRT does not say why'}.",
+                remedy="Build the engines again, on this GPU and with this TensorRT.",
+            )
+        kernels = plan.parents[1] / CACHES / f"{plan.parent.name}.bin"
+        return Plan(engine, trt=self._trt, stream=int(self._stream), kernels=kernels)
+
+    def _check(self, plan: Path, data: bytes) -> None:
+        """Raise `DeviceError` with the reason why TensorRT for RTX cannot run a plan here, if it cannot."""
+        validity, reasons = self._runtime.get_engine_validity(data)
+        if validity == self._trt.EngineValidity.INVALID:
+            diagnostics = self._trt.EngineInvalidityDiagnostics
+            found = [name for name in _REASONS if reasons & int(getattr(diagnostics, name).value)]
+            problem, remedy = _REASONS[found[0] if found else "CUDA_ERROR"]
+            raise DeviceError(f"{plan} {problem}.", remedy=remedy)
 
     def _copy(self, target: int, source: int, size: int, kind: Any) -> None:
         self._select()
@@ -98,16 +113,20 @@ class RtxDevice:
         _checked(cuda.cudaSetDevice(self._number))
 
 
-class RtxPlan:
-    """Implements `bark_serving.runtimes.device.LoadedPlan`. kernels: the file of the plan's compiled kernels."""
+class Plan:
+    """Implements `bark_serving.runtimes.device.LoadedPlan`.
 
-    def __init__(self, engine: Any, *, stream: int, kernels: Path) -> None:
+    kernels: the file of the plan's compiled kernels, which only TensorRT for RTX has.
+    """
+
+    def __init__(self, engine: Any, *, trt: Any, stream: int, kernels: Path) -> None:
         self._engine = engine
+        self._trt = trt
         self._stream = stream
         self._kernels = kernels
         self._shared: dict[int, Any] = {}  # contexts of steps that do not repeat, by profile
-        self._cache = engine.create_runtime_config().create_runtime_cache()
-        if kernels.exists() and not self._cache.deserialize(kernels.read_bytes()):
+        self._cache: Any = engine.create_runtime_config().create_runtime_cache() if _is_rtx(trt) else None
+        if self._cache and kernels.exists() and not self._cache.deserialize(kernels.read_bytes()):
             log.info("%s is from another release, GPU or driver; the kernels are compiled again", kernels)
 
     def output_shapes(self, inputs: Mapping[str, Place]) -> Mapping[str, tuple[int, ...]]:
@@ -128,13 +147,16 @@ class RtxPlan:
             if not context.execute_async_v3(self._stream):
                 raise DeviceError("A step failed on the GPU; the log says why.")
 
-        if repeated:  # compile and record now, so that no request waits for it
-            run()
-            self._keep_kernels()
+        if not repeated:
+            return run
+        run()  # compile and record now, so that no request waits for it
+        if self._cache is None:
+            return _recorded(run, self._stream)
+        self._keep_kernels()
         return run
 
     def _is_input(self, name: str) -> bool:
-        return bool(self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT)
+        return bool(self._engine.get_tensor_mode(name) == self._trt.TensorIOMode.INPUT)
 
     def _shared_context(self, profile: int) -> Any:
         if profile not in self._shared:
@@ -142,16 +164,17 @@ class RtxPlan:
         return self._shared[profile]
 
     def _open(self, profile: int, *, repeated: bool) -> Any:
-        config = self._engine.create_runtime_config()
-        config.set_runtime_cache(self._cache)
+        trt, config = self._trt, self._engine.create_runtime_config()
         config.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE)
-        strategy = trt.DynamicShapesKernelSpecializationStrategy
-        config.dynamic_shapes_kernel_specialization_strategy = strategy.EAGER if repeated else strategy.LAZY
-        graphs = trt.CudaGraphStrategy
-        config.cuda_graph_strategy = graphs.WHOLE_GRAPH_CAPTURE if repeated else graphs.DISABLED
+        if self._cache is not None:
+            config.set_runtime_cache(self._cache)
+            strategy = trt.DynamicShapesKernelSpecializationStrategy
+            config.dynamic_shapes_kernel_specialization_strategy = strategy.EAGER if repeated else strategy.LAZY
+            graphs = trt.CudaGraphStrategy
+            config.cuda_graph_strategy = graphs.WHOLE_GRAPH_CAPTURE if repeated else graphs.DISABLED
         context = self._engine.create_execution_context(config)
         if context is None or not context.set_optimization_profile_async(profile, self._stream):
-            raise DeviceError("TensorRT for RTX opens no context; the log says why.", remedy="Is GPU memory left?")
+            raise DeviceError("TensorRT opens no context; the log says why.", remedy="Is GPU memory left?")
         return context
 
     def _keep_kernels(self) -> None:
@@ -166,7 +189,23 @@ class RtxPlan:
 
 def _accepted(done: bool, name: str, place: Place) -> None:
     if not done:
-        raise DeviceError(f"TensorRT for RTX refuses {name} of shape {place.shape}.")
+        raise DeviceError(f"TensorRT refuses {name} of shape {place.shape}.")
+
+
+def _is_rtx(trt: Any) -> bool:
+    return hasattr(trt, "EngineValidity")
+
+
+def _recorded(run: Callable[[], None], stream: int) -> Callable[[], None]:
+    """A step as a CUDA graph: one launch in place of one per kernel. The step has run before, so nothing is set up."""
+    _checked(cuda.cudaStreamBeginCapture(stream, cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal))
+    run()
+    graph = _checked(cuda.cudaGraphInstantiate(_checked(cuda.cudaStreamEndCapture(stream)), 0))
+
+    def launch() -> None:
+        _checked(cuda.cudaGraphLaunch(graph, stream))
+
+    return launch
 
 
 def _checked(result: tuple[Any, ...]) -> Any:
@@ -178,7 +217,8 @@ def _checked(result: tuple[Any, ...]) -> Any:
     return values[0] if values else None
 
 
-def _logger() -> Any:
+def _logger(trt: Any) -> Any:
+    """A logger that writes to this process's log, and keeps the last error."""
     levels = {
         trt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
         trt.ILogger.Severity.ERROR: logging.ERROR,
@@ -188,8 +228,12 @@ def _logger() -> Any:
     class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
+            self.error = ""
 
         def log(self, severity: Any, message: str) -> None:
-            log.log(levels.get(severity, logging.DEBUG), message)
+            level = levels.get(severity, logging.DEBUG)
+            if level == logging.ERROR:
+                self.error = message
+            log.log(level, message)
 
     return Log()

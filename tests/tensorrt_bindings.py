@@ -17,12 +17,23 @@ from typing import Any
 
 import pytest
 
-#: Releases in the Triton containers that TensorRT-LLM 1.0.0 and 1.2.1 come in, and the newest.
+#: Releases that update KV caches in place: the first one, and that of the extra `tensorrt`.
+WITH_CACHES = ("10.16.1.11", "11.4.0.106")
+#: And those in the Triton containers that TensorRT-LLM 1.0.0 and 1.2.1 come in.
 RELEASES = {
     "10.11.0.33": "tensorrt-cu12-bindings",
     "10.14.1.48.post1": "tensorrt-cu13-bindings",
-    "11.4.0.106": "tensorrt-cu13-bindings",
+    **dict.fromkeys(WITH_CACHES, "tensorrt-cu13-bindings"),
 }
+#: A program for `ask`: the docstring of each name of the question; None where the release has no such name.
+DOCUMENTS = """
+answer = {}
+for name in question:
+    value = trt
+    for part in name.split("."):
+        value = getattr(value, part, None)
+    answer[name] = None if value is None else (value.__doc__ or "")
+"""
 _LIBRARIES = ("nvinfer", "nvinfer_plugin", "nvonnxparser")
 _FUNCTIONS = (
     "createInferBuilder_INTERNAL",

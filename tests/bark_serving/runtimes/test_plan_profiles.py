@@ -1,10 +1,11 @@
-"""The rtx profile's models, whole, on stand-ins of CUDA and TensorRT for RTX: a text becomes speech."""
+"""The models of the profiles rtx and tensorrt, whole, on stand-ins of CUDA and both TensorRTs: text becomes speech."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,10 +15,11 @@ import onnx
 import pytest
 
 from bark_serving.bundle import Bundle, mapped
+from bark_serving.engines.compatibility import Host
 from bark_serving.engines.store import EngineMismatch, EngineStore
 from bark_serving.errors import InvalidRequest
 from bark_serving.host import gpus
-from bark_serving.profiles import STAGES, TABLE, Stage, stage_precision
+from bark_serving.profiles import STAGES, TABLE, Profile, Stage, stage_precision
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render
 from bark_serving.speech.job import Answer
@@ -29,12 +31,16 @@ from bark_serving.voices import VoiceLibrary
 from build_engines.export import graph
 from build_engines.tensorrt import build, dialect
 from build_engines.tensorrt.library import Library
-from tests import rtx_on_cpu
+from tests import nvidia_on_cpu
 from tests.bundles import random_bundle, small_spec
 from tests.fake_stages import Words
 
-ROW = TABLE["rtx"]
-IMPORTERS = ("bark_serving.triton", "bark_serving.runtimes.rtx_device")
+LIBRARIES: dict[Profile, Library] = {
+    "rtx": Library("tensorrt_rtx", None, "1.7.1.116"),
+    "tensorrt": Library("tensorrt", None, "11.4.0.106"),
+}
+ARCHITECTURES: dict[Profile, str] = {"rtx": "sm86+sm120", "tensorrt": "sm86"}
+IMPORTERS = ("bark_serving.triton", "bark_serving.runtimes.nvidia_device")
 #: Without HuBERT, a bundle has no stages of cloning.
 SPOKEN: list[Stage] = [stage for stage in STAGES if stage not in ("encodec_encode", "hubert")]
 
@@ -49,45 +55,61 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def store(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> EngineStore:
-    """Engines whose plans are their ONNX graphs."""
-    rtx = Library("tensorrt_rtx", None, "1.7.1.116")
+    """Engines of both profiles. Their plans are their ONNX graphs."""
     store = EngineStore(tmp_path_factory.mktemp("engines"))
     for stage in SPOKEN:
-        precision = stage_precision(stage, "fp16", "rtx")
-        manifest = build.manifest(
-            bundle, profile="rtx", stage=stage, precision=precision, architecture="sm86+sm120", library=rtx
-        )
+        precision = stage_precision(stage, "fp16", "tensorrt")
+        path = tmp_path_factory.mktemp(stage) / "model.onnx"
+        graph.save(dialect.export(bundle, stage=stage, precision=precision), path)
+        dialect.keep_outputs(path, dialect.plan_outputs(bundle.spec, stage=stage, precision=precision))
+        plan = onnx.load(str(path)).SerializeToString()
 
-        def write(folder: Path, stage: Stage = stage, manifest: Any = manifest) -> dict[str, object]:
-            path = folder / "graph/model.onnx"
-            path.parent.mkdir()
-            graph.save(dialect.export(bundle, stage=stage, precision=manifest.precision), path)
-            dialect.keep_outputs(path, manifest.outputs)
-            model = onnx.load(str(path))
-            for file in path.parent.iterdir():
-                file.unlink()
-            path.parent.rmdir()
-            (folder / "model.plan").write_bytes(model.SerializeToString())
+        def write(folder: Path, plan: bytes = plan) -> dict[str, object]:
+            (folder / "model.plan").write_bytes(plan)
             return {"memory": 1_000_000}
 
-        store.publish(manifest, write)
+        for profile, library in LIBRARIES.items():
+            manifest = build.manifest(
+                bundle,
+                profile=profile,
+                stage=stage,
+                precision=precision,
+                architecture=ARCHITECTURES[profile],
+                library=library,
+            )
+            store.publish(manifest, write)
     return store
 
 
-def rendered(bundle: Bundle, store: EngineStore, folder: Path, **settings: Any) -> Path:
+def rendered(bundle: Bundle, store: EngineStore, folder: Path, profile: Profile) -> Path:
+    settings = RenderSettings(
+        bundle=bundle.folder,
+        engines=store.root,
+        profile=profile,
+        gpus=(0,),
+        voice_store=folder / "voices",
+        max_batch=4,
+    )
     with mock.patch.object(gpus, "architectures", lambda numbers=None: ["sm86"]):
-        options = {"profile": "rtx", "gpus": (0,), "voice_store": folder / "voices", "max_batch": 4} | settings
-        return render(RenderSettings(bundle=bundle.folder, engines=store.root, **options), output=folder / "repository")
+        return render(settings, output=folder / "repository")
+
+
+@pytest.fixture(params=LIBRARIES)
+def profile(request: pytest.FixtureRequest) -> Profile:
+    chosen: Profile = request.param
+    return chosen
 
 
 @pytest.fixture
-def models(bundle: Bundle, store: EngineStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
-    """The models of a repository, with the two libraries replaced. What imported them is forgotten afterwards."""
-    for name, module in (rtx_on_cpu.modules() | {"triton_python_backend_utils": Backend()}).items():
+def models(
+    bundle: Bundle, store: EngineStore, profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[InProcess]:
+    """The models of a repository, with the libraries replaced. What imported them is forgotten afterwards."""
+    for name, module in (nvidia_on_cpu.modules() | {"triton_python_backend_utils": Backend()}).items():
         monkeypatch.setitem(sys.modules, name, module)
     for name in [name for name in sys.modules if name.startswith(IMPORTERS)]:
         monkeypatch.delitem(sys.modules, name)
-    with InProcess(rendered(bundle, store, tmp_path)) as models:
+    with InProcess(rendered(bundle, store, tmp_path, profile)) as models:
         yield models
     for name in [name for name in sys.modules if name.startswith(IMPORTERS)]:
         del sys.modules[name]
@@ -95,7 +117,7 @@ def models(bundle: Bundle, store: EngineStore, tmp_path: Path, monkeypatch: pyte
 
 def speak(bundle: Bundle, models: InProcess, folder: Path, *texts: str, **inputs: Any) -> list[list[Answer]]:
     """The answers to each text, all spoken at the same time."""
-    capabilities = capabilities_of(ROW.stages, precision="fp16", constants={})
+    capabilities = capabilities_of(TABLE["tensorrt"].stages, precision="fp16", constants={})
     orchestrator = Orchestrator(
         models,
         spec=bundle.spec,
@@ -118,8 +140,8 @@ def speak(bundle: Bundle, models: InProcess, folder: Path, *texts: str, **inputs
     return asyncio.run(every())
 
 
-def test_the_profile_says_what_its_stages_cannot_do() -> None:
-    found = capabilities_of(ROW.stages, precision="fp16", constants={})
+def test_the_profiles_say_what_their_stages_cannot_do() -> None:
+    found = capabilities_of(TABLE["tensorrt"].stages, precision="fp16", constants={})
     assert found == StageCapabilities(decoder_state=False, whole_windows=True)
 
 
@@ -152,23 +174,35 @@ def test_more_rows_than_a_plan_takes_run_in_parts(models: InProcess) -> None:
     np.testing.assert_allclose(whole, np.concatenate(rows), atol=1e-3)
 
 
-def test_triton_reads_no_plan_itself(bundle: Bundle, store: EngineStore, tmp_path: Path) -> None:
-    repository = rendered(bundle, store, tmp_path)
+def test_triton_reads_no_plan_itself(bundle: Bundle, store: EngineStore, profile: Profile, tmp_path: Path) -> None:
+    repository = rendered(bundle, store, tmp_path, profile)
     assert not list(repository.rglob("model.plan"))
     assert 'backend: "python"' in (repository / "fine/config.pbtxt").read_text()
 
 
+@pytest.mark.parametrize(
+    ("profile", "library", "built", "other", "gpus"),
+    [
+        ("rtx", "tensorrt_rtx", r"TensorRT for RTX 1\.7\.1\.116", "1.6.1.120", "sm86 and sm120"),
+        ("tensorrt", "tensorrt", r"TensorRT 11\.4\.0\.106", "10.16.1.11", "sm86"),
+    ],
+)
 def test_a_plan_of_another_release_or_gpu_is_told_before_it_is_loaded(
-    bundle: Bundle, store: EngineStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, store: EngineStore, profile: Profile, library: str, built: str, other: str, gpus: str
 ) -> None:
-    from bark_serving.engines.compatibility import Host
-
-    find = EngineStore(store.root).find
-    release = Host(architectures=["sm86"], versions={"tensorrt_rtx": "1.6.1.120"})
-    with pytest.raises(EngineMismatch, match=r"was made for TensorRT for RTX 1\.7\.1\.116, here is 1\.6\.1\.120"):
-        find(bundle, stage="coarse", profile="rtx", precision="fp16", host=release)
-    gpu = Host(architectures=["sm89"])
+    find = partial(store.find, bundle, stage="coarse", profile=profile, precision="fp16")
+    with pytest.raises(EngineMismatch, match=rf"was made for {built}, here is {other}"):
+        find(host=Host(architectures=["sm86"], versions={library: other}))
     with pytest.raises(
-        EngineMismatch, match=r"built for sm86 and sm120, the GPU here is sm89.*--profile rtx --gpu sm89"
+        EngineMismatch, match=rf"built for {gpus}, the GPU here is sm89.*--profile {profile} --gpu sm89"
     ):
-        find(bundle, stage="coarse", profile="rtx", precision="fp16", host=gpu)
+        find(host=Host(architectures=["sm89"]))
+
+
+def test_an_engine_of_tensorrt_llm_that_an_older_version_gave_the_profile_is_no_plan(
+    bundle: Bundle, store: EngineStore
+) -> None:
+    plan = store.find(bundle, stage="coarse", profile="tensorrt", precision="fp16", host=Host())
+    old = plan.manifest.model_copy(update={"versions": {"tensorrt_llm": "1.0.0", "tensorrt": "11.4.0.106"}})
+    store.publish(old, lambda folder: {})
+    assert store.find(bundle, stage="coarse", profile="tensorrt", precision="fp16", host=Host()).folder == plan.folder

@@ -1,4 +1,4 @@
-"""The traffic of the ``tensorrt`` profile through a real Triton: its configs, with Python in the backend's place.
+"""The traffic of the ``trtllm`` profile through a real Triton: its configs, with Python in the backend's place.
 
 Triton checks every tensor against a config before any backend sees it; so what it lets through here, it lets through
 to TensorRT-LLM. The stage models below answer with tokens that are easy to know again, and tell what they were sent.
@@ -78,7 +78,7 @@ def server(
     request: pytest.FixtureRequest, tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Tensorrt]:
     precision: Precision = request.param
-    folder = tmp_path_factory.mktemp(f"tensorrt-{precision}")
+    folder = tmp_path_factory.mktemp(f"trtllm-{precision}")
     build_engines_of(tiny_bundle, precision="fp32")
     rendering = RenderSettings(
         bundle=tiny_bundle.folder, engines=ENGINES, precision="fp32", threads=1, voice_store=folder / "voices"
@@ -93,9 +93,9 @@ def server(
         "semantic": f"list(range({SAID})) + [{end}]",
         "coarse": f"[{offset} + i // 2 + {size} * (i % 2) for i in range(count)]",
     }
-    tensorrt = render_repository(tiny_bundle, folder, precision=precision, voice_store=folder / "voices")
+    trtllm = render_repository(tiny_bundle, folder, precision=precision, voice_store=folder / "voices")
     for name in ("semantic", "coarse", "bark"):
-        config = (tensorrt / name / "config.pbtxt").read_text()
+        config = (trtllm / name / "config.pbtxt").read_text()
         (repository / name / "config.pbtxt").write_text(config.replace('"tensorrtllm"', '"python"'))
     for stage, made in tokens.items():
         shutil.rmtree(repository / stage / "1")

@@ -1,14 +1,14 @@
-"""TensorRT for RTX and the CUDA runtime on the CPU: what `bark_serving.runtimes.rtx_device` uses of both, and no more.
+"""TensorRT, TensorRT for RTX and the CUDA runtime on the CPU: what `nvidia_device` uses of them, and no more.
 
-A plan is an ONNX file, which ONNX Runtime runs. `test_rtx_device.py` compares the classes and functions here with the
-real bindings.
+A plan is an ONNX file, which ONNX Runtime runs. `test_nvidia_device.py` compares the classes and functions here with
+the real bindings.
 """
 
 from __future__ import annotations
 
 import ctypes
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum, IntEnum
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -42,18 +42,36 @@ ExecutionContextAllocationStrategy = Enum(
 
 
 class Runtime:
+    """`refusal`: what TensorRT logs of every plan, which it then does not load."""
+
+    refusal = ""
+
+    def __init__(self, logger: ILogger) -> None:
+        assert isinstance(logger, ILogger)
+        self.logger: Any = logger
+
+    def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
+        if self.refusal:
+            self.logger.log(ILogger.Severity.ERROR, self.refusal)
+            return None
+        return self.engine(serialized_engine)
+
+    @property
+    def engine(self) -> type[ICudaEngine]:
+        return ICudaEngine
+
+
+class RtxRuntime(Runtime):
     """`answer`: what `get_engine_validity` says of every plan."""
 
     answer: tuple[EngineValidity, int] = (EngineValidity.VALID, 0)
 
-    def __init__(self, logger: ILogger) -> None:
-        assert isinstance(logger, ILogger)
-
     def get_engine_validity(self, buffer: bytes) -> tuple[EngineValidity, int]:
         return self.answer
 
-    def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
-        return ICudaEngine(serialized_engine)
+    @property
+    def engine(self) -> type[ICudaEngine]:
+        return RtxEngine
 
 
 class IRuntimeCache:
@@ -68,6 +86,11 @@ class IRuntimeCache:
 
 
 class IRuntimeConfig:
+    def set_execution_context_allocation_strategy(self, strategy: ExecutionContextAllocationStrategy) -> None:
+        assert isinstance(strategy, ExecutionContextAllocationStrategy)
+
+
+class RtxConfig(IRuntimeConfig):
     cuda_graph_strategy = CudaGraphStrategy.DISABLED
     dynamic_shapes_kernel_specialization_strategy = DynamicShapesKernelSpecializationStrategy.LAZY
 
@@ -76,9 +99,6 @@ class IRuntimeConfig:
 
     def set_runtime_cache(self, cache: IRuntimeCache) -> bool:
         return True
-
-    def set_execution_context_allocation_strategy(self, strategy: ExecutionContextAllocationStrategy) -> None:
-        assert isinstance(strategy, ExecutionContextAllocationStrategy)
 
 
 class ICudaEngine:
@@ -104,6 +124,11 @@ class ICudaEngine:
 
     def create_execution_context(self, runtime_config: IRuntimeConfig) -> IExecutionContext:
         return IExecutionContext(self.plan)
+
+
+class RtxEngine(ICudaEngine):
+    def create_runtime_config(self) -> IRuntimeConfig:
+        return RtxConfig()
 
 
 class IExecutionContext:
@@ -139,7 +164,11 @@ class IExecutionContext:
         assert self.profile is not None
         shapes = {**self.shapes, **self.output_shapes()}
         tensors = {name: Place(address, shapes[name]) for name, address in self.addresses.items()}
-        self.plan.bind(tensors, profile=self.profile, repeated=False)()
+        step = self.plan.bind(tensors, profile=self.profile, repeated=False)
+        if Cuda.recording is None:
+            step()
+        else:
+            Cuda.recording.append(step)
         return True
 
 
@@ -152,7 +181,12 @@ cudaMemcpyKind = IntEnum(  # noqa: N816 - its name
     ["cudaMemcpyHostToHost", "cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost", "cudaMemcpyDeviceToDevice"],
     start=0,
 )
-
+cudaStreamCaptureMode = IntEnum(  # noqa: N816 - its name
+    "cudaStreamCaptureMode",
+    ["cudaStreamCaptureModeGlobal", "cudaStreamCaptureModeThreadLocal", "cudaStreamCaptureModeRelaxed"],
+    start=0,
+)
+CUDA_ENUMS = (cudaError_t, cudaMemcpyKind, cudaStreamCaptureMode)
 
 _OK = cudaError_t.cudaSuccess
 
@@ -160,8 +194,10 @@ _OK = cudaError_t.cudaSuccess
 class Cuda(SimpleNamespace):
     """``cuda.bindings.runtime``. free: bytes that `cudaMalloc` still has."""
 
+    recording: list[Callable[[], None]] | None = None  #: the steps of a CUDA graph, while one is recorded
+
     def __init__(self, free: float = 1e9) -> None:
-        super().__init__(cudaError_t=cudaError_t, cudaMemcpyKind=cudaMemcpyKind)
+        super().__init__(**{enum.__name__: enum for enum in CUDA_ENUMS})
         self.free = free
         self.memory: list[np.ndarray] = []
 
@@ -173,6 +209,23 @@ class Cuda(SimpleNamespace):
 
     def cudaStreamSynchronize(self, stream: int) -> tuple[Any, ...]:  # noqa: N802
         assert stream == 7
+        return (_OK,)
+
+    def cudaStreamBeginCapture(self, stream: int, mode: cudaStreamCaptureMode) -> tuple[Any, ...]:  # noqa: N802
+        assert Cuda.recording is None and mode is cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        Cuda.recording = []
+        return (_OK,)
+
+    def cudaStreamEndCapture(self, stream: int) -> tuple[Any, ...]:  # noqa: N802
+        steps, Cuda.recording = Cuda.recording, None
+        return _OK, steps
+
+    def cudaGraphInstantiate(self, graph: list[Callable[[], None]], flags: int) -> tuple[Any, ...]:  # noqa: N802
+        return _OK, graph
+
+    def cudaGraphLaunch(self, graphExec: list[Callable[[], None]], stream: int) -> tuple[Any, ...]:  # noqa: N802, N803
+        for step in graphExec:
+            step()
         return (_OK,)
 
     def cudaGetErrorString(self, error: cudaError_t) -> tuple[Any, ...]:  # noqa: N802
@@ -205,25 +258,45 @@ class Cuda(SimpleNamespace):
         return (_OK,)
 
 
-CLASSES = (Runtime, IRuntimeCache, IRuntimeConfig, ICudaEngine, IExecutionContext)
-ENUMS = (
+_ENUMS: list[Any] = [TensorIOMode, ExecutionContextAllocationStrategy]
+_RTX_ENUMS: list[Any] = [
     EngineValidity,
     EngineInvalidityDiagnostics,
-    TensorIOMode,
     CudaGraphStrategy,
     DynamicShapesKernelSpecializationStrategy,
-    ExecutionContextAllocationStrategy,
-)
+]
+#: What each library's module has, by name.
+ENUMS: dict[str, list[Any]] = {"tensorrt_bindings": _ENUMS, "tensorrt_rtx_bindings": _ENUMS + _RTX_ENUMS}
+CLASSES: dict[str, dict[str, type]] = {
+    "tensorrt_bindings": {
+        "Runtime": Runtime,
+        "IRuntimeConfig": IRuntimeConfig,
+        "ICudaEngine": ICudaEngine,
+        "IExecutionContext": IExecutionContext,
+    },
+    "tensorrt_rtx_bindings": {
+        "Runtime": RtxRuntime,
+        "IRuntimeConfig": RtxConfig,
+        "ICudaEngine": RtxEngine,
+        "IExecutionContext": IExecutionContext,
+        "IRuntimeCache": IRuntimeCache,
+    },
+}
+
+
+def library(name: str) -> ModuleType:
+    """The stand-in of a TensorRT."""
+    module = ModuleType(name)
+    vars(module).update(CLASSES[name], ILogger=ILogger, **{enum.__name__: enum for enum in ENUMS[name]})
+    return module
 
 
 def modules(cuda: Cuda | None = None) -> dict[str, Any]:
-    """What replaces the two libraries in `sys.modules`."""
-    tensorrt, package, bindings = (ModuleType(name) for name in ("tensorrt_rtx_bindings", "cuda", "cuda.bindings"))
-    for stand_in in (ILogger, *CLASSES, *ENUMS):
-        setattr(tensorrt, stand_in.__name__, stand_in)
+    """What replaces the libraries in `sys.modules`."""
+    package, bindings = (ModuleType(name) for name in ("cuda", "cuda.bindings"))
     bindings.runtime = cuda or Cuda()  # type: ignore[attr-defined]
     return {
-        "tensorrt_rtx_bindings": tensorrt,
+        **{name: library(name) for name in CLASSES},
         "cuda": package,
         "cuda.bindings": bindings,
         "cuda.bindings.runtime": bindings.runtime,  # type: ignore[attr-defined]
