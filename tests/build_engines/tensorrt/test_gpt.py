@@ -33,7 +33,7 @@ from build_engines.export import graph
 from build_engines.tensorrt import dialect, gpt
 from reference import suno as oracle
 from tests.build_engines.tensorrt.conftest import without_mask
-from tests.bundles import random_bundle, small_spec
+from tests.bundles import random_bundle, small_spec, true_size_spec
 from tests.generations import GREEDY, coarse_tokens, tokens_of
 from tests.plan_on_cpu import CpuDevice
 
@@ -148,6 +148,25 @@ def test_a_whole_greedy_coarse_generation_is_sunos(bundle: Bundle, stages: Stage
     ours = coarse_tokens(stages, semantic, spec=bundle.spec, sampling=GREEDY)
     assert coarse_layout.unflatten(ours, spec=bundle.spec).tolist() == theirs.tolist()
     assert len(ours) > 300 and len(set(ours.tolist())) > 3
+
+
+@pytest.mark.slow  # seconds per window, and a graph of 0.4 GB
+def test_a_greedy_coarse_generation_at_the_size_of_bark_small_is_sunos(tmp_path: Path) -> None:
+    """Four windows, each of which begins with the tokens before it."""
+    bundle = random_bundle(tmp_path / "bundle", true_size_spec(), networks=["coarse"])
+    graph.save(dialect.export(bundle, stage="coarse", precision="fp32"), tmp_path / "coarse.onnx")
+    plan = open_plan(bundle, tmp_path / "coarse.onnx", stage="coarse", rows=1)
+    assert (plan.capacity, bundle.spec.coarse.gpt.width, bundle.spec.coarse.gpt.layers) == (1024, 768, 12)
+    server = Server(bundle, {"coarse": plan})
+    nothing = np.empty((0, 768), np.float32)
+    stages = Stages(server, spec=bundle.spec, embeddings=nothing, request_id="test", capabilities=StageCapabilities())  # type: ignore[arg-type]
+    semantic = np.random.default_rng(3).integers(0, 10_000, 70)
+    with oracle.load(bundle) as suno:
+        theirs = suno.generate_coarse(semantic, temp=oracle.GREEDY, silent=True, use_kv_caching=True)
+    ours = coarse_tokens(stages, semantic, spec=bundle.spec, sampling=GREEDY)
+    server.close()
+    assert coarse_layout.unflatten(ours, spec=bundle.spec).tolist() == theirs.tolist()
+    assert len(ours) == 210 and len(set(ours.tolist())) > 20
 
 
 def differing(ours: Sequence[list[int]], theirs: Sequence[list[int]]) -> list[int]:
