@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import typer
 
+from bark_gateway.checks import KEYS_VARIABLE
 from bark_gateway.cli import app as gateway
-from bark_gateway.serving import KEYS_VARIABLE
 from tests.docker.commands import ROOT, parse, stop_s
 
 each_profile = pytest.mark.parametrize("profile", ["cpu", "gpu"])

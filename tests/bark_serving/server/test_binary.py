@@ -69,7 +69,7 @@ def test_a_server_without_a_backend_of_the_repository_is_refused(container: Path
     binary.check_backends(found, binary.backends_of(repository))
 
     model(repository, "fine", "tensorrt")
-    with pytest.raises(TritonMissing, match=r"has no tensorrt backend .*Dockerfile\.gpu"):
+    with pytest.raises(TritonMissing, match=r"has no tensorrt backend .*Dockerfile\.trtllm"):
         binary.check_backends(found, binary.backends_of(repository))
     (container / "backends/tensorrt").mkdir()
     binary.check_backends(found, binary.backends_of(repository))
