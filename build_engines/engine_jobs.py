@@ -152,6 +152,8 @@ def _tensorrt(architecture: str, profile: Profile) -> _Builder:
 
     flavour: tensorrt.Flavour = "tensorrt_rtx" if profile == "rtx" else "tensorrt"
     try:
+        if flavour == "tensorrt":  # before anybody installs gigabytes for a GPU that is not there
+            architectures.check_here(architecture, profile=profile)
         library = tensorrt.load_library(flavour)
     except BuildError as error:
         return _Builder(flavour, tensorrt.TITLES[flavour], refusal=error)

@@ -16,7 +16,7 @@ from bark_serving.profiles import Profile, Stage
 from bark_serving.server.errors import RepositoryError
 from bark_serving.spec import Spec
 
-PROFILES: tuple[Profile, ...] = ("rtx", "tensorrt")  #: whose plans it runs
+PLAN_PROFILES: tuple[Profile, ...] = ("rtx", "tensorrt")  #: whose plans it runs
 #: Where TensorRT for RTX builds every stage's plan. On SM 75 it does not build those of HuBERT and the codec's encoder.
 #: TensorRT builds on the GPU that serves, so the plans that it has built say where it serves.
 RTX_ARCHITECTURES = ("sm80", "sm86", "sm89", "sm120", "sm121")

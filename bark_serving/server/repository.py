@@ -37,7 +37,7 @@ from bark_serving.host.files import atomic_folder
 from bark_serving.layouts.decoder import state_shape
 from bark_serving.profiles import STAGES, TABLE, TRANSFORMERS, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError
-from bark_serving.server.gpu_check import PROFILES, check_engines
+from bark_serving.server.gpu_check import PLAN_PROFILES, check_engines
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.settings import CONFIG
 from bark_serving.spec import NETWORKS, Network
@@ -145,7 +145,7 @@ def render_from(templates: Path, settings: RenderSettings, *, output: Path) -> P
         except EngineError as error:
             missing.append(error)
     _raise_missing(missing, settings)
-    if settings.profile in PROFILES:
+    if settings.profile in PLAN_PROFILES:
         engines = {model.name: read_engine(model.values["engine"]) for model in models if model.name in STAGES}
         numbers = () if settings.architecture else settings.used_gpus
         check_engines(engines, spec=bundle.spec, max_batch=settings.max_batch, numbers=numbers)

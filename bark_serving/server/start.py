@@ -6,7 +6,7 @@ from bark_serving.profiles import TABLE
 from bark_serving.server import gateway, state
 from bark_serving.server.binary import check_backends, find
 from bark_serving.server.build import build_missing
-from bark_serving.server.gpu_check import PROFILES, check_gpus
+from bark_serving.server.gpu_check import PLAN_PROFILES, check_gpus
 from bark_serving.server.render_settings import RenderSettings, check_installed
 from bark_serving.server.repository import render, uses_gpu
 from bark_serving.server.settings import ServerSettings
@@ -24,9 +24,9 @@ def prepare(server: ServerSettings, rendering: RenderSettings | None, *, build: 
     if rendering is None:
         state.check_free(server)
         return server.model_copy(update={"gpu": uses_gpu(server.repository)})
-    check_installed(rendering.profile)
-    if rendering.profile in PROFILES:
+    if rendering.profile in PLAN_PROFILES:  # before anybody installs gigabytes for a GPU that is not there
         check_gpus(rendering.profile, rendering.used_gpus, architecture=rendering.architecture)
+    check_installed(rendering.profile)
     server = server.model_copy(update={"gpu": bool(rendering.used_gpus)})
     state.check_free(server)
     if build:

@@ -61,35 +61,42 @@ def number(name: str) -> int:
     return int(name.removeprefix("sm"))
 
 
-def check(architecture: str, *, library: Library, profile: Profile = "rtx") -> Sequence[str]:
+def check(architecture: str, *, library: Library, profile: Profile = "tensorrt") -> Sequence[str]:
     """The architectures to give to `library`'s builder for one engine. Empty if the builder takes none.
 
     Raises `BuildError` if this library or this machine cannot build for them, and says where it can be done for a
     server of the profile.
     """
-    elsewhere = partial(_elsewhere, profile="tensorrt" if profile == "rtx" else profile)
-    requested = architecture.split("+")
-    if library.flavour == "tensorrt_rtx":
-        known = supported(library)
-        for name in requested:
-            if name not in known:
-                raise BuildError(
-                    f"{library.title} does not build for {_described(name)}; it knows {', '.join(known)}.",
-                    remedy=elsewhere(name),
-                )
-        return requested
+    if library.flavour == "tensorrt":
+        check_here(architecture, profile=profile)
+        return ()
+    requested, known = architecture.split("+"), supported(library)
+    for name in requested:
+        if name not in known:
+            raise BuildError(
+                f"{library.title} does not build for {_described(name)}; it knows {', '.join(known)}.",
+                remedy=_elsewhere(name, profile="tensorrt"),
+            )
+    return requested
+
+
+def check_here(architecture: str, *, profile: Profile) -> None:
+    """Raise `BuildError` unless TensorRT can build for this architecture here: it builds for the GPU it runs on.
+
+    It need not be installed.
+    """
+    elsewhere, requested = partial(_elsewhere, profile=profile), architecture.split("+")
     here = next(iter(gpus.architectures((0,))), None)  # of several GPUs, TensorRT takes CUDA's first
     if here is None:
         raise BuildError(
-            f"{library.title} builds on the GPU it builds for, and there is none here.", remedy=elsewhere(requested[0])
+            "TensorRT builds on the GPU it builds for, and there is none here.", remedy=elsewhere(requested[0])
         )
     if requested != [here]:
         other = next((name for name in requested if name != here), requested[0])
         raise BuildError(
-            f"{library.title} builds for the GPU it runs on, here {here}, not for {architecture}.",
+            f"TensorRT builds for the GPU it runs on, here {here}, not for {architecture}.",
             remedy=f"If this machine has one, hide the others with CUDA_VISIBLE_DEVICES. {elsewhere(other)}",
         )
-    return ()
 
 
 def supported(library: Library) -> Sequence[str]:

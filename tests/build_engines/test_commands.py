@@ -163,6 +163,15 @@ def test_the_tensorrt_profile_has_a_plan_per_stage_on_the_gpu_that_serves(
         assert job.refusal and "builds on the GPU it builds for, and there is none here" in job.refusal.problem
 
 
+@pytest.mark.parametrize("profile", ["tensorrt", "trtllm"])
+def test_without_a_gpu_nobody_is_told_to_install_tensorrt_first(
+    bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile
+) -> None:
+    machine_with(monkeypatch)
+    [refusal] = {job.refusal.problem for job in planned(bundle, root, "sm90", profile=profile) if job.stage == "fine"}
+    assert refusal == "TensorRT builds on the GPU it builds for, and there is none here."
+
+
 def test_an_old_tensorrt_is_refused_with_what_helps(
     bundle: Bundle, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,9 +16,11 @@ from bark_serving.cli import main
 from bark_serving.engines import builders
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import EngineStore
-from bark_serving.profiles import STAGES, Stage, stage_precision
+from bark_serving.host import gpus
+from bark_serving.profiles import STAGES, Profile, Stage, stage_precision
 from bark_serving.server import ServerError, ServerSettings, build, start, state
 from bark_serving.server.build import arguments, build_missing, program
+from bark_serving.server.gpu_check import PLAN_PROFILES
 from bark_serving.server.render_settings import RenderSettings
 from tests.bundles import random_bundle, small_spec
 
@@ -105,6 +107,21 @@ def test_missing_engines_are_built_before_rendering_if_asked_for(
     rendering = RenderSettings(bundle=tmp_path, profile="trtllm", gpus=(0,))
     assert start.prepare(server, rendering, build=option).gpu
     assert done == [*(["check tensorrt tensorrtllm", "build"] if option else []), "render repository"]
+
+
+@pytest.mark.parametrize("profile", PLAN_PROFILES)
+def test_without_a_gpu_nobody_is_told_to_install_a_library_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: Profile
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(gpus, "architectures", lambda numbers: [])
+    server = ServerSettings(repository=tmp_path / "repository", folder=tmp_path / "server")
+    with pytest.raises(ServerError, match=f"The {profile} profile needs an NVIDIA GPU, and there is none here"):
+        start.prepare(server, RenderSettings(bundle=tmp_path, profile=profile, gpus=(0,)))
+    monkeypatch.setattr(gpus, "architectures", lambda numbers: ["sm89"])
+    monkeypatch.setattr(gpus, "driver_cuda", lambda: 13_000)
+    with pytest.raises(ServerError, match=rf"pip install -e '\.\[{profile}\]'"):
+        start.prepare(server, RenderSettings(bundle=tmp_path, profile=profile, gpus=(0,)))
 
 
 def test_nothing_is_written_while_a_server_of_that_name_runs(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from bark_serving.engines.store import Engine
 from bark_serving.host import gpus
 from bark_serving.profiles import Profile, Stage
 from bark_serving.server.errors import RepositoryError
-from bark_serving.server.gpu_check import PROFILES, check_engines, check_gpus, needed_bytes
+from bark_serving.server.gpu_check import PLAN_PROFILES, check_engines, check_gpus, needed_bytes
 from bark_serving.spec import Spec
 
 SPEC = Spec(name="large")
@@ -44,7 +44,7 @@ def test_another_gpu_gets_the_name_of_a_profile_that_fits(
         check_gpus("rtx", (0,), architecture=name if elsewhere else None)
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", PLAN_PROFILES)
 def test_a_machine_without_a_gpu_is_told(monkeypatch: pytest.MonkeyPatch, profile: Profile) -> None:
     here(monkeypatch)
     said = rf"The {profile} profile needs an NVIDIA GPU, and there is none here\. .*--profile cpu"
@@ -52,7 +52,7 @@ def test_a_machine_without_a_gpu_is_told(monkeypatch: pytest.MonkeyPatch, profil
         check_gpus(profile, (0,), architecture=None)
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", PLAN_PROFILES)
 def test_an_old_driver_is_told_unless_another_machine_serves(monkeypatch: pytest.MonkeyPatch, profile: Profile) -> None:
     here(monkeypatch, "sm89", cuda=12_040)
     said = rf"driver is for CUDA 12\.4; the {profile} profile needs one for 13\.0\. Update"

@@ -65,7 +65,7 @@ def test_a_plan_is_published_with_its_manifest_and_not_built_again(
         store=store,
         on_step=lambda step, share: seen.append((step, share)),
     )
-    assert [path.name for path in sorted(engine.folder.iterdir())] == ["manifest.json", "model.plan"]
+    assert [path.name for path in sorted(engine.folder.iterdir())] == ["manifest.json", "model.plan", "xxh3.json"]
     assert engine.model.name == "model.plan"
     assert header.read(engine.model.read_bytes()).architectures == ("sm80", "sm120")
     manifest = json.loads((engine.folder / "manifest.json").read_text())

@@ -1,4 +1,4 @@
-"""The rtx profile on a GPU: logits of every batch of its plan are those that ONNX Runtime computes in fp32 on the CPU.
+"""The profiles rtx and tensorrt on a GPU: logits of every batch are those of ONNX Runtime in fp32 on the CPU.
 
 `--gpu-device cpu` runs these tests on the graph in place of the plan, and proves nothing about a GPU.
 """
@@ -19,10 +19,11 @@ from bark_serving.host import gpus
 from bark_serving.profiles import Precision
 from bark_serving.runtimes.device import Device
 from bark_serving.runtimes.plan_gpt import PlanGpt
-from bark_serving.server.gpu_check import ARCHITECTURES
+from bark_serving.server.gpu_check import RTX_ARCHITECTURES
+from build_engines.errors import BuildError
 from build_engines.export import graph
 from build_engines.tensorrt import compiler, dialect, gpt
-from build_engines.tensorrt.library import load_library
+from build_engines.tensorrt.library import Flavour, Library, load_library
 from build_engines.tensorrt.shapes import shapes
 from tests.bundles import coarse_of_width, random_bundle
 from tests.plan_on_cpu import CpuDevice
@@ -38,10 +39,21 @@ def number(request: pytest.FixtureRequest) -> int | None:
     name: str = request.config.getoption("gpu_device")
     if name == "cpu":
         return None
-    found = int(name.removeprefix("cuda:"))
-    if not set(gpus.architectures((found,))) & set(ARCHITECTURES):
-        pytest.skip(f"NO GPU that TensorRT for RTX knows ({', '.join(ARCHITECTURES)}): the rtx profile did not run")
-    return found
+    return int(name.removeprefix("cuda:"))
+
+
+@pytest.fixture(scope="module", params=["tensorrt_rtx", "tensorrt"])
+def library(request: pytest.FixtureRequest, number: int | None) -> Library:
+    """Either TensorRT, where it is installed and knows the GPU. On the CPU it does not matter which."""
+    flavour: Flavour = request.param
+    if number is None:
+        return Library(flavour, None, "")
+    if flavour == "tensorrt_rtx" and not set(gpus.architectures((number,))) & set(RTX_ARCHITECTURES):
+        pytest.skip(f"NO GPU that TensorRT for RTX knows ({', '.join(RTX_ARCHITECTURES)}): the rtx profile did not run")
+    try:
+        return load_library(flavour)
+    except BuildError as error:
+        pytest.skip(f"{error}: its profile did not run")
 
 
 @pytest.fixture(scope="module")
@@ -49,23 +61,25 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return random_bundle(tmp_path_factory.mktemp("rtx") / "bundle", coarse_of_width(256), networks=["coarse"])
 
 
-def opened(bundle: Bundle, folder: Path, precision: Precision, *, number: int | None) -> PlanGpt:
+def opened(
+    bundle: Bundle, folder: Path, precision: Precision, *, number: int | None, library: Library | None = None
+) -> PlanGpt:
     """The coarse network's plan on the GPU, or its graph on the CPU."""
     spec, plan = bundle.spec, folder / "engines/plan/model.plan"
     plan.parent.mkdir(parents=True)
     graph.save(dialect.export(bundle, stage="coarse", precision=precision), plan)
     device: Device = CpuDevice()
-    if number is not None:
-        from bark_serving.runtimes.rtx_device import RtxDevice
+    if number is not None and library is not None:
+        from bark_serving.runtimes.nvidia_device import NvidiaDevice
 
-        device = RtxDevice(number)
+        device = NvidiaDevice(number, library.api)
         built = compiler.build(
             plan,
-            library=load_library("tensorrt_rtx"),
+            library=library,
             inputs=dialect.inputs(spec, stage="coarse", precision=precision),
             outputs=dialect.plan_outputs(spec, stage="coarse", precision=precision),
             shapes=shapes("coarse", spec),
-            architectures=gpus.architectures((number,)),
+            architectures=gpus.architectures((number,)) if library.flavour == "tensorrt_rtx" else (),
             check_network=partial(gpt.check_network, layers=spec.coarse.gpt.layers),
         )
         plan.write_bytes(built.data)
@@ -97,19 +111,19 @@ def logits_of(plan: PlanGpt) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "int4"])
 def test_logits_on_the_gpu_are_close_to_fp32_on_the_cpu(
-    bundle: Bundle, tmp_path: Path, number: int | None, precision: Precision
+    bundle: Bundle, tmp_path: Path, number: int | None, library: Library, precision: Precision
 ) -> None:
     if number is None and precision == "bf16":
         pytest.skip("ONNX Runtime does not compute in bf16")
-    ours = logits_of(opened(bundle, tmp_path / "ours", precision, number=number))
+    ours = logits_of(opened(bundle, tmp_path / "ours", precision, number=number, library=library))
     for one, exact in zip(ours, logits_of(opened(bundle, tmp_path / "cpu", "fp32", number=None)), strict=True):
         assert one @ exact / np.linalg.norm(one) / np.linalg.norm(exact) > MIN_COSINE[precision]
 
 
 def test_the_plan_samples_what_numpy_samples_from_its_logits(
-    bundle: Bundle, tmp_path: Path, number: int | None
+    bundle: Bundle, tmp_path: Path, number: int | None, library: Library
 ) -> None:
-    plan = opened(bundle, tmp_path, "fp16", number=number)
+    plan = opened(bundle, tmp_path, "fp16", number=number, library=library)
     prompt = plan.embed(np.arange(50))
     requests = [SampleRequest(0, Sampling(temperature=3.0), uniform) for uniform in np.linspace(0, 0.999, 50)]
     ours = [plan.prefill_and_sample(1, prompt, request).tokens[0] for request in requests]
