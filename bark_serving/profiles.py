@@ -44,6 +44,7 @@ class ProfileRow:
     module: str | None  #: the library that its Python models import
     extra: str | None  #: our extra that installs that library
     stages: Mapping[Stage, StageRow]
+    architectures: tuple[str, ...] | None = None  #: of the GPUs that it serves on; None: not known before it is tried
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
@@ -106,6 +107,8 @@ TABLE: Mapping[Profile, ProfileRow] = {
         module="tensorrt_rtx_bindings",
         extra="rtx",
         stages=_PLANS,
+        # it also builds for SM 75, but not HuBERT and the codec's encoder, which need products in fp32
+        architectures=("sm80", "sm86", "sm89", "sm120", "sm121"),
     ),
     "tensorrt": ProfileRow(
         "TensorRT",

@@ -12,14 +12,11 @@ from collections.abc import Mapping, Sequence
 from bark_serving.decoding.buckets import padded_rows
 from bark_serving.engines.store import Engine
 from bark_serving.host import gpus
-from bark_serving.profiles import Profile, Stage
+from bark_serving.profiles import TABLE, Profile, Stage
 from bark_serving.server.errors import RepositoryError
 from bark_serving.spec import Spec
 
 PLAN_PROFILES: tuple[Profile, ...] = ("rtx", "tensorrt")  #: whose plans it runs
-#: Where TensorRT for RTX builds every stage's plan. On SM 75 it does not build those of HuBERT and the codec's encoder.
-#: TensorRT builds on the GPU that serves, so the plans that it has built say where it serves.
-RTX_ARCHITECTURES = ("sm80", "sm86", "sm89", "sm120", "sm121")
 CUDA = 13_000  #: that the wheels of the extras `rtx` and `tensorrt` are for, as drivers count: 13.0
 PROCESS_BYTES = 400e6  #: of GPU memory that CUDA takes in the process of each stage, as an estimate
 _HALF_BYTES = 2  #: of a number in a cache
@@ -34,9 +31,10 @@ def check_gpus(profile: Profile, numbers: Sequence[int], *, architecture: str | 
             remedy="Does `nvidia-smi` list it? Without one, give --profile cpu.",
         )
     for name in names:
-        if profile == "rtx" and name not in RTX_ARCHITECTURES:
+        served = TABLE[profile].architectures
+        if served and name not in served:
             raise RepositoryError(
-                f"The rtx profile does not serve on {name}; it does on {', '.join(RTX_ARCHITECTURES)}.",
+                f"The {profile} profile does not serve on {name}; it does on {', '.join(served)}.",
                 remedy="Give --profile tensorrt or --profile torch.",
             )
     if architecture is None and (found := gpus.driver_cuda()) < CUDA:

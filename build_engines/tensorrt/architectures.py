@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from bark_serving.host import gpus
-from bark_serving.profiles import Profile
+from bark_serving.profiles import TABLE, Profile
 from build_engines.errors import BuildError
 from build_engines.tensorrt.library import Library
 
@@ -70,11 +70,12 @@ def check(architecture: str, *, library: Library, profile: Profile = "tensorrt")
     if library.flavour == "tensorrt":
         check_here(architecture, profile=profile)
         return ()
-    requested, known = architecture.split("+"), supported(library)
+    served = TABLE["rtx"].architectures or ()
+    requested, known = architecture.split("+"), [name for name in supported(library) if name in served]
     for name in requested:
         if name not in known:
             raise BuildError(
-                f"{library.title} does not build for {_described(name)}; it knows {', '.join(known)}.",
+                f"{library.title} does not build all networks for {_described(name)}; it does for {', '.join(known)}.",
                 remedy=_elsewhere(name, profile="tensorrt"),
             )
     return requested

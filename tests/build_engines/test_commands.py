@@ -105,7 +105,7 @@ def test_refused_engines_are_reported_and_the_others_are_built(
     assert done.exit_code == 1
     assert "0 exist, 1 to build, 1 cannot be built here" in done.output
     assert [engine.manifest.architecture for engine in EngineStore(root).list()] == ["sm80"]
-    assert f"fine: {rtx.title} does not build for sm90 (H100, H200, GH200)" in done.output
+    assert f"fine: {rtx.title} does not build all networks for sm90 (H100, H200, GH200)" in done.output
     assert "Build on a machine that has sm90" in done.output
 
 
@@ -220,7 +220,7 @@ def test_the_rtx_profile_has_a_plan_per_stage_without_a_gpu(bundle: Bundle, root
 
 def test_the_rtx_profile_names_another_one_for_data_centre_gpus(bundle: Bundle, root: Path) -> None:
     for job in rtx_jobs(bundle, root, "sm90"):
-        assert job.refusal and "does not build for sm90 (H100, H200, GH200)" in job.refusal.problem
+        assert job.refusal and "does not build all networks for sm90 (H100, H200, GH200)" in job.refusal.problem
         assert "--profile tensorrt --gpu sm90" in job.refusal.remedy
 
 

@@ -16,10 +16,9 @@ from bark_serving.decoding.rules import rule_of
 from bark_serving.decoding.sampler import NumpySampler, SampleRequest
 from bark_serving.decoding.sampling import Sampling
 from bark_serving.host import gpus
-from bark_serving.profiles import Precision
+from bark_serving.profiles import TABLE, Precision
 from bark_serving.runtimes.device import Device
 from bark_serving.runtimes.plan_gpt import PlanGpt
-from bark_serving.server.gpu_check import RTX_ARCHITECTURES
 from build_engines.errors import BuildError
 from build_engines.export import graph
 from build_engines.tensorrt import compiler, dialect, gpt
@@ -48,8 +47,9 @@ def library(request: pytest.FixtureRequest, number: int | None) -> Library:
     flavour: Flavour = request.param
     if number is None:
         return Library(flavour, None, "")
-    if flavour == "tensorrt_rtx" and not set(gpus.architectures((number,))) & set(RTX_ARCHITECTURES):
-        pytest.skip(f"NO GPU that TensorRT for RTX knows ({', '.join(RTX_ARCHITECTURES)}): the rtx profile did not run")
+    served = TABLE["rtx"].architectures or ()
+    if flavour == "tensorrt_rtx" and not set(gpus.architectures((number,))) & set(served):
+        pytest.skip(f"NO GPU that the rtx profile serves on ({', '.join(served)}): it did not run")
     try:
         return load_library(flavour)
     except BuildError as error:

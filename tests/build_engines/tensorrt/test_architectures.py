@@ -58,11 +58,13 @@ def test_tensorrt_for_rtx_builds_for_the_architectures_it_knows(rtx: Library) ->
     assert architectures.check("sm80+sm120", library=rtx) == ["sm80", "sm120"]
 
 
-@pytest.mark.parametrize(("name", "gpu"), [("sm90", "H100"), ("sm100", "B200"), ("sm103", "B300")])
-def test_tensorrt_for_rtx_refuses_data_centre_gpus_and_says_where_to_build(rtx: Library, name: str, gpu: str) -> None:
+@pytest.mark.parametrize(("name", "gpu"), [("sm75", "T4"), ("sm90", "H100"), ("sm100", "B200"), ("sm103", "B300")])
+def test_tensorrt_for_rtx_refuses_turing_and_data_centre_gpus_and_says_where_to_build(
+    rtx: Library, name: str, gpu: str
+) -> None:
     with pytest.raises(BuildError) as caught:
         architectures.check(f"sm80+{name}", library=rtx)
-    assert f"{rtx.title} does not build for {name} ({gpu}" in str(caught.value)
+    assert f"{rtx.title} does not build all networks for {name} ({gpu}" in str(caught.value)
     assert f"Build on a machine that has {name} ({gpu}" in caught.value.remedy
     assert "with the TensorRT that will serve" in caught.value.remedy
     assert f"`bark-build engines --profile tensorrt --gpu {name}`" in caught.value.remedy
