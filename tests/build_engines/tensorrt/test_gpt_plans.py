@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from bark_serving.bundle import Bundle
+from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.engines.store import MODEL_FILE
 from bark_serving.profiles import Precision
 from bark_serving.spec import GptSpec, GptStage, Spec
@@ -200,6 +200,16 @@ def test_a_network_that_is_too_narrow_has_no_int4() -> None:
     model = helper.make_model(helper.make_graph(nodes, "narrow", [x], [y], constants))
     with pytest.raises(BuildError, match=r"A layer of 64 inputs has no int4.*Build this network in fp16"):
         weights.quantize_int4(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["semantic", "coarse"])
+def test_the_miniature_has_plans_for_every_architecture(rtx: Library, tmp_path: Path, stage: GptStage) -> None:
+    """It is what the GPU image serves by default. Its coarse network has heads of another width than Bark's."""
+    bundle = Bundle(MINIATURE)
+    plan = compile_gpt(bundle, graphs_of(bundle, stage, tmp_path)("fp16"), rtx, stage=stage, architectures=MODERN)
+    assert header.read(plan.data).architectures == MODERN
+    assert_fused(plan, bundle.spec.gpt(stage), precision="fp16")
 
 
 @pytest.fixture(scope="module", params=["small", "large"])
