@@ -125,6 +125,7 @@ class Plan:
         self._stream = stream
         self._kernels = kernels
         self._shared: dict[int, Any] = {}  # contexts of steps that do not repeat, by profile
+        self._recorded: list[Any] = []  # contexts of recorded steps, which use their memory
         self._cache: Any = engine.create_runtime_config().create_runtime_cache() if _is_rtx(trt) else None
         if self._cache and kernels.exists() and not self._cache.deserialize(kernels.read_bytes()):
             log.info("%s is from another release, GPU or driver; the kernels are compiled again", kernels)
@@ -151,6 +152,7 @@ class Plan:
             return run
         run()  # compile and record now, so that no request waits for it
         if self._cache is None:
+            self._recorded.append(context)
             return _recorded(run, self._stream)
         self._keep_kernels()
         return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import re
@@ -96,6 +97,18 @@ def test_a_repeated_step_of_tensorrt_is_one_launch(nvidia: ModuleType, cuda: Cud
     got = np.empty(3, np.float32)
     device.download(y, got)
     assert got.tolist() == [2, 2, 2]
+
+
+def test_a_recorded_step_keeps_the_memory_that_it_uses(nvidia: ModuleType, plan: Path) -> None:
+    def contexts() -> int:
+        gc.collect()
+        return sum(isinstance(one, nvidia_on_cpu.IExecutionContext) for one in gc.get_objects())
+
+    device, before = nvidia.NvidiaDevice(0, library(TENSORRT)), contexts()
+    x, y = device.allocate(16), device.allocate(16)
+    loaded = device.load(plan)
+    loaded.bind({"x": Place(x, (3,)), "y": Place(y, (3,))}, profile=0, repeated=True)
+    assert contexts() == before + 1
 
 
 def test_kernels_that_were_compiled_are_kept_beside_the_engines(nvidia: ModuleType, plan: Path) -> None:
