@@ -6,7 +6,7 @@ python examples/dialogue_async.py [HOST:PORT]     writes dialogue.flac
 import asyncio
 import sys
 
-from bark_client import AsyncBarkClient, Speech
+from bark_client import AsyncBarkClient, BarkError, Speech
 
 url = sys.argv[1] if len(sys.argv) > 1 else "localhost:8001"
 lines = [
@@ -28,4 +28,7 @@ async def main() -> None:
         print(f"{start:5.1f} s  {voice}: {line}")
 
 
-asyncio.run(main())
+try:
+    asyncio.run(main())
+except BarkError as error:  # every error of the client; its message says what to do
+    sys.exit(f"error: {error}")

@@ -26,7 +26,8 @@ request.raw_input_contents.append(b"\x01")
 request.parameters["triton_enable_empty_final_response"].bool_param = True  # marks the end, even after an error
 
 samples = array("f")  # 32-bit floats, -1 to 1
-with grpc.insecure_channel(sys.argv[1] if len(sys.argv) > 1 else "localhost:8001") as channel:
+channel = grpc.insecure_channel(sys.argv[1] if len(sys.argv) > 1 else "localhost:8001")
+try:
     for answer in GRPCInferenceServiceStub(channel).ModelStreamInfer(iter([request])):
         if answer.error_message:  # "[CODE] what is wrong"
             sys.exit(answer.error_message)
@@ -35,6 +36,8 @@ with grpc.insecure_channel(sys.argv[1] if len(sys.argv) > 1 else "localhost:8001
         samples.frombytes(contents.get("audio", b""))  # little-endian, as on x86 and Arm
         if "report" in contents:
             report = json.loads(contents["report"][4:])  # the one with "last": true has the sample rate and timings
+except grpc.RpcError as error:  # most likely: no server answers at this address
+    sys.exit(f"error: {error.code().name}: {error.details()}")
 with wave.open("raw.wav", "wb") as file:
     file.setparams((1, 2, report["sample_rate"], 0, "NONE", ""))
     file.writeframes(array("h", (round(32767 * max(-1.0, min(1.0, sample))) for sample in samples)).tobytes())

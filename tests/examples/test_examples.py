@@ -19,7 +19,7 @@ from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, free_port, 
 from tests.speech import CLIP
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-MAX_LINES = 40
+MAX_LINES = 45
 
 Run = Callable[..., None]
 
@@ -55,12 +55,38 @@ def test_speak_saves_a_text(run: Run, triton: FakeTriton, capsys: pytest.Capture
     assert "voices: " in capsys.readouterr().out
 
 
-def test_speak_without_a_server_says_what_to_start(run: Run) -> None:
-    with pytest.raises(SystemExit, match=r"error: no server answers at .* start one with `bark-serve up`"):
-        run("speak.py", f"localhost:{free_port()}")
+@pytest.mark.parametrize(
+    "arguments",
+    [["speak.py"], ["stream_to_speaker.py"], ["clone_voice.py", CLIP], ["dialogue_async.py"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_without_a_server_an_example_says_what_to_start(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[Any]
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", FakeSoundDevice())
+    with pytest.raises(SystemExit, match=r"^error: no server answers at .* start one with `bark-serve up`"):
+        run(*arguments, f"localhost:{free_port()}")
 
 
-def test_stream_to_speaker_plays_each_chunk(run: Run, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_raw_grpc_without_a_server_says_so(run: Run) -> None:
+    with pytest.raises(SystemExit, match=r"^error: UNAVAILABLE: .*[Cc]onnection refused"):
+        run("raw_grpc.py", f"127.0.0.1:{free_port()}")
+
+
+def test_stream_to_speaker_without_sounddevice_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)  # an import of it then fails
+    with pytest.raises(SystemExit, match=r"^error: .*sounddevice.* `pip install './client\[play\]'"):
+        run("stream_to_speaker.py")
+
+
+def test_clone_voice_without_a_recording_says_how_it_is_started(run: Run) -> None:
+    with pytest.raises(SystemExit, match=r"^usage: python examples/clone_voice.py RECORDING"):
+        run("clone_voice.py")
+
+
+def test_stream_to_speaker_plays_each_chunk_and_says_what_has_arrived(
+    run: Run, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     device = FakeSoundDevice()
     monkeypatch.setitem(sys.modules, "sounddevice", device)
     triton.plan.append(speak_in_pieces)
@@ -69,6 +95,12 @@ def test_stream_to_speaker_plays_each_chunk(run: Run, triton: FakeTriton, monkey
     assert opened == {"samplerate": SAMPLE_RATE, "channels": 1, "dtype": "float32"}
     assert played == ["start", *4 * [(CHUNK, 1)], "stop", "close"]
     assert seconds_of("stream.wav") == 4 * CHUNK / SAMPLE_RATE
+    first, *arrived, saved = capsys.readouterr().out.splitlines()
+    assert first.startswith("the first audio came after 0.") and saved == "stream.wav"
+    assert arrived == [
+        f"{seconds:.1f} s of audio so far, sentence {sentence} of 2"
+        for seconds, sentence in ((0.1, 1), (0.2, 1), (0.3, 2), (0.4, 2))
+    ]
 
 
 def test_clone_voice_speaks_with_a_clone(run: Run, triton: FakeTriton) -> None:
