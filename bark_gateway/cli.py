@@ -55,7 +55,8 @@ def gateway(
 
     Example: `bark-serve up --detach`, then `bark-gateway`, then
 
-    `curl --fail-with-body localhost:8080/v1/audio/speech --json '{"input": "Hello."}' -o hello.mp3`
+    `curl --fail-with-body localhost:8080/v1/audio/speech -H 'content-type: application/json' -d '{"input": "Hello."}'
+    -o hello.mp3`
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -25,7 +25,7 @@ const base = () => new URL("v1", document.baseURI).href;
 function curl(take) {
   const body = api.speechBody(Object.fromEntries(fields(take))).replaceAll("'", "'\\''");
   const key = api.key() ? ` \\\n  -H "authorization: Bearer $BARK_KEY"` : "";
-  return `curl ${base()}/audio/speech \\\n  -H 'content-type: application/json'${key} \\\n  -d '${body}' \\\n  -o speech.mp3`;
+  return `curl --fail-with-body ${base()}/audio/speech \\\n  -H 'content-type: application/json'${key} \\\n  -d '${body}' \\\n  -o speech.mp3`;
 }
 
 function python(take) {

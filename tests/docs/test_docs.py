@@ -105,6 +105,13 @@ def test_nothing_of_ours_is_installed_from_an_index(text: Path) -> None:
     assert not re.search(r"pip install (-\S+ )*['\"]?bark-(triton|client)", text.read_text())
 
 
+@each_text
+def test_every_curl_of_the_gateway_fails_where_the_gateway_refuses(text: Path) -> None:
+    """Else an error would be saved in silence as a file of sound."""
+    lines = [line for line in fenced(text.read_text()) if words_of(line)[:1] == ["curl"] and ":8080" in line]
+    assert [line for line in lines if "--fail-with-body" not in line] == []
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 170
 
