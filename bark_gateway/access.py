@@ -270,7 +270,7 @@ def _is_private(name: str) -> bool:
 def _too_large(most: int) -> GatewayError:
     return GatewayError(
         413,
-        f"The body is larger than {most} bytes, which is the limit. Send it in parts.",
+        f"The body is larger than {most} bytes, which is the limit. Send less at once.",
         code="request_too_large",
         headers={"connection": "close"},
     )

@@ -1,4 +1,4 @@
-"""A text that arrives in pieces, as from a language model, and leaves as audio, sentence by sentence."""
+"""A text that arrives in fragments, as from a language model, and leaves as audio, sentence by sentence."""
 
 from __future__ import annotations
 

@@ -120,7 +120,8 @@ class Quotas:
         if characters > limit:
             raise GatewayError(
                 400,
-                f"input: it has {characters} characters; this key may send {limit} per minute. Send it in parts.",
+                f"input: it has {characters} characters; this key may send {limit} per minute. "
+                "Split it into several requests.",
                 param="input",
                 code="string_above_max_length",
             )

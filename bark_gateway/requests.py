@@ -140,7 +140,7 @@ def check_length(text: str, *, field: str, settings: Settings) -> None:
     if len(text) > settings.max_characters:
         raise invalid(
             f"{field}: it has {len(text)} characters; at most {settings.max_characters} may come at once. "
-            "Send it in parts.",
+            "Split it into several requests.",
             param=field,
             code="string_above_max_length",
         )

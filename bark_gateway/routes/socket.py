@@ -1,4 +1,4 @@
-"""`/v1/audio/speech/stream`: a WebSocket that takes a text in pieces."""
+"""`/v1/audio/speech/stream`: a WebSocket that takes a text in fragments."""
 
 from __future__ import annotations
 

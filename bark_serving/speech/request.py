@@ -218,7 +218,7 @@ def warnings(request: SpeechRequest, *, spec: Spec, capabilities: StageCapabilit
     """What of a request the server does not do exactly as asked, in one sentence each."""
     limit = longest_speech_s(spec)
     if request.max_duration is not None and request.max_duration > limit:
-        yield f"max_duration {request.max_duration:g} s has no effect: a sentence has at most {limit:.1f} s of audio."
+        yield f"max_duration {request.max_duration:g} s has no effect: a piece has at most {limit:.1f} s of audio."
     if request.speed == "fast" and capabilities.whole_windows:
         yield (
             "speed fast still pads short sentences here: this server's plan of the fine stage takes whole windows only."

@@ -110,7 +110,7 @@ class AsyncBarkClient(AsyncVoiceMethods):
         ...         player.write(chunk.samples)
         >>> stream.speech.save("story.flac")
 
-        The text may be an iterable of pieces, or an asynchronous one, as in `BarkClient.stream`. An iterable that is
+        The text may be an iterable of fragments, or an asynchronous one, as in `BarkClient.stream`. An iterable that is
         not asynchronous must not make the event loop wait.
         """
         limits = self._connection.limits.overridden(total=timeout, answer=answer_timeout)

@@ -97,11 +97,13 @@ class BarkClient(VoiceMethods):
         >>> speech = bark.speak("Good morning.", voice="joe", seed=1, max_duration=5.0)
         >>> speech.save("morning.wav")
 
+        A *piece* is what Bark speaks in one go: a sentence, some short ones, or a part of a long one.
+
         An option that is None is not sent. The server's default then applies; it is given below.
 
         Args:
-            text: what to say, in any of the checkpoint's languages; or an iterable of its pieces, such as lines, or
-                the words of a language model as they come. A text in pieces, or of over 20 000 characters, takes
+            text: what to say, in any of the checkpoint's languages; or an iterable of its fragments, such as lines,
+                or the words of a language model as they come. A text in fragments, or of over 20 000 characters, takes
                 several requests of at most 2 000 characters, one after the other; they end at paragraphs or sentences.
             voice: a name that the server knows (`voices()` lists them), a `Voice`, a mapping of its three arrays, or
                 the path of an `.npz` file. The miniature has "joe" and "jo", Bark "v2/en_speaker_0" to
@@ -121,7 +123,7 @@ class BarkClient(VoiceMethods):
                 for Bark, which reads digits.
             speed: "exact" computes what Suno's code computes. "fast" is quicker and sounds a little different: it sets
                 `coarse_history`, `coarse_window` and `fine_padding`, except for those given here. Default: "exact".
-            latency: "low" streams audio while a sentence is still being made. It comes much sooner and sounds a little
+            latency: "low" streams audio while a piece is still being made. It comes much sooner and sounds a little
                 different; all of it takes a little longer. Use it with `speed="fast"`. Default: "normal".
             semantic_temperature: 0 to 10. It changes what is said and how: 0 is greedy, higher is livelier.
                 Default: the checkpoint's, 0.7 for Bark.
@@ -130,29 +132,30 @@ class BarkClient(VoiceMethods):
             top_k: sample semantic and coarse tokens from the `top_k` most probable ones only. Default: 0, all tokens.
             top_p: above 0, at most 1. Sample semantic and coarse tokens from the smallest set whose probabilities add
                 up to `top_p`. Default: 1, all tokens.
-            min_eos_p: above 0, at most 1. A sentence ends when its end is at least this probable.
+            min_eos_p: above 0, at most 1. A piece ends when its end is at least this probable.
                 Default: the checkpoint's, 0.2 for Bark.
             coarse_history: coarse tokens that each coarse window continues from. Default: the checkpoint's maximum,
                 630 for Bark.
             coarse_window: coarse tokens that each coarse window generates. Default: the checkpoint's, 60 for Bark.
-            fine_padding: True pads a short sentence to a whole window of the fine stage, as Suno's code does. False is
+            fine_padding: True pads a short piece to a whole window of the fine stage, as Suno's code does. False is
                 faster, and changes the sound a little. Default: True.
-            max_duration: seconds of audio that one sentence may have; a longer one is cut, with a warning.
+            max_duration: seconds of audio that one piece may have; a longer one is cut, with a warning.
                 Default: the checkpoint's limit, about 15 s for Bark.
-            piece_duration: seconds that the parts of a long sentence should have, from 1.5. A sentence that is expected
-                to take more than 1.6 times as long is cut at its clauses. Default: the checkpoint's, 7 for Bark.
+            piece_duration: seconds that the pieces of a long sentence should have, from 1.5. A sentence that is
+                expected to take more than 1.6 times as long is cut at its clauses.
+                Default: the checkpoint's, 7 for Bark.
             sentence_pause: seconds of silence between two pieces of a paragraph, 0 to 10, beside the pause that the
                 speech has itself. Short sentences that are spoken together are one piece. Default: 0.0.
             paragraph_pause: seconds of silence before each paragraph but the first, 0 to 10. Default: 0.3.
             split_sentences: True speaks sentence by sentence; False speaks the text in one piece, cut at
                 `max_duration`. Default: True.
-            chain_sentences: True lets each sentence continue from the one before it; False starts each one from the
-                voice. Default: False.
-            one_speaker: True speaks all sentences with one speaker where no voice is given: with that of the first one.
+            chain_sentences: True lets each piece continue from the one before it; False starts each one from the voice.
+                Default: False.
+            one_speaker: True speaks all pieces with one speaker where no voice is given: with that of the first one.
                 Default: True.
-            retries: 0 to 2. How often a sentence is spoken again if it does not end by itself, repeats itself, is
+            retries: 0 to 2. How often a piece is spoken again if it does not end by itself, repeats itself, is
                 silent, or is far shorter or longer than its text. `speech.pieces` says what happened. Default: 2.
-            on_failure: what becomes of a sentence that failed every time: "warn" keeps its best take, "skip" leaves it
+            on_failure: what becomes of a piece that failed every time: "warn" keeps its best take, "skip" leaves it
                 out, both with a warning; "error" raises SpeechFailed. Default: "warn".
             return_tokens: True returns the generated tokens too, which `speech.as_voice()` needs. Default: False.
 
@@ -186,9 +189,9 @@ class BarkClient(VoiceMethods):
         ...         player.write(chunk.samples)
         >>> stream.speech.save("story.flac")
 
-        The text may still be coming, as from a language model. Its pieces are read in a thread of their own. The audio
-        of such a text, and of one of over 20 000 characters, is not kept: memory does not grow, and `stream.speech` is
-        not there. The next request is sent while the caller still reads the one before it.
+        The text may still be coming, as from a language model. Its fragments are read in a thread of their own. The
+        audio of such a text, and of one of over 20 000 characters, is not kept: memory does not grow, and
+        `stream.speech` is not there. The next request is sent while the caller still reads the one before it.
 
         >>> with bark.stream(open("book.txt"), voice="joe") as stream:
         ...     for chunk in stream:
@@ -212,7 +215,7 @@ class BarkClient(VoiceMethods):
             keep = keep or self._keep_audio
             return self._request(cast(str, text), voice=voice, seed=seed, limits=limits, options=options, keep=keep)
         if isinstance(text, AsyncIterable):
-            raise InvalidRequest("text: pieces that are awaited need AsyncBarkClient")
+            raise InvalidRequest("text: fragments that are awaited need AsyncBarkClient")
         script = Script(voice=voice, seed=seed, options=options)
         return LongStream(partial(self._request, limits=limits), gather(text), script=script, keep=keep)
 

@@ -31,7 +31,7 @@ class ServerError(BarkError):
 
 
 class SpeechFailed(BarkError):
-    """Try another seed or another text: every take of a sentence failed, and `on_failure` is "error"."""
+    """Try another seed or another text: every take of a piece failed, and `on_failure` is "error"."""
 
 
 class MissingExtra(BarkError):

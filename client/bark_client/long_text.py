@@ -126,22 +126,22 @@ class Gatherer:
 
 
 def gather(source: Iterable[str]) -> Iterator[Passage]:
-    """The passages of a text that comes in pieces. InvalidRequest for a piece that is no text."""
+    """The passages of a text that comes in fragments. InvalidRequest for one that is no text."""
     gatherer = Gatherer()
-    for piece in [source] if isinstance(source, str) else source:
-        yield from gatherer.feed(_checked(piece))
+    for fragment in [source] if isinstance(source, str) else source:
+        yield from gatherer.feed(_checked(fragment))
     yield from gatherer.end()
 
 
 async def gather_async(source: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[Passage, None]:
-    """`gather`, also for pieces that are awaited."""
+    """`gather`, also for fragments that are awaited."""
     if not isinstance(source, AsyncIterable):
         for passage in gather(source):
             yield passage
         return
     gatherer = Gatherer()
-    async for piece in source:
-        for passage in gatherer.feed(_checked(piece)):
+    async for fragment in source:
+        for passage in gatherer.feed(_checked(fragment)):
             yield passage
     for passage in gatherer.end():
         yield passage
@@ -156,7 +156,7 @@ def sentences(text: str) -> list[str]:
 
 
 def is_long(text: Any) -> bool:
-    """Whether a text takes several requests: it comes in pieces, or one request can't hold it."""
+    """Whether a text takes several requests: it comes in fragments, or one request can't hold it."""
     if isinstance(text, str):
         return len(text) > MAX_REQUEST_CHARACTERS
     return isinstance(text, Iterable | AsyncIterable) and not isinstance(text, bytes | bytearray)
@@ -168,7 +168,7 @@ def _has_word(text: str) -> bool:
 
 def _checked(piece: object) -> str:
     if not isinstance(piece, str):
-        raise InvalidRequest(f"text: expected pieces of type str, not {type(piece).__name__}")
+        raise InvalidRequest(f"text: expected fragments of type str, not {type(piece).__name__}")
     return piece
 
 

@@ -46,19 +46,19 @@ class SpeakOptions(TypedDict, total=False):
     fine_temperature: float | None
     top_k: int | None  #: sample from the k most probable tokens only
     top_p: float | None  #: sample from the smallest set of tokens whose probabilities add up to p
-    min_eos_p: float | None  #: end a sentence when its end is this probable
+    min_eos_p: float | None  #: end a piece when its end is this probable
     coarse_history: int | None  #: coarse tokens that a window continues from
     coarse_window: int | None  #: coarse tokens that a window generates
-    fine_padding: bool | None  #: False doesn't pad short sentences: faster, not exact
-    max_duration: float | None  #: seconds of audio per sentence
-    piece_duration: float | None  #: seconds that the parts of a long sentence should have
+    fine_padding: bool | None  #: False doesn't pad short pieces: faster, not exact
+    max_duration: float | None  #: seconds of audio per piece
+    piece_duration: float | None  #: seconds that the pieces of a long sentence should have
     sentence_pause: float | None  #: seconds of silence between two pieces
     paragraph_pause: float | None  #: seconds of silence before a paragraph
     split_sentences: bool | None  #: False speaks the text in one piece
-    chain_sentences: bool | None  #: True continues each sentence from the one before it
-    one_speaker: bool | None  #: False lets each sentence find a speaker of its own, where no voice is given
-    retries: int | None  #: how often a sentence is spoken again if it fails: 0 to 2
-    on_failure: Literal["warn", "error", "skip"] | None  #: what becomes of a sentence that failed every time
+    chain_sentences: bool | None  #: True continues each piece from the one before it
+    one_speaker: bool | None  #: False lets each piece find a speaker of its own, where no voice is given
+    retries: int | None  #: how often a piece is spoken again if it fails: 0 to 2
+    on_failure: Literal["warn", "error", "skip"] | None  #: what becomes of a piece that failed every time
     return_tokens: bool | None  #: True returns the generated tokens, usable as a voice
 
 

@@ -78,10 +78,10 @@ class Chunk:
 
     samples: NDArray[np.float32]  #: [n], -1..1, mono, read-only
     sample_rate: int
-    sentence: int  #: the sentence it belongs to, counted from 0
-    sentences: int  #: how many sentences the text has; in a long text, how many are known so far
+    sentence: int  #: the number of the piece it belongs to, from 0
+    sentences: int  #: how many pieces the text has; in a long text, how many are known so far
     last: bool  #: the last one. In a long text, no chunk says so: its end may not be known yet
-    text: str | None = None  #: of the sentence, as it is spoken; None if the server does not say it
+    text: str | None = None  #: of the piece, as it is spoken; None if the server does not say it
 
     @property
     def seconds(self) -> float:

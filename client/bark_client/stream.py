@@ -36,8 +36,8 @@ class StreamState(ABC):
     def speech(self) -> Speech:
         """The whole speech. Raises InvalidRequest until the last chunk was read, and for a long text.
 
-        A long text comes in pieces, or has more than 20 000 characters. Its audio is not kept, so that memory does not
-        grow. Write the chunks as they come, or call `speak`, which does keep it.
+        A long text comes in fragments, or has more than 20 000 characters. Its audio is not kept, so that memory does
+        not grow. Write the chunks as they come, or call `speak`, which does keep it.
         """
 
     @property

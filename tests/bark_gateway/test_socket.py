@@ -1,4 +1,4 @@
-"""The WebSocket: text in pieces, audio per sentence."""
+"""The WebSocket: text in fragments, audio per sentence."""
 
 from __future__ import annotations
 

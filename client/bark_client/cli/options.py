@@ -167,9 +167,7 @@ Speed: TypeAlias = Annotated[
 ]
 Latency: TypeAlias = Annotated[
     Literal["normal", "low"] | None,
-    _speaking(
-        "--latency", text="`low` sends a sentence's audio while it is still being made; for --stream and --play."
-    ),
+    _speaking("--latency", text="`low` sends a piece's audio while it is still being made; for --stream and --play."),
 ]
 SemanticTemperature: TypeAlias = Annotated[
     float | None, _sampling("--semantic-temperature", text="What is said and how: 0 is greedy, higher is livelier.")
@@ -186,7 +184,7 @@ TopP: TypeAlias = Annotated[
     _sampling("--top-p", text="Sample from the most probable tokens only, whose probabilities add up to p."),
 ]
 MinEosP: TypeAlias = Annotated[
-    float | None, _sampling("--min-eos-p", text="End a sentence when its end is this probable (above 0, at most 1).")
+    float | None, _sampling("--min-eos-p", text="End a piece when its end is this probable (above 0, at most 1).")
 ]
 CoarseHistory: TypeAlias = Annotated[
     int | None, _measuring("--coarse-history", text="Coarse tokens that each window continues from.")
@@ -198,15 +196,15 @@ FinePadding: TypeAlias = Annotated[
     bool | None,
     _measuring(
         "--fine-padding/--no-fine-padding",
-        text="Pad short sentences to a whole window of the fine stage, as Suno's code does, or don't: that is faster.",
+        text="Pad short pieces to a whole window of the fine stage, as Suno's code does, or don't: that is faster.",
     ),
 ]
 MaxDuration: TypeAlias = Annotated[
-    float | None, _speaking("--max-duration", text="At most so many seconds of audio per sentence.")
+    float | None, _speaking("--max-duration", text="At most so many seconds of audio per piece.")
 ]
 PieceDuration: TypeAlias = Annotated[
     float | None,
-    _speaking("--piece-duration", text="Seconds that the parts of a long sentence should have; 7 for Bark."),
+    _speaking("--piece-duration", text="Seconds that the pieces of a long sentence should have; 7 for Bark."),
 ]
 SentencePause: TypeAlias = Annotated[
     float | None, _speaking("--sentence-pause", text="Seconds of silence between sentences (default 0, at most 10).")
@@ -223,25 +221,25 @@ ChainSentences: TypeAlias = Annotated[
     bool | None,
     _speaking(
         "--chain-sentences/--same-voice",
-        text="Continue each sentence from the one before it, or start each from the voice.",
+        text="Continue each piece from the one before it, or start each from the voice.",
     ),
 ]
 OneSpeaker: TypeAlias = Annotated[
     bool | None,
     _speaking(
         "--one-speaker/--any-speaker",
-        text="Without a voice: all sentences with the speaker of the first one, or each with one of its own.",
+        text="Without a voice: all pieces with the speaker of the first one, or each with one of its own.",
     ),
 ]
 Retries: TypeAlias = Annotated[
     int | None,
-    _speaking("--retries", text="How often a sentence that failed is spoken again: 0 to 2. If not given: 2."),
+    _speaking("--retries", text="How often a piece that failed is spoken again: 0 to 2. If not given: 2."),
 ]
 OnFailure: TypeAlias = Annotated[
     Literal["warn", "error", "skip"] | None,
     _speaking(
         "--on-failure",
-        text="A sentence that failed every time: keep its best take (`warn`), end with an `error`, or `skip` it.",
+        text="A piece that failed every time: keep its best take (`warn`), end with an `error`, or `skip` it.",
     ),
 ]
 

@@ -29,7 +29,7 @@ class SpeechProgress(Protocol):
 
 
 def open_progress(console: Console, text: object) -> SpeechProgress:
-    """The progress of speaking `text`. Of one that comes in pieces, nobody knows how much is left."""
+    """The progress of speaking `text`. Of one that comes in fragments, nobody knows how much is left."""
     if isinstance(text, str) and is_long(text):
         return LongProgress(console, characters=len(text))
     return SentenceProgress(console)

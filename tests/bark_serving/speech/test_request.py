@@ -119,7 +119,7 @@ def test_another_order_of_top_p_is_warned_of_too() -> None:
 def test_a_max_duration_beyond_the_checkpoints_is_told_with_the_limit() -> None:
     assert warned(max_duration=15.0) == []
     (warning,) = warned(max_duration=60.0)
-    assert warning == "max_duration 60 s has no effect: a sentence has at most 15.4 s of audio."
+    assert warning == "max_duration 60 s has no effect: a piece has at most 15.4 s of audio."
 
 
 def numbers_of(found: SpeechRequest) -> tuple[int, int, bool]:
