@@ -190,8 +190,8 @@ def test_texts_that_take_several_requests_are_known() -> None:
     assert not is_long("x" * 20_000) and not is_long(b"x") and not is_long(None)
 
 
-def test_pieces_that_are_no_text_are_refused() -> None:
-    with pytest.raises(InvalidRequest, match="pieces of type str, not int"):
+def test_fragments_that_are_no_text_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="fragments of type str, not int"):
         list(gather(["Hello.", 5]))  # type: ignore[list-item]
 
 
