@@ -220,7 +220,7 @@ class Servers:
     async def _look(self, server: Server) -> None:
         """A late answer is an answer. Without one for `lost_s`, and no audio, its running requests count as lost."""
         began = time.monotonic()
-        looking = asyncio.create_task(_health(server.bark, timeout_s=self._lost_s))
+        looking = asyncio.create_task(_health(server, timeout_s=self._lost_s))
         try:
             done, _ = await asyncio.wait({looking}, timeout=LOOK_TIMEOUT_S)
             server.late = not done
@@ -290,12 +290,13 @@ class Servers:
         del self._tasks[server.bark]
 
 
-async def _health(bark: Bark, *, timeout_s: float) -> Health:
+async def _health(server: Server, *, timeout_s: float) -> Health:
     try:
         async with asyncio.timeout(timeout_s):  # the client makes several calls, each with this timeout
-            return await bark.health(timeout=timeout_s)
+            return await server.bark.health(timeout=timeout_s)
     except TimeoutError:
-        return Health(live=False, ready=False, problem=f"the server did not answer for {timeout_s:g} s")
+        problem = f"the server at {server.url} did not answer for {timeout_s:g} s"
+        return Health(live=False, ready=False, problem=problem)
     except BarkError as error:  # the client was closed meanwhile
         return Health(live=False, ready=False, problem=str(error))
 
