@@ -61,11 +61,12 @@ _HTTP_1 = re.compile(r"http1\.x server|got frame type 80\b")
 
 def error_from_text(text: str, *, url: str) -> BarkError:
     """The error for a message of the server: `[CODE] one sentence`, or Triton's own message without a code."""
-    if coded := _CODED.search(text):
+    coded = _CODED.search(text)
+    if _NO_SERVER_YET in text and (coded is None or coded[1] in ("UNAVAILABLE", "INTERNAL")):  # also of a stage
+        return _starts_or_stops(url)
+    if coded:
         code, sentence = coded.groups()
         return _BY_CODE[code](sentence.strip() or code.lower().replace("_", " "))
-    if _NO_SERVER_YET in text:
-        return _starts_or_stops(url)
     if _NO_MODEL.search(text):
         return ServerUnavailable(f"{text.strip()}: the server at {url} is starting or stopping, or doesn't serve Bark")
     return ServerError(text.strip() or f"the server at {url} reported an error without a message")

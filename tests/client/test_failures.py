@@ -77,6 +77,7 @@ def test_the_code_in_a_servers_text_chooses_the_error(
 def test_triton_s_own_words_for_a_server_that_stops_mean_unavailable() -> None:
     for error in (
         error_from_text("Server not ready", url="host:1"),
+        error_from_text("[UNAVAILABLE] semantic: Server not ready", url="host:1"),
         error_from_status("UNAVAILABLE", "Server not ready", url="host:1"),
     ):
         assert isinstance(error, ServerUnavailable)
