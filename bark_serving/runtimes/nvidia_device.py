@@ -126,6 +126,7 @@ class Plan:
         self._kernels = kernels
         self._shared: dict[int, Any] = {}  # contexts of steps that do not repeat, by profile
         self._recorded: list[Any] = []  # contexts of recorded steps, which use their memory
+        self._kept: set[int] = set()  # profiles whose kernels are kept, of steps that do not repeat
         self._cache: Any = engine.create_runtime_config().create_runtime_cache() if _is_rtx(trt) else None
         if self._cache and kernels.exists() and not self._cache.deserialize(kernels.read_bytes()):
             log.info("%s is from another release, GPU or driver; the kernels are compiled again", kernels)
@@ -148,8 +149,13 @@ class Plan:
             if not context.execute_async_v3(self._stream):
                 raise DeviceError("A step failed on the GPU; the log says why.")
 
+        def run_and_keep() -> None:
+            run()
+            self._kept.add(profile)
+            self._keep_kernels()
+
         if not repeated:
-            return run
+            return run if self._cache is None or profile in self._kept else run_and_keep
         run()  # compile and record now, so that no request waits for it
         if self._cache is None:
             self._recorded.append(context)

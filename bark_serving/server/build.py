@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from bark_serving.engines import builders
 from bark_serving.errors import install_remedy
+from bark_serving.host import gpus
 from bark_serving.profiles import TABLE
 from bark_serving.server.errors import RepositoryError
 from bark_serving.server.render_settings import RenderSettings
@@ -20,8 +21,9 @@ def arguments(settings: RenderSettings) -> Sequence[str]:
     options = ["--profile", settings.profile, "--bundle", str(settings.bundle), "--engines", str(settings.engines)]
     if settings.precision:
         options += ["--precision", settings.precision]
-    if settings.architecture:
-        options += ["--gpu", settings.architecture]
+    # of GPUs that do not serve, nothing is asked: they may be of a kind that cannot be built for here
+    if architecture := settings.architecture or ",".join(gpus.architectures(settings.used_gpus)):
+        options += ["--gpu", architecture]
     return ["engines", *options]
 
 

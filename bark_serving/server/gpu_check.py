@@ -25,6 +25,12 @@ _HALF_BYTES = 2  #: of a number in a cache
 def check_gpus(profile: Profile, numbers: Sequence[int], *, architecture: str | None) -> None:
     """Check the GPUs of these numbers; with `architecture`, those of another machine. Raises `RepositoryError`."""
     names = [architecture] if architecture else gpus.architectures(numbers)
+    count = gpus.gpu_count()
+    if architecture is None and count and (absent := [number for number in numbers if number >= count]):
+        raise RepositoryError(
+            f"There is no GPU {absent[0]} here; the GPUs here have the numbers 0..{count - 1}.",
+            remedy="Name one of these, as in --gpus 0. CUDA_VISIBLE_DEVICES hides GPUs, and changes the numbers.",
+        )
     if not names:
         raise RepositoryError(
             f"The {profile} profile needs an NVIDIA GPU, and there is none here.",
@@ -49,17 +55,10 @@ def _version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def check_engines(
-    engines: Mapping[Stage, Engine],
-    *,
-    spec: Spec,
-    max_batch: int,
-    numbers: Sequence[int],
-    max_memory: int | None = None,
-) -> None:
+def check_engines(engines: Mapping[Stage, Engine], *, spec: Spec, max_batch: int, numbers: Sequence[int]) -> None:
     """Check that the plans take `max_batch` sequences, and fit into the memory of each GPU. Raises `RepositoryError`.
 
-    max_memory: of the smallest GPU in bytes; None: asked of the driver, and not checked where it does not know.
+    The memory of a GPU that the driver does not show is not checked.
     """
     for stage in ("semantic", "coarse"):
         limit = engines[stage].manifest.shapes["batch"][2]
@@ -68,7 +67,7 @@ def check_engines(
                 f"The {stage} plan decodes at most {limit} sequences at once, not {max_batch}.",
                 remedy=f"Give --max-batch {limit}.",
             )
-    found = max_memory or min((size for number in numbers if (size := gpus.memory(number))), default=None)
+    found = min((size for number in numbers if (size := gpus.memory(number))), default=None)
     needed = needed_bytes(engines, spec=spec, max_batch=max_batch)
     if found is not None and needed > found:
         raise RepositoryError(

@@ -102,7 +102,7 @@ def test_a_repeated_step_of_tensorrt_is_one_launch(nvidia: ModuleType, cuda: Cud
 def test_a_recorded_step_keeps_the_memory_that_it_uses(nvidia: ModuleType, plan: Path) -> None:
     def contexts() -> int:
         gc.collect()
-        return sum(isinstance(one, nvidia_on_cpu.IExecutionContext) for one in gc.get_objects())
+        return sum(type(one) is nvidia_on_cpu.IExecutionContext for one in gc.get_objects())
 
     device, before = nvidia.NvidiaDevice(0, library(TENSORRT)), contexts()
     x, y = device.allocate(16), device.allocate(16)
@@ -111,14 +111,25 @@ def test_a_recorded_step_keeps_the_memory_that_it_uses(nvidia: ModuleType, plan:
     assert contexts() == before + 1
 
 
-def test_kernels_that_were_compiled_are_kept_beside_the_engines(nvidia: ModuleType, plan: Path) -> None:
+@pytest.mark.parametrize("repeated", [False, True])
+def test_kernels_that_were_compiled_are_kept_beside_the_engines(nvidia: ModuleType, plan: Path, repeated: bool) -> None:
     device = nvidia.NvidiaDevice(0, library(RTX))
     x, y = device.allocate(16), device.allocate(16)
-    device.load(plan).bind({"x": Place(x, (3,)), "y": Place(y, (3,))}, profile=0, repeated=True)
+    device.load(plan).bind({"x": Place(x, (3,)), "y": Place(y, (3,))}, profile=0, repeated=repeated)()
     kept = plan.parents[1] / ".kernels/0123.bin"
     assert kept.read_bytes() == b"kernels" and [path.name for path in kept.parent.iterdir()] == ["0123.bin"]
     kept.write_bytes(b"of another driver")
     device.load(plan)
+
+
+def test_a_step_that_does_not_repeat_keeps_its_kernels_once(nvidia: ModuleType, plan: Path) -> None:
+    device = nvidia.NvidiaDevice(0, library(RTX))
+    x, y = device.allocate(16), device.allocate(16)
+    loaded, kept = device.load(plan), plan.parents[1] / ".kernels/0123.bin"
+    for number in range(2):
+        loaded.bind({"x": Place(x, (3,)), "y": Place(y, (3,))}, profile=0, repeated=False)()
+        assert kept.exists() == (number == 0)
+        kept.unlink(missing_ok=True)
 
 
 def test_a_tensor_that_the_plan_does_not_have_is_refused(device: Any, nvidia: ModuleType, plan: Path) -> None:

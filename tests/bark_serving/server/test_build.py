@@ -38,6 +38,15 @@ def test_the_command_builds_for_the_profile_precision_and_gpu() -> None:
     ]
 
 
+def test_nothing_is_built_for_gpus_that_do_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT builds for one kind of GPU, so the engines for another kind would fail, and the start with them."""
+    kinds = ["sm86", "sm89"]
+    monkeypatch.setattr(gpus, "architectures", lambda numbers: [kinds[number] for number in numbers])
+    settings = RenderSettings(bundle=Path("b"), profile="tensorrt", gpus=(0,), precision="fp16")
+    assert arguments(settings)[-2:] == ["--gpu", "sm86"]
+    assert "--gpu" not in arguments(RenderSettings(bundle=Path("b")))
+
+
 def test_what_is_missing_is_built_by_another_process(tiny_bundle: Bundle, tmp_path: Path) -> None:
     """Two engines are missing; the others are those of the tests of the whole server."""
     from build_engines.export.build import make

@@ -19,6 +19,7 @@ SPEC = Spec(name="large")
 
 def here(monkeypatch: pytest.MonkeyPatch, *names: str, cuda: int = 13_000) -> None:
     monkeypatch.setattr(gpus, "architectures", lambda numbers: list(names))
+    monkeypatch.setattr(gpus, "gpu_count", lambda: len(names))
     monkeypatch.setattr(gpus, "driver_cuda", lambda: cuda)
 
 
@@ -50,6 +51,14 @@ def test_a_machine_without_a_gpu_is_told(monkeypatch: pytest.MonkeyPatch, profil
     said = rf"The {profile} profile needs an NVIDIA GPU, and there is none here\. .*--profile cpu"
     with pytest.raises(RepositoryError, match=said):
         check_gpus(profile, (0,), architecture=None)
+
+
+@pytest.mark.parametrize("numbers", [(5,), (0, 5)])
+def test_a_number_that_no_gpu_has_is_told(monkeypatch: pytest.MonkeyPatch, numbers: tuple[int, ...]) -> None:
+    here(monkeypatch, "sm80", "sm86")
+    with pytest.raises(RepositoryError, match=r"There is no GPU 5 here; .* 0\.\.1\. .*--gpus 0"):
+        check_gpus("rtx", numbers, architecture=None)
+    check_gpus("rtx", numbers, architecture="sm86")
 
 
 @pytest.mark.parametrize("profile", PLAN_PROFILES)
@@ -91,11 +100,13 @@ def test_memory_counts_plans_contexts_caches_and_cuda(tmp_path: Path) -> None:
     assert needed == 2 * cache + contexts * 20e6 + 3 * 1e6 + 3 * 400e6
 
 
-def test_too_little_memory_for_the_batch_is_told(tmp_path: Path) -> None:
+def test_too_little_memory_on_one_gpu_for_the_batch_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made = engines(tmp_path)
-    check_engines(made, spec=SPEC, max_batch=8, numbers=(0,), max_memory=4_000_000_000)
+    monkeypatch.setattr(gpus, "memory", [16_000_000_000, 4_000_000_000, None].__getitem__)
+    check_engines(made, spec=SPEC, max_batch=8, numbers=(0, 1, 2))
+    check_engines(made, spec=SPEC, max_batch=32, numbers=(0, 2))
     with pytest.raises(RepositoryError, match=r"about 7\.9 GB .* 32 sequences .* has 4\.0 GB\. .*--max-batch"):
-        check_engines(made, spec=SPEC, max_batch=32, numbers=(0,), max_memory=4_000_000_000)
+        check_engines(made, spec=SPEC, max_batch=32, numbers=(0, 1, 2))
 
 
 def test_more_sequences_than_a_plan_has_rows_are_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from build_engines.tensorrt.shapes import shapes
 from tests.build_engines.tensorrt.conftest import NETWORK_STAGES, Exported, declared, export
 from tests.bundles import random_bundle
 
-pytestmark = pytest.mark.slow  # minutes; test_build.py builds small plans each time
+pytestmark = pytest.mark.slow  # minutes
 
 MODERN = ("sm80", "sm86", "sm89", "sm120")
 #: TensorRT for RTX has no fp32 matrix products for Turing. HuBERT's token head and the codec's encoder need them.
@@ -118,7 +118,6 @@ def test_huberts_attention_is_fused(true_size: Bundle, exported: Exported, rtx: 
     assert activations[1] == pytest.approx(4 * activations[0], rel=0.05)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "architecture"), [(stage, name) for stage in NETWORK_STAGES for name in (*ARCHITECTURES[stage], "sm121")]
 )
@@ -138,7 +137,6 @@ def test_each_architecture_alone(
         )
 
 
-@pytest.mark.slow
 def test_the_fine_stage_of_bark_large(tmp_path: Path, rtx: Library) -> None:
     bundle = random_bundle(tmp_path / "large", Spec(name="large"), networks=["fine"])
     graph = export(bundle, stage="fine", precision="fp16", folder=tmp_path)
