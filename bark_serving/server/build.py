@@ -21,7 +21,7 @@ def arguments(settings: RenderSettings) -> Sequence[str]:
     options = ["--profile", settings.profile, "--bundle", str(settings.bundle), "--engines", str(settings.engines)]
     if settings.precision:
         options += ["--precision", settings.precision]
-    # of GPUs that do not serve, nothing is asked: they may be of a kind that cannot be built for here
+    # not for the GPUs that do not serve: they may be of a kind that cannot be built for here
     if architecture := settings.architecture or ",".join(gpus.architectures(settings.used_gpus)):
         options += ["--gpu", architecture]
     return ["engines", *options]
