@@ -45,9 +45,10 @@ def command(
 
     Each voice speaks every sentence once; so does the model without a voice. *Word errors* are the words that the
     recogniser (Whisper tiny.en) gets wrong, adds or leaves out, divided by all words. Its own mistakes count too.
-    Compare with the first two rows: recordings of the miniature's teacher, and these recordings after the bundle's
-    codec. *Pitch* shows whether the voice is still the same. Speech that does not end by itself is cut at the longest
-    duration of a sentence.
+    Compare with the first rows: recordings of the miniature's teacher, and these recordings after the bundle's codec.
+    Then the first variant speaks the recordings again, from their own coarse tokens, and from their own semantic
+    tokens. These two rows show what the stages that follow lose. *Pitch* shows whether the voice is still the same.
+    Speech that does not end by itself is cut at the longest duration of a sentence.
 
     This needs trained weights: random weights speak noise.
 

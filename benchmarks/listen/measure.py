@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ from bark_client import BarkClient, Speech
 from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
 from bark_serving.voices import VoiceLibrary
+from benchmarks.bundles import open_in_process
+from benchmarks.listen.limits import LAST_STAGES, spoken_from
 from benchmarks.results import SPEED, Fact, Measurement
 from benchmarks.servers import own_server
 from benchmarks.variants import Variant
@@ -52,7 +55,7 @@ def voices_of(bundle: Bundle) -> list[str | None]:
 
 def step_count(trial: Trial) -> int:
     variants = len({variant.server for variant in trial.variants}) + len(trial.variants) * (len(trial.voices) + 2)
-    return variants + (3 if trial.recordings else 0)
+    return variants + (3 + len(_stages(trial.bundle)) if trial.recordings else 0)
 
 
 def measure(trial: Trial, *, listener: Listener, on_step: Callable[[str], None]) -> list[Measurement]:
@@ -66,11 +69,36 @@ def measure(trial: Trial, *, listener: Listener, on_step: Callable[[str], None])
         coded = recordings.through_codec(clips, trial.bundle)
         on_step(f"{CODED}: listening")
         found += judge(coded, CODED, listener)
+        found += _by_stage(trial, clips, listener, on_step)
     by_server = sorted(trial.variants, key=lambda variant: variant.server)
     for _, variants in groupby(by_server, key=lambda variant: variant.server):
         found += _one_server(trial, list(variants), listener, on_step)
-    order = [TEACHER, CODED, *(variant.name for variant in trial.variants)]
+    order = [TEACHER, CODED, *(_from(stage) for stage in LAST_STAGES), *(variant.name for variant in trial.variants)]
     return sorted(found, key=lambda measurement: order.index(measurement.subject))
+
+
+def _from(stage: str) -> str:
+    return f"recordings' {stage} tokens"
+
+
+def _by_stage(trial: Trial, clips: Clips, listener: Listener, on_step: Callable[[str], None]) -> list[Measurement]:
+    """Word errors if all tokens up to a stage were right: what the stages after it lose."""
+    found: list[Measurement] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_in_process(
+            trial.bundle, trial.variants[0], store=trial.store, folder=Path(folder), threads=trial.threads
+        ) as caller,
+    ):
+        for stage in _stages(trial.bundle):
+            on_step(_from(stage))
+            found += judge(spoken_from(stage, clips, caller, trial.bundle), _from(stage), listener)
+    return found
+
+
+def _stages(bundle: Bundle) -> list[str]:
+    """The stages whose right tokens a bundle can tell from a recording."""
+    return [stage for stage in LAST_STAGES if stage != "semantic" or bundle.spec.hubert]
 
 
 def caveats(trial: Trial, measurements: Sequence[Measurement]) -> list[str]:

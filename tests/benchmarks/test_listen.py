@@ -57,6 +57,7 @@ def test_listen_transcribes_recordings_and_variants(
     chosen = ["--variant", "cpu int8", "--variant", "cpu int8, long windows"]
     result = run(tmp_path / "listen.json", "listen", *options, *chosen)
     teachers = ["teacher's recordings", "recordings through the codec"]
+    teachers += ["recordings' coarse tokens", "recordings' semantic tokens"]
     assert result.subjects("word errors") == [*teachers, *chosen[1::2]]
     assert set(result.cases("word errors")) == {"all", "low", "no voice"}
     for name in chosen[1::2]:
