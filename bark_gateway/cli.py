@@ -21,6 +21,7 @@ app = typer.Typer(
 )  # fmt: skip
 _DEFAULTS: Final = Settings()
 _LOOPBACK: Final = "127.0.0.1"
+_WYOMING: Final = ("--wyoming-address", "--wyoming")
 _EXIT_WRONG_OPTION: Final = 2
 
 
@@ -98,6 +99,3 @@ def gateway(
     )
     if not run(config, sockets):
         raise typer.Exit(1)
-
-
-_WYOMING: Final = ("--wyoming-address", "--wyoming")

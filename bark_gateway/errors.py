@@ -19,6 +19,9 @@ from bark_gateway.wording import did_you_mean, field_of, for_http, listed
 #: The status where the model failed on a text. It is below 500, because OpenAI's clients send a request again by
 #: themselves after a status from 500 on, and the same text with the same seed fails again.
 UNSPEAKABLE: Final = 422
+#: The status where only the operator can mend it, such as servers that share no voices. It is below 500 for the same
+#: reason: a recording would be cloned three times for the same refusal. It is not 400, as the request is right.
+SET_UP_WRONGLY: Final = 424
 RETRY_AFTER_S: Final = 1  #: what a client is told to wait while no server answers
 _KINDS: Final = {
     401: "authentication_error",
@@ -80,7 +83,7 @@ def from_sdk(error: BarkError) -> GatewayError:
     if isinstance(error, InvalidRequest):
         return _from_invalid(str(error))
     if isinstance(error, ServerUnavailable) and str(error).startswith(VOICE_STORE):
-        return GatewayError(503, for_http(str(error)), code="voice_store", retry_after=RETRY_AFTER_S)
+        return GatewayError(SET_UP_WRONGLY, for_http(str(error)), code="voice_store")
     if isinstance(error, ServerUnavailable | RequestCancelled):
         return GatewayError(
             503,
@@ -116,13 +119,16 @@ def from_validation(errors: Sequence[Mapping[str, Any]], *, fields: Iterable[str
     """The first of pydantic's errors, in words. fields: the names that the request may have."""
     first = min(errors, key=lambda error: error["type"] != "extra_forbidden")  # a misspelt name is also a missing one
     kind, message = str(first["type"]), str(first["msg"])
-    place = [part for part in first["loc"] if part not in _NO_FIELDS]
+    *above, last = first["loc"] or ("body",)
+    place = [part for part in above if part not in _NO_FIELDS]
+    if kind == "extra_forbidden" or last not in _NO_FIELDS:  # a client may call a field `body`
+        place.append(last)
     name = ".".join(map(str, place))
     if kind == "json_invalid":
         why = first.get("ctx", {}).get("error", "")
         return invalid(f"The body is not valid JSON ({why} at character {first['loc'][-1]}).", code="invalid_json")
     if kind == "extra_forbidden":
-        hint = did_you_mean(str(place[-1]), list(fields))
+        hint = did_you_mean(str(last), list(fields))
         return invalid(f"{name}: there is no such field.{hint}", param=name, code="unknown_field")
     if not name:
         return invalid("The body must be a JSON object, with content-type: application/json.", code="invalid_body")
@@ -136,8 +142,9 @@ def from_validation(errors: Sequence[Mapping[str, Any]], *, fields: Iterable[str
 
 def wrong_choice(name: str, asked: object, known: Sequence[str]) -> GatewayError:
     """The error of a field that must be one of some words. It names the one that may be meant."""
-    hint = did_you_mean(asked, known) if isinstance(asked, str) else ""
-    return invalid(f"{name}: there is no {asked!r:.40}.{hint} Send {listed(known)}.", param=name)
+    if not isinstance(asked, str):
+        return invalid(f"{name}: it must be a word. Send {listed(known)}.", param=name)
+    return invalid(f"{name}: there is no {asked[:40]!r}.{did_you_mean(asked, known)} Send {listed(known)}.", param=name)
 
 
 def _from_invalid(message: str) -> GatewayError:

@@ -17,7 +17,7 @@ from bark_client import BarkError, InvalidRequest
 from bark_client.tags import with_voices
 from bark_client.trace_context import TRACEPARENT
 from bark_gateway.access import CURRENT
-from bark_gateway.errors import GatewayError, from_sdk, invalid
+from bark_gateway.errors import GatewayError, from_sdk
 from bark_gateway.keys import Key, KeyRing
 from bark_gateway.limits import Gate, Quotas
 from bark_gateway.load import Load, Work
@@ -27,7 +27,7 @@ from bark_gateway.servers import Servers
 from bark_gateway.settings import Settings
 from bark_gateway.speech import Part, spoken
 from bark_gateway.tries import Tries, broken_off
-from bark_gateway.wording import about_voice
+from bark_gateway.wording import about_voice, without_other_voices
 from bark_tracing import Span
 
 log = logging.getLogger(__name__)
@@ -101,24 +101,19 @@ class Gateway:
                             seen.summary = part.summary
                             yield part
                 except InvalidRequest as error:
-                    raise self._refused(error) from None
+                    more = about_voice(str(error), names=self.settings.voices)
+                    raise refused(error, key=key, more=more) from None
             if seen.summary is not None:
                 self.load.spoke(len(call.text), seen.summary.seconds)
-
-    def _refused(self, error: InvalidRequest) -> GatewayError:
-        """What a client is told of a wrong request; also where the gateway's other names of voices are wrong."""
-        told = from_sdk(error)
-        more = about_voice(str(error), names=self.settings.voices)
-        return invalid(told.message + more, param=told.param, code=told.code)
 
     def _allowed(self, call: Call, *, key: Key) -> Call:
         """The call with the servers' names of voices in its tags. Raises GatewayError if the key may not use one."""
         check_voice(call.voice if isinstance(call.voice, str) else None, key=key)
 
         def checked(name: str) -> str:
-            name = self.settings.voices.get(name, name)
-            check_voice(name, key=key)
-            return name
+            voice = self.settings.voices.get(name, name)
+            check_voice(voice, key=key, asked=name)
+            return voice
 
         return replace(call, text=with_voices(call.text, checked))
 
@@ -171,10 +166,18 @@ class Gateway:
             work.again()
 
 
-def check_voice(voice: str | None, *, key: Key) -> None:
-    """Raise GatewayError: 403, if the key may not use the voice."""
+def refused(error: InvalidRequest, *, key: Key, more: str = "") -> GatewayError:
+    """What a client is told of a wrong request. It names no voice that its key may not use."""
+    told = from_sdk(error)
+    message = without_other_voices(told.message, may_use=key.may_use)
+    return GatewayError(told.status_code, message + more, param=told.param, code=told.code)
+
+
+def check_voice(voice: str | None, *, key: Key, asked: str = "") -> None:
+    """Raise GatewayError: 403, if the key may not use the voice. asked: what the client calls it, if that is known."""
     if not key.may_use(voice):
-        what = "a speaker that Bark makes up; name a voice" if voice is None else f"the voice {voice!r}"
+        named = f"the voice {asked!r}" if asked else "this voice"  # the server's name of it is not for this key
+        what = "a speaker that Bark makes up; name a voice" if voice is None else named
         raise GatewayError(403, f"voice: this key may not use {what}.", param="voice", code="voice_not_allowed")
 
 

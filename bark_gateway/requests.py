@@ -19,11 +19,10 @@ from bark_gateway.errors import GatewayError, invalid
 from bark_gateway.formats import DEFAULT_FORMAT, Format
 from bark_gateway.settings import Settings
 from bark_gateway.tempo import MAX_SPEED, MIN_SPEED
-from bark_gateway.wording import listed
+from bark_gateway.wording import FIELDS, listed
 
 MAX_SEED: Final = 2**64 - 1
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")  #: a seed as a string
-_RENAMED: Final = {"speed": "schedule"}  #: option of the SDK → field
 _LEFT_OUT: Final = {"return_tokens"}  #: no answer of the gateway can hold tokens
 _INSTRUCTIONS: Final = (
     "instructions: it must be empty, because Bark follows none. Write sounds into the text ([laughs], [sighs], ♪), or "
@@ -42,7 +41,7 @@ def _explained() -> dict[str, str]:
 def _option_fields() -> dict[str, Any]:
     explained = _explained()
     return {
-        _RENAMED.get(name, name): (hint, Field(None, description=explained.get(name)))
+        FIELDS.get(name, name): (hint, Field(None, description=explained.get(name)))
         for name, hint in get_type_hints(SpeakOptions).items()
         if name not in _LEFT_OUT
     }
@@ -51,7 +50,7 @@ def _option_fields() -> dict[str, Any]:
 _STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 BarkOptions: Final = create_model("BarkOptions", __config__=_STRICT, **_option_fields())
 #: Options of the SDK, with their fields.
-_FIELDS: Final = {name: _RENAMED.get(name, name) for name in get_type_hints(SpeakOptions) if name not in _LEFT_OUT}
+_FIELDS: Final = {name: FIELDS.get(name, name) for name in get_type_hints(SpeakOptions) if name not in _LEFT_OUT}
 
 
 class VoiceId(BaseModel):

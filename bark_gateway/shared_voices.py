@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from bark_client import BarkError, InvalidRequest, ServerUnavailable, VoiceInfo
-from bark_gateway.errors import GatewayError
+from bark_gateway.errors import SET_UP_WRONGLY, GatewayError
 from bark_gateway.servers import Bark, Servers
 
 POLL_S: Final = 0.2
@@ -73,4 +73,4 @@ async def _sees(bark: Bark, voice: VoiceInfo, *, wait_s: float) -> bool:
 
 
 def _not_shared(what: str) -> GatewayError:
-    return GatewayError(500, f"{what} {_REMEDY}", code="voices_not_shared")
+    return GatewayError(SET_UP_WRONGLY, f"{what} {_REMEDY}", code="voices_not_shared")

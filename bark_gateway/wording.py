@@ -7,7 +7,7 @@ what does the same over HTTP: a path, or a field of the request. It says what on
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from typing import Final
 
@@ -40,9 +40,11 @@ _OTHER_NAMES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("raw", "s16le", "pcm16", "pcm_s16le", "l16", "audio/pcm"), "pcm"),
     **dict.fromkeys(("event-stream", "text/event-stream", "events", "event"), "sse"),
 }
-_SUBJECT: Final = re.compile(r"(?P<name>[a-z_]+)(?=:| )")  # of a message
+_SUBJECT: Final = re.compile(r"\A(?P<name>[a-z_]+)(?=:| )")  # of a message
 _FIELD_NAMES: Final = {*OPTIONS, *FIELDS.values(), "seed", "voice", "name"} - {*FIELDS}
 _OF_THE_TEXT: Final = ("the text ", "the pauses of the text", "'[", '"[')  # begin messages about tags in it
+_MEANT: Final = re.compile(r"did you mean (?P<names>'[^']+'(?: or '[^']+')*)\? ?")  # the server asks it of voices
+_MAX_WORD: Final = 100  #: characters of a word that is compared with others: more would take long
 _UNKNOWN: Final = re.compile(rf"{NO_VOICE} '(?P<name>[^']+)'")
 
 
@@ -50,7 +52,7 @@ def for_http(message: str) -> str:
     """The message in words of HTTP."""
     for theirs, ours in _PHRASES.items():
         message = message.replace(theirs, ours)
-    return _SUBJECT.sub(lambda found: FIELDS.get(found["name"], found["name"]), message, count=1)
+    return _SUBJECT.sub(lambda found: FIELDS.get(found["name"], found["name"]), message)
 
 
 def field_of(message: str) -> str | None:
@@ -61,6 +63,14 @@ def field_of(message: str) -> str | None:
     if message.startswith(_OF_THE_TEXT):
         return "input"
     return "voice" if message.startswith((NO_VOICE, "the voice ")) else None
+
+
+def without_other_voices(message: str, *, may_use: Callable[[str], bool]) -> str:
+    """The message without the server's question whether another voice was meant, if one in it may not be used."""
+    found = _MEANT.search(message)
+    if found is None or all(may_use(name.strip("'")) for name in found["names"].split(" or ")):
+        return message
+    return message[: found.start()] + message[found.end() :]
 
 
 def about_voice(message: str, *, names: Mapping[str, str]) -> str:
@@ -87,7 +97,7 @@ def listed(words: Collection[str]) -> str:
 
 def did_you_mean(asked: str, known: Collection[str]) -> str:
     """The question whether one of the known words was meant; nothing where none is near."""
-    plain = asked.strip().lower()
-    near = [plain] if plain in known else [_OTHER_NAMES.get(plain, "")]
-    near = near if near[0] in known else get_close_matches(plain, list(known), n=1)
+    plain = asked[:_MAX_WORD].strip().lower()
+    meant = _OTHER_NAMES.get(plain, plain)
+    near = [meant] if meant in known else get_close_matches(plain, list(known), n=1)
     return f" Did you mean {near[0]}?" if near else ""

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from bark_client import InvalidRequest, VoiceInfo
 from bark_client.audio import encode
 from bark_gateway import shared_voices
-from bark_gateway.errors import GatewayError, from_sdk, invalid
-from bark_gateway.gateway import OfGateway, OfKey, check_voice
+from bark_gateway.errors import SET_UP_WRONGLY, GatewayError, from_sdk, invalid
+from bark_gateway.gateway import Gateway, OfGateway, OfKey, check_voice, refused
 from bark_gateway.keys import Key
-from bark_gateway.routes.answers import ERRORS
+from bark_gateway.routes.answers import ERRORS, of_kind
 from bark_gateway.routes.uploads import UploadRoute
 from bark_gateway.servers import Bark
 from bark_gateway.streaming import unless_left
@@ -78,7 +78,9 @@ async def list_voices(gateway: OfGateway, key: OfKey) -> Voices:
     return Voices(data=data, voices=[VoiceName(id=name, name=name) for name in dict.fromkeys(names)])
 
 
-@uploads.post("")
+@uploads.post(
+    "", responses={SET_UP_WRONGLY: of_kind("The speech servers can't keep voices; only their operator can mend it.")}
+)
 async def create_voice(
     request: Request,
     gateway: OfGateway,
@@ -97,10 +99,10 @@ async def create_voice(
             code="unknown_field",
         )
     _check_change(key, name)
-    if of := gateway.settings.voices.get(name):
+    if name in gateway.settings.voices:
         raise invalid(
-            f"name: {name!r} means the voice {of!r} here, because the gateway's operator started it with "
-            f"--voice {name}={of}. Choose another name.",
+            f"name: {name!r} is another name of a voice here, which the gateway's operator gave with --voice. Choose "
+            "another name.",
             param="name",
         )
     request.scope.setdefault("state", {})["consent"] = consent
@@ -133,12 +135,11 @@ async def create_voice(
 )
 async def preview_voice(name: str, request: Request, gateway: OfGateway, key: OfKey) -> Response:
     """What a voice sounds like: its own audio, as a WAV of at most half a minute."""
-    name = gateway.settings.voices.get(name, name)
-    check_voice(name, key=key)
+    voice = _allowed(name, gateway=gateway, key=key)
     with gateway.quotas.request(key):
         async with gateway.uploads:
             preview = await unless_left(
-                request.receive, _of(name, gateway.servers.ask(lambda bark: bark.preview_voice(name)))
+                request.receive, _of(gateway.servers.ask(lambda bark: bark.preview_voice(voice)), key=key)
             )
     data = await asyncio.to_thread(encode, preview.samples, sample_rate=preview.sample_rate)
     return Response(data, media_type="audio/wav")
@@ -147,25 +148,31 @@ async def preview_voice(name: str, request: Request, gateway: OfGateway, key: Of
 @router.get("/{name:path}")
 async def get_voice(name: str, gateway: OfGateway, key: OfKey) -> Voice:
     """One voice."""
-    name = gateway.settings.voices.get(name, name)
-    check_voice(name, key=key)
-    return _voice(await _of(name, gateway.servers.ask(lambda bark: bark.voice_info(name))))
+    voice = _allowed(name, gateway=gateway, key=key)
+    return _voice(await _of(gateway.servers.ask(lambda bark: bark.voice_info(voice)), key=key))
 
 
 @router.delete("/{name:path}")
 async def delete_voice(name: str, gateway: OfGateway, key: OfKey) -> Deleted:
     """Delete a voice that was cloned or uploaded. Those of the checkpoint stay."""
     _check_change(key, name)
-    await _of(name, shared_voices.delete(name, servers=gateway.servers))
+    await _of(shared_voices.delete(name, servers=gateway.servers), key=key)
     return Deleted(id=name)
 
 
-async def _of(name: str, answer: Coroutine[Any, Any, T]) -> T:
+def _allowed(name: str, *, gateway: Gateway, key: Key) -> str:
+    """The servers' name of a voice. Raises GatewayError: 403, if the key may not use it."""
+    voice = gateway.settings.voices.get(name, name)
+    check_voice(voice, key=key, asked=name)
+    return voice
+
+
+async def _of(answer: Coroutine[Any, Any, T], *, key: Key) -> T:
     """What a server says of the voice that the path names. 404 if there is none."""
     try:
         return await answer
     except InvalidRequest as error:
-        told = from_sdk(error)
+        told = refused(error, key=key)
         status = 404 if NO_VOICE in str(error) else 400
         raise GatewayError(status, told.message, param="voice", code=told.code) from None
 
@@ -173,7 +180,7 @@ async def _of(name: str, answer: Coroutine[Any, Any, T]) -> T:
 def _check_change(key: Key, name: str) -> None:
     if not key.change_voices:
         raise GatewayError(403, "This key may not clone or delete voices.", code="voices_read_only")
-    check_voice(name, key=key)
+    check_voice(name, key=key, asked=name)
 
 
 def _voice(info: VoiceInfo) -> Voice:

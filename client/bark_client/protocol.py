@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypedDict, get_args, get_origin, get_type_hints
 
@@ -80,6 +79,7 @@ def _choices(hint: Any) -> tuple[str, ...]:
 #: Every option of `SpeakOptions` and the data type of its tensor.
 OPTIONS: Final = {name: _datatype(hint) for name, hint in get_type_hints(SpeakOptions).items()}
 _CHOICES: Final = {name: _choices(hint) for name, hint in get_type_hints(SpeakOptions).items()}
+_MAX_FLOAT: Final = float(np.finfo(np.float32).max)
 _DTYPES: Final = {"FP32": np.float32, "INT32": np.int32, "UINT64": np.uint64, "BOOL": np.bool_, "BYTES": np.object_}
 
 
@@ -225,8 +225,11 @@ def _checked(name: str, datatype: str, value: Any) -> Any:
             raise InvalidRequest(f"{name}: expected an integer, not {value!r}")
         if not -(2**31) <= value < 2**31:
             raise InvalidRequest(f"{name}: {value} is outside -2147483648..2147483647")
-    if datatype == "FP32" and (boolean or not isinstance(value, int | float | np.number) or not math.isfinite(value)):
-        raise InvalidRequest(f"{name}: expected a finite number, not {value!r}")
+    if datatype == "FP32":
+        if boolean or not isinstance(value, int | float | np.number) or value != value:  # NaN is not itself
+            raise InvalidRequest(f"{name}: expected a finite number, not {value!r}")
+        if not -_MAX_FLOAT <= value <= _MAX_FLOAT:
+            raise InvalidRequest(f"{name}: expected a number from {-_MAX_FLOAT:.3g} to {_MAX_FLOAT:.3g}")
     return value
 
 

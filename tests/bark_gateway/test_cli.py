@@ -103,7 +103,7 @@ def test_the_client_of_triton_is_told_that_the_gateways_port_is_none_of_triton(t
     port = free_port()
     with (
         running("--server", triton.url, "--port", str(port)),
-        BarkClient(f"localhost:{port}", connect_timeout=0.3) as client,
+        BarkClient(f"localhost:{port}") as client,
     ):
         assert client.health().problem.startswith(f"an HTTP server answers at localhost:{port}")
 

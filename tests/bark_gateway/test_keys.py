@@ -14,7 +14,8 @@ from bark_gateway.errors import GatewayError
 from bark_gateway.keys import Key, KeyRing, KeysUnreadable, hashed, new_key, plain_keys, read_keys
 from tests.bark_gateway.served import Served
 from tests.bark_gateway.test_refusals import refused
-from tests.client.fake_triton import FakeTriton
+from tests.client.fake_triton import FakeTriton, say_error
+from tests.client.fake_voices import Refused
 
 SPEECH = "/v1/audio/speech"
 SECRET = "sk-bark-secret"
@@ -80,6 +81,33 @@ def test_a_key_lists_only_the_voices_that_it_may_use(serve: Callable[..., Served
     url = serve(keys=[key(voices=("me",))]).url
     listed = httpx2.get(f"{url}/v1/audio/voices", headers={"authorization": f"Bearer {SECRET}"}).json()
     assert [voice["id"] for voice in listed["data"]] == ["me"]
+
+
+UNKNOWN = (
+    "there is no voice 'mine/anna'; did you mean 'theirs/anna' or 'me'? `bark voice list` shows those of this server."
+)
+
+
+def test_a_key_is_not_told_the_names_of_voices_that_it_may_not_use(
+    serve: Callable[..., Served], triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> str:
+        raise Refused(UNKNOWN)
+
+    monkeypatch.setattr(triton.voices, "_resolve", refuse)
+    triton.plan.append(say_error(f"[INVALID_ARGUMENT] {UNKNOWN}"))
+    url = serve(keys=[key(voices=("me", "mine/*"))], voices={"alloy": "theirs/anna"}).url
+    with httpx2.Client(base_url=f"{url}/v1/audio/voices", headers={"authorization": f"Bearer {SECRET}"}) as voices:
+        told = [
+            refused(post(url, voice="mine/anna"), 400),
+            refused(post(url, voice="alloy"), 403),
+            refused(post(url, voice="me", input="[voice:alloy] Hi."), 403),
+            refused(voices.get("/mine/anna"), 404),
+            refused(voices.get("/alloy"), 403),
+            refused(voices.get("/alloy/preview"), 403),
+        ]
+    assert told[0]["message"] == "there is no voice 'mine/anna'; `GET /v1/audio/voices` lists those of this server."
+    assert not any("theirs" in error["message"] for error in told)
 
 
 def test_a_key_may_be_kept_from_changing_voices(serve: Callable[..., Served], triton: FakeTriton) -> None:

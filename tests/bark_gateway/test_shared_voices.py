@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
+from openai import APIStatusError, OpenAI
 
 from tests.bark_gateway.served import Served
 from tests.bark_gateway.test_refusals import refused
@@ -41,10 +43,24 @@ def test_a_voice_of_the_shared_store_is_on_all_servers(
 def test_without_a_shared_store_a_new_voice_is_refused(
     http: httpx2.Client, triton: FakeTriton, other: FakeTriton, overwrite: str
 ) -> None:
-    error = refused(upload(http, clip(), overwrite=overwrite), 500)
+    error = refused(upload(http, clip(), overwrite=overwrite), 424)
     assert error["code"] == "voices_not_shared" and "--voice-store" in error["message"]
     kept = ["new" in server.voices.stored for server in (triton, other)]
     assert any(kept) == (overwrite == "true")
+
+
+def test_the_package_does_not_send_a_recording_again_that_the_servers_can_not_share(
+    serve: Callable[..., Served], triton: FakeTriton, other: FakeTriton
+) -> None:
+    url = serve(triton.url, other.url, shared_voices_s=0.1).url
+    sent: list[httpx2.Request] = []
+    with (
+        httpx2.Client(event_hooks={"request": [sent.append]}) as http,
+        OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=2, http_client=http) as client,
+        pytest.raises(APIStatusError, match="do not share their voices"),
+    ):
+        client.audio.voices.create(name="new", audio_sample=("a.wav", io.BytesIO(clip())), consent="Anna, 2026")
+    assert len(sent) == 1
 
 
 def test_a_voice_is_deleted_on_every_server(http: httpx2.Client, triton: FakeTriton, other: FakeTriton) -> None:

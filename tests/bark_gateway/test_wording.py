@@ -91,13 +91,13 @@ def test_another_name_of_a_voice_leads_to_it_and_can_not_be_taken(serve: Callabl
         assert http.get(f"{VOICES}/alloy").json()["id"] == "me"
         assert http.get(f"{VOICES}/alloy/preview").status_code == 200
         error = refused(upload(http, clip(), name="alloy"), 400)
-    assert error["param"] == "name" and "--voice alloy=me" in error["message"]
+    assert error["param"] == "name" and "'alloy' is another name of a voice here" in error["message"]
 
 
 def test_a_store_that_can_not_be_written_is_told_and_is_no_missing_server() -> None:
     said = "the voice store cannot be changed (No space left on device); its server's --voice-store must be a folder."
     told = from_sdk(ServerUnavailable(said))
-    assert (told.status_code, told.code) == (503, "voice_store")
+    assert (told.status_code, told.code) == (424, "voice_store")
     assert "No space left on device" in told.message and "that its operator names with --voice-store" in told.message
 
 

@@ -97,7 +97,7 @@ def test_the_limits_of_the_named_key_hold(triton: FakeTriton) -> None:
 
     info, told = talk(triton.url, ask, key=key)
     assert [voice.name for voice in Info.from_event(info).tts[0].voices] == ["me"]
-    assert "this key may not use the voice" in Error.from_event(told).text
+    assert "this key may not use this voice" in Error.from_event(told).text
 
 
 def test_each_connection_is_a_line_in_the_log(triton: FakeTriton, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ here.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,14 +16,16 @@ from typing import Any, Final
 
 _COMMAND: Final = "bark-serve"
 _TIMEOUT_S: Final = 10.0
-_HERE: Final = ("no server answers at localhost:", "no server answers at 127.0.0.1:", "no server answers at [::1]:")
+_HERE: Final = re.compile(r"no server answers at (?:localhost|127\.0\.0\.1|\[::1\]):(?P<port>\d+) ")
 
 
 def neighbours(problem: str) -> str:
     """What to add to a problem: servers that run here. Nothing if there are none, or if another machine was asked."""
-    if not problem.startswith(_HERE):
+    asked = _HERE.match(problem)
+    if asked is None or sys.platform == "win32":  # it runs on Linux; Windows would look for it in the folder, too
         return ""
-    running = [f"{one['name']} (--url localhost:{one['ports']['grpc-port']})" for one in _running()]
+    ports = {one["name"]: one["ports"]["grpc-port"] for one in _running()}
+    running = [f"{name} (--url localhost:{port})" for name, port in ports.items() if str(port) != asked["port"]]
     return f". Running here: {', '.join(running)}" if running else ""
 
 

@@ -33,6 +33,15 @@ def test_servers_on_other_ports_are_named(
     assert told in " ".join(failed.stderr.split())
 
 
+def test_a_server_that_starts_on_the_very_port_is_not_named(
+    bark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    put_bark_serve(tmp_path, json.dumps([{"name": "new", "ports": {"grpc-port": port}}, *TWO[:1]]), monkeypatch)
+    said = " ".join(bark("health", "--url", f"localhost:{port}").stderr.split())
+    assert "Running here: one (--url localhost:9001)" in said and "new" not in said
+
+
 @pytest.mark.parametrize("said", ["[]", "null", "an old version", '[{"name": "one"}]'])
 def test_nothing_is_added_where_none_is_known(
     bark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
