@@ -116,7 +116,8 @@ class OnnxGpt:
 
         rows: of the graph's linear layers, at least ``batch``; default ``batch``, or the next even number.
         """
-        rows = rows or (batch + batch % 2 if self._pads_rows and positions == 1 else batch)
+        is_step = session is self._narrow and positions == 1  # the wide graph takes no unused rows
+        rows = rows or (batch + batch % 2 if self._pads_rows and is_step else batch)
         inputs: dict[str, Array] = {
             "embeddings": np.zeros((rows, positions, self._gpt.width), np.float32),
             "positions": np.zeros((rows, positions), np.int64),

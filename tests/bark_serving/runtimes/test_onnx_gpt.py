@@ -72,6 +72,16 @@ def test_the_number_of_threads_does_not_change_logits(open_gpt: Open, precision:
 
 
 @pytest.mark.parametrize("precision", PRECISIONS["coarse"])
+def test_a_prompt_of_one_position_is_read_where_odd_rows_are_padded(
+    open_gpt: Open, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = open_gpt(precision).prefill(0, np.ones((1, SPEC.coarse.gpt.width), np.float32)).copy()
+    monkeypatch.setattr(OnnxGpt, "_odd_rows_differ", lambda _: True)
+    found = open_gpt(precision).prefill(0, np.ones((1, SPEC.coarse.gpt.width), np.float32))
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS["coarse"])
 def test_a_moved_row_goes_on_as_it_would_have(open_gpt: Open, precision: Precision) -> None:
     gpt = open_gpt(precision)
     rng = np.random.default_rng(1)
