@@ -271,7 +271,7 @@ def test_a_text_without_a_word_is_refused(client: Any, triton: FakeTriton) -> No
 
 
 def test_pieces_of_no_text_are_refused(client: Any) -> None:
-    with pytest.raises(InvalidRequest, match="pieces of type str, not int"):
+    with pytest.raises(InvalidRequest, match="fragments of type str, not int"):
         client.speak(["One.", 2])
     with pytest.raises(InvalidRequest, match="text: expected str, not bytes"):
         client.speak(b"One.")
