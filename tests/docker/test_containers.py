@@ -43,7 +43,7 @@ def podman() -> Iterator[Podman]:
     if os.geteuid() != 0 or platform.machine() != "x86_64":
         reason = "this takes root on x86-64"
     elif absent := podman_module.missing():
-        reason = f"there is no {', no '.join(absent)} (apt-get install podman)"
+        reason = f"there is no {', no '.join(absent)} (docs/deployment.md says what to install)"
     if not reason:
         try:
             with podman_module.started(ROOT / "build/containers") as started:
