@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import soxr
@@ -23,38 +22,35 @@ LAST_STAGES: Mapping[str, Sequence[str]] = {
 }
 
 
-def spoken_from(
-    stage: str, clips: Mapping[str, Sequence[Clip]], caller: Caller, bundle: Bundle
-) -> dict[str, list[Clip]]:
-    """Each recording, spoken without a voice from the tokens that `stage` should have made for it.
+def tokens_of(clips: Mapping[str, Sequence[Clip]], caller: Caller, spec: Spec) -> Mapping[str, Sequence[Work]]:
+    """The tokens of recordings: coarse ones from the codec's encoder, semantic ones from HuBERT, as for a clone."""
+    return {name: [_tokens(clip, caller, spec) for clip in said] for name, said in clips.items()}
 
-    Coarse tokens come from the codec's encoder. Semantic tokens come from HuBERT, as for a clone.
-    """
+
+def spoken_from(
+    stage: str, tokens: Mapping[str, Sequence[Work]], caller: Caller, bundle: Bundle
+) -> dict[str, list[Clip]]:
+    """Each recording, spoken without a voice from the tokens that `stage` should have made for it."""
     speaker, spec = Speaker(bundle), bundle.spec
 
-    def again(seed: int, clip: Clip) -> Clip:
-        work = tokens_of(clip, caller, spec)
+    def again(seed: int, work: Work) -> Clip:
         _, audio = speaker.speak(SomeStages(caller, LAST_STAGES[stage], work=work, spec=spec), work, seed=seed)
-        return replace(clip, samples=audio, rate=spec.encodec.sample_rate)
+        return Clip(work.text, audio, spec.encodec.sample_rate)
 
-    return {name: [again(seed, clip) for seed, clip in enumerate(said)] for name, said in clips.items()}
+    return {name: [again(seed, work) for seed, work in enumerate(said)] for name, said in tokens.items()}
 
 
-def tokens_of(clip: Clip, caller: Caller, spec: Spec) -> Work:
-    """The tokens of a recording: of all its frames."""
+def _tokens(clip: Clip, caller: Caller, spec: Spec) -> Work:
+    """The tokens of all frames of a recording. Without HuBERT, the semantic ones are zeros."""
     codec, hubert = spec.encodec, spec.hubert
     samples = np.asarray(soxr.resample(clip.samples, clip.rate, codec.sample_rate), np.float32)
     codes = _one(caller, "encodec_encode", np.pad(samples, (0, -len(samples) % codec.samples_per_frame)), "codes")
     count = round(codes.shape[1] / spec.semantic_to_coarse * spec.coarse.codebooks)
-    heard = np.zeros(1, np.int32)
+    semantic = np.zeros(count, np.int32)
     if hubert:
-        heard = _one(
-            caller,
-            "hubert",
-            np.asarray(soxr.resample(samples, codec.sample_rate, hubert.sample_rate), np.float32),
-            "tokens",
-        )
-    semantic = np.pad(heard, (0, max(0, count - len(heard))), mode="edge")[:count]
+        for_hubert = np.asarray(soxr.resample(samples, codec.sample_rate, hubert.sample_rate), np.float32)
+        heard = _one(caller, "hubert", for_hubert, "tokens")
+        semantic = np.pad(heard, (0, max(0, count - len(heard))), mode="edge")[:count]
     return Work(clip.text, semantic=semantic, coarse=codes[: spec.coarse.codebooks], fine=codes, clip=samples)
 
 

@@ -18,7 +18,7 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
 from bark_serving.voices import VoiceLibrary
 from benchmarks.bundles import open_in_process
-from benchmarks.listen.limits import LAST_STAGES, spoken_from
+from benchmarks.listen.limits import LAST_STAGES, spoken_from, tokens_of
 from benchmarks.results import SPEED, Fact, Measurement
 from benchmarks.servers import own_server
 from benchmarks.variants import Variant
@@ -90,9 +90,10 @@ def _by_stage(trial: Trial, clips: Clips, listener: Listener, on_step: Callable[
             trial.bundle, trial.variants[0], store=trial.store, folder=Path(folder), threads=trial.threads
         ) as caller,
     ):
+        tokens = tokens_of(clips, caller, trial.bundle.spec)
         for stage in _stages(trial.bundle):
             on_step(_from(stage))
-            found += judge(spoken_from(stage, clips, caller, trial.bundle), _from(stage), listener)
+            found += judge(spoken_from(stage, tokens, caller, trial.bundle), _from(stage), listener)
     return found
 
 

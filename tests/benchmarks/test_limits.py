@@ -8,7 +8,7 @@ import pytest
 from bark_serving.arrays import Array
 from bark_serving.bundle import Bundle
 from bark_serving.spec import Spec
-from benchmarks.listen.limits import LAST_STAGES, spoken_from
+from benchmarks.listen.limits import LAST_STAGES, spoken_from, tokens_of
 from reference.recordings import Clip
 
 FRAMES = 150
@@ -59,7 +59,8 @@ def stages(tiny_bundle: Bundle) -> Stages:
 def again(stage: str, stages: Stages, bundle: Bundle) -> Clip:
     rate = stages.spec.encodec.sample_rate
     clip = Clip("A sentence.", np.zeros(FRAMES * stages.spec.encodec.samples_per_frame, np.float32), rate)
-    [[spoken]] = spoken_from(stage, {"someone": [clip]}, stages, bundle).values()
+    tokens = tokens_of({"someone": [clip]}, stages, stages.spec)
+    [[spoken]] = spoken_from(stage, tokens, stages, bundle).values()
     return spoken
 
 
