@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bark_serving.bundle import Bundle
+from tests.turns import turn
 
 # Tests start commands while a gRPC server runs in their own process. In the fork, before the command begins, gRPC's
 # support of forks starts threads again, and some of them abort it: "epoll_wait error: Bad file descriptor".
@@ -32,29 +33,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--gpu-device", default="cuda:0", help="device of tests/gpu; cpu tries the tests without a GPU")
 
 
-#: Their tests share servers, or measure how long a server takes to come and go: one process runs all of them.
-_ONE_AFTER_THE_OTHER = ("system", "bark_serving/server", "docker")
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Which tests run in one process, where several run tests: those of a file, since they share its fixtures."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return "servers" if _needs_servers(nodeid) else nodeid.partition("::")[0]
+    from tests.scheduling import ByFile  # `make gpu-check` does without pytest-xdist
 
     return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of the servers begin: they take longest."""
-    items.sort(key=lambda item: not _needs_servers(item.nodeid))
-
-
-def _needs_servers(nodeid: str) -> bool:
-    return any(nodeid.startswith(f"tests/{folder}/") for folder in _ONE_AFTER_THE_OTHER)
+    items.sort(key=lambda item: turn(item.nodeid))
 
 
 @pytest.fixture(scope="session")
