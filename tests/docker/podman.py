@@ -1,4 +1,4 @@
-"""podman for tests: storage in one folder, mounts, processes and networks of its own. Nothing of it stays."""
+"""podman for tests: storage, mounts, processes and networks of its own. Nothing of it stays."""
 
 from __future__ import annotations
 
@@ -33,9 +33,13 @@ PROGRAMS = (
 )
 PACKAGES = ("python3.11-venv", "libpython3.11")  #: what the base image is made from
 _DEBIAN_FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/lib/podman", "/usr/libexec/podman")
+#: Of images and containers, at most. They lie in memory where enough is free: on a disk, podman waits for each layer to
+#: be written, and deleting a hundred thousand files takes longer than a build.
+_STORAGE_BYTES = 10 << 30
 #: crun refuses a cgroup 2 that has controllers beside cgroup 1, and podman keeps its locks in /dev/shm.
 _NAMESPACE = """
 umount /sys/fs/cgroup/unified 2>/dev/null
+if [ "$2" -gt 0 ]; then mount -t tmpfs -o size="$2" none "$1"; fi &&
 mount -t tmpfs none /dev/shm && mkdir -p /run/netns && mount -t tmpfs none /run/netns && ip link set lo up && echo ready
 exec sleep infinity
 """
@@ -61,6 +65,7 @@ def missing() -> list[str]:
 @dataclass(frozen=True)
 class Podman:
     folder: Path
+    storage: Path  #: below it; seen only by `run`, if it is in memory
     _inside: int  #: a process in the namespaces
 
     @property
@@ -119,9 +124,10 @@ class Podman:
 
 @contextmanager
 def started(folder: Path) -> Iterator[Podman]:
-    """podman with its storage in a folder, which is emptied first and removed at the end. Raises Unusable."""
+    """podman with a folder, which is emptied first and removed at the end. Raises Unusable."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    storage = folder / "storage"
+    storage.mkdir(parents=True)
     # Higher limits than its own need a capability that root may lack.
     limits = [f"{name}={soft}:{soft}" for name, soft in (("nofile", _soft("NOFILE")), ("nproc", _soft("NPROC")))]
     (folder / "containers.conf").write_text(
@@ -130,11 +136,22 @@ def started(folder: Path) -> Iterator[Podman]:
         f'[network]\nnetwork_backend = "netavark"\nnetwork_config_dir = "{folder}/networks"\n'
     )
     (folder / "storage.conf").write_text(
-        f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/storage"\nrunroot = "{folder}/run"\n'
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{storage}/root"\nrunroot = "{folder}/run"\n'
     )
-    unshare = ["unshare", "--mount", "--net", "--pid", "--mount-proc", "--propagation=private"]
+    # With this process the namespaces end, however it ends: what they hold in memory goes with them.
+    unshare = [
+        "setpriv",
+        "--pdeathsig=KILL",
+        "unshare",
+        "--mount",
+        "--net",
+        "--pid",
+        "--mount-proc",
+        "--propagation=private",
+    ]
+    in_memory = _STORAGE_BYTES if psutil.virtual_memory().available > 1.5 * _STORAGE_BYTES else 0
     holder = subprocess.Popen(
-        [*unshare, "--fork", "--kill-child", "sh", "-c", _NAMESPACE],
+        [*unshare, "--fork", "--kill-child", "sh", "-c", _NAMESPACE, "sh", str(storage), str(in_memory)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -144,7 +161,7 @@ def started(folder: Path) -> Iterator[Podman]:
         if holder.stdout.readline() != "ready\n":
             holder.kill()
             raise Unusable(f"namespaces cannot be had: {holder.stderr.read().strip()}")
-        podman = Podman(folder, psutil.Process(holder.pid).children()[0].pid)
+        podman = Podman(folder, storage, psutil.Process(holder.pid).children()[0].pid)
         try:
             podman.run("podman", "info")
         except Failed as error:
@@ -161,20 +178,15 @@ def started(folder: Path) -> Iterator[Podman]:
 
 def import_stand_ins(podman: Podman) -> None:
     """Make the images that stand for Python's on Docker Hub, of this machine's packages and pip's configuration."""
-    _import_stand_in(podman, STAND_IN)
-    _import_stand_in(podman, STAND_IN_COMPILER, *(name for name in ("g++",) if _is_installed(name)))
-
-
-def _import_stand_in(podman: Podman, image: str, *packages: str) -> None:
-    root = podman.folder / "base"
-    run([Path(__file__).parent / "stand-in-base.sh", root, *packages])
-    (root / "etc/pip.conf").write_text("\n".join(["[global]", *(f"{key} = {value}" for key, value in pip_settings())]))
+    root, archive, pip = podman.storage / "base", podman.storage / "base.tar", podman.folder / "pip.conf"
+    pip.write_text("\n".join(["[global]", *(f"{key} = {value}" for key, value in pip_settings())]))
     changes = ("ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "ENV LANG=C.UTF-8")
-    archive = podman.folder / "base.tar"
-    run(["tar", "-C", root, "-cf", archive, "."])
-    podman.run("podman", "import", "--quiet", *(f"--change={change}" for change in changes), archive, image)
-    shutil.rmtree(root)
-    archive.unlink()
+    for image, packages in ((STAND_IN, ()), (STAND_IN_COMPILER, ("g++",))):
+        podman.run(Path(__file__).parent / "stand-in-base.sh", root, *filter(_is_installed, packages))
+        podman.run("cp", pip, root / "etc/pip.conf")
+        podman.run("tar", "-C", root, "-cf", archive, ".")
+        podman.run("podman", "import", "--quiet", *(f"--change={change}" for change in changes), archive, image)
+    podman.run("rm", "-r", root, archive)
 
 
 def pip_settings() -> list[tuple[str, str]]:

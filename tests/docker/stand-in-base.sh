@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fills a folder with what the images start from, where no registry can be reached (as root, on Debian):
 #
-#   stand-in-base.sh FOLDER [PACKAGE...]   PACKAGE: what it holds besides
+#   stand-in-base.sh FOLDER [PACKAGE...]   PACKAGE: what it holds besides; a folder that was filled before gets them, too
 #
 # Nothing is fetched: the files are those of this machine's own packages. Debian's Python 3.11 has an environment in
 # /usr/local, so pip, its commands and site-packages lie where python:3.11-slim has them. What differs from that image:
@@ -19,7 +19,7 @@ mapfile -t closure < <(apt-cache depends --recurse --installed --no-recommends -
     --no-replaces --no-enhances "${essential[@]}" "${packages[@]}" | grep '^[a-z0-9]' | sort -u)
 for link in bin lib lib64 sbin; do
     mkdir -p "$root/usr/$link"
-    ln -s "usr/$link" "$root/$link"
+    ln -sfn "usr/$link" "$root/$link"
 done
 # Of these names a few are no packages here: alternatives of others. Packages list files that dpkg was told to leave out.
 { dpkg-query -L "${closure[@]}" 2> /dev/null || true; } \
@@ -34,4 +34,4 @@ cp "$root/usr/share/base-passwd/passwd.master" "$root/etc/passwd"
 cp "$root/usr/share/base-passwd/group.master" "$root/etc/group"
 touch "$root/etc/shadow" "$root/etc/gshadow"
 chroot "$root" ldconfig
-chroot "$root" /usr/bin/python3.11 -m venv /usr/local
+[ -x "$root/usr/local/bin/pip" ] || chroot "$root" /usr/bin/python3.11 -m venv /usr/local
