@@ -17,11 +17,13 @@ from bark_serving.profiles import TABLE
 from tests.docker import podman as podman_module
 from tests.docker.commands import DOCKER, ROOT
 from tests.docker.podman import Failed, Podman
+from tests.system.commands import until
 from tests.system.conftest import ENGINES, build_engines_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # images are built in fixtures, which count
+pytestmark = pytest.mark.timeout(1200)  # images are built in fixtures, which count
 
 SERVER, GATEWAY = "bark-server-cpu-1", "bark-gateway-1"
+SERVICES = {SERVER: "server-cpu", GATEWAY: "gateway"}
 HEALTHY_S = 120
 TERMINATED = 128 + signal.SIGTERM  #: how uvicorn ends, after its requests have
 MAX_SERVER_MB = 580
@@ -29,10 +31,16 @@ MAX_BUILDER_MB = 1250
 MAX_GATEWAY_MB = 500
 #: What a process in the server's container may do, as the kernel sees it.
 CONFINED = {"Uid": "1000", "CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1", "Seccomp": "2"}
+TRITON = """
+import psutil
+for one in psutil.process_iter(["name", "status"]):
+    if one.info["name"] == "tritonserver" and one.info["status"] != psutil.STATUS_ZOMBIE:
+        {then}print(one.pid)
+"""
 OPENAI = """
 import openai
 client = openai.OpenAI(base_url="http://127.0.0.1:8080/v1", api_key="none")
-said = client.audio.speech.create(model="bark", voice="me", input="Hello there.", response_format="wav")
+said = client.audio.speech.create(model="bark", voice="mine", input="Hello there.", response_format="wav")
 print(said.content[:4].decode(), len(said.content))
 """
 
@@ -105,17 +113,19 @@ def wait_until_healthy(podman: Podman, container: str) -> None:
         time.sleep(0.5)
 
 
-def start(podman: Podman, composed: Compose) -> None:
-    """Server and gateway, with engines that are built already instead of the builder."""
-    composed("up", "--detach", "--no-build", "--no-deps", "server-cpu", "gateway", BARK_ENGINES=str(ENGINES.resolve()))
-    wait_until_healthy(podman, SERVER)
-    wait_until_healthy(podman, GATEWAY)
+def start(podman: Podman, composed: Compose, *containers: str) -> None:
+    """Containers, with engines that are built already instead of the builder."""
+    services = [SERVICES[container] for container in containers]
+    composed("up", "--detach", "--no-build", "--no-deps", *services, BARK_ENGINES=str(ENGINES.resolve()))
+    for container in containers:
+        wait_until_healthy(podman, container)
 
 
 @pytest.fixture(scope="module")
-def running(podman: Podman, composed: Compose, server_image: str, gateway_image: str) -> Podman:
+def running(podman: Podman, composed: Compose, server_image: str) -> Podman:
+    """The server runs; no test leaves it stopped."""
     build_engines_of(Bundle(MINIATURE), precision=TABLE["cpu"].precision)
-    start(podman, composed)
+    start(podman, composed, SERVER)
     return podman
 
 
@@ -130,10 +140,12 @@ def test_the_servers_image_is_built_and_not_too_large(podman: Podman, server_ima
     assert podman.inspect("image", server_image)["Healthcheck"]["Test"] == ["CMD", "bark", "health", "--deep"]
 
 
+@pytest.mark.slow
 def test_the_gateways_image_is_built_and_not_too_large(podman: Podman, gateway_image: str) -> None:
     assert podman.size_mb(gateway_image) <= MAX_GATEWAY_MB
 
 
+@pytest.mark.slow
 def test_the_wheels_of_the_trtllm_image_are_built(podman: Podman) -> None:
     """All that can be built of it: its other stages start from containers of NVIDIA."""
     podman.build(DOCKER / "Dockerfile.trtllm", tag="trtllm-wheels", context=ROOT, stage="package")
@@ -152,26 +164,56 @@ def test_a_container_is_confined(running: Podman) -> None:
     assert (host["Memory"], host["PidsLimit"], host["ShmSize"]) == (8 << 30, 4096, 1 << 30)
 
 
+def test_a_killed_server_is_started_again_in_its_container(running: Podman, tmp_path: Path) -> None:
+    def triton(then: str = "") -> list[str]:
+        """Its process in the container, with what is done to it."""
+        return running.run("podman", "exec", SERVER, "python3", "-c", TRITON.format(then=then)).split()
+
+    [before] = triton("one.kill(); ")
+    until(lambda: triton() not in ([], [before]))
+    wait_until_healthy(running, SERVER)
+    bark(running, "say", "Hello again.", "-o", tmp_path / "again.wav")
+    assert (tmp_path / "again.wav").stat().st_size > 24_000
+    assert running.inspect("container", SERVER)["RestartCount"] == 0, "the container itself went on"
+
+
 def test_speech_leaves_a_container_and_a_voice_stays_in_its_volume(
     running: Podman, composed: Compose, tmp_path: Path
 ) -> None:
     hello = tmp_path / "hello.wav"
     bark(running, "say", "Hello from a container, and good morning.", "--seed", "3", "-o", hello)
     bark(running, "voice", "clone", hello, "--name", "me")
-    kind, size = running.run(sys.executable, "-c", OPENAI).split()
-    assert kind == "RIFF" and int(size) > 24_000
-
-    started = time.monotonic()
-    composed("stop")
-    stop_s = time.monotonic() - started
-    codes = [running.inspect("container", container)["State"]["ExitCode"] for container in (SERVER, GATEWAY)]
-    assert codes == [0, TERMINATED]
-    assert stop_s < 25  # of 30 s: nothing is killed
+    stopped_in_time(running, composed, {SERVER: 0})
     composed("down")
-    start(running, composed)
+    start(running, composed, SERVER)
     assert "me" in bark(running, "voice", "list").split()
 
 
+@pytest.mark.slow
+def test_the_gateway_speaks_with_the_servers_voice_and_both_stop_in_time(
+    running: Podman, composed: Compose, gateway_image: str, tmp_path: Path
+) -> None:
+    start(running, composed, SERVER, GATEWAY)
+    hello = tmp_path / "hello.wav"
+    bark(running, "say", "Hello from a container, and good morning.", "--seed", "3", "-o", hello)
+    bark(running, "voice", "clone", hello, "--name", "mine")
+    kind, size = running.run(sys.executable, "-c", OPENAI).split()
+    assert kind == "RIFF" and int(size) > 24_000
+    stopped_in_time(running, composed, {SERVER: 0, GATEWAY: TERMINATED})
+    composed("down")
+    start(running, composed, SERVER, GATEWAY)
+    assert "mine" in bark(running, "voice", "list").split()
+
+
+def stopped_in_time(podman: Podman, composed: Compose, codes: dict[str, int]) -> None:
+    """Stop everything: within its grace time, of 30 s, and with these exit codes, so that nothing is killed."""
+    began = time.monotonic()
+    composed("stop")
+    assert time.monotonic() - began < 25
+    assert {name: podman.inspect("container", name)["State"]["ExitCode"] for name in codes} == codes
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_builders_image_makes_engines_that_the_server_takes(
     podman: Podman, composed: Compose, server_image: str, gateway_image: str, tmp_path: Path

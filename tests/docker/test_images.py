@@ -14,16 +14,25 @@ from typer.exceptions import TyperException
 
 from build_engines.trtllm.versions import DEFAULT, TABLE
 from tests.docker.commands import DOCKER, ROOT, dockerfile, image_command, parse
+from tests.docker.podman import PACKAGES
 
 BIN = Path(sys.executable).parent
 each_image = pytest.mark.parametrize("image", ["builder", "cpu", "gpu", "trtllm", "gateway"])
 
 
 def test_hadolint_and_shellcheck_find_nothing() -> None:
-    scripts = [*DOCKER.glob("*.sh"), *Path(__file__).parent.glob("*.sh")]
+    scripts = [*DOCKER.glob("*.sh"), *Path(__file__).parent.glob("*.sh"), ROOT / ".ci/run"]
     for linter, files in (("hadolint", DOCKER.glob("Dockerfile.*")), ("shellcheck", scripts)):
         found = subprocess.run([BIN / linter, *files], capture_output=True, text=True, check=False)
         assert found.stdout + found.stderr == ""
+
+
+def test_continuous_integration_installs_what_the_docs_name_for_images() -> None:
+    words = " ".join((ROOT / "docs/deployment.md").read_text().split())
+    [named] = re.findall(r"`apt-get install (podman [^`]*)`", words)
+    [installed] = re.findall(r"^packages=\((.*)\)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    assert set(named.split()) <= set(installed.split())
+    assert set(PACKAGES) <= set(named.split())
 
 
 def pyproject(folder: Path) -> dict[str, Any]:
