@@ -120,11 +120,16 @@ wheels: $(DEV_READY) ## Build wheels of the kernels and the client for any x86-6
 	@ls dist
 
 .PHONY: lint
-lint: $(DEV_READY) ## Check style, format and types, and build the docs
+lint: style types docs ## Check style, format and types, and build the docs
+
+.PHONY: style
+style: $(DEV_READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
+
+.PHONY: types
+types: $(DEV_READY)
 	@$(BIN)/mypy
-	@$(MAKE) docs
 
 .PHONY: docs
 docs: $(DEV_READY) ## Build the docs site into build/site; a warning is an error
