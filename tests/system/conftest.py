@@ -122,11 +122,20 @@ def real_server(
     assert_gone(server, processes)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def miniature_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, real_servers: list[RealServer]
 ) -> Iterator[RealServer]:
-    """A server of the miniature in its default precision."""
+    """A server of the miniature in its default precision. Tests leave no voices in it."""
+    with serve_miniature(request, tmp_path_factory, real_servers) as server:
+        yield server
+
+
+@contextmanager
+def serve_miniature(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, real_servers: list[RealServer]
+) -> Iterator[RealServer]:
+    """One more server of the miniature, of which this session's list knows."""
     if request.config.getoption("server_url"):
         pytest.skip("needs a server of its own, of the miniature; --server-url names another")
     precision = TABLE["cpu"].precision

@@ -22,7 +22,7 @@ from bark_client.audio import pcm16
 from tests.bark_gateway.decoded import RATE, decode, messages
 from tests.bark_gateway.served import Served, served
 from tests.bark_gateway.test_servers import wait_until
-from tests.system.conftest import RealServer
+from tests.system.conftest import RealServer, serve_miniature
 
 TEXT = "Good morning. How are you today?"
 FORMATS = ["mp3", "opus", "aac", "flac", "wav", "pcm"]
@@ -64,7 +64,7 @@ class Collector:
         return found
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
     """It is there before the server starts, which is told about it by the environment."""
     collector = Collector()
@@ -76,7 +76,19 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="module")
-def gateway(miniature_server: RealServer) -> Iterator[Served]:
+def miniature_server(
+    collector: Collector,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    real_servers: list[RealServer],
+) -> Iterator[RealServer]:
+    """One that sends its spans to the collector."""
+    with serve_miniature(request, tmp_path_factory, real_servers) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def gateway(collector: Collector, miniature_server: RealServer) -> Iterator[Served]:
     with served(miniature_server.url) as running:
         yield running
 
