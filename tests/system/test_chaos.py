@@ -1,4 +1,7 @@
-"""The short form of `python -m benchmarks chaos`: a real server is broken while it speaks."""
+"""The short form of `python -m benchmarks chaos`: a real server is broken while it speaks.
+
+`tests.turns` has it run when no other test does.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,6 @@ def test_a_server_heals_from_a_fault_of_each_kind() -> None:
     assert_healed(run(faults, streams=2), faults=len(faults))
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_server_heals_from_every_fault() -> None:
     pairs = chosen(None)
