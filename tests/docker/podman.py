@@ -27,6 +27,7 @@ PROGRAMS = (
     "catatonit",
     "iptables",
     "ip",
+    "setpriv",
     "unshare",
     "nsenter",
     "dpkg-query",

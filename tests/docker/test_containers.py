@@ -180,12 +180,9 @@ def test_a_killed_server_is_started_again_in_its_container(running: Podman, tmp_
 def test_speech_leaves_a_container_and_a_voice_stays_in_its_volume(
     running: Podman, composed: Compose, tmp_path: Path
 ) -> None:
-    hello = tmp_path / "hello.wav"
-    bark(running, "say", "Hello from a container, and good morning.", "--seed", "3", "-o", hello)
-    bark(running, "voice", "clone", hello, "--name", "me")
+    clone_own_speech(running, tmp_path / "hello.wav", name="me")
     stopped_in_time(running, composed, {SERVER: 0})
-    composed("down")
-    start(running, composed, SERVER)
+    started_again(running, composed, SERVER)
     assert "me" in bark(running, "voice", "list").split()
 
 
@@ -194,15 +191,24 @@ def test_the_gateway_speaks_with_the_servers_voice_and_both_stop_in_time(
     running: Podman, composed: Compose, gateway_image: str, tmp_path: Path
 ) -> None:
     start(running, composed, SERVER, GATEWAY)
-    hello = tmp_path / "hello.wav"
-    bark(running, "say", "Hello from a container, and good morning.", "--seed", "3", "-o", hello)
-    bark(running, "voice", "clone", hello, "--name", "mine")
+    clone_own_speech(running, tmp_path / "hello.wav", name="mine")
     kind, size = running.run(sys.executable, "-c", OPENAI).split()
     assert kind == "RIFF" and int(size) > 24_000
     stopped_in_time(running, composed, {SERVER: 0, GATEWAY: TERMINATED})
-    composed("down")
-    start(running, composed, SERVER, GATEWAY)
+    started_again(running, composed, SERVER, GATEWAY)
     assert "mine" in bark(running, "voice", "list").split()
+
+
+def clone_own_speech(podman: Podman, path: Path, *, name: str) -> None:
+    """The server speaks into a file, and clones the voice of it."""
+    bark(podman, "say", "Hello from a container, and good morning.", "--seed", "3", "-o", path)
+    bark(podman, "voice", "clone", path, "--name", name)
+
+
+def started_again(podman: Podman, composed: Compose, *containers: str) -> None:
+    """Other containers of the same services, on the same volumes."""
+    composed("down")
+    start(podman, composed, *containers)
 
 
 def stopped_in_time(podman: Podman, composed: Compose, codes: dict[str, int]) -> None:
