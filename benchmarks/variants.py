@@ -77,6 +77,7 @@ VARIANTS: Sequence[Variant] = (
     *(Variant("cpu", one, long_windows, "long windows", frozenset({"coarse"})) for one in TABLE["cpu"].precisions),
     Variant("cpu", "int8", no_padding, "no padding", frozenset({"fine"})),
     Variant("cpu", "int4", fast_options, "fast options", frozenset({"coarse", "fine"})),
+    Variant("cpu", "int4", fast_options, "fast options", frozenset({"coarse", "fine"}), kernels=False),
     Variant("cpu", "int8", low_latency, "low latency"),
     *_precisions("torch"),
 )

@@ -22,7 +22,7 @@ void tile(const std::uint8_t* rows, std::size_t stride, int k, int at, const std
 }
 
 template <class V>
-void finish(typename V::Floats y, Finish what, float* out, int columns) {
+[[gnu::always_inline]] inline void finish(typename V::Floats y, Finish what, float* out, int columns) {
   if (what == Finish::Gelu) y = gelu<V>(y);
   if (columns >= PANEL) {
     V::store(out, what == Finish::Add ? V::add(V::load(out), y) : y);
@@ -33,49 +33,58 @@ void finish(typename V::Floats y, Finish what, float* out, int columns) {
   for (int i = 0; i < columns; ++i) out[i] = what == Finish::Add ? out[i] + last[i] : last[i];
 }
 
-/// R rows by P panels: sums of each block become floats, which are added in the order of the blocks.
+/// Row tiles that pass by a block of the panels one after the other: the block is then in the nearest cache.
+constexpr int STACK = 4;
+
+/// totals += R rows by P panels, block b: a sum of integers becomes floats.
 template <class V, Steps kind, int R, int P>
-void product_of_tile(const Linear& layer, int panel, Rows rows, Finish what, float* out, std::size_t stride) {
+void add_block(const Linear& layer, int panel, int b, Rows rows, float* totals) {
   constexpr int zero = kind == Steps::HalfBytes ? 8 : 128;
-  const int blocks = layer.blocks();
   const int group_bytes = PANEL * layer.bits / 8;  // of one weight of every column
-  const std::uint8_t* weights = layer.weights + static_cast<std::size_t>(panel) * layer.panel_bytes();
+  const std::uint8_t* weights = layer.weights + static_cast<std::size_t>(panel) * layer.panel_bytes() +
+                                static_cast<std::size_t>(b) * layer.block * group_bytes;
   alignas(64) std::int32_t sums[R * P * PANEL];
-  alignas(64) float total[R * P * PANEL] = {};
-  for (int b = 0; b < blocks; ++b) {
-    tile<V, kind, R, P>(rows.data, rows.stride, layer.k, b * layer.block,
-                        weights + static_cast<std::size_t>(b) * layer.block * group_bytes, layer.panel_bytes(),
-                        layer.block / GROUP, sums);
-    unroll<R>([&](auto r) {
-      const auto row_scale = V::all(rows.from(r).scales[b]);
-      const std::int32_t correction = zero * rows.from(r).sums[b];
-      unroll<P>([&](auto p) {
-        const int at = (r * P + p) * PANEL;
-        const float* scales = layer.scales + (static_cast<std::size_t>(panel + p) * blocks + b) * PANEL;
-        const auto scale = V::mul(V::load(scales), row_scale);
-        const auto steps = V::from_integers(sums + at, correction);
-        V::store(total + at, V::fma(steps, scale, V::load(total + at)));
-      });
-    });
-  }
+  tile<V, kind, R, P>(rows.data, rows.stride, layer.k, b * layer.block, weights, layer.panel_bytes(),
+                      layer.block / GROUP, sums);
   unroll<R>([&](auto r) {
+    const auto row_scale = V::all(rows.from(r).scales[b]);
+    const std::int32_t correction = zero * rows.from(r).sums[b];
     unroll<P>([&](auto p) {
-      const int column = (panel + p) * PANEL;
-      const auto y = V::add(V::load(total + (r * P + p) * PANEL), V::load(layer.bias + column));
-      finish<V>(y, what, out + r * stride + column, layer.n - column);
+      const int at = (r * P + p) * PANEL;
+      const float* scales = layer.scales + (static_cast<std::size_t>(panel + p) * layer.blocks() + b) * PANEL;
+      const auto scale = V::mul(V::load(scales), row_scale);
+      V::store(totals + at, V::fma(V::from_integers(sums + at, correction), scale, V::load(totals + at)));
     });
   });
+}
+
+/// Up to STACK tiles of rows by P panels. Sums of blocks are added as floats, in the order of the blocks.
+template <class V, Steps kind, int P>
+void product_of_panels(const Linear& layer, int panel, Rows rows, int count, Finish what, float* out,
+                       std::size_t stride) {
+  alignas(64) float totals[STACK * V::TILE_ROWS * P * PANEL];
+  for (int i = 0; i < count * P; ++i) V::store(totals + i * PANEL, V::all(0.F));
+  for (int b = 0; b < layer.blocks(); ++b)
+    for (int row = 0; row < count; row += V::TILE_ROWS)
+      with_constant<V::TILE_ROWS>(count - row, [&](auto tile_rows) {
+        add_block<V, kind, tile_rows, P>(layer, panel, b, rows.from(row), totals + row * P * PANEL);
+      });
+  for (int row = 0; row < count; ++row)
+    unroll<P>([&](auto p) {
+      const int column = (panel + p) * PANEL;
+      const auto y = V::add(V::load(totals + (row * P + p) * PANEL), V::load(layer.bias + column));
+      finish<V>(y, what, out + static_cast<std::size_t>(row) * stride + column, layer.n - column);
+    });
 }
 
 template <class V, Steps kind>
 void product_of_kind(const Linear& layer, int first, int end, Rows rows, int count, Finish what, float* out,
                      std::size_t stride) {
+  constexpr int most = STACK * V::TILE_ROWS;
   in_groups<V::TILE_PANELS>(first, end, [&](auto panels, int panel) {
-    for (int row = 0; row < count; row += V::TILE_ROWS)
-      with_constant<V::TILE_ROWS>(count - row, [&](auto tile_rows) {
-        product_of_tile<V, kind, tile_rows, panels>(layer, panel, rows.from(row), what,
-                                                    out + static_cast<std::size_t>(row) * stride, stride);
-      });
+    for (int row = 0; row < count; row += most)
+      product_of_panels<V, kind, panels>(layer, panel, rows.from(row), count - row < most ? count - row : most, what,
+                                         out + static_cast<std::size_t>(row) * stride, stride);
   });
 }
 
