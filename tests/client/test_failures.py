@@ -205,6 +205,21 @@ def test_a_port_where_another_kind_of_server_answers_is_told_from_no_server(
         server.shutdown()
 
 
+def test_a_port_that_closes_every_connection_is_told_from_no_server(connect: Callable[..., Any]) -> None:
+    """As Triton's HTTP port does."""
+
+    class Closes(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1000)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Closes) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"127.0.0.1:{server.server_address[1]}"
+        with pytest.raises(ServerUnavailable, match=rf"^the connection to {url} was closed: .* gRPC port, usually 8001"):
+            connect(url, connect_timeout=0.3).speak("Hello.")
+        server.shutdown()
+
+
 def test_a_refused_request_is_sent_again_before_any_audio(client: Any, triton: FakeTriton) -> None:
     triton.plan.extend([abort(grpc.StatusCode.UNAVAILABLE), say_error("[UNAVAILABLE] still loading")])
     assert client.speak("Hello.", seed=5).seed == 5
