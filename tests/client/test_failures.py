@@ -215,7 +215,7 @@ def test_a_port_that_closes_every_connection_is_told_from_no_server(connect: Cal
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Closes) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"127.0.0.1:{server.server_address[1]}"
-        with pytest.raises(ServerUnavailable, match=rf"^the connection to {url} was closed: .* gRPC port, usually 8001"):
+        with pytest.raises(ServerUnavailable, match=rf"^the connection to {url} was closed: .* gRPC port"):
             connect(url, connect_timeout=0.3).speak("Hello.")
         server.shutdown()
 
