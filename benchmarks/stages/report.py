@@ -93,7 +93,8 @@ def _server_cells(result: Result, subject: str) -> list[str]:
 def _server_of(subject: str) -> str:
     """The name of a variant's server: the name without the label of its options."""
     parts = subject.split(", ")
-    return f"{parts[0]}, {parts[-1]}"
+    runtime = [part for part in parts[1:-1] if part == "ONNX Runtime"]
+    return ", ".join([parts[0], *runtime, parts[-1]])
 
 
 def _roofline(result: Result) -> list[str]:

@@ -56,9 +56,9 @@ _NO_MODEL = re.compile(r"unknown model|is not found|is not ready|no available ve
 _NO_SERVER_YET = "Server not ready"
 # gRPC's words for an answer that is none of gRPC, and for one of HTTP/1. The fourth byte of "HTTP" is 80.
 _NO_GRPC = "Failed parsing HTTP/2"
-# gRPC's words for a connection that the other end closed: Triton's HTTP port does it at once, a server as it dies.
-_CLOSED = "Socket closed"
 _HTTP_1 = re.compile(r"http1\.x server|got frame type 80\b")
+# gRPC's words for a connection that the other end closed. Triton's HTTP port closes each one; so does a dying server.
+_CLOSED = re.compile(r"Socket closed|Connection reset by peer")
 
 
 def error_from_text(text: str, *, url: str) -> BarkError:
@@ -86,13 +86,13 @@ def error_from_status(code: str, details: str, *, url: str) -> BarkError:
             f"{what} answers at {url}, and this client needs Triton's gRPC port, usually 8001: correct the address. "
             "The gateway's port, usually 8080, is for programs that speak through OpenAI's interface"
         )
-    reason = details.rpartition(": ")[2] or "no connection"
-    if code == "UNAVAILABLE" and reason == _CLOSED:
+    if code == "UNAVAILABLE" and _CLOSED.search(details):
         return ServerUnavailable(
             f"the connection to {url} was closed: the server there stopped, or it isn't Triton's gRPC port, usually "
             "8001: start the server with `bark-serve up`, or correct the address"
         )
     if code == "UNAVAILABLE":
+        reason = details.rpartition(": ")[2] or "no connection"
         return ServerUnavailable(
             f"no server answers at {url} ({reason}): start one with `bark-serve up` "
             "(in a checkout set up by make: `.venv/bin/bark-serve up`), or correct the address: that of Triton's gRPC "

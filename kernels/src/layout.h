@@ -16,7 +16,7 @@ inline constexpr int WIDE_MAX = 16383;
 /// Widest attention head.
 inline constexpr int MAX_HEAD_WIDTH = 128;
 
-constexpr int round_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
+[[gnu::always_inline]] constexpr int round_up(int value, int unit) { return (value + unit - 1) / unit * unit; }
 
 /// A linear layer, y = x Wᵀ + bias. The memory belongs to the caller. This struct is part of the C interface.
 ///
@@ -32,10 +32,12 @@ struct Linear {
   std::int32_t block;   ///< weights of a column that share a scale
   std::int32_t bits;    ///< 8 or 4
 
-  int panels() const { return (n + PANEL - 1) / PANEL; }
-  int blocks() const { return k / block; }
+  [[gnu::always_inline]] int panels() const { return (n + PANEL - 1) / PANEL; }
+  [[gnu::always_inline]] int blocks() const { return k / block; }
   /// Bytes from one panel to the next.
-  std::size_t panel_bytes() const { return static_cast<std::size_t>(k) * PANEL * static_cast<std::size_t>(bits) / 8; }
+  [[gnu::always_inline]] std::size_t panel_bytes() const {
+    return static_cast<std::size_t>(k) * PANEL * static_cast<std::size_t>(bits) / 8;
+  }
 };
 
 /// Quantized input rows of a product. How a row is stored is the instruction set's own affair.
@@ -46,7 +48,7 @@ struct Rows {
   std::size_t stride;  ///< bytes of a row
   int blocks;          ///< of a row
 
-  Rows from(int row) const {
+  [[gnu::always_inline]] Rows from(int row) const {
     const auto r = static_cast<std::size_t>(row);
     return {data + r * stride, scales + r * static_cast<std::size_t>(blocks),
             sums + r * static_cast<std::size_t>(blocks), stride, blocks};

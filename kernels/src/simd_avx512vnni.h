@@ -18,7 +18,7 @@ struct Avx512Vnni {
   static constexpr const char* NAME = "avx512vnni";
   static constexpr int TILE_ROWS = 6;    // 6 rows × 64 columns: 24 of 32 registers are sums
   static constexpr int TILE_PANELS = 4;  // panels that one call of a tile takes, or fewer
-  /// How far ahead of a tile memory is asked for: 24 steps, or some 50 ns with four rows.
+  /// How far ahead of a tile memory is asked for: 24 lines of each panel, that is 24 steps of 8 bits or 48 of 4 bits.
   static constexpr std::size_t PREFETCH_BYTES = 1536;
 
   using Floats = __m512;
@@ -118,8 +118,8 @@ struct Avx512Vnni {
     return _mm512_loadu_si512(panels + static_cast<std::size_t>(p) * panel_bytes);
   }
 
-  /// Asks for the lines of P panels that come some steps later. Processors that read ahead by themselves stop at every
-  /// page, and a block of a panel is one page of 4 KB.
+  /// Asks for the lines of P panels that come some steps later: processors that read ahead by themselves stop at every
+  /// page of 4 KB.
   template <int P>
   static void prefetch(const std::uint8_t* panel, std::size_t panel_bytes) {
 #pragma GCC unroll 4

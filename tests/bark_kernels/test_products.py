@@ -12,7 +12,7 @@ from tests.bark_kernels.networks import EXAMPLES, cosine, gelu
 
 slowly = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 sizes = {
-    "rows": st.integers(1, 20),
+    "rows": st.integers(1, 60),
     "columns": st.integers(1, 150),
     "sixteens": st.integers(1, 40),
     "seed": st.integers(0, 2**32 - 1),

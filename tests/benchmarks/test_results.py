@@ -185,6 +185,17 @@ def test_memory_is_shown_for_one_and_several_and_a_start_once_per_server() -> No
     assert table.rows[0][-2:] == ["1.25 GB, 1.50 GB with 4 at once", "5.00 s"]
 
 
+def test_a_start_is_that_of_the_server_with_the_same_runtime() -> None:
+    names = ["cpu int4, long windows, Triton", "cpu int4, ONNX Runtime, long windows, Triton"]
+    made = result(
+        "stages",
+        *(Measurement(case="utterance", subject=name, samples=(9.0,), facts={"audio_seconds": 10.0}) for name in names),
+        Measurement(case="start to first answer", subject="cpu int4, Triton", samples=(5.0,)),
+        Measurement(case="start to first answer", subject="cpu int4, ONNX Runtime, Triton", samples=(7.0,)),
+    )
+    assert {row[0]: row[-1] for row in table_of(made).rows} == dict(zip(names, ["5.00 s", "7.00 s"], strict=True))
+
+
 def test_a_fitted_line_may_have_a_negative_intercept() -> None:
     found = [
         Measurement(case=f"{n} sentences", subject="x", samples=(2.0 * n - 3.0,), facts={"audio_seconds": float(n)})

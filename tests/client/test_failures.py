@@ -220,6 +220,12 @@ def test_a_port_that_closes_every_connection_is_told_from_no_server(connect: Cal
         server.shutdown()
 
 
+@pytest.mark.parametrize("reason", ["Socket closed", "recvmsg:Connection reset by peer (104)"])
+def test_a_server_that_dies_during_a_request_is_told_from_no_server(reason: str) -> None:
+    error = error_from_status("UNAVAILABLE", f"Stream removed ({reason})", url="h:1")
+    assert isinstance(error, ServerUnavailable) and str(error).startswith("the connection to h:1 was closed: ")
+
+
 def test_a_refused_request_is_sent_again_before_any_audio(client: Any, triton: FakeTriton) -> None:
     triton.plan.extend([abort(grpc.StatusCode.UNAVAILABLE), say_error("[UNAVAILABLE] still loading")])
     assert client.speak("Hello.", seed=5).seed == 5

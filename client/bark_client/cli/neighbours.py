@@ -16,7 +16,9 @@ from typing import Any, Final
 
 _COMMAND: Final = "bark-serve"
 _TIMEOUT_S: Final = 10.0
-_HERE: Final = re.compile(r"no server answers at (?:localhost|127\.0\.0\.1|\[::1\]):(?P<port>\d+) ")
+_HERE: Final = re.compile(
+    r"(?:no server answers at|the connection to) (?:localhost|127\.0\.0\.1|\[::1\]):(?P<port>\d+) "
+)
 
 
 def neighbours(problem: str) -> str:

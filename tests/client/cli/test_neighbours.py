@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socketserver
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,23 @@ def test_servers_on_other_ports_are_named(
     assert failed.exit_code == 1 and "no server answers at localhost:" in failed.stderr
     told = "Running here: one (--url localhost:9001), two (--url localhost:9002)"
     assert told in " ".join(failed.stderr.split())
+
+
+def test_servers_are_named_where_a_port_closes_every_connection(
+    bark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Triton's HTTP port does: the one to use is among them."""
+    put_bark_serve(tmp_path, json.dumps(TWO), monkeypatch)
+
+    class Closes(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1000)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Closes) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        said = " ".join(bark("health", "--url", f"localhost:{server.server_address[1]}").stderr.split())
+        server.shutdown()
+    assert "was closed" in said and "Running here: one (--url localhost:9001)" in said
 
 
 def test_a_server_that_starts_on_the_very_port_is_not_named(
