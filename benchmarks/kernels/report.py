@@ -40,11 +40,14 @@ def plot(result: Result, figure: Any) -> None:
         axes.scatter(
             [_intensity(m) for m in own], [_rate(m) / 1e9 for m in own], color=colours[name], marker=marker, label=name
         )
-    for number, m in enumerate(m for m in found if m.subject == KERNELS):
-        above = 4 if number % 2 == 0 else -9  # neighbours may lie upon each other: one name is above, the next below
-        axes.annotate(
-            m.case, (_intensity(m), _rate(m) / 1e9), fontsize=7, xytext=(4, above), textcoords="offset points"
-        )
+    before = (0.0, 0.0)
+    for m in found:
+        if m.subject == KERNELS:
+            place = (_intensity(m), _rate(m) / 1e9)
+            beside = all(abs(one - other) < 0.05 * one for one, other in zip(place, before, strict=True))
+            shift = -9 if beside else 4  # its name goes below that of its neighbour
+            axes.annotate(m.case, place, fontsize=7, xytext=(4, shift), textcoords="offset points")
+            before = place
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("operations per byte of weights and cache")
