@@ -33,9 +33,6 @@ template <class V>
   for (int i = 0; i < columns; ++i) out[i] = what == Finish::Add ? out[i] + last[i] : last[i];
 }
 
-/// Row tiles that pass by a block of the panels one after the other: the block is then in the nearest cache.
-constexpr int STACK = 4;
-
 /// totals += R rows by P panels, block b: a sum of integers becomes floats.
 template <class V, Steps kind, int R, int P>
 void add_block(const Linear& layer, int panel, int b, Rows rows, float* totals) {
@@ -58,11 +55,11 @@ void add_block(const Linear& layer, int panel, int b, Rows rows, float* totals) 
   });
 }
 
-/// Up to STACK tiles of rows by P panels. Sums of blocks are added as floats, in the order of the blocks.
+/// Up to TILE_STACK tiles of rows by P panels. Sums of blocks are added as floats, in the order of the blocks.
 template <class V, Steps kind, int P>
 void product_of_panels(const Linear& layer, int panel, Rows rows, int count, Finish what, float* out,
                        std::size_t stride) {
-  alignas(64) float totals[STACK * V::TILE_ROWS * P * PANEL];
+  alignas(64) float totals[V::TILE_STACK * V::TILE_ROWS * P * PANEL];
   for (int i = 0; i < count * P; ++i) V::store(totals + i * PANEL, V::all(0.F));
   for (int b = 0; b < layer.blocks(); ++b)
     for (int row = 0; row < count; row += V::TILE_ROWS)
@@ -80,7 +77,7 @@ void product_of_panels(const Linear& layer, int panel, Rows rows, int count, Fin
 template <class V, Steps kind>
 void product_of_kind(const Linear& layer, int first, int end, Rows rows, int count, Finish what, float* out,
                      std::size_t stride) {
-  constexpr int most = STACK * V::TILE_ROWS;
+  constexpr int most = V::TILE_STACK * V::TILE_ROWS;
   in_groups<V::TILE_PANELS>(first, end, [&](auto panels, int panel) {
     for (int row = 0; row < count; row += most)
       product_of_panels<V, kind, panels>(layer, panel, rows.from(row), count - row < most ? count - row : most, what,

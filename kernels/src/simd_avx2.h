@@ -12,6 +12,7 @@ struct Avx2 {
   static constexpr const char* NAME = "avx2";
   static constexpr int TILE_ROWS = 6;    // 6 rows × 8 columns: 12 of 16 registers are sums
   static constexpr int TILE_PANELS = 1;  // panels that one call of a tile takes
+  static constexpr int TILE_STACK = 1;   // the nearest cache has a whole panel, so the next tile of rows finds it there
 
   struct Floats {
     __m256 low, high;

@@ -18,6 +18,7 @@ struct Avx512Vnni {
   static constexpr const char* NAME = "avx512vnni";
   static constexpr int TILE_ROWS = 6;    // 6 rows × 64 columns: 24 of 32 registers are sums
   static constexpr int TILE_PANELS = 4;  // panels that one call of a tile takes, or fewer
+  static constexpr int TILE_STACK = 4;   // tiles of rows that multiply a block of 16 KB while the nearest cache has it
   /// How far ahead of a tile memory is asked for: 24 lines of each panel, that is 24 steps of 8 bits or 48 of 4 bits.
   static constexpr std::size_t PREFETCH_BYTES = 1536;
 
