@@ -74,30 +74,35 @@ def error_from_text(text: str, *, url: str) -> BarkError:
     return ServerError(text.strip() or f"the server at {url} reported an error without a message")
 
 
-def error_from_status(code: str, details: str, *, url: str) -> BarkError:
-    """The error that ended a call: `code` is the name of a gRPC status (`UNAVAILABLE`), `details` its text."""
-    if _CODED.search(details):
-        return error_from_text(details, url=url)
-    if code == "UNAVAILABLE" and _NO_SERVER_YET in details:
+def _unavailable(details: str, *, url: str) -> ServerUnavailable:
+    """What the words of gRPC or Triton say about the other end."""
+    if _NO_SERVER_YET in details:
         return _starts_or_stops(url)
-    if code == "UNAVAILABLE" and _NO_GRPC in details:
+    if _NO_GRPC in details:
         what = "an HTTP server" if _HTTP_1.search(details) else "another server"
         return ServerUnavailable(
             f"{what} answers at {url}, and this client needs Triton's gRPC port, usually 8001: correct the address. "
             "The gateway's port, usually 8080, is for programs that speak through OpenAI's interface"
         )
-    if code == "UNAVAILABLE" and _CLOSED.search(details):
+    if _CLOSED.search(details):
         return ServerUnavailable(
             f"the connection to {url} was closed: the server there stopped, or it isn't Triton's gRPC port, usually "
             "8001: start the server with `bark-serve up`, or correct the address"
         )
+    reason = details.rpartition(": ")[2] or "no connection"
+    return ServerUnavailable(
+        f"no server answers at {url} ({reason}): start one with `bark-serve up` "
+        "(in a checkout set up by make: `.venv/bin/bark-serve up`), or correct the address: that of Triton's gRPC "
+        "port, usually 8001"
+    )
+
+
+def error_from_status(code: str, details: str, *, url: str) -> BarkError:
+    """The error that ended a call: `code` is the name of a gRPC status (`UNAVAILABLE`), `details` its text."""
+    if _CODED.search(details):
+        return error_from_text(details, url=url)
     if code == "UNAVAILABLE":
-        reason = details.rpartition(": ")[2] or "no connection"
-        return ServerUnavailable(
-            f"no server answers at {url} ({reason}): start one with `bark-serve up` "
-            "(in a checkout set up by make: `.venv/bin/bark-serve up`), or correct the address: that of Triton's gRPC "
-            "port, usually 8001"
-        )
+        return _unavailable(details, url=url)
     if code == "DEADLINE_EXCEEDED":
         return RequestTimeout(f"the server at {url} didn't finish in time: allow a longer timeout")
     if code == "CANCELLED":

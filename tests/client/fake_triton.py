@@ -6,6 +6,7 @@ import contextlib
 import json
 import queue
 import socket
+import socketserver
 import threading
 import time
 from collections import deque
@@ -373,6 +374,21 @@ def _shut(end: socket.socket) -> None:
     """End a connection at once. Closing wouldn't, as long as another thread waits on it."""
     with contextlib.suppress(OSError):  # its other end was first
         end.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def port_of_another_kind(answer: bytes = b"") -> Iterator[int]:
+    """A port of this machine that gives every connection this answer, whatever it says, and closes it."""
+
+    class Other(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1000)
+            self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
 
 
 def free_port() -> int:

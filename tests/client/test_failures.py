@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ from tests.client.fake_triton import (
     free_port,
     hang,
     hang_before_final,
+    port_of_another_kind,
     say_error,
     speak,
     speak_without_final,
@@ -191,33 +191,20 @@ def test_a_port_that_accepts_but_never_answers_is_given_up_in_time(connect: Call
 def test_a_port_where_another_kind_of_server_answers_is_told_from_no_server(
     connect: Callable[..., Any], answer: bytes, what: str
 ) -> None:
-    class Other(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            self.request.recv(1000)
-            self.request.sendall(answer)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Other) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"127.0.0.1:{server.server_address[1]}"
+    with port_of_another_kind(answer) as port:
+        url = f"127.0.0.1:{port}"
         client = connect(url, connect_timeout=0.3)
         with pytest.raises(ServerUnavailable, match=rf"^{what} answers at {url}, .* gRPC port, usually 8001"):
             client.speak("Hello.")
-        server.shutdown()
 
 
 def test_a_port_that_closes_every_connection_is_told_from_no_server(connect: Callable[..., Any]) -> None:
     """As Triton's HTTP port does."""
-
-    class Closes(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            self.request.recv(1000)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Closes) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"127.0.0.1:{server.server_address[1]}"
-        with pytest.raises(ServerUnavailable, match=rf"^the connection to {url} was closed: .* gRPC port"):
+    with port_of_another_kind() as port:
+        url = f"127.0.0.1:{port}"
+        said = rf"^the connection to {url} was closed: .* gRPC port, usually 8001"
+        with pytest.raises(ServerUnavailable, match=said):
             connect(url, connect_timeout=0.3).speak("Hello.")
-        server.shutdown()
 
 
 @pytest.mark.parametrize("reason", ["Socket closed", "recvmsg:Connection reset by peer (104)"])

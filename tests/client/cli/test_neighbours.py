@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import socketserver
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.client.fake_triton import free_port
+from tests.client.fake_triton import free_port, port_of_another_kind
 
 TWO = [{"name": name, "ports": {"http-port": 1, "grpc-port": port}} for name, port in (("one", 9001), ("two", 9002))]
 
@@ -40,15 +38,8 @@ def test_servers_are_named_where_a_port_closes_every_connection(
 ) -> None:
     """As Triton's HTTP port does: the one to use is among them."""
     put_bark_serve(tmp_path, json.dumps(TWO), monkeypatch)
-
-    class Closes(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            self.request.recv(1000)
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Closes) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        said = " ".join(bark("health", "--url", f"localhost:{server.server_address[1]}").stderr.split())
-        server.shutdown()
+    with port_of_another_kind() as port:
+        said = " ".join(bark("health", "--url", f"localhost:{port}").stderr.split())
     assert "was closed" in said and "Running here: one (--url localhost:9001)" in said
 
 
