@@ -20,6 +20,7 @@ KEPT_FOLDER = Path(__file__).parent / "results"  #: of committed results
 
 SPEED = "audio seconds a second"  #: the metric: seconds of audio per second (the name is that of committed results)
 UTTERANCE = "utterance"  #: the case of a whole utterance, from text to audio
+ONNX_RUNTIME = "ONNX Runtime"  #: in the names of what runs without our own kernels
 SERVER_AT = "server at "  #: prefix of the name of a server given by --url: its bundle and variant are unknown
 
 Fact = str | int | float | bool | None

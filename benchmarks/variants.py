@@ -15,6 +15,7 @@ from bark_serving.profiles import TABLE, Precision, Profile, Stage
 from bark_serving.spec import Spec
 from bark_serving.speech.request import fast_options, long_windows
 from benchmarks.errors import BenchmarkError
+from benchmarks.results import ONNX_RUNTIME
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,12 @@ class Variant:
 
     @property
     def name(self) -> str:
-        runtime = "" if self.kernels else ", ONNX Runtime"
-        return f"{self.profile} {self.precision}{runtime}" + (f", {self.label}" if self.label else "")
+        return self.server_name + (f", {self.label}" if self.label else "")
+
+    @property
+    def server_name(self) -> str:
+        """The name of a variant's server. Variants that differ only in options share a server."""
+        return f"{self.profile} {self.precision}" + ("" if self.kernels else f", {ONNX_RUNTIME}")
 
     def options(self, spec: Spec) -> Mapping[str, Any]:
         """Inputs of the `bark` model, beside the text, for a checkpoint with this spec."""
@@ -76,8 +81,10 @@ VARIANTS: Sequence[Variant] = (
     Variant("cpu", "int8", kernels=False),
     *(Variant("cpu", one, long_windows, "long windows", frozenset({"coarse"})) for one in TABLE["cpu"].precisions),
     Variant("cpu", "int8", no_padding, "no padding", frozenset({"fine"})),
-    Variant("cpu", "int4", fast_options, "fast options", frozenset({"coarse", "fine"})),
-    Variant("cpu", "int4", fast_options, "fast options", frozenset({"coarse", "fine"}), kernels=False),
+    *(
+        Variant("cpu", "int4", fast_options, "fast options", frozenset({"coarse", "fine"}), kernels=kernels)
+        for kernels in (True, False)
+    ),
     Variant("cpu", "int8", low_latency, "low latency"),
     *_precisions("torch"),
 )

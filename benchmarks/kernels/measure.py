@@ -20,12 +20,12 @@ from bark_serving.runtimes.factory import Network, open_network
 from bark_serving.runtimes.settings import RuntimeSettings
 from bark_serving.spec import GptSpec
 from benchmarks.bundles import open_sampler
-from benchmarks.results import Measurement
+from benchmarks.results import ONNX_RUNTIME, Measurement
 from benchmarks.roofline import bytes_per_token, cut_head, read_weights
 from benchmarks.turns import Subject, in_turns
 from benchmarks.variants import Variant
 
-KERNELS, ONNX = "kernels", "ONNX Runtime"
+KERNELS, ONNX = "kernels", ONNX_RUNTIME
 LIMITS, BANDWIDTH, ARITHMETIC = "limits", "reading memory", "product in the cache"
 _RUNS = {"decode": 20, "prefill": 1, "fine": 1}  #: of an operation, in each turn
 _SUBJECTS = ((KERNELS, Variant("cpu", "int8")), (ONNX, Variant("cpu", "int8", kernels=False)))

@@ -25,7 +25,7 @@ from benchmarks.peers import suno
 from benchmarks.peers import transformers as transformers_bark
 from benchmarks.results import UTTERANCE, Fact, Measurement
 from benchmarks.servers import Target, own_server
-from benchmarks.stages.utterance import Utterances, server_name, through_triton
+from benchmarks.stages.utterance import Utterances, through_triton
 from benchmarks.turns import SECONDS, Subject, in_turns
 from benchmarks.variants import Variant, reference
 from benchmarks.work import Speaker, Work, make_work
@@ -113,10 +113,10 @@ def _start_servers(plan: Plan, stack: ExitStack, on_step: Callable[[str], None])
     """One server per profile and precision of the variants. All run at once; each is idle until its turn."""
     servers: dict[str, Target] = {}
     for variant in plan.variants:
-        if server_name(variant) not in servers:
-            on_step(f"server: {server_name(variant)}")
+        if variant.server_name not in servers:
+            on_step(f"server: {variant.server_name}")
             server = own_server(plan.bundle, variant, store=plan.store, threads=plan.threads, max_batch=plan.max_batch)
-            servers[server_name(variant)] = stack.enter_context(server)
+            servers[variant.server_name] = stack.enter_context(server)
     return servers
 
 
@@ -160,8 +160,8 @@ def _stage_subjects(
             speaker = Speaker(plan.bundle, options=variant.options(plan.bundle.spec))
             local = stack.enter_context(plan.open_local(variant))
             subjects.append(_stage_subject(variant.name, speaker, local, stage, work, warm))
-            if server_name(variant) in servers:
-                remote = stack.enter_context(GrpcCaller(servers[server_name(variant)].url))
+            if variant.server_name in servers:
+                remote = stack.enter_context(GrpcCaller(servers[variant.server_name].url))
                 subjects.append(_stage_subject(through_triton(variant), speaker, remote, stage, work, warm))
         yield subjects
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.plots import INK, colours_of, legend_above, tidy, whiskers
-from benchmarks.results import SPEED, UTTERANCE, Measurement, Result
+from benchmarks.results import ONNX_RUNTIME, SPEED, UTTERANCE, Measurement, Result
 from benchmarks.statistics import ratio as ratio_of
 from benchmarks.tables import Table, against, caption, duration, millions, number, times
 
@@ -93,7 +93,7 @@ def _server_cells(result: Result, subject: str) -> list[str]:
 def _server_of(subject: str) -> str:
     """The name of a variant's server: the name without the label of its options."""
     parts = subject.split(", ")
-    runtime = [part for part in parts[1:-1] if part == "ONNX Runtime"]
+    runtime = [part for part in parts[1:-1] if part == ONNX_RUNTIME]
     return ", ".join([parts[0], *runtime, parts[-1]])
 
 

@@ -25,12 +25,6 @@ _Speak = Callable[[Work, int], Mapping[str, float]]  #: speaks a work with a see
 _Watch = Callable[[str], AbstractContextManager[None]]
 
 
-def server_name(variant: Variant) -> str:
-    """The name of a variant's server. Variants that differ only in options share a server."""
-    runtime = "" if variant.kernels else ", ONNX Runtime"
-    return f"{variant.profile} {variant.precision}{runtime}"
-
-
 def through_triton(variant: Variant) -> str:
     """The subject's name of a variant that runs through Triton."""
     return f"{variant.name}, Triton"
@@ -44,7 +38,7 @@ class Utterances:
     peers: Sequence[str]
     variants: Sequence[Variant]
     in_flight: Sequence[int]
-    servers: Mapping[str, Target]  #: by `server_name`; a variant without a server speaks in this process
+    servers: Mapping[str, Target]  #: by `Variant.server_name`; a variant without a server speaks in this process
     open_local: Callable[[Variant], AbstractContextManager[Caller]]
     device: str = "cpu"  #: of the peers
 
@@ -66,7 +60,7 @@ class Utterances:
                 subjects.append(Subject(name, partial(_chain, run, work), warm=partial(_chain, run, warm)))
         clients = {name: stack.enter_context(BarkClient(target.url)) for name, target in self.servers.items()}
         for variant in self.variants:
-            server = server_name(variant)
+            server = variant.server_name
             if server in clients:
                 speak = _remote(self.bundle, variant, clients[server])
                 watch = partial(_watched, self.servers[server], peaks)
