@@ -25,10 +25,9 @@ from bark_serving.server.reloads import MIN_PATIENCE_S, PATIENCE
 from bark_serving.server.repository import read_rendered
 from bark_serving.server.restarts import NO_RESTARTS, SHORT_RUN_S, Restarts, why_ended, why_not_run
 from bark_serving.server.settings import ServerSettings
-from bark_serving.server.watchdog import StoppedWatch, StubWatch
+from bark_serving.server.watchdog import WATCH_INTERVAL_S, StartWatch, StoppedWatch, StubWatch
 
 VERIFIED_FILE = "verified.sums"  #: in the folder of server state: which files were found whole
-WATCH_INTERVAL_S = 0.5  #: between two checks of the server's processes
 Report = Callable[[str], None]
 
 
@@ -120,6 +119,12 @@ def _triton(
     environment = binary.environment(found, repository=settings.repository)
     child = process.launch(command, environment=environment, log=settings.log_path)
     triton = psutil.Process(child.pid)
+    hangs = StartWatch(triton, report=_tell(settings, report))
+
+    def ended() -> bool:
+        hangs.look()
+        return files.failed or child.poll() is not None
+
     try:
         description = state.describe(
             settings,
@@ -133,9 +138,7 @@ def _triton(
         state.note(description)
         files.start()  # after the launch: a process with threads should not fork
         try:
-            seconds = canary.wait_until_answering(
-                settings, ended=lambda: files.failed or child.poll() is not None, stop=stop, report=report
-            )
+            seconds = canary.wait_until_answering(settings, ended=ended, stop=stop, report=report)
         except StartFailed:
             files.finish()  # a damaged file explains the failure
             raise
@@ -144,8 +147,8 @@ def _triton(
         yield Server(settings, triton, child, oom_kills, prefix, key, seconds)
     finally:
         files.abandon()
-        ended = not is_running(triton)
-        if not ended:
+        gone = not is_running(triton)
+        if not gone:
             report("Stopping Triton")
         clean = process.stop(
             triton,
@@ -154,7 +157,7 @@ def _triton(
             hurry=stop.is_urgent,
         )
         child.wait()
-        if not ended:
+        if not gone:
             log.note(settings.log_path, "stopped" if clean else "stopped by force: inferences were still running")
         process.remove_shared_memory(prefix)
 

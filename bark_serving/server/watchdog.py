@@ -19,6 +19,7 @@ from bark_serving.server.settings import ServerSettings
 
 #: A process that is stopped for so long is killed. Triton itself gives up a stub that is silent for a second.
 MAX_STOPPED_S = 2.0
+WATCH_INTERVAL_S = 0.5  #: between two checks of a server's processes
 
 
 class StoppedWatch:
@@ -32,6 +33,29 @@ class StoppedWatch:
         now = time.monotonic()
         self._since = {one: self._since.get(one, now) for one in processes if is_stopped(one)}
         return [one for one, since in self._since.items() if now - since >= MAX_STOPPED_S]
+
+
+class StartWatch:
+    """Ends a Triton that is stopped while it starts, or one of whose models' processes is."""
+
+    def __init__(self, triton: psutil.Process, *, report: Callable[[str], None]) -> None:
+        self._triton = triton
+        self._report = report
+        self._stopped = StoppedWatch()
+        self._due = 0.0
+
+    def look(self) -> None:
+        """Look, unless the last look was less than `WATCH_INTERVAL_S` ago. Never waits."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + WATCH_INTERVAL_S
+        try:
+            hanging = self._stopped.hanging([self._triton, *running_stubs(self._triton)])
+        except psutil.NoSuchProcess:  # it has ended: whoever waits for its start finds out
+            return
+        if hanging:
+            self._report(f"Triton (pid {self._triton.pid}) hangs while it starts; it is killed")
+            kill([self._triton])
 
 
 class StubWatch:

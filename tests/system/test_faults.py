@@ -20,7 +20,7 @@ import tritonclient.grpc as grpc
 from bark_client import BarkClient, ServerUnavailable
 from bark_serving.bundle import Bundle
 from bark_serving.host.processes import is_running, running_stubs
-from bark_serving.server import ServerSettings, canary, running
+from bark_serving.server import ServerSettings, canary, log, running
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render
 from bark_serving.server.watchdog import StubWatch
@@ -168,3 +168,15 @@ def test_a_triton_that_dies_or_hangs_is_started_again(cli: Cli, number: signal.S
     processes = processes_of(after)
     assert "Stopped toy" in cli.run("down")
     assert_no_trace(after, processes)
+
+
+def test_a_triton_that_hangs_while_it_starts_again_is_killed_and_started_once_more(cli: Cli) -> None:
+    cli.run(*cli.up("--detach"))
+    first = cli.state().triton_pid
+    os.kill(first, signal.SIGKILL)
+    until(lambda: cli.state().triton_pid != first)
+    os.kill(cli.state().triton_pid, signal.SIGSTOP)
+    until(lambda: cli.state().restarts.count == 2 and cli.state().ready)
+    assert canary.speak(cli.settings, timeout=30) > 0
+    assert "hangs while it starts; it is killed" in log.previous(cli.settings.log_path).read_text()
+    cli.run("down")

@@ -18,7 +18,7 @@ from bark_serving.host.processes import is_running
 from bark_serving.server import ServerSettings, reloads, watchdog
 from bark_serving.server.canary import CanaryFailed, NoAnswer
 from bark_serving.server.reloads import Reloads, reload_model
-from bark_serving.server.watchdog import StubWatch
+from bark_serving.server.watchdog import StartWatch, StubWatch
 
 
 class Models:
@@ -116,6 +116,26 @@ def test_a_process_that_goes_on_in_time_is_left_alone(models: Models, tmp_path: 
     models.send("echo", signal.SIGCONT)
     watch.look(report=said.append)
     assert said == [] and sorted(models.alive().values()) == ["bark", "echo"]
+
+
+@pytest.mark.parametrize("stopped", ["tritonserver", "echo"])
+def test_a_triton_that_is_stopped_or_has_a_stopped_model_while_it_starts_is_killed(
+    models: Models, monkeypatch: pytest.MonkeyPatch, stopped: str
+) -> None:
+    monkeypatch.setattr(watchdog, "MAX_STOPPED_S", 0.1)
+    monkeypatch.setattr(watchdog, "WATCH_INTERVAL_S", 0.01)
+    models.start("tritonserver")
+    [triton] = [process for process, name in models.running.items() if name == "tritonserver"]
+    said: list[str] = []
+    watch = StartWatch(triton, report=said.append)
+    watch.look()
+    assert said == [] and is_running(triton)
+    models.send(stopped, signal.SIGSTOP)
+    deadline = time.monotonic() + 20
+    while is_running(triton):
+        assert time.monotonic() < deadline
+        watch.look()
+    assert said == [f"Triton (pid {triton.pid}) hangs while it starts; it is killed"]
 
 
 def test_a_model_that_dies_again_and_again_is_reloaded_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
