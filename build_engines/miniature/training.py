@@ -26,8 +26,13 @@ LAST_RATE = 0.05  #: learning rate of the last step, as a share of the highest
 
 
 def bfloat16() -> torch.autocast:
-    """A context for forward passes in bfloat16. On processors that support it they take half the time."""
-    return torch.autocast(torch.get_default_device().type, torch.bfloat16)
+    """A context for forward passes in bfloat16, where the device computes in it.
+
+    Such processors take half the time of float32. Others imitate bfloat16: a Zen 3 takes 14 times as long.
+    """
+    device = torch.get_default_device().type
+    supported = device != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+    return torch.autocast(device, torch.bfloat16, enabled=supported)
 
 
 def tensor(array: Array) -> Tensor:

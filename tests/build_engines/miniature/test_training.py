@@ -21,7 +21,7 @@ from build_engines.miniature.losses import coarse_example, coarse_times, logits,
 from build_engines.miniature.recipe import Recipe, Schedule, spec_for
 from build_engines.miniature.recordings import Clip, Recordings
 from build_engines.miniature.sentences import letter_tokenizer
-from build_engines.miniature.training import rate_at, train
+from build_engines.miniature.training import bfloat16, rate_at, train
 
 SPEC = spec_for(Recipe(), tokens=letter_tokenizer().get_vocab_size())
 
@@ -132,6 +132,15 @@ def test_a_stopped_training_continues_to_exactly_the_same_weights(tmp_path: Path
     assert all(map(torch.equal, weights, continued)) and all(map(torch.any, weights))
     assert sum(weight.item() for weight in weights) == pytest.approx(3, abs=0.1)
     train(second, second.loss, schedule=schedule, state=state, seed=1, on_step=lambda *_: pytest.fail())
+
+
+@pytest.mark.parametrize(("supported", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_processor_without_bfloat16_trains_in_float32(
+    monkeypatch: pytest.MonkeyPatch, supported: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": supported})
+    with bfloat16():
+        assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == dtype
 
 
 def test_the_learning_rate_rises_during_the_warmup_and_then_falls() -> None:
