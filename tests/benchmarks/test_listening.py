@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from bark_client import Speech, Timings
 from bark_serving.arrays import Floats
@@ -19,6 +20,7 @@ from benchmarks.listen import table as table_of
 from benchmarks.results import SPEED, Measurement
 from reference import recordings
 from reference.listener import Heard, Listener, edits, error_rate, pitch, words
+from reference.quality import Dnsmos
 from reference.recordings import Clip
 from tests.benchmarks.made import result
 from tests.speech import speech
@@ -114,6 +116,40 @@ def test_silence_around_a_voice_does_not_matter() -> None:
 def test_sound_without_a_voice_has_no_pitch(samples: Floats) -> None:
     assert math.isnan(pitch(samples, rate=RATE))
     assert understanding.pitches([Clip("", samples, RATE)]) == []
+
+
+# quality
+
+
+@pytest.fixture(scope="module")
+def quality() -> Dnsmos:
+    try:
+        return Dnsmos(threads=usable_cores())
+    except UserError as error:
+        pytest.skip(f"NO MODEL OF OPINIONS: {error}")
+
+
+def test_noise_lowers_the_quality_of_a_recording(quality: Dnsmos) -> None:
+    clips = recordings.by_teacher(recordings.sentences(3))["joe"]
+    noise = np.random.default_rng(0).standard_normal(30 * RATE).astype(np.float32)
+    for clip in clips:
+        clean, quiet, loud = (
+            quality(clip.samples + level * noise[: clip.samples.size], rate=clip.rate) for level in (0, 0.01, 0.1)
+        )
+        assert 3 < clean <= 5
+        assert clean > quiet > loud >= 1
+
+
+def test_the_quality_depends_on_neither_the_length_nor_the_rate_of_a_clip(quality: Dnsmos) -> None:
+    [clip] = recordings.by_teacher(recordings.sentences(1))["joe"]
+    once = quality(clip.samples, rate=clip.rate)
+    assert quality(np.tile(clip.samples, 8), rate=clip.rate) == pytest.approx(once, abs=0.3)
+    halved = np.asarray(soxr.resample(clip.samples, clip.rate, 16_000), np.float32)
+    assert quality(halved, rate=16_000) == pytest.approx(once, abs=0.05)
+
+
+def test_nothing_has_no_quality(quality: Dnsmos) -> None:
+    assert math.isnan(quality(np.zeros(0, np.float32), rate=RATE))
 
 
 # recordings
