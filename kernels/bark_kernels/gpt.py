@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import operator
 import threading
 import weakref
 from collections.abc import Sequence
@@ -111,6 +112,8 @@ class Gpt:
         embeddings = self._embeddings(embeddings, most=self.rows)
         if lengths.shape != (len(embeddings),):
             raise ValueError(f"lengths has shape {list(lengths.shape)}; it must be [{len(embeddings)}].")
+        if lengths.dtype.kind not in "iu":
+            raise TypeError(f"lengths must be whole numbers, not {lengths.dtype}.")
         if lengths.min() < 0 or lengths.max() >= self.positions:
             raise IndexError(f"lengths are {lengths.min()} … {lengths.max()}; positions are 0 … {self.positions - 1}.")
         at = np.ascontiguousarray(lengths, np.int32)
@@ -224,9 +227,11 @@ def _network(weights: Weights, sizes: Sizes) -> tuple[int, tuple[int, ...], nati
 
 
 def _number(name: str, value: int, least: int, most: int) -> int:
-    if not least <= value <= most:
+    """The value. Raises `TypeError` for what is no whole number, and `IndexError` for one out of range."""
+    number = operator.index(value)
+    if not least <= number <= most:
         raise IndexError(f"{name} is {value}; it must be {least} … {most}.")
-    return int(value)
+    return number
 
 
 def _pointer(array: npt.NDArray[Any]) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bark_kernels import library as native
 from bark_kernels.errors import KernelError
-from bark_kernels.gpt import MAX_HEAD_WIDTH
+from bark_kernels.gpt import MAX_HEAD_WIDTH, MAX_POSITIONS
 from bark_kernels.packing import PANEL, Bytes, Floats, Packed
 
 
@@ -30,8 +30,10 @@ def linear(packed: Packed, x: Floats, *, instruction_set: str, gelu: bool = Fals
 def attention(queries: Floats, keys: Floats, values: Floats, *, causal: bool, instruction_set: str) -> Floats:
     """Attention of one head over an int8 cache: [n, width] each → [n, width]."""
     shape = queries.shape
-    if len(shape) != 2 or shape[0] < 1 or shape[1] % PANEL or not PANEL <= shape[1] <= MAX_HEAD_WIDTH:
+    if len(shape) != 2 or shape[1] % PANEL or not PANEL <= shape[1] <= MAX_HEAD_WIDTH:
         raise ValueError(f"queries has shape {list(shape)}; the width must be a multiple of {PANEL}.")
+    if not 1 <= shape[0] <= MAX_POSITIONS:
+        raise ValueError(f"queries has {shape[0]} positions; it must have 1 … {MAX_POSITIONS}.")
     if any(x.shape != shape or x.dtype != np.float32 for x in (queries, keys, values)):
         raise ValueError("queries, keys and values must be float32 of one shape.")
     q, k, v = (np.ascontiguousarray(x) for x in (queries, keys, values))

@@ -55,11 +55,11 @@ class Weights:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        with contextlib.suppress(AttributeError, OSError):  # a wish that few file systems grant; the rest refuse it
-            self._map.madvise(mmap.MADV_HUGEPAGE)
         try:
+            with path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            with contextlib.suppress(AttributeError, OSError):  # a wish that few file systems grant; the rest refuse it
+                self._map.madvise(mmap.MADV_HUGEPAGE)
             size = int.from_bytes(self._map[:8], "little")
             header = json.loads(self._map[8 : 8 + size])
             self.metadata = {name: int(value) for name, value in header.pop("__metadata__").items()}

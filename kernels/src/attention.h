@@ -52,10 +52,13 @@ float weigh(float* scores, int seen, int end, HeadCache cache, std::uint8_t* row
   auto sum = V::all(0.F);
   auto largest = V::all(SMALLEST);
   for (int j = 0; j < keys; j += PANEL) {
+    const bool is_last = j + PANEL == keys;
     auto p = power_of_two<V>(V::sub(V::load(scores + j), top));
-    if (j + PANEL == keys) p = V::first(seen - j, p, V::all(0.F));
+    if (is_last) p = V::first(seen - j, p, V::all(0.F));
     sum = V::add(sum, p);
     p = V::mul(p, V::load(cache.value_scales + j));
+    // a position that is not seen has the scale of a sequence before, which may be no number
+    if (is_last) p = V::first(seen - j, p, V::all(0.F));
     largest = V::max(largest, p);
     V::store(scores + j, p);
   }

@@ -38,6 +38,9 @@ CALLS: dict[str, tuple[type[Exception], Any]] = {
     "a length beyond the end": (IndexError, lambda g: g.decode(np.zeros((2, 48), F32), np.array([3, 40]))),
     "a length below zero": (IndexError, lambda g: g.decode(np.zeros((2, 48), F32), np.array([3, -1]))),
     "a huge length": (IndexError, lambda g: g.decode(np.zeros((1, 48), F32), np.array([2**32]))),
+    "a length that is no whole number": (TypeError, lambda g: g.decode(np.zeros((1, 48), F32), np.array([5.9]))),
+    "a length that is no number": (TypeError, lambda g: g.decode(np.zeros((1, 48), F32), np.array([np.nan]))),
+    "a row that is no whole number": (TypeError, lambda g: g.prefill(0.5, np.zeros((3, 48), F32))),
     "a move from nowhere": (IndexError, lambda g: g.move(2, 0, 1)),
     "a move to nowhere": (IndexError, lambda g: g.move(0, 5, 1)),
     "a move beyond the end": (IndexError, lambda g: g.move(0, 1, 41)),
@@ -101,7 +104,7 @@ def test_an_impossible_number_of_threads_is_refused(tmp_path: Path, threads: int
 def test_a_file_of_something_else_is_refused(tmp_path: Path, content: bytes):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(content)
-    with pytest.raises((Unsupported, ValueError)):
+    with pytest.raises(Unsupported, match=r"weights\.safetensors is not a file of packed weights"):
         Weights(path)
 
 
@@ -153,6 +156,8 @@ def test_parts_refuse_wrong_arrays():
         parts.linear(packed, np.zeros((2, 16), F32), instruction_set=name)
     with pytest.raises(ValueError):
         parts.attention(*[np.zeros((2, 20), F32)] * 3, causal=True, instruction_set=name)
+    with pytest.raises(ValueError, match="65537 positions"):
+        parts.attention(*[np.zeros((65_537, 16), F32)] * 3, causal=True, instruction_set=name)
     with pytest.raises(KernelError):
         parts.linear(packed, np.zeros((2, 32), F32), instruction_set="sse9")
 

@@ -91,6 +91,23 @@ def test_a_row_does_not_depend_on_company(tmp_path: Path, instruction_set: str, 
         np.testing.assert_array_equal(alone.decode(x[length : length + 1], np.array([length]))[0], found[row])
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+@pytest.mark.parametrize("length", [5, 16, 21])
+def test_a_sequence_does_not_depend_on_numbers_that_another_left_in_its_row(
+    tmp_path: Path, instruction_set: str, value: float, length: int
+):
+    weights, sizes, _ = random_network(tmp_path)
+    x = embeddings(40, sizes.width)
+    used, fresh = (Gpt(weights, sizes, instruction_set=instruction_set) for _ in range(2))
+    used.prefill(0, np.full_like(x, value))
+    for gpt in (used, fresh):
+        gpt.prefill(0, x[:length])
+    for at in range(length, 40):
+        found, expected = (gpt.decode(x[at : at + 1], np.array([at])) for gpt in (used, fresh))
+        assert np.isfinite(expected).all()
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_a_moved_row_goes_on_as_before(tmp_path: Path, instruction_set: str):
     weights, sizes, _ = random_network(tmp_path)
     x = embeddings(40, sizes.width)
