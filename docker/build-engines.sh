@@ -24,7 +24,8 @@ if [ -n "$checkpoint" ] && [ -z "$name" ]; then
 fi
 if [ -n "$name" ] && [ ! -f "$bundle/spec.json" ]; then
     if [ -n "$checkpoint" ]; then
-        bark-build import "$checkpoint" "$bundle" || [ $? -eq 3 ] # 3: voices that cannot be read were left out
+        # 3: voices that cannot be read were left out. Another container may have made the bundle meanwhile.
+        bark-build import "$checkpoint" "$bundle" || [ $? -eq 3 ] || [ -f "$bundle/spec.json" ]
     else
         echo "error: there is no bundle $bundle. BARK_CHECKPOINT says what to import it from: suno/bark-small" >&2
         exit 2

@@ -25,7 +25,7 @@ from bark_serving.engines.compatibility import Host, incompatibility, loader_ver
 from bark_serving.engines.manifest import MANIFEST_FILE, Manifest, key
 from bark_serving.engines.quick_sums import write_quick_sums
 from bark_serving.errors import UserError
-from bark_serving.host.files import BUILDING_PREFIX, atomic_folder, exclusive, is_held, sha256
+from bark_serving.host.files import atomic_folder, exclusive, leftovers, remove, sha256
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage
 
 #: The precisions in which the cpu profile's engines can be built, by stage.
@@ -167,8 +167,6 @@ class EngineStore:
                 return engine
             if final.exists():  # its manifest cannot be read, so nobody can use it
                 shutil.rmtree(final)
-            for leftover in self.root.glob(f"{BUILDING_PREFIX}{final.name}-*"):  # of a builder that was killed
-                shutil.rmtree(leftover)
             with atomic_folder(final) as folder:
                 started = time.monotonic()
                 measured = build(folder) or {}
@@ -203,7 +201,7 @@ class EngineStore:
         engines of all other bundles are removed too. With `dry_run`, nothing is removed.
         """
         kept = None if keep is None else set(keep)
-        to_remove = [path for path in self.root.glob(f"{BUILDING_PREFIX}*") if not self._being_built(path)]
+        to_remove = leftovers(self.root)
         broken = {folder for folder in self._folders() if not _is_whole(folder)}
         seen: set[tuple[str, ...]] = set()
         for engine in self.list():  # newest first
@@ -220,7 +218,7 @@ class EngineStore:
         to_remove += sorted(broken)
         if not dry_run:
             for path in to_remove:
-                shutil.rmtree(path)
+                remove(path)
         return to_remove
 
     def _folders(self) -> Sequence[Path]:
@@ -234,9 +232,6 @@ class EngineStore:
         gpu = f" --gpu {','.join(host.architectures)}" if row.gpu == "always" and host.architectures else ""
         options = f"--bundle {bundle.folder} --stage {stage} --precision {precision} --engines {self.root}"
         return f"{row.build}{gpu} {options}"
-
-    def _being_built(self, path: Path) -> bool:
-        return is_held(self._lock(path.name.removeprefix(BUILDING_PREFIX).rsplit("-", 1)[0]))
 
     def _lock(self, name: str) -> Path:
         return self.root / _LOCKS / name

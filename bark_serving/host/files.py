@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-#: A folder ``.building-NAME-*`` will become NAME. If nobody works on it, its maker was killed.
+#: A folder ``.building-NAME-*`` will become NAME. Its maker holds the lock file beside it.
 BUILDING_PREFIX = ".building-"
+_LOCK_SUFFIX = ".lock"
 
 
 def sha256(path: Path) -> str:
@@ -51,19 +52,50 @@ def atomic_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
 
     The parent folder is made. Everything in the folder gets the permissions of the umask, because temporary folders
     and some libraries' files are private, and a server may run as another user.
+    What killed makers of `final` left is removed first.
     replace: `final` may exist. Then the old folder is removed once the new one is in its place.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{BUILDING_PREFIX}{final.name}-", dir=final.parent))
+    for leftover in leftovers(final.parent, of=final.name):
+        remove(leftover)
+    handle, name = tempfile.mkstemp(prefix=f"{BUILDING_PREFIX}{final.name}-", suffix=_LOCK_SUFFIX, dir=final.parent)
+    os.close(handle)
+    work = Path(name).with_suffix("")
     try:
-        yield work
-        _apply_umask(work)
-        if replace and final.exists():
-            _exchange(final, work)
-        else:
-            work.rename(final)
+        with exclusive(Path(name)):  # before the folder exists: a folder without a holder is a leftover
+            work.mkdir()
+            yield work
+            _apply_umask(work)
+            if replace and final.exists():
+                _exchange(final, work)
+            else:
+                work.rename(final)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        remove(work)
+
+
+def leftovers(folder: Path, *, of: str | None = None) -> list[Path]:
+    """What killed makers left in a folder: temporary folders of `atomic_folder`, of every name or of one."""
+    return [
+        path
+        for path in sorted(folder.glob(f"{BUILDING_PREFIX}*"))
+        if path.is_dir() and not is_held(_lock_of(path)) and of in (None, _name_of(path))
+    ]
+
+
+def remove(work: Path) -> None:
+    """Remove a temporary folder of `atomic_folder`, as far as there is something."""
+    shutil.rmtree(work, ignore_errors=True)
+    _lock_of(work).unlink(missing_ok=True)
+
+
+def _lock_of(work: Path) -> Path:
+    return work.with_name(work.name + _LOCK_SUFFIX)
+
+
+def _name_of(work: Path) -> str:
+    """The name of the folder that a temporary one should become."""
+    return work.name.removeprefix(BUILDING_PREFIX).rsplit("-", 1)[0]
 
 
 def _exchange(final: Path, new: Path) -> None:

@@ -104,6 +104,8 @@ def _prompt(ids: Array, inputs: dict[str, Array], *, gpt: GptSpec, embed: Any) -
             f"prompt_embedding_table has shape {list(rows.shape)}; it must be [ids, {gpt.width}], and input_ids must "
             f"be in 0..{end - 1}: those from {gpt.output_vocab} on are its rows."
         )
+    if not np.isfinite(rows).all():
+        raise InvalidRequest("prompt_embedding_table holds values that are not finite numbers.")
     plain = ids < gpt.output_vocab
     prompt = np.empty((len(ids), gpt.width), np.float32)
     prompt[~plain] = rows[ids[~plain] - gpt.output_vocab]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -78,10 +79,11 @@ def _owned(tensor: torch.Tensor, seen: set[int], dtype: torch.dtype) -> torch.Te
 def new_bundle(out: Path, *, force: bool = False) -> Iterator[BundleWriter]:
     """A `BundleWriter` whose folder becomes `out` if the block ends after `finish`. Otherwise nothing stays.
 
-    Raises `OutputError` if `out` exists and `force` is false, or if `out` is something else than a bundle.
+    Raises `OutputError` if `out` exists and `force` is false, or if `out` is something else than a bundle. The former
+    may be seen at the end only: of two that make the same bundle at once, the first to finish wins.
     """
     out = out.absolute()
-    _check_target(out, force=force)
+    check_target(out, force=force)
     with ExitStack() as stack:
         try:
             folder = stack.enter_context(atomic_folder(out, replace=force))
@@ -92,9 +94,17 @@ def new_bundle(out: Path, *, force: bool = False) -> Iterator[BundleWriter]:
         yield writer
         if not writer.finished:
             raise AssertionError("a bundle's writer was left without finish()")
+        try:
+            stack.close()
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            problem = f"{out} exists: another process has made it meanwhile."
+            raise OutputError(problem, remedy="Use it, or give --force to replace it.") from error
 
 
-def _check_target(out: Path, *, force: bool) -> None:
+def check_target(out: Path, *, force: bool) -> None:
+    """Raise `OutputError` if `new_bundle` would."""
     if not out.exists():
         return
     if not force:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bark_serving.cli.console import console, print_error
+from bark_serving.errors import UserError
 from build_engines.engine_jobs import ANY, EngineJob
 from build_engines.errors import BuildError
 from build_engines.steps import OnStep
@@ -63,12 +64,12 @@ def build_all(jobs: Sequence[EngineJob], *, root: Path) -> None:
             f"The engines need about {_bytes(needed)}, {_bytes(_free(root))} are free in {root}.",
             remedy="Make room with `bark-build prune`, or give another folder with --engines.",
         )
-    errors = [(job, job.refusal) for job in jobs if job.refusal]
+    errors: list[tuple[EngineJob, UserError]] = [(job, job.refusal) for job in jobs if job.refusal]
     with share_bars() as progress:
         for job in to_build:
             try:
                 _build(job, progress)
-            except BuildError as error:
+            except UserError as error:
                 errors.append((job, error))
             except KeyboardInterrupt:
                 progress.stop()
@@ -87,7 +88,7 @@ def _build(job: EngineJob, progress: Progress) -> None:
 
     try:
         engine = job.make(on_step=on_step)
-    except BuildError:
+    except UserError:
         progress.update(task, description=f"[red]{label}: failed[/red]")
         progress.stop_task(task)
         raise
@@ -96,7 +97,7 @@ def _build(job: EngineJob, progress: Progress) -> None:
     progress.console.print(f"{job.stage} {job.precision}: {engine.folder}", soft_wrap=True)
 
 
-def _print_errors(errors: Sequence[tuple[EngineJob, BuildError]]) -> None:
+def _print_errors(errors: Sequence[tuple[EngineJob, UserError]]) -> None:
     """Each error once, with the stages that it stops: a missing library is one line for all its stages."""
     stages: dict[tuple[str, str], list[str]] = {}
     for job, error in errors:

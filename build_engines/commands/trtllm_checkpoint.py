@@ -57,10 +57,10 @@ def trtllm_checkpoint(
 
         source, dtype = Bundle(bundle), dtype_of(precision)
         constants = checkpoint.engine_constants(source, temperature=temperature, min_eos_p=min_eos_p)
-        model_file = MODEL_FILE
+        model_file = out / MODEL_FILE.name
         if not dry_run:
             out.mkdir(parents=True, exist_ok=True)
-            model_file = Path(shutil.copy(MODEL_FILE, out))
+            shutil.copy(MODEL_FILE, model_file)
         for name in (stage,) if stage else STAGES:
             if not dry_run:
                 with console.status(f"writing {out / name}"):

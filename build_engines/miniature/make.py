@@ -16,6 +16,7 @@ from bark_serving.arrays import Ids
 from bark_serving.bundle import Bundle
 from bark_serving.host.files import exclusive
 from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build
+from build_engines.bundles.writer import check_target
 from build_engines.errors import OutputError
 from build_engines.miniature import bundle as bundles
 from build_engines.miniature import recordings as recording
@@ -72,6 +73,8 @@ def make_miniature(
     Raises `OutputError` if `work` belongs to another recipe, if another process works there, or if `out` cannot be
     written.
     """
+    if until == STEPS[-1]:
+        check_target(out, force=force)  # hours before the bundle is written
     maker = _Maker(work, recipe=recipe, teachers=teachers, on_progress=on_progress)
     with _locked(work), torch.device(device):
         for step in STEPS[: STEPS.index(until) + 1]:

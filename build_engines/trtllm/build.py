@@ -161,7 +161,7 @@ def make(
 
     def build(folder: Path) -> None:
         dtype = dtype_of(precision)
-        with tempfile.TemporaryDirectory(prefix=".checkpoint-", dir=store.root) as name:
+        with tempfile.TemporaryDirectory(prefix="checkpoint-", dir=folder) as name:  # goes with it if this is killed
             report("checkpoint")
             checkpoint.write(
                 bundle,

@@ -72,7 +72,7 @@ float weigh(float* scores, int seen, int end, HeadCache cache, std::uint8_t* row
       block_sum = V::add(block_sum, steps);
       V::store_wide(row, cache.capacity, j, steps);
     }
-    block_sums[block / VALUE_BLOCK] = static_cast<std::int32_t>(V::sum(block_sum));
+    block_sums[block / VALUE_BLOCK] = integer_of(V::sum(block_sum));
   }
   return step / V::sum(sum);
 }
@@ -138,7 +138,7 @@ void quantize_query(const float* query, int width, std::uint8_t* row, float* sca
     V::store_wide(row, width, i, steps);
   }
   *scale = most / WIDE_MAX * (LOG2_E / __builtin_sqrtf(static_cast<float>(width)));
-  *sum = static_cast<std::int32_t>(V::sum(total));
+  *sum = integer_of(V::sum(total));
 }
 
 template <class V, int R>

@@ -47,20 +47,26 @@ float largest_size(const float* x, int count) {
   return V::largest(most);
 }
 
+/// A sum of steps, whose size is below 2²⁴, as an integer. 0 for what is no number: casting that is undefined.
+inline std::int32_t integer_of(float sum) {
+  constexpr float limit = 1 << 24;
+  return sum > -limit && sum < limit ? static_cast<std::int32_t>(sum) : 0;
+}
+
 /// Symmetric int8: a step of a block is its largest size / 127.
 template <class V>
 void quantize(const float* x, int k, int block, Rows out) {
   for (int b = 0, i = 0; b * block < k; ++b) {
     const float most = largest_size<V>(x + i, block);
     const auto inverse = V::all(NARROW_MAX / most);
-    auto sum = V::all(0.F);  // of whole numbers below 2²⁴: exact
+    auto sum = V::all(0.F);  // exact, see `integer_of`
     for (const int end = i + block; i < end; i += PANEL) {
       const auto steps = V::round(V::mul(V::load(x + i), inverse));
       sum = V::add(sum, steps);
       V::store_narrow(out.data, i, steps);
     }
     out.scales[b] = most / NARROW_MAX;
-    out.sums[b] = static_cast<std::int32_t>(V::sum(sum));
+    out.sums[b] = integer_of(V::sum(sum));
   }
 }
 

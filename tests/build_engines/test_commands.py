@@ -18,9 +18,10 @@ from typer.testing import CliRunner, Result
 
 import bark_kernels
 import build_engines
-from bark_serving.bundle import Bundle
+from bark_serving.bundle import Bundle, BundleError
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.store import Engine, EngineStore
+from bark_serving.errors import UserError
 from bark_serving.host import gpus
 from bark_serving.profiles import STAGES, Profile
 from build_engines.cli import app
@@ -324,13 +325,14 @@ def job(bundle: Bundle, root: Path, make: object, *, stage: str = "fine") -> Eng
     )
 
 
+@pytest.mark.parametrize("kind", [BuildError, BundleError])
 def test_after_a_failure_the_other_engines_are_built(
-    bundle: Bundle, root: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Bundle, root: Path, capsys: pytest.CaptureFixture[str], kind: type[UserError]
 ) -> None:
     engine = SimpleNamespace(folder=root / "engine")
 
     def fails(on_step: object) -> Engine:
-        raise BuildError("It broke.", remedy="Mend it.")
+        raise kind("It broke.", remedy="Mend it.")
 
     jobs = [job(bundle, root, fails), job(bundle, root, lambda on_step: engine, stage="hubert")]
     with pytest.raises(typer.Exit) as caught:

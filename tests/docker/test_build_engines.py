@@ -17,9 +17,16 @@ class Builder:
     def __init__(self, folder: Path) -> None:
         self.bundles, self._log, program = folder / "bundles", folder / "log", folder / "bin/bark-build"
         program.parent.mkdir()
-        program.write_text(f'#!/bin/sh\necho "bark-build $*" >> {self._log}\n')
-        program.chmod(0o755)
+        self._program = program
+        self.on_import("exit 0")
         self._environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+    def on_import(self, script: str) -> None:
+        """Have `bark-build import` do this, too."""
+        self._program.write_text(
+            f'#!/bin/sh\necho "bark-build $*" >> {self._log}\n[ "$1" != import ] || {{ {script}; }}\n'
+        )
+        self._program.chmod(0o755)
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {**self._environment, "BARK_BUNDLES": str(self.bundles), **variables}
@@ -55,6 +62,16 @@ def test_a_checkpoint_is_imported_once(builder: Builder) -> None:
     builder.run("cpu", **chosen)
     engines = f"bark-build engines --profile cpu --gpu auto --bundle {small} --precision fp32"
     assert builder.calls == [f"bark-build import suno/bark-small {small}", engines, engines]
+
+
+@pytest.mark.parametrize(("status", "made", "expected"), [(3, True, 0), (1, True, 0), (1, False, 1)])
+def test_an_import_may_leave_out_voices_or_come_second_but_not_fail(
+    builder: Builder, status: int, made: bool, expected: int
+) -> None:
+    bundle = builder.bundles / "bark-small"
+    builder.on_import(f"mkdir -p {bundle}; {f'touch {bundle}/spec.json; ' if made else ''}exit {status}")
+    done = builder.run("torch", BARK_BUNDLE="bark-small", BARK_CHECKPOINT="suno/bark-small")
+    assert done.returncode == expected
 
 
 def test_the_torch_profile_needs_only_a_bundle(builder: Builder) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bark_serving.host.files import BUILDING_PREFIX, atomic_folder, exclusive, is_held, sha256
+from bark_serving.host.files import BUILDING_PREFIX, atomic_folder, exclusive, is_held, leftovers, sha256
 
 
 def test_the_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
@@ -79,6 +79,36 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_be_placed(tmp_path: Pat
     with pytest.raises(FileNotFoundError), atomic_folder(final, replace=True) as work:
         work.rename(tmp_path / "elsewhere")
     assert [path.name for path in final.iterdir()] == ["old"]
+
+
+def test_what_a_killed_maker_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys\nfrom bark_serving.host import files\n"
+        f"with files.atomic_folder(pathlib.Path({str(tmp_path / 'final')!r})) as work:\n"
+        "    (work / 'half').touch(); print('begun', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"begun\n"
+        assert leftovers(tmp_path) == []  # its maker lives
+        process.kill()
+        process.wait()
+    [left] = leftovers(tmp_path)
+    assert (left / "half").exists() and leftovers(tmp_path, of="final") == [left]
+    with atomic_folder(tmp_path / "fin"):
+        assert left.exists()  # it is of another name
+    with atomic_folder(tmp_path / "final"):
+        assert not left.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fin", "final"]
+
+
+def test_of_two_makers_of_one_folder_the_first_to_finish_wins(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    with pytest.raises(OSError, match="not empty"), atomic_folder(final) as slow:
+        with atomic_folder(final) as fast:
+            (fast / "fast").touch()
+        (slow / "slow").touch()
+    assert [path.name for path in final.iterdir()] == ["fast"]
+    assert [path.name for path in tmp_path.iterdir()] == ["final"]
 
 
 def test_other_users_may_read_what_the_umask_allows(tmp_path: Path) -> None:

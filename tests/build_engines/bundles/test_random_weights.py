@@ -143,6 +143,19 @@ def test_an_existing_folder_is_replaced_only_if_forced_and_a_bundle(tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "precious"]
 
 
+def test_of_two_that_make_the_same_bundle_the_first_to_finish_wins(tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+
+    def meanwhile(step: str, _share: float) -> None:
+        if step == "hubert":
+            make_random_bundle(out, seed=1)
+
+    with pytest.raises(OutputError, match="another process has made it meanwhile"):
+        make_random_bundle(out, seed=0, on_step=meanwhile)
+    Bundle(out).verify()
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
 def test_a_failure_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     def stop(step: str, _: float) -> None:
         if step == "fine":

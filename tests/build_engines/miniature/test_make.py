@@ -15,7 +15,8 @@ from bark_serving.networks import load
 from bark_serving.spec import NETWORKS
 from bark_serving.voices.files import read
 from build_engines.errors import OutputError
-from build_engines.miniature.make import STEPS
+from build_engines.miniature.make import STEPS, Teachers, make_miniature
+from build_engines.miniature.recipe import Recipe
 from tests.build_engines.miniature.conftest import run, small_recipe
 
 pytestmark = pytest.mark.usefixtures("few_sentences")
@@ -82,6 +83,15 @@ def test_a_work_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match=f"Another process is at work in {work}"):
             run(work, tmp_path / "out", recipe=small_recipe(), until="units")
     assert run(work, tmp_path / "out", recipe=small_recipe(), until="units") == ["units"]
+
+
+def test_an_existing_folder_is_told_before_the_work_begins(tmp_path: Path) -> None:
+    out, work = tmp_path / "out", tmp_path / "work"
+    out.mkdir()
+    teachers = Teachers(speak=lambda rate: pytest.fail("it spoke"), listen=lambda: pytest.fail("it listened"))
+    with pytest.raises(OutputError, match="out exists"):
+        make_miniature(out, work=work, recipe=Recipe(), teachers=teachers, on_progress=lambda *_: None)
+    assert not work.exists()
 
 
 def test_a_work_folder_belongs_to_one_recipe(tmp_path: Path) -> None:

@@ -137,6 +137,7 @@ def test_checkpoints_can_be_written_to_be_built_elsewhere(bundle: Bundle, tmp_pa
     options = ("--bundle", bundle.folder, "--stage", "semantic", "--min-eos-p", "0.3")
     result = run("trtllm-checkpoint", folder, *options)
     assert result.exit_code == 0, result.output
+    assert run("trtllm-checkpoint", folder, *options, "--dry-run").stdout == result.stdout
     options = options_of(shlex.split(result.stdout))
     assert (folder / "model.py").read_bytes() == MODEL_FILE.read_bytes()
     assert options["--model_cls_file"] == str(folder / "model.py")
