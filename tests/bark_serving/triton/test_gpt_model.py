@@ -8,13 +8,16 @@ import pytest
 from bark_serving.arrays import Array, Floats
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import GptSpec
-from bark_serving.triton.gpt_model import parse_generation
+
+pytestmark = pytest.mark.usefixtures("backend")
 
 GPT = GptSpec(layers=1, heads=1, width=4, block_size=16, input_vocab=10, output_vocab=8)
 
 
 def parse(table: Floats | None = None, *, ids: tuple[int, ...] = (0, 8, 9)) -> Floats:
     """The prompt of a request: ids below 8 are tokens, those from 8 on are rows of the table."""
+    from bark_serving.triton.gpt_model import parse_generation
+
     inputs: dict[str, Array] = {
         "input_ids": np.array([ids], np.int32),
         "input_lengths": np.array([[len(ids)]], np.int32),
