@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from bark_batch.rows import Columns
 from bark_client import InvalidRequest
@@ -15,9 +16,14 @@ from bark_client import InvalidRequest
 MAX_CELL_CHARACTERS: Final = 1 << 24  #: of CSV; Python's own limit is shorter than a chapter
 _BLOCK_BYTES: Final = 1 << 20
 _BLOCK_ROWS: Final = 4096
+_MAX_NAMES: Final = 32  #: of columns, in a message about a table whose rows have columns of their own
+_HOW_TO_QUOTE: Final = (
+    "In a cell with quotes of its own, write each of them twice, and put quotes around the whole cell"
+)
 
 Values = dict[str, Any]
 Found = Values | str  #: the values of a row, by column; or what is wrong with it
+Record = tuple[str, list[str] | str]  #: the lines of the file, in words, and their cells or what is wrong with them
 
 
 def read(paths: Sequence[Path], columns: Columns) -> Iterator[Found]:
@@ -49,45 +55,142 @@ def fingerprint(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def _csv(path: Path, columns: Columns, *, delimiter: str = ",") -> Iterator[Found]:
+def _csv(path: Path, columns: Columns) -> Iterator[Found]:
+    with _opened(path) as file:
+        yield from _rows(path, _csv_records(path, file), columns)
+
+
+def _tsv(path: Path, columns: Columns) -> Iterator[Found]:
+    with _opened(path) as file:
+        yield from _rows(path, _tsv_records(file), columns)
+
+
+def _opened(path: Path) -> TextIO:
     csv.field_size_limit(MAX_CELL_CHARACTERS)
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        names = next(reader, [])
-        _require(path, names, columns)
-        while True:
-            line = reader.line_num + 1
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                yield f"{path.name}, line {line}: not valid CSV ({error})"
-                continue
-            if cells is None:
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _rows(path: Path, records: Iterator[Record], columns: Columns) -> Iterator[Found]:
+    """The rows of a table whose first record is its header."""
+    _, names = next(records, ("", []))
+    if isinstance(names, str):
+        raise InvalidRequest(f"{path}: its header is {names}. {_HOW_TO_QUOTE}")
+    if not all(map(_is_unicode, names)):
+        raise InvalidRequest(f"{path}: its header is not valid UTF-8. Save the table as UTF-8")
+    _require(path, names, columns)
+    for lines, cells in records:
+        where = f"{path.name}, {lines}"
+        if isinstance(cells, str):
+            yield f"{where}: {cells}"
+        elif cells and len(cells) != len(names):
+            yield f"{where}: it has {len(cells)} cells, and the header has {len(names)}"
+        elif cells:
+            yield _decoded(dict(zip(names, cells, strict=True)), where=where)
+
+
+def _csv_records(path: Path, file: TextIO) -> Iterator[Record]:
+    """InvalidRequest if a broken cell has more lines than one: they may be many rows, which would be lost."""
+    reader = csv.reader(file, strict=True)
+    while True:
+        before = reader.line_num
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            lines = reader.line_num - before
+            if lines > 1:
+                raise InvalidRequest(
+                    f"{path}: a quote in the row that begins in line {before + 1} swallows {lines - 1} more "
+                    f"line{'s' * (lines > 2)}, up to line {reader.line_num} ({error}). {_HOW_TO_QUOTE}"
+                ) from None
+            yield _place(before + 1, reader.line_num), f"not valid CSV ({error})"
+            continue
+        if cells is None:
+            return
+        yield _place(before + 1, reader.line_num), cells
+
+
+def _tsv_records(file: TextIO) -> Iterator[Record]:
+    """A line is a record, and quotes belong to the text, unless the quoting of a spreadsheet fits the header, too."""
+    lines, number, width = _Lines(file), 1, 0
+    for line in lines:
+        cells = line.rstrip("\r\n").split("\t") if line.strip("\r\n") else []
+        width, last = width or len(cells), number
+        if '"' in line and (quoted := _quoted(line, lines, width=width)):
+            cells, last = quoted[0], number + quoted[1]
+        yield _place(number, last), cells
+        number = last + 1
+
+
+def _quoted(first: str, lines: _Lines, *, width: int) -> tuple[list[str], int] | None:
+    """The cells of a record that a spreadsheet quoted, and how many lines it has after the first; else None.
+
+    Such a record has as many cells as the header. In several lines it has no more tabs than that takes: with more, its
+    lines could be rows as well. So a quote that nothing closes is found out on the next row.
+    """
+    more: list[str] = []
+
+    def record() -> Iterator[str]:
+        yield first
+        tabs = first.count("\t")
+        for line in lines if width > 1 else ():
+            more.append(line)
+            tabs += line.count("\t")
+            if tabs >= width:
                 return
-            if cells and len(cells) != len(names):
-                yield f"{path.name}, line {line}: it has {len(cells)} cells, and the header has {len(names)}"
-            elif cells:
-                yield _decoded(dict(zip(names, cells, strict=True)), where=f"{path.name}, line {line}")
+            yield line
+
+    try:
+        cells = next(csv.reader(record(), delimiter="\t", strict=True))
+    except csv.Error:
+        cells = []
+    if len(cells) == width:
+        return cells, len(more)
+    lines.give_back(more)
+    return None
+
+
+class _Lines:
+    """The lines of a file, which can be given back."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file, self._back = file, deque[str]()
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        return self._back.popleft() if self._back else next(self._file)
+
+    def give_back(self, lines: Sequence[str]) -> None:
+        self._back.extendleft(reversed(lines))
+
+
+def _place(first: int, last: int) -> str:
+    return f"line {first}" if first == last else f"lines {first} to {last}"
 
 
 def _jsonl(path: Path, columns: Columns) -> Iterator[Found]:
-    some = False
+    """A key that an object lacks is an empty cell. At the end, InvalidRequest if all lack one that is required."""
+    some, required = False, set(columns.required)
+    names: dict[str, None] = {}  # of the objects, until each required one was seen
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
             try:
                 values = json.loads(line.decode("utf-8-sig"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 yield f"{path.name}, line {number}: not valid JSON ({error})"
                 continue
             if not isinstance(values, dict):
                 yield f"{path.name}, line {number}: not a JSON object"
                 continue
-            if not some:
-                _require(path, list(values), columns)
-                some = True
+            some = True
+            if not names.keys() >= required:
+                names |= dict.fromkeys(name for name in values if name in required or len(names) < _MAX_NAMES)
             yield _decoded(values, where=f"{path.name}, line {number}")
+    if some:
+        _require(path, list(names), columns)
 
 
 def _parquet(path: Path, columns: Columns) -> Iterator[Found]:
@@ -117,10 +220,13 @@ def _require(path: Path, names: Sequence[str], columns: Columns) -> None:
 
 def _decoded(values: Values, *, where: str) -> Found:
     """The values, or an error if a string holds what UTF-8 cannot."""
-    for value in values.values():
-        if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
-            return f"{where}: not valid UTF-8"
-    return values
+    if all(_is_unicode(value) for value in values.values() if isinstance(value, str)):
+        return values
+    return f"{where}: not valid UTF-8"
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def _suffix(path: Path) -> str:
@@ -129,10 +235,6 @@ def _suffix(path: Path) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
-
-
-def _tsv(path: Path, columns: Columns) -> Iterator[Found]:
-    return _csv(path, columns, delimiter="\t")
 
 
 _READERS: Final[dict[str, Callable[[Path, Columns], Iterator[Found]]]] = {
