@@ -82,7 +82,11 @@ def up(
     build: Annotated[bool, typer.Option("--build", help="Build the engines that are missing first.")] = False,
     name: Annotated[str, typer.Option(help="The server's name. Servers with other names can run beside it.")] = "bark",
     address: Annotated[
-        str, typer.Option(help="Where to listen. Keep it on loopback unless a gateway guards it.")
+        str,
+        typer.Option(
+            help="Where to listen: an IPv4 address, or a name that has one; 0.0.0.0: all addresses of this machine. "
+            "Keep it on loopback unless a gateway guards it."
+        ),
     ] = "127.0.0.1",
     http_port: Annotated[int, typer.Option(help="HTTP port.")] = 8000,
     grpc_port: Annotated[int, typer.Option(help="gRPC port; clients of `bark` use this one.")] = 8001,

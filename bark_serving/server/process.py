@@ -62,12 +62,12 @@ class StopRequest:
 def check_ports(settings: ServerSettings) -> None:
     """Raise `PortInUse` if a port is taken. It names the option and, if this user may see it, the process."""
     for option, port in settings.ports.items():
-        with socket.socket(socket.AF_INET6 if ":" in settings.address else socket.AF_INET) as probe:
+        with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free
             try:
                 probe.bind((settings.address, port))
             except OSError as error:
-                if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+                if error.errno == errno.EADDRNOTAVAIL:
                     raise PortInUse(
                         f"This machine has no address {settings.address}.",
                         remedy="Give another --address: 127.0.0.1 is this machine alone, 0.0.0.0 all its addresses.",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import socket
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 STATE_FOLDER_VARIABLE = "BARK_STATE"
 CONFIG = "config.pbtxt"
@@ -28,6 +30,30 @@ def configs(repository: Path) -> list[Path]:
     return sorted(repository.glob(f"*/{CONFIG}"))
 
 
+def _ipv4(address: str) -> str:
+    """The IPv4 address that an address or a name stands for. Raises `ValueError`.
+
+    Of Triton's three servers only gRPC's looks names up: the other two would listen on 255.255.255.255.
+    """
+    try:
+        return str(socket.getaddrinfo(address, None, family=socket.AF_INET, type=socket.SOCK_STREAM)[0][4][0])
+    except (OSError, UnicodeError) as error:
+        why = "it is an IPv6 address, and a server listens on IPv4"
+        if not _is_ipv6(address):
+            said = error.strerror if isinstance(error, OSError) else "a part of it is empty or too long"
+            why = f"it is no IPv4 address, and no name that has one here ({said})"
+        raise ValueError(
+            f"{address}: {why}. Give 127.0.0.1 for this machine alone, 0.0.0.0 for all its addresses."
+        ) from None
+
+
+def _is_ipv6(address: str) -> bool:
+    try:
+        return bool(ipaddress.IPv6Address(address.strip("[]")))
+    except ValueError:
+        return False
+
+
 class ServerSettings(BaseModel):
     """Settings of one server. Paths become absolute, so that a detached supervisor finds the same files."""
 
@@ -36,7 +62,7 @@ class ServerSettings(BaseModel):
     name: str = Field(default="bark", pattern=NAME_PATTERN)
     repository: Path  #: a rendered model repository
     folder: Path = Field(default_factory=state_folder)  #: state file, lock, log, backend links
-    address: str = "127.0.0.1"
+    address: Annotated[str, AfterValidator(_ipv4)] = "127.0.0.1"  #: IPv4; a given name is looked up once, at once
     http_port: int = Field(default=8000, ge=1, le=65_535)
     grpc_port: int = Field(default=8001, ge=1, le=65_535)
     metrics_port: int = Field(default=8002, ge=1, le=65_535)
@@ -68,7 +94,7 @@ class ServerSettings(BaseModel):
     @property
     def host(self) -> str:
         """The address that a client on this machine connects to."""
-        return "127.0.0.1" if self.address in ("0.0.0.0", "::") else self.address
+        return "127.0.0.1" if self.address == "0.0.0.0" else self.address
 
     @property
     def metrics_url(self) -> str:

@@ -156,6 +156,23 @@ def test_a_port_in_use_is_named_with_its_option_and_its_holder(tmp_path: Path) -
         pytest.fail("it counted as running")
 
 
+def test_a_server_listens_where_a_name_leads(cli: Cli) -> None:
+    assert "Up: gRPC 127.0.0.1:" in cli.run(*cli.up("--detach", "--address", "localhost"))
+    url = cli.state().settings.metrics_url
+    assert httpx2.get(url).status_code == 200
+    assert httpx2.get(f"http://127.0.0.1:{cli.settings.http_port}/v2/health/ready").status_code == 200
+    assert json.loads(cli.run("status", "toy", "--json"))["models"] == {"bark": True, "echo": True}
+
+
+def test_an_ipv6_address_is_refused_before_anything_starts(cli: Cli) -> None:
+    output = cli.run(*cli.up("--detach", "--address", "::1"), expect=2)
+    assert output.splitlines() == [
+        "error: --address: ::1: it is an IPv6 address, and a server listens on IPv4. "
+        "Give 127.0.0.1 for this machine alone, 0.0.0.0 for all its addresses."
+    ]
+    assert not cli.settings.folder.exists()
+
+
 def test_a_repository_without_bark_is_refused_before_the_start(tmp_path: Path) -> None:
     settings = ServerSettings(repository=tmp_path, folder=tmp_path / "server", **toy.free_ports())
     with pytest.raises(ServerError, match="no model 'bark'"), running(settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -11,7 +12,8 @@ import psutil
 import pytest
 from pydantic import ValidationError
 
-from bark_serving.server import detach, state
+from bark_serving.server import binary, detach, state
+from bark_serving.server.binary import Triton
 from bark_serving.server.errors import AlreadyRunning, PortInUse, ServerError
 from bark_serving.server.process import birth, check_ports, find
 from bark_serving.server.settings import ServerSettings
@@ -70,3 +72,37 @@ def test_an_address_that_this_machine_lacks_is_told_from_a_port_that_is_taken(tm
         settings = ServerSettings(repository=tmp_path, folder=tmp_path, metrics_port=port)
         with pytest.raises(PortInUse, match=f"Port {port} on 127.0.0.1 .* Give another port with --metrics-port"):
             check_ports(settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [("localhost", "127.0.0.1"), ("127.1", "127.0.0.1"), ("::ffff:127.0.0.1", "127.0.0.1"), ("0", "0.0.0.0")],
+)
+def test_a_name_stands_for_its_ipv4_address_in_all_that_a_server_is_told(
+    tmp_path: Path, given: str, address: str
+) -> None:
+    settings = ServerSettings(repository=tmp_path, folder=tmp_path, address=given)
+    assert settings.address == address
+    assert settings.metrics_url == "http://127.0.0.1:8002/metrics"
+    found = Triton(tmp_path / "bin/tritonserver", wheel=False)
+    command = binary.command(found, settings, backends=tmp_path, shm_prefix="", control_key="")
+    assert [one.partition("=")[2] for one in command if "-address=" in one] == [address] * 3
+
+
+def test_a_supervisor_and_the_state_get_the_address_not_the_name(tmp_path: Path) -> None:
+    settings = ServerSettings(repository=tmp_path, folder=tmp_path, address="localhost")
+    assert json.loads(settings.model_dump_json())["address"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("address", ["::1", "::", "[::1]", "fe80::1%lo"])
+def test_an_ipv6_address_is_refused_as_one(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ValidationError, match=r": it is an IPv6 address, and .* IPv4\. Give 127\.0\.0\.1 for this"):
+        ServerSettings(repository=tmp_path, address=address)
+
+
+@pytest.mark.parametrize(
+    "address", ["no.such.name.invalid", "", "a..b", "127.0.0.1:8000", "http://localhost", "x" * 64]
+)
+def test_an_address_that_is_none_is_refused_in_words(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ValidationError, match=r"it is no IPv4 address, and no name that has one .*Give 127\.0\.0\.1"):
+        ServerSettings(repository=tmp_path, address=address)
