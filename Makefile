@@ -49,6 +49,8 @@ GATEWAY_READY := $(VENV)/.ready-gateway
 DEV_READY := $(VENV)/.ready-dev
 DEMO_SERVER := demo
 SERVE_SERVER := serve
+# in build, for clean. What is not here stays: the voices that users cloned, and what hours of training made
+MADE := benchmarks bundles containers engines repository site test-engines tools trtllm
 
 .PHONY: help
 help: ## List the targets and their variables
@@ -140,9 +142,15 @@ install: $(DEV_READY) ## Set up .venv for development
 	@echo "==> Ready. Use the commands by path, $(BIN)/bark-serve, or activate them: source $(BIN)/activate"
 
 .PHONY: clean
-clean: ## Remove what was built: bundles, engines, repositories, caches, out.wav (not .venv)
-	@if [ -x $(BIN)/bark-serve ]; then $(BIN)/bark-serve down --name $(DEMO_SERVER); fi
-	@rm -rf build out.wav out.png .pytest_cache .ruff_cache .mypy_cache .hypothesis
+clean: ## Stop both servers, remove what was made: bundles, engines, caches, out.wav (not .venv, build/voices, build/miniature)
+	@if [ -x $(BIN)/bark-serve ]; then \
+		for name in $(DEMO_SERVER) $(SERVE_SERVER); do $(BIN)/bark-serve down --name $$name; done; \
+		if $(BIN)/bark-serve status --json | grep -F "\"repository\": \"$$(pwd -P)/build/" >/dev/null; then \
+			echo "A server still runs from build. Stop it first: $(BIN)/bark-serve down --all"; exit 1; \
+		fi; \
+	fi
+	@rm -rf $(addprefix build/,$(MADE)) out.wav out.png .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@if [ -d build ]; then rmdir --ignore-fail-on-non-empty build; fi
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # Setting up. Each step leaves a stamp in .venv, so that it runs once.

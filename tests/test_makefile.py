@@ -1,7 +1,10 @@
-"""`make demo`, with stand-ins for the programs that print their arguments."""
+"""`make demo`, `make serve` and `make clean`, with stand-ins for the programs that print their arguments."""
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PROGRAMS = ("bark_serving", "build_engines", "benchmarks", "bark_gateway", "bark_batch", "client")
 
 
 @pytest.fixture
@@ -123,3 +127,65 @@ def test_make_serve_runs_a_server_with_a_gateway(environment: Path) -> None:
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     (line,) = [line for line in said if line.startswith("bark-serve")]
     assert line.startswith("bark-serve <up> <--build> <--gateway>") and "<--bundle> <my own bundle>" in line
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with the Makefile and what users and `make` leave there."""
+    folder = tmp_path / "my checkout"
+    for name in ("voices/codec-0", "miniature", "bundles/bark", "engines/0", "repository/serve", "mine"):
+        (folder / "build" / name).mkdir(parents=True)
+        (folder / "build" / name / "file").touch()
+    (folder / "out.wav").touch()
+    shutil.copy(ROOT / "Makefile", folder)
+    return folder
+
+
+def clean(checkout: Path, environment: Path) -> subprocess.CompletedProcess[str]:
+    command = ["make", "clean", f"VENV={environment}"]
+    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+
+
+def folders(checkout: Path) -> list[str]:
+    return sorted(path.name for path in (checkout / "build").iterdir())
+
+
+def test_cleaning_keeps_voices_training_and_what_it_does_not_know(checkout: Path, environment: Path) -> None:
+    assert clean(checkout, environment).returncode == 0
+    assert folders(checkout) == ["mine", "miniature", "voices"]
+    assert (checkout / "build/voices/codec-0/file").exists() and not (checkout / "out.wav").exists()
+    for name in folders(checkout):
+        shutil.rmtree(checkout / "build" / name)
+    for _ in range(2):
+        assert clean(checkout, environment).returncode == 0
+        assert not (checkout / "build").exists()
+
+
+def test_cleaning_stops_the_servers_that_make_starts_first(checkout: Path, environment: Path) -> None:
+    program = environment / "bin/bark-serve"
+    program.write_text(f'#!/bin/sh\necho "$@" "$(ls "{checkout}/build/repository")"\n')
+    said = clean(checkout, environment).stdout.splitlines()
+    assert said == ["down --name demo serve", "down --name serve serve"]
+    program.write_text("#!/bin/sh\nexit 1\n")
+    (checkout / "build/repository").mkdir()
+    assert clean(checkout, environment).returncode != 0
+    assert "repository" in folders(checkout), "a server may still run"
+
+
+@pytest.mark.parametrize(("where", "stays"), [("{checkout}/build/repository/bark", True), ("/srv/build/bark", False)])
+def test_cleaning_leaves_the_files_of_another_server_that_runs_from_them(
+    checkout: Path, environment: Path, where: str, stays: bool
+) -> None:
+    servers = json.dumps([{"name": "bark", "repository": where.format(checkout=checkout)}])
+    program = environment / "bin/bark-serve"
+    program.write_text(f"#!/bin/sh\n[ $1 = down ] || echo '{servers}'\n")
+    cleaned = clean(checkout, environment)
+    assert (cleaned.returncode != 0, "repository" in folders(checkout)) == (stays, stays)
+    assert (f"Stop it first: {environment}/bin/bark-serve down --all" in cleaned.stdout) == stays
+
+
+def test_each_folder_that_a_program_makes_in_build_is_removed_or_kept_by_name() -> None:
+    sources = [path for folder in PROGRAMS for path in (ROOT / folder).rglob("*.py")]
+    named = {name for path in sources for name in re.findall(r"""["' /]build/([a-z-]+)""", path.read_text())}
+    made = re.search(r"^MADE := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert made is not None and named - {"voices", "miniature"} <= set(made[1].split())
