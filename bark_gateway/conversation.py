@@ -52,7 +52,7 @@ class Conversation:
 
     def flush(self) -> None:
         """Speak what is there, although its sentence may go on."""
-        self._add(self._gatherer.end())
+        self._add(self._gatherer.flush())
 
     def cancel(self) -> None:
         """Forget all that is not yet spoken, and stop what is."""

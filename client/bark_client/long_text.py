@@ -35,7 +35,7 @@ _WORD_BEFORE: Final = re.compile(r"[\w.]*$")
 _LATIN_VOWEL: Final = re.compile("[aeiouyAEIOUY]")
 
 
-Gap: TypeAlias = Literal["none", "sentence", "paragraph"]
+Gap: TypeAlias = Literal["none", "part", "sentence", "paragraph"]
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Passage:
     """What one request of a long text says."""
 
     text: str
-    gap: Gap = (
-        "none"  #: what parts it from the passage before it; "none" at the beginning, and where a tag makes a pause
-    )
+    #: What parts it from the passage before it: "none" at the beginning, and where a tag makes a pause; "part" where it
+    #: goes on with a sentence.
+    gap: Gap = "none"
     tags: str = ""  #: of the text before it, which count on: the voice that speaks, and pauses
 
 
@@ -60,6 +60,7 @@ class Gatherer:
         self._text = ""  # not yet given
         self._limit = FIRST_PASSAGE_CHARACTERS
         self._line_start = 0  # characters of the current line that were given already
+        self._newlines = 0  # since the text that was given
         self._gap: Gap = "none"
         self._voice = self._pauses = ""  # tags that count on
 
@@ -67,6 +68,14 @@ class Gatherer:
         """Add a piece; yields what can be given now."""
         self._text += piece
         yield from self._passages(ended=False)
+
+    def flush(self) -> Iterator[Passage]:
+        """Yields what is there now. The text may go on, also within a sentence."""
+        passage = None
+        for passage in self._passages(ended=True):
+            yield passage
+        if passage is not None and self._gap == "sentence" and not _ends_sentence(passage.text):
+            self._gap = "part"
 
     def end(self) -> Iterator[Passage]:
         """Yields the rest."""
@@ -84,6 +93,7 @@ class Gatherer:
             if end is None:
                 return
             text, self._text = self._text[:end], self._text[end:]
+            self._newlines = 0
             unwrapped = self._unwrapped(text)
             self._line_start = 0 if "\n" in text else self._line_start
             self._line_start += len(text) - (text.rfind("\n") + 1)
@@ -101,17 +111,19 @@ class Gatherer:
             self._pauses = ""
         elif len(self._pauses) < MAX_PASSAGE_CHARACTERS:  # else a text of pauses alone would grow for ever
             self._pauses += "".join(tag[0] for tag in pauses)
-        if self._gap == "sentence" and _is_paragraph_end(self._text):
-            self._gap = "paragraph"
         for tag in found:
             if not is_pause(tag):
                 self._voice = tag[0] if voice_of(tag) else ""
 
     def _skip_space(self) -> None:
+        """Forget the space before the next passage, but for what it means. It may come in several pieces."""
         rest = self._text.lstrip()
-        if "\n" in self._text[: len(self._text) - len(rest)]:
-            self._line_start = 0
+        self._newlines += self._text[: len(self._text) - len(rest)].count("\n")
         self._text = rest
+        if self._newlines:
+            self._line_start = 0
+        if self._newlines >= 2 and self._gap != "none":
+            self._gap = "paragraph"
 
     def _unwrapped(self, text: str) -> str:
         """Join the rest of a line to the next line, where a program has broken a longer line.
@@ -246,6 +258,11 @@ def _sentence_ends(text: str) -> Iterator[int]:
             yield match.end()
 
 
+def _ends_sentence(text: str) -> bool:
+    """Whether a text ends with a sentence for certain, when another one follows."""
+    return any(not _has_word(text[end:]) for end in _sentence_ends(f"{text} A"))
+
+
 def _in_brackets(text: str, end: int) -> bool:
     """Whether a place is inside something like `[pause 0.5s]`."""
     start = max(0, end - 40)
@@ -257,13 +274,6 @@ def _between_characters(text: str, end: int) -> int:
     while end > 1 and (unicodedata.combining(text[end]) or unicodedata.category(text[end]) in ("Mc", "Cf")):
         end -= 1
     return end
-
-
-def _is_paragraph_end(rest: str) -> bool:
-    """Whether a text goes on with a blank line, or not at all."""
-    near = rest[:_LOOKAHEAD_CHARACTERS]
-    space = near[: len(near) - len(near.lstrip())]
-    return space.count("\n") >= 2 or len(space) == len(near) < _LOOKAHEAD_CHARACTERS
 
 
 def _may_be_abbreviated(text: str, stop: int) -> bool:

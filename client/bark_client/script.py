@@ -74,6 +74,7 @@ class Script:
         """What the request of a passage says, after the pause that the server would make within a request."""
         pauses = {
             "none": 0.0,
+            "part": 0.0,
             "sentence": _given(self._options.get("sentence_pause"), protocol.SENTENCE_PAUSE_S),
             "paragraph": _given(self._options.get("paragraph_pause"), protocol.PARAGRAPH_PAUSE_S),
         }

@@ -87,7 +87,20 @@ def test_flush_speaks_a_sentence_that_has_not_ended(socket: ClientConnection, tr
     say(socket, "text", text="Go on then")
     say(socket, "end")
     heard(socket, until="done")
-    assert texts(triton)[0] == "Wait a" and texts(triton)[1].endswith("Go on then")
+    assert texts(triton) == ["Wait a", "Go on then"]
+
+
+@pytest.mark.parametrize(("space", "pause"), [(" ", "[pause 0.25s]"), ("\n\n", "[pause 0.5s]")])
+def test_flush_changes_no_silence_between_sentences(
+    socket: ClientConnection, triton: FakeTriton, space: str, pause: str
+) -> None:
+    say(socket, "start", sentence_pause=0.25, paragraph_pause=0.5)
+    for text in (ONE, f"{space}{TWO}"):
+        say(socket, "text", text=text)
+        say(socket, "flush")
+    say(socket, "end")
+    heard(socket, until="done")
+    assert texts(triton) == [ONE, f"{pause}{TWO}"]
 
 
 @pytest.mark.parametrize("kind", ["mp3", "opus", "aac", "flac", "wav"])

@@ -118,6 +118,37 @@ def test_a_paragraph_end_comes_before_a_sentence_end() -> None:
     assert (first.gap, second.gap) == ("none", "sentence")
 
 
+def flushed(*parts: str) -> list[Passage]:
+    """The sentences of a text that is flushed after each part."""
+    gatherer = Gatherer(sentences=True)
+    return [passage for part in parts for passage in (*gatherer.feed(part), *gatherer.flush())]
+
+
+@pytest.mark.parametrize("space", [" ", "\n", "\n\n", " \n \n "])
+def test_a_flush_between_two_sentences_changes_nothing(space: str) -> None:
+    text = f"This sentence is the first.{space}This is the one after it."
+    start = text.index(".") + 1
+    for end in range(start, start + len(space) + 1):
+        gatherer = Gatherer(sentences=True)
+        assert flushed(text[:end], text[end:]) == [*gatherer.feed(text), *gatherer.end()]
+
+
+@pytest.mark.parametrize(
+    ("part", "gap"),
+    [
+        ("It is nice to see you", "part"), ("It is nice to see you, ", "part"), ("Good morning, Dr. ", "part"),
+        ("Good morning. And then", "part"), ("Good morning.", "sentence"), ('"Good morning!"', "sentence"),
+        ("お元気ですか。", "sentence"), ("Good morning. [pause 1s]", "none"), ("The first chapter\n\n", "paragraph"),
+    ],
+)  # fmt: skip
+def test_a_flush_within_a_sentence_makes_no_gap(part: str, gap: str) -> None:
+    assert [passage.gap for passage in flushed(part, "", "this fine morning.")] == ["none", gap]
+
+
+def test_a_blank_line_after_a_flush_within_a_sentence_ends_the_paragraph() -> None:
+    assert [passage.gap for passage in flushed("The first chapter", "\n", "\nIt was night.")] == ["none", "paragraph"]
+
+
 def test_a_voice_speaks_on_in_the_next_passages_until_another_tag() -> None:
     text = f"[voice:joe]{SENTENCE * 9}[Voice = jo] {SENTENCE * 30}[/voice]{SENTENCE * 90}[voice over]"
     tags = [passage.tags for passage in gather(text)]
