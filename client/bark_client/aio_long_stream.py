@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from bark_client.aio_request_stream import AsyncRequestStream
 from bark_client.exchange import cancelled_error
-from bark_client.long_stream import Read
 from bark_client.long_text import Passage
-from bark_client.script import REQUESTS_AT_ONCE, Finished, LongState, Script
+from bark_client.script import REQUESTS_AT_ONCE, Event, Finished, LongState, Script
 from bark_client.speech import Chunk
 from bark_client.stream import AsyncSpeechStream
 
@@ -31,10 +30,9 @@ class AsyncLongStream(LongState, AsyncSpeechStream):
     ) -> None:
         super().__init__(script, keep=keep)
         self._request, self._passages = request, passages
-        self._queue: asyncio.Queue[Read | Finished | BaseException | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._permits = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._task: asyncio.Task[None] | None = None
-        self._events = self._received()
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
@@ -48,7 +46,7 @@ class AsyncLongStream(LongState, AsyncSpeechStream):
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def __anext__(self) -> Chunk:
-        async for event in self._events:
+        while (event := await self._next()) is not None:
             if isinstance(event, Chunk):
                 return event
         raise StopAsyncIteration
@@ -58,19 +56,16 @@ class AsyncLongStream(LongState, AsyncSpeechStream):
             self._task.cancel()
             self._queue.put_nowait(cancelled_error())  # at once, also where the task takes long to end
 
-    async def _received(self) -> AsyncIterator[Chunk | Finished]:
+    async def _next(self) -> Chunk | Finished | None:
+        """See `LongStream._next`."""
         if self._task is None:
             raise RuntimeError("enter the stream first: `async with client.stream(…) as stream:`")
-        while (event := await self._queue.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            if isinstance(event, Finished):
-                self._permits.release()
-                self._end(event)
-                yield event
-            else:
-                yield self._read(*event)
-        self._complete = True
+        if self._is_over():
+            return None
+        event = await self._queue.get()
+        if isinstance(event, Finished):
+            self._permits.release()
+        return self._take(event)
 
     async def _run(self) -> None:
         """In the task: all requests, to the queue; then None, or the error that ended them."""
@@ -79,6 +74,7 @@ class AsyncLongStream(LongState, AsyncSpeechStream):
                 async for passage in passages:
                     await self._permits.acquire()
                     self._queue.put_nowait(await self._spoken(passage))
+            self._script.ended()
             self._queue.put_nowait(None)
         except asyncio.CancelledError:
             self._queue.put_nowait(cancelled_error())  # the caller would else wait for ever

@@ -41,7 +41,16 @@ class AsyncRequestStream(RequestBase, AsyncSpeechStream):
         await self._leave()
 
     async def __anext__(self) -> Chunk:
-        self._exchange.ask()
+        if self._call is None:
+            raise RuntimeError("enter the stream first: `async with client.stream(…) as stream:`")
+        with self._exchange.asking():
+            chunk = await self._next()
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+    async def _next(self) -> Chunk | None:
+        """See `RequestStream._next`."""
         while not self._exchange.finished:
             try:
                 chunk = await self._receive()
@@ -54,7 +63,7 @@ class AsyncRequestStream(RequestBase, AsyncSpeechStream):
                 continue
             if chunk is not None:
                 return chunk
-        raise StopAsyncIteration
+        return None
 
     async def _leave(self) -> None:
         """See `RequestStream._leave`."""
@@ -73,8 +82,6 @@ class AsyncRequestStream(RequestBase, AsyncSpeechStream):
             self._reading = None
 
     async def _receive(self) -> Chunk | None:
-        if self._call is None:
-            raise RuntimeError("enter the stream first: `async with client.stream(…) as stream:`")
         if self._reading is None:  # gRPC cancels a call whose reading is cancelled, so it goes on in a task of its own
             self._reading = asyncio.ensure_future(_read(self._call))
         if not (await asyncio.wait({self._reading}, timeout=self._exchange.wait()))[0]:

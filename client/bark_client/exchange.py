@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -97,6 +98,7 @@ class Exchange:
         self.finished = False
         self.settled = False  #: the server has sent its last answer: the stream ends by itself
         self.cancelled = False  #: by the caller: it must not be sent again
+        self._error: Exception | None = None  # that ended the request
         self._chunks: list[Chunk] | None = [] if keep else None
         self._seconds = 0.0  # of audio
         self._sentence_starts: dict[int, float] = {}  # seconds
@@ -115,6 +117,18 @@ class Exchange:
         """The caller begins to wait for the next answer."""
         self._asked = self._clock()
         self.silence.begin()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Around what the caller asks for. An error ends the request, and is raised again however often he asks."""
+        if self._error is not None:
+            raise self._error
+        self.ask()
+        try:
+            yield
+        except Exception as error:
+            self._error = error
+            raise
 
     def answer_wait(self) -> float | None:
         """Seconds that the next answer may still take. Heartbeats are no answers."""

@@ -6,16 +6,14 @@ import queue
 import threading
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self
 
 from bark_client.exchange import END_GRACE_S, cancelled_error
 from bark_client.long_text import Passage
 from bark_client.request_stream import RequestStream
-from bark_client.script import REQUESTS_AT_ONCE, Finished, LongState, Script
+from bark_client.script import REQUESTS_AT_ONCE, Event, Finished, LongState, Script
 from bark_client.speech import Chunk
 from bark_client.stream import SpeechStream
-
-Read: TypeAlias = tuple[Chunk, Passage]
 
 
 class Request(Protocol):
@@ -34,12 +32,11 @@ class LongStream(LongState, SpeechStream):
     def __init__(self, request: Request, passages: Iterator[Passage], *, script: Script, keep: bool = False) -> None:
         super().__init__(script, keep=keep)
         self._request, self._passages = request, passages
-        self._queue: queue.SimpleQueue[Read | Finished | BaseException | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._permits = threading.Semaphore(REQUESTS_AT_ONCE)
         self._stopped = threading.Event()
         self._current: RequestStream | None = None
         self._thread: threading.Thread | None = None
-        self._events = self._received()
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._run, name="bark-long-text", daemon=True)
@@ -54,14 +51,14 @@ class LongStream(LongState, SpeechStream):
             self._thread.join(END_GRACE_S)  # it may be waiting for text, which nobody can stop
 
     def __next__(self) -> Chunk:
-        for event in self._events:
+        for event in self.events():
             if isinstance(event, Chunk):
                 return event
         raise StopIteration
 
     def events(self) -> Iterator[Chunk | Finished]:
         """The chunks, and after those of each request what it was."""
-        return self._events
+        return iter(self._next, None)
 
     def cancel(self) -> None:
         self._stopped.set()
@@ -70,19 +67,16 @@ class LongStream(LongState, SpeechStream):
         if self._current is not None:
             self._current.cancel()
 
-    def _received(self) -> Iterator[Chunk | Finished]:
+    def _next(self) -> Chunk | Finished | None:
+        """The next event; None at the end."""
         if self._thread is None:
             raise RuntimeError("enter the stream first: `with client.stream(…) as stream:`")
-        while (event := self._queue.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            if isinstance(event, Finished):
-                self._permits.release()
-                self._end(event)
-                yield event
-            else:
-                yield self._read(*event)
-        self._complete = True
+        if self._is_over():
+            return None
+        event = self._queue.get()
+        if isinstance(event, Finished):
+            self._permits.release()
+        return self._take(event)
 
     def _run(self) -> None:
         """In the thread: all requests, to the queue; then None, or the error that ended them."""
@@ -90,6 +84,7 @@ class LongStream(LongState, SpeechStream):
             for passage in self._passages:
                 self._permits.acquire()
                 self._queue.put(self._spoken(passage))
+            self._script.ended()
             self._queue.put(None)
         except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
             self._queue.put(error)

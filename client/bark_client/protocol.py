@@ -29,6 +29,7 @@ SAMPLE_RATE: Final = 24_000  #: in Hz, of chunks; the report of the last answer 
 MAX_SEED: Final = 2**64 - 1
 SENTENCE_PAUSE_S: Final = 0.0  #: the server's default
 PARAGRAPH_PAUSE_S: Final = 0.3  #: the server's default
+EMPTY_TEXT: Final = "text: empty; give at least one word to speak"
 
 
 class SpeakOptions(TypedDict, total=False):
@@ -105,7 +106,7 @@ def speech_request(
     if not isinstance(text, str):
         raise InvalidRequest(f"text: expected str, not {type(text).__name__}")
     if not text.strip():
-        raise InvalidRequest("text: empty; give at least one word to speak")
+        raise InvalidRequest(EMPTY_TEXT)
     request = service_pb2.ModelInferRequest(model_name=MODEL)
     request.parameters["triton_enable_empty_final_response"].bool_param = True
     request.parameters[HEARTBEAT].bool_param = True

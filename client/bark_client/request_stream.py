@@ -43,7 +43,16 @@ class RequestStream(RequestBase, SpeechStream):
         self._leave()
 
     def __next__(self) -> Chunk:
-        self._exchange.ask()
+        if self._call is None:
+            raise RuntimeError("enter the stream first: `with client.stream(…) as stream:`")
+        with self._exchange.asking():
+            chunk = self._next()
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+    def _next(self) -> Chunk | None:
+        """The next chunk; None at the end."""
         while not self._exchange.finished:
             try:
                 chunk = self._receive()
@@ -56,7 +65,7 @@ class RequestStream(RequestBase, SpeechStream):
                 continue
             if chunk is not None:
                 return chunk
-        raise StopIteration
+        return None
 
     def _leave(self) -> None:
         """Give a stream whose last answer has arrived `END_GRACE_S` to end by itself. Cancel any other stream.
@@ -82,8 +91,6 @@ class RequestStream(RequestBase, SpeechStream):
         self._reader.start()
 
     def _receive(self) -> Chunk | None:
-        if self._call is None:
-            raise RuntimeError("enter the stream first: `with client.stream(…) as stream:`")
         try:
             answer = self._answers.get(timeout=self._exchange.wait())
         except queue.Empty:

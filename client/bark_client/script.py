@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -38,6 +38,10 @@ class Finished:
     summary: Summary  #: of this request alone
     tokens: Voice | None  #: what it generated, if it was asked for tokens
     speaker: Voice | None  #: of all requests after it, where no voice was given
+
+
+#: What a thread or a task tells the caller of a long text; None, or the error, is the last of it.
+Event: TypeAlias = tuple[Chunk, Passage] | Finished | BaseException | None
 
 
 class Script:
@@ -96,6 +100,11 @@ class Script:
         self._index += 1
         return Finished(self._index - 1, passage, summary, tokens, self.speaker)
 
+    def ended(self) -> None:
+        """Note that no request follows. InvalidRequest if there was none, because the text has no word."""
+        if not self._index:
+            raise InvalidRequest(protocol.EMPTY_TEXT)
+
 
 def _given(value: float | None, default: float) -> float:
     return default if value is None else value
@@ -129,6 +138,7 @@ class LongState(StreamState):
     def __init__(self, script: Script, *, keep: bool) -> None:
         self._script, self._keep = script, keep
         self._complete = False  # all of the text is spoken
+        self._error: BaseException | None = None  # that ended it before
         self._chunks: list[Chunk] = []
         self._finished: list[Finished] = []
         self._checkpoint = ""
@@ -169,8 +179,6 @@ class LongState(StreamState):
         chunks, summary = self.chunks, self.summary
         if not self._complete:
             raise InvalidRequest("the speech isn't complete yet: iterate over the stream to its end first")
-        if not chunks:
-            raise InvalidRequest("text: empty; give at least one word to speak")
         return Speech(
             text=_text_of([one.passage for one in self._finished]),
             samples=np.concatenate([chunk.samples for chunk in chunks]),
@@ -182,6 +190,25 @@ class LongState(StreamState):
             pieces=summary.pieces,
             tokens=_joined([one.tokens for one in self._finished if one.tokens is not None]),
         )
+
+    def _is_over(self) -> bool:
+        """Whether all is read. Raises the error that ended it, however often the caller asks."""
+        if self._error is not None:
+            raise self._error
+        return self._complete
+
+    def _take(self, event: Event) -> Chunk | Finished | None:
+        """Count an event; returns what the caller gets for it."""
+        if isinstance(event, BaseException):
+            self._error = event
+            raise event
+        if isinstance(event, tuple):
+            return self._read(*event)
+        if event is None:
+            self._complete = True
+        else:
+            self._end(event)
+        return event
 
     def _read(self, chunk: Chunk, passage: Passage) -> Chunk:
         """Count a chunk; returns it as one of the whole text."""

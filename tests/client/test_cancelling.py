@@ -17,6 +17,7 @@ from bark_client.connection import Connection
 from bark_client.exchange import Exchange, Limits
 from bark_client.protocol import speech_request
 from bark_client.request_stream import RequestStream
+from tests.client.asking import error_of
 from tests.client.fake_triton import FakeTriton, abort, free_port, hang, linger_after_final, say_error
 
 
@@ -143,6 +144,16 @@ def test_closing_an_async_client_ends_its_calls_with_an_error(triton: FakeTriton
     asyncio.run(main())
 
 
+def test_a_stream_says_once_more_that_its_client_was_closed_between_tries() -> None:
+    client = BarkClient(f"127.0.0.1:{free_port()}", connect_timeout=60)
+    with client.stream("Hello.", answer_timeout=60) as stream:
+        threading.Timer(0.3, client.close).start()
+        start = time.monotonic()
+        first, again = error_of(stream), error_of(stream)
+    assert isinstance(first, RequestCancelled) and again is first
+    assert time.monotonic() - start < 5
+
+
 def test_closing_an_async_client_ends_its_wait_for_a_server() -> None:
     async def main() -> None:
         client = AsyncBarkClient(f"127.0.0.1:{free_port()}", connect_timeout=30)
@@ -215,4 +226,5 @@ def test_an_error_that_nobody_expects_in_the_thread_that_reads_reaches_the_calle
         pytest.raises(ZeroDivisionError),
         RequestStream(exchange, connection=connection, stub=stub, closed=closed) as stream,  # type: ignore[arg-type]
     ):
+        assert isinstance(error_of(stream), ZeroDivisionError)
         next(stream)

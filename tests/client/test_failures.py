@@ -23,7 +23,9 @@ from bark_client import (
     SpeechFailed,
 )
 from bark_client.errors import error_from_status, error_from_text
+from tests.client.asking import error_of
 from tests.client.fake_triton import (
+    Behaviour,
     Cable,
     FakeTriton,
     abort,
@@ -231,6 +233,26 @@ def test_a_fault_of_the_server_is_not_answered_by_trying_again(client: Any, trit
     triton.plan.append(abort(grpc.StatusCode.INTERNAL))
     with pytest.raises(ServerError, match="INTERNAL"):
         client.speak("Hello.")
+    assert len(triton.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        say_error("[INTERNAL] no"), abort(grpc.StatusCode.INTERNAL, after_chunks=1), hang(after_chunks=1),
+        abort(grpc.StatusCode.UNAVAILABLE, after_chunks=1), end_early(after_chunks=1, with_final=True),
+    ],
+    ids=["refused", "broken", "silent", "lost", "ended"],
+)  # fmt: skip
+def test_an_error_is_raised_again_however_often_the_caller_asks(
+    client: Any, triton: FakeTriton, fault: Behaviour
+) -> None:
+    triton.plan.append(fault)
+    with client.stream("Hello.", answer_timeout=0.5) as stream:
+        with pytest.raises(BarkError) as first:
+            list(stream)
+        assert error_of(stream) is error_of(stream) is first.value
+    assert error_of(stream) is first.value, "also after the block"
     assert len(triton.requests) == 1
 
 

@@ -12,10 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bark_client import AsyncBarkClient, BarkClient, Chunk, InvalidRequest, Piece, RequestCancelled, Summary, Voice
+from bark_client import (
+    AsyncBarkClient,
+    BarkClient,
+    Chunk,
+    InvalidRequest,
+    Piece,
+    RequestCancelled,
+    ServerError,
+    Summary,
+    Voice,
+)
 from bark_client.long_stream import LongStream
 from bark_client.long_text import gather
 from bark_client.script import Script, first_speaker, request_seed
+from tests.client.asking import error_of
 from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, hang, say_error, say_nothing, speak
 
 SENTENCE = "This is the sentence number {} of a text which has many. "
@@ -262,12 +273,42 @@ def test_a_wrong_option_is_refused_before_any_request(client: Any, triton: FakeT
     assert triton.requests == []
 
 
-def test_a_text_without_a_word_is_refused(client: Any, triton: FakeTriton) -> None:
-    with pytest.raises(InvalidRequest, match="text: empty"):
-        client.speak(["\n", "* * *"])
-    with client.stream([]) as stream:
-        assert list(stream) == []
+@pytest.mark.parametrize("text", [(), ("", " "), ("\n", "* * *"), ("[pause 1s]",), " " * 20_001])
+def test_a_text_without_a_word_is_refused(client: Any, triton: FakeTriton, text: Any) -> None:
+    words = "^text: empty; give at least one word to speak$"
+    with pytest.raises(InvalidRequest, match=words):
+        client.speak(text)
+    with client.stream(text) as stream, pytest.raises(InvalidRequest, match=words):
+        next(stream)
     assert triton.requests == []
+
+
+def test_an_awaited_text_that_ends_at_once_is_refused(triton: FakeTriton) -> None:
+    async def nothing() -> AsyncIterator[str]:
+        for word in ():
+            yield word
+
+    async def run() -> None:
+        async with AsyncBarkClient(triton.url) as client, client.stream(nothing()) as stream:
+            with pytest.raises(InvalidRequest, match="text: empty"):
+                await anext(stream)
+
+    asyncio.run(run())
+
+
+def test_an_error_of_a_long_text_is_raised_again_however_often_the_caller_asks(client: Any, triton: FakeTriton) -> None:
+    """An end without an error would say that the text was spoken."""
+    triton.plan.append(say_error("[INTERNAL] no"))
+    with client.stream(lines()) as stream:
+        first, again = error_of(stream), error_of(stream)
+    assert isinstance(first, ServerError) and again is first
+    assert error_of(stream) is first, "also after the block"
+
+
+def test_a_long_text_that_is_spoken_has_ended_however_often_the_caller_asks(client: Any) -> None:
+    with client.stream(["One."]) as stream:
+        assert len(list(stream)) == 1
+        assert list(stream) == list(stream) == []
 
 
 def test_pieces_of_no_text_are_refused(client: Any) -> None:
@@ -289,6 +330,8 @@ def test_a_stream_that_was_not_entered_says_how(connect: Callable[..., Any], tri
     stream = connect(triton.url).stream(lines())
     with pytest.raises(RuntimeError, match="enter the stream first"):
         next(stream)
+    with stream:
+        assert len(list(stream)) == 60
 
 
 TOKENS = Voice(np.arange(100), np.zeros((2, 150)), np.zeros((8, 150)))
@@ -336,6 +379,24 @@ def test_cancelling_wakes_a_caller_that_waits_for_text(triton: FakeTriton) -> No
         stream.cancel()
         assert ended.wait(5)
         never.set()
+
+
+def test_a_caller_who_waits_for_a_moment_only_can_ask_again(triton: FakeTriton) -> None:
+    """The stream had ended for him, as if all was spoken."""
+    goes_on = asyncio.Event()
+
+    async def words() -> AsyncIterator[str]:
+        await goes_on.wait()
+        yield "Just in time."
+
+    async def run() -> None:
+        async with AsyncBarkClient(triton.url) as client, client.stream(words()) as stream:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(stream), timeout=0.05)
+            goes_on.set()
+            assert len([chunk async for chunk in stream]) == 1
+
+    asyncio.run(run())
 
 
 def test_a_task_that_is_cancelled_from_outside_does_not_leave_the_caller_waiting(triton: FakeTriton) -> None:

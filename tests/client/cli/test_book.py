@@ -151,6 +151,14 @@ def test_a_complete_book_is_not_spoken_again(bark: Any, triton: FakeTriton) -> N
     assert len(triton.requests) == spoken
 
 
+@pytest.mark.parametrize("text", ["", " \n\n", "# * * *\n", "[pause 1s]"])
+def test_a_text_without_a_word_is_refused_and_leaves_no_folder(bark: Any, triton: FakeTriton, text: str) -> None:
+    Path("novel.txt").write_text(text)
+    refused = bark("book", "novel.txt", "-o", "novel")
+    assert refused.exit_code == 2 and "the text is empty; give at least one word to speak" in refused.stderr
+    assert not Path("novel").exists() and triton.requests == []
+
+
 def test_a_failure_before_anything_is_done_leaves_no_folder(bark: Any, triton: FakeTriton) -> None:
     triton.plan.append(say_error("[INVALID_ARGUMENT] voice: no voice jim; did you mean jo?"))
     result = bark("book", "novel.md", "-o", "out", "--voice", "jim")

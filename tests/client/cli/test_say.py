@@ -306,6 +306,17 @@ def test_live_takes_no_other_text_and_only_utf_8(bark: Any, triton: FakeTriton) 
     assert triton.requests == []
 
 
+@pytest.mark.parametrize("option", [["--live"], ["--stream"], ["--live", "--captions", "x.srt"], []])
+@pytest.mark.parametrize("text", ["", " \n\n", " " * 20_001])
+def test_a_pipe_without_a_word_is_refused_and_no_file_is_named(
+    bark: Any, triton: FakeTriton, text: str, option: list[str]
+) -> None:
+    result = bark("say", *option, input=text)
+    assert result.exit_code == 2
+    assert result.stderr == "error: text: empty; give at least one word to speak\n"
+    assert list(Path().iterdir()) == triton.requests == []
+
+
 @pytest.mark.parametrize("stream", [[], ["--stream"]])
 def test_captions_are_written_beside_the_audio(bark: Any, stream: list[str]) -> None:
     result = bark("say", "Good morning. It is cold.", "-o", "x.flac", "--captions", "x.srt", *stream)
