@@ -8,15 +8,24 @@ from itertools import pairwise
 from typing import Final
 
 _MARKDOWN: Final = re.compile(r"#{1,2}[ \t]+(?P<title>\S.*?)[ \t]*#*")
-_NUMBER: Final = r"(?:\d{1,3}|[ivxlcdm]{1,8}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
-#: A line like "Chapter 3", "CHAPTER IV. The Ball" or "Kapitel 3: Der Ball", in the languages of Bark.
+_DIGITS: Final = r"\d{1,4}"
+_ROMAN: Final = r"[ivxlcdm]{1,15}"  # MMMDCCCLXXXVIII is the longest
+_ONES: Final = "one|two|three|four|five|six|seven|eight|nine"
+_TEENS: Final = "ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
+_TENS: Final = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+_WORDS: Final = rf"(?:{_TENS})(?:[ \t-](?:{_ONES}))?|{_TEENS}|{_ONES}"  # to ninety-nine
+_KIND: Final = (
+    "chapter|part|book|kapitel|teil|chapitre|partie|capítulo|capitulo|parte|capitolo|rozdział|część|глава|часть|bölüm"
+    "|kısım|अध्याय"
+)
+#: A line like "Chapter 3", "CHAPTER IV. The Ball", "Chapter Twenty-One" or "Kapitel 3: Der Ball". The kind is a word of
+#: any language of Bark, a number in words is English.
 _CHAPTER: Final = re.compile(
-    rf"(?:chapter|part|book|kapitel|teil|chapitre|partie|capítulo|capitulo|parte|capitolo|rozdział|część|глава|часть|bölüm"
-    rf"|kısım|अध्याय)[ \t]+{_NUMBER}\b[ \t]*(?:[.:–—-][ \t]*.{{0,80}}|)",
-    re.IGNORECASE,
+    rf"(?:{_KIND})[ \t]+(?:{_DIGITS}|{_ROMAN}|{_WORDS})\b[ \t]*(?:[.:–—-][ \t]*.{{0,80}}|)", re.IGNORECASE
 )
 _EAST_ASIAN: Final = re.compile(
-    r"(?:第[ \t]*[\d〇零一二三四五六七八九十百]+[ \t]*[章回部話话]|제?[ \t]*\d+[ \t]*[장화부])(?:[ \t:：].{0,40}|)"
+    r"(?:第[ \t]*[\d〇零一二两兩三四五六七八九十百千]+[ \t]*[章回部話话]|제?[ \t]*\d+[ \t]*[장화부])"
+    r"(?:[ \t:：].{0,40}|)"
 )
 _FENCE: Final = ("```", "~~~")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from num2words import num2words
 
 from bark_client.chapters import Chapter, split_chapters
 
@@ -18,7 +19,9 @@ def titles(text: str) -> list[str]:
     [
         "# The Ball", "## The Ball ##", "Chapter 3", "CHAPTER IV", "Chapter 12: The Ball", "chapter one", "Kapitel 3",
         "Chapitre II", "Capítulo 7", "Rozdział 4", "Глава 5", "Bölüm 2", "अध्याय 3", "第三章", "第 12 回 舞踏会",
-        "제3장",
+        "제3장", "CHAPTER DCCCLXXXVIII", "Chapter XCIX.", "Chapter 1001: The End", "Chapter thirteen", "Part Two",
+        "Chapter Twenty-One", "CHAPTER FORTY TWO. The Ball", "Chapter Ninety-Nine: The End",
+        "Chapter Twenty - The Ball", "第一千零一章", "第两百章",
     ],
 )  # fmt: skip
 def test_a_heading_begins_a_chapter(heading: str) -> None:
@@ -31,7 +34,8 @@ def test_a_heading_begins_a_chapter(heading: str) -> None:
     "line",
     [
         "### Deep", "#hashtag", "Chapter 3 was the best of all.", "Chapters 3", "Chapter", "I read chapter 3", "#",
-        "Kapitel drei war lang.",
+        "Kapitel drei war lang.", "Chapter Thirty one two", "Chapter 12345",
+        "Part -", "Part .", "Chapter Twentyone",
     ],
 )  # fmt: skip
 def test_other_lines_begin_none(line: str) -> None:
@@ -41,6 +45,26 @@ def test_other_lines_begin_none(line: str) -> None:
 def test_a_heading_in_a_paragraph_or_in_code_is_none() -> None:
     assert titles("Begin.\nChapter 3\nText.\n") == ["book"]
     assert titles("Begin.\n\n```\n# a comment\n```\n") == ["book"]
+
+
+def roman(number: int) -> str:
+    return "".join(
+        ("", one, 2 * one, 3 * one, one + five, five, five + one, five + 2 * one, five + 3 * one, one + ten)[digit]
+        for digit, (one, five, ten) in zip(map(int, f"{number:04}"), ("M  ", "CDM", "XLC", "IVX"), strict=True)
+    )
+
+
+@pytest.mark.parametrize("between", ["-", " "])
+def test_every_number_in_words_to_ninety_nine_begins_a_chapter(between: str) -> None:
+    names = [num2words(number).replace("-", between) for number in range(1, 100)]
+    text = "".join(f"Chapter {name}\n\nText.\n\n" for name in names)
+    assert titles(text) == [f"Chapter {name}" for name in names]
+
+
+def test_every_roman_number_begins_a_chapter() -> None:
+    assert roman(1949) == "MCMXLIX"
+    text = "".join(f"Chapter {roman(number)}\n\nText.\n\n" for number in range(1, 4000))
+    assert titles(text) == [f"Chapter {roman(number)}" for number in range(1, 4000)]
 
 
 def test_what_is_before_the_first_heading_is_a_chapter() -> None:
