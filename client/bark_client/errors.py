@@ -17,6 +17,10 @@ class InvalidRequest(BarkError):
 class ServerUnavailable(BarkError):
     """Start the server, wait for it, or check its address; sending the same request again is then right."""
 
+    def __init__(self, message: str, *, nobody_at: str = "") -> None:
+        super().__init__(message)
+        self.nobody_at = nobody_at  #: the address where no server of Bark answered; empty for another reason
+
 
 class RequestTimeout(BarkError):
     """Allow more time or ask for less text: the request was cancelled on the server when its time was up."""
@@ -82,18 +86,21 @@ def _unavailable(details: str, *, url: str) -> ServerUnavailable:
         what = "an HTTP server" if _HTTP_1.search(details) else "another server"
         return ServerUnavailable(
             f"{what} answers at {url}, and this client needs Triton's gRPC port, usually 8001: correct the address. "
-            "The gateway's port, usually 8080, is for programs that speak through OpenAI's interface"
+            "The gateway's port, usually 8080, is for programs that speak through OpenAI's interface",
+            nobody_at=url,
         )
     if _CLOSED.search(details):
         return ServerUnavailable(
             f"the connection to {url} was closed: the server there stopped, or it isn't Triton's gRPC port, usually "
-            "8001: start the server with `bark-serve up`, or correct the address"
+            "8001: start the server with `bark-serve up`, or correct the address",
+            nobody_at=url,
         )
     reason = details.rpartition(": ")[2] or "no connection"
     return ServerUnavailable(
         f"no server answers at {url} ({reason}): start one with `bark-serve up` "
         "(in a checkout set up by make: `.venv/bin/bark-serve up`), or correct the address: that of Triton's gRPC "
-        "port, usually 8001"
+        "port, usually 8001",
+        nobody_at=url,
     )
 
 

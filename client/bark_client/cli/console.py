@@ -16,7 +16,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from bark_client.cli.neighbours import neighbours
-from bark_client.errors import BarkError, InvalidRequest
+from bark_client.errors import BarkError, InvalidRequest, ServerUnavailable
 
 _UNWRAPPED_COLUMNS = 10_000
 #: Wrong usage. Versions of typer differ in whether the class is click's or their own copy of it.
@@ -69,8 +69,10 @@ def plain_errors() -> Iterator[None]:
         # The player at the other end has quit. Without this, Python would report it again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
+    except ServerUnavailable as error:
+        fail(f"{error}{neighbours(error.nobody_at)}", code=1)
     except BarkError as error:
-        fail(f"{error}{neighbours(str(error))}", code=1)
+        fail(str(error), code=1)
     except OSError as error:  # mostly of a file: a full disk, or no right to write
         words = (error.strerror or str(error)).lower()
         fail(f"can't write or read {error.filename}: {words}" if error.filename else words, code=1)

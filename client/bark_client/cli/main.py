@@ -56,7 +56,7 @@ def health(
         with messages.status("asking the server …"):
             found = client.health(deep=deep)
         if not found.ok:
-            fail(f"{found.problem}{neighbours(found.problem)}", code=1)
+            fail(f"{found.problem}{neighbours('' if found.live else url)}", code=1)
         spoken = f", spoke a word in {found.canary_seconds:.1f} s" if found.canary_seconds is not None else ""
         busy = ", busy: the word was not spoken in time, but the server is speaking for others" if found.busy else ""
         typer.echo(f"{url}: ready ({found.server}){spoken}{busy}")

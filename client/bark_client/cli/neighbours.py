@@ -7,7 +7,6 @@ here.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -16,18 +15,16 @@ from typing import Any, Final
 
 _COMMAND: Final = "bark-serve"
 _TIMEOUT_S: Final = 10.0
-_HERE: Final = re.compile(
-    r"(?:no server answers at|the connection to) (?:localhost|127\.0\.0\.1|\[::1\]):(?P<port>\d+) "
-)
+_HERE: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
-def neighbours(problem: str) -> str:
-    """What to add to a problem: servers that run here. Nothing if there are none, or if another machine was asked."""
-    asked = _HERE.match(problem)
-    if asked is None or sys.platform == "win32":  # it runs on Linux; Windows would look for it in the folder, too
+def neighbours(nobody_at: str) -> str:
+    """What to say where no server answers: those that run here. Nothing if there are none, or for another machine."""
+    host, _, asked = nobody_at.rpartition(":")
+    if host not in _HERE or sys.platform == "win32":  # it runs on Linux; Windows would look for it in the folder, too
         return ""
     ports = {one["name"]: one["ports"]["grpc-port"] for one in _running()}
-    running = [f"{name} (--url localhost:{port})" for name, port in ports.items() if str(port) != asked["port"]]
+    running = [f"{name} (--url localhost:{port})" for name, port in ports.items() if str(port) != asked]
     return f". Running here: {', '.join(running)}" if running else ""
 
 

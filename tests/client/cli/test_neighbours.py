@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.client.fake_triton import free_port, port_of_another_kind
+from tests.client.fake_triton import FakeTriton, free_port, port_of_another_kind, say_error
 
 TWO = [{"name": name, "ports": {"http-port": 1, "grpc-port": port}} for name, port in (("one", 9001), ("two", 9002))]
 
@@ -33,14 +33,34 @@ def test_servers_on_other_ports_are_named(
     assert told in " ".join(failed.stderr.split())
 
 
-def test_servers_are_named_where_a_port_closes_every_connection(
-    bark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("command", "answer", "words"),
+    [
+        (["health"], b"", "was closed"),
+        (["health"], b"HTTP/1.1 400 Bad Request\r\n\r\n", "an HTTP server answers at"),
+        (["say", "Hello."], b"HTTP/1.1 400 Bad Request\r\n\r\n", "an HTTP server answers at"),
+    ],
+)
+def test_servers_are_named_where_a_port_is_not_that_of_grpc(
+    bark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], answer: bytes, words: str
 ) -> None:
-    """As Triton's HTTP port does: the one to use is among them."""
+    """Triton's HTTP port closes every connection, that of the gateway answers: the one to use is among those named."""
     put_bark_serve(tmp_path, json.dumps(TWO), monkeypatch)
-    with port_of_another_kind() as port:
-        said = " ".join(bark("health", "--url", f"localhost:{port}").stderr.split())
-    assert "was closed" in said and "Running here: one (--url localhost:9001)" in said
+    with port_of_another_kind(answer) as port:
+        said = " ".join(bark(*command, "--url", f"127.0.0.1:{port}").stderr.split())
+    assert words in said and "Running here: one (--url localhost:9001)" in said
+
+
+def test_none_is_named_where_a_server_answers(
+    bark: Any, triton: FakeTriton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_bark_serve(tmp_path, json.dumps(TWO), monkeypatch)
+    triton.ready = False
+    failed = bark("health", "--url", f"localhost:{triton.port}")
+    assert failed.exit_code == 1 and "Running here" not in failed.stderr
+    triton.plan.append(say_error("[INTERNAL] no"))
+    failed = bark("say", "Hello.", "--url", f"localhost:{triton.port}")
+    assert failed.exit_code == 1 and "Running here" not in failed.stderr
 
 
 def test_a_server_that_starts_on_the_very_port_is_not_named(
