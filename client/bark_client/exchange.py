@@ -122,7 +122,7 @@ class Exchange:
     def asking(self) -> Iterator[None]:
         """Around what the caller asks for. An error ends the request, and is raised again however often he asks."""
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)  # else it grows each time
         self.ask()
         try:
             yield

@@ -194,7 +194,7 @@ class LongState(StreamState):
     def _is_over(self) -> bool:
         """Whether all is read. Raises the error that ended it, however often the caller asks."""
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)  # else it grows each time
         return self._complete
 
     def _take(self, event: Event) -> Chunk | Finished | None:
