@@ -7,15 +7,18 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Final
 
+#: "[voice over the phone]" and "[pause-button]" are none: a name has a colon before it, a duration that or a blank.
 _TAG: Final = re.compile(
-    r"(?<!\\)\[[ \t]*(?P<kind>/?voice|pause)\b(?P<colon>[ \t]*[:=])?(?P<name>[^\[\]\n]*+)\]", re.IGNORECASE
+    r"(?<!\\)\[[^\S\n]*+(?P<kind>/?voice|pause)(?:[^\S\n]*+[:=](?P<name>[^\[\]\n]*+)"
+    r"|(?<=pause)[^\S\n][^\[\]\n]*+|[^\S\n]*+)\]",
+    re.IGNORECASE,
 )
 _LEFT_OUT: Final = dict.fromkeys(range(0xFDD0, 0xFDDC))  #: no characters; the server leaves them out of every text
 
 
 def tags(text: str) -> Iterator[re.Match[str]]:
     """The tags of a text."""
-    return filter(_is_tag, _TAG.finditer(text))
+    return _TAG.finditer(text)
 
 
 def is_pause(tag: re.Match[str]) -> bool:
@@ -25,12 +28,12 @@ def is_pause(tag: re.Match[str]) -> bool:
 
 def voice_of(tag: re.Match[str]) -> str:
     """The voice that speaks after it; empty for a pause, and where the voice of the request speaks again."""
-    return tag["name"].strip() if tag["kind"].lower() == "voice" else ""
+    return (tag["name"] or "").strip() if tag["kind"].lower() == "voice" else ""
 
 
 def without_tags(text: str) -> str:
     """The text with a blank for each tag."""
-    return _TAG.sub(lambda tag: " " if _is_tag(tag) else tag[0], text)
+    return _TAG.sub(" ", text)
 
 
 def with_voices(text: str, change: Callable[[str], str]) -> str:
@@ -39,13 +42,8 @@ def with_voices(text: str, change: Callable[[str], str]) -> str:
         return text
 
     def changed(tag: re.Match[str]) -> str:
-        name = voice_of(tag) if _is_tag(tag) else ""
+        name = voice_of(tag)
         other = change(name) if name else name
         return tag[0] if other == name else f"[voice:{other}]"
 
     return _TAG.sub(changed, unicodedata.normalize("NFC", text).translate(_LEFT_OUT))
-
-
-def _is_tag(found: re.Match[str]) -> bool:
-    """Whether it is one: "[voice over the phone]" is none."""
-    return found["kind"].lower() != "voice" or bool(found["colon"]) or len(found["name"].split()) <= 1

@@ -65,7 +65,8 @@ def test_a_key_may_be_limited_to_voices(serve: Callable[..., Served], voice: str
         ("\\[voice:v2/de_speaker_1]", 200),  # a bracket after a backslash is no tag
         ("[voice:v2/de_speaker_1]", 403),
         ("[ VOICE = v2/de_speaker_1 ]", 403),
-        ("[voice v2/de_speaker_1]", 403),
+        ("[voice v2/de_speaker_1]", 200),  # a voice has a colon before it
+        ("[voice\u00a0: v2/de_speaker_1]", 403),
         ("[vo\ufdd0ice:v2/de_speaker_1]", 403),  # the server leaves this character out
         ("[voice:german]", 403),
     ],

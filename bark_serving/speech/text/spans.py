@@ -1,7 +1,8 @@
 """Tags in a text: ``[pause 0.5s]`` is silence, ``[voice:joe]`` is the voice of what follows, up to the next such tag.
 
 `hide` puts a mark in the place of each tag, so that Markdown, numbers and signs can be read around it. `segments`
-takes the text apart at the marks. Other words in brackets, such as ``[laughs]``, are left to the model.
+takes the text apart at the marks. Other words in brackets, such as ``[laughs]`` and ``[voice cracks]``, are left to
+the model.
 """
 
 from __future__ import annotations
@@ -25,8 +26,13 @@ _MARK = re.compile(f"{_OPEN}([{_DIGITS}]+){_CLOSE}")
 _TO_MARK = str.maketrans("0123456789", _DIGITS)
 _FROM_MARK = str.maketrans(_DIGITS, "0123456789")
 
-#: A bracket after a backslash is no tag, as in Markdown.
-_TAG = re.compile(r"(?<!\\)\[[ \t]*(/?voice|pause)\b([ \t]*[:=])?([^\[\]\n]*)(\]|(?=\[))", re.IGNORECASE)
+#: A bracket after a backslash is no tag, as in Markdown. A voice comes after a colon, a pause after that or a blank, so
+#: that "[voice cracks]" and "[pause-button]" are none. The client's `bark_client.tags` reads the same.
+_TAG = re.compile(
+    r"(?<!\\)\[[^\S\n]*+(?P<kind>/?voice|pause)(?:[^\S\n]*+[:=](?P<argument>[^\[\]\n]*+)"
+    r"|(?<=pause)[^\S\n](?P<duration>[^\[\]\n]*+)|[^\S\n]*+)(?P<end>\]|(?=\[))",
+    re.IGNORECASE,
+)
 _DURATION = re.compile(r"(\d+(?:[.,]\d*)?|[.,]\d+)\s*(ms|milliseconds?|s|sec|secs|seconds?)?", re.IGNORECASE)
 _EMPTY_LINE = re.compile(r"\n\s*\n")
 _END = re.compile(r"[.!?…。！？।♪][\"'”’»」』)\]]*$")
@@ -66,10 +72,7 @@ def hide(text: str) -> tuple[str, tuple[Tag, ...]]:
     found: list[Tag] = []
 
     def mark(match: re.Match[str]) -> str:
-        tag = _read(match)
-        if tag is None:
-            return match[0]
-        found.append(tag)
+        found.append(_read(match))
         return f"{_OPEN}{str(len(found) - 1).translate(_TO_MARK)}{_CLOSE}"
 
     text = _TAG.sub(mark, text.translate(dict.fromkeys(map(ord, _MARKS))))
@@ -121,18 +124,14 @@ def segments(text: str, tags: Sequence[Tag]) -> tuple[list[Segment], float]:
     return found, after.pause_s or 0.0
 
 
-def _read(match: re.Match[str]) -> Tag | None:
-    """The tag, or None for words in brackets that are none."""
-    kind, colon, argument, end = match[1].lower(), match[2], match[3].strip(), match[4]
+def _read(match: re.Match[str]) -> Tag:
+    kind, argument = match["kind"].lower(), (match["argument"] or match["duration"] or "").strip()
     shown = match[0][:40]
-    if not end:
+    if not match["end"]:
         raise InvalidRequest(f"{shown!r} is not closed: write ] before the next [.")
     if kind == "pause":
         return Pause(_duration(argument, shown))
-    if kind == "/voice" or not argument:
-        return VoiceChange(None)
-    # "[voice over the phone]" is no tag
-    return VoiceChange(argument) if colon or len(argument.split()) == 1 else None
+    return VoiceChange(argument if argument and kind == "voice" else None)
 
 
 def _duration(argument: str, shown: str) -> float:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bark_client.tags import tags
 from bark_serving.bundle import Vocabulary
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import TextSpec
-from bark_serving.speech.text import Prepared, Reading, prepare
+from bark_serving.speech.text import Prepared, Reading, prepare, spans
 from bark_serving.speech.text.planning import Plan
 from bark_serving.speech.text.spans import MAX_VOICES
 
@@ -51,7 +52,7 @@ def test_a_pause_is_silence_before_the_words_after_it(tag: str, seconds: float, 
     ]
 
 
-@pytest.mark.parametrize("tag", ["[voice:joe]", "[VOICE:joe]", "[ Voice : joe ]", "[voice=joe]", "[voice joe]"])
+@pytest.mark.parametrize("tag", ["[voice:joe]", "[VOICE:joe]", "[ Voice : joe ]", "[voice=joe]", "[voice\u00a0: joe]"])
 @pytest.mark.parametrize("back", ["[voice]", "[voice:]", "[/voice]", "[ /Voice ]"])
 def test_a_voice_speaks_until_the_next_tag(tag: str, back: str, bark: Vocabulary) -> None:
     text = f"I begin. {tag} He goes on. [voice:v2/en_speaker_6] She too. {back} I end."
@@ -95,11 +96,32 @@ def test_a_tag_survives_markup_numbers_and_signs(
         assert "pause" not in str(pieces)
 
 
+OTHER_WORDS = ["laughs", "pauses", "pause-button", "pause, then a sigh", "pause…", "paused: 1s", "voices", "voice over"]
+OTHER_WORDS += [
+    "voice over the phone",
+    "voice cracks",
+    "Voice-over",
+    "voice-over: Joe",
+    "voice's",
+    "/voice over",
+    "VOICE 2",
+]
+
+
+@pytest.mark.parametrize("words", OTHER_WORDS)
+@pytest.mark.parametrize("end", ["]", " [sighs]]", "\n"])
+def test_other_words_in_brackets_are_left_to_the_model(words: str, end: str, bark: Vocabulary) -> None:
+    found = read(f"[{words}{end} The city sleeps.", bark, markdown=False, fold_signs=False)
+    assert found.voices == () and [piece.silence_s for piece in found.pieces] == [0.0] * len(found.pieces)
+    assert " ".join(piece.text for piece in found.pieces).startswith(f"[{words}")
+
+
 @pytest.mark.parametrize(
-    "text", ["[laughs] Hello.", "[pauses] Hello.", "[voice over the phone] Hello.", "[voices] Hello."]
+    "words", ["pause 1s", "pause: 1s", "pause", "voice:joe", "voice=jo", "voice", "/voice", *OTHER_WORDS]
 )
-def test_other_words_in_brackets_stay(text: str, bark: Vocabulary) -> None:
-    assert said(text, bark) == [(text, None, 0.0)]
+def test_client_and_server_find_the_same_tags(words: str) -> None:
+    text = f"Hello. [{words}] Bye."
+    assert len(spans.hide(text)[1]) == len(list(tags(text)))
 
 
 def test_a_backslash_keeps_a_bracket(bark: Vocabulary) -> None:
