@@ -1,9 +1,9 @@
 """A request's text → the pieces that the semantic stage speaks. Pure: a checkpoint's data come as arguments.
 
-The steps, in order: compose Unicode; find the tags of pauses and voices; take Markdown away; find the language; write
-numbers as words; replace signs that the vocabulary lacks, and leave out what has no equivalent; cut endless words;
-split into sentences; join short ones and cut long ones. What is lost or read as something else is told in a note, which
-becomes a warning of the answer.
+The steps, in order: compose Unicode; find the tags of pauses and voices; take Markdown away; make ligatures and letters
+of other widths plain ones; find the language; write numbers as words; replace signs that the vocabulary lacks, and
+leave out what has no equivalent; cut endless words; split into sentences; join short ones and cut long ones. What is
+lost or read as something else is told in a note, which becomes a warning of the answer.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Reading:
 
     language: str | None = None  #: two letters; None: found from voice and text
     markdown: bool = True  #: take Markdown's signs away
-    fold_signs: bool = True  #: replace and leave out signs that the vocabulary lacks
+    fold_signs: bool = True  #: replace and leave out signs, and replace letters, that the vocabulary lacks
     spell_numbers: bool = False
     split: bool = True  #: into sentences
 
@@ -86,8 +86,11 @@ def prepare(
     text, tags = spans.hide(signs.compose(text))
     if reading.markdown:
         text = markup.plain(text)
+    letters = signs.fold_letters(text, knows=knows) if reading.fold_signs else signs.Cleaned(text)
+    text = letters.text
     voice = voice or next((tag.name for tag in tags if isinstance(tag, spans.VoiceChange) and tag.name), None)
     language, notes = languages.choose(spans.without(text), asked=reading.language, voice=voice, languages=spoken)
+    notes += letters.notes
     text = spans.apart(text)
     if reading.spell_numbers:
         text = spell(text, language=language)

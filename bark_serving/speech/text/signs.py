@@ -32,6 +32,8 @@ _EQUIVALENTS = {
     "。": ".",
     "、": ",",
 }
+#: Forms of letters and digits, by Unicode's names, that are read otherwise than the plain ones: "m²" and "½".
+_OTHER_LETTERS = frozenset({"<super>", "<fraction>"})
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})
 _VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 
@@ -49,6 +51,41 @@ def compose(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def fold_letters(text: str, *, knows: Knows) -> Cleaned:
+    """Replace ligatures, full-width, half-width and mathematical letters by plain ones (Unicode's NFKC).
+
+    Only in words that the vocabulary lacks, and only by letters that it has. A run is folded as a whole, since
+    half-width kana have their marks beside them: "ﾋﾞ" is "ビ".
+    """
+    folded = {sign for sign in set(text) if _is_compatible(sign) and _has_plain(sign, knows=knows)}
+    if not folded:
+        return Cleaned(text)
+    runs = re.compile(f"[{re.escape(''.join(sorted(folded)))}]+")
+    shown: dict[str, None] = {}
+
+    def plain(match: re.Match[str]) -> str:
+        letters = unicodedata.normalize("NFKC", match[0])
+        shown[f"{match[0][:MAX_SHOWN]} as {letters[:MAX_SHOWN]}"] = None
+        return letters
+
+    def word(match: re.Match[str]) -> str:
+        return runs.sub(plain, match[0]) if runs.search(match[0]) and not knows(match[0]) else match[0]
+
+    text = compose(re.sub(r"\S+", word, text))
+    return Cleaned(text, (_read_as_others("letters", shown),) if shown else ())
+
+
+def _is_compatible(letter: str) -> bool:
+    """Whether this is another form of a plain letter or digit, which reads as that one."""
+    form = unicodedata.decomposition(letter).partition(" ")[0]
+    return letter.isalnum() and form.startswith("<") and form not in _OTHER_LETTERS
+
+
+def _has_plain(letter: str, *, knows: Knows) -> bool:
+    """Whether the vocabulary has the plain letters of a letter. A mark is joined with the letter before it."""
+    return all(unicodedata.combining(sign) or knows(sign) for sign in unicodedata.normalize("NFKC", letter))
+
+
 def fold(text: str, *, knows: Knows) -> Cleaned:
     """Replace signs that the vocabulary lacks by equivalents that it has. Letters and digits stay as they are."""
     replaced: dict[str, str | int | None] = {}
@@ -61,8 +98,11 @@ def fold(text: str, *, knows: Knows) -> Cleaned:
                 break
     if not replaced:
         return Cleaned(text)
-    note = f"signs that this checkpoint's tokenizer lacks are read as others: {', '.join(shown[:MAX_SHOWN])}."
-    return Cleaned(text.translate(str.maketrans(replaced)), (note,))
+    return Cleaned(text.translate(str.maketrans(replaced)), (_read_as_others("signs", shown),))
+
+
+def _read_as_others(what: str, shown: Iterable[str]) -> str:
+    return f"{what} that this checkpoint's tokenizer lacks are read as others: {', '.join(list(shown)[:MAX_SHOWN])}."
 
 
 def leave_out(text: str, *, knows: Knows) -> Cleaned:

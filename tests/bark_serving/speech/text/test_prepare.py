@@ -63,6 +63,16 @@ def test_each_step_can_be_turned_off(bark: Vocabulary) -> None:
     assert said(text, bark, spell_numbers=True) == ["It's five o'clock."]
 
 
+def test_other_forms_of_letters_are_plain_ones_before_anything_is_read(bark: Vocabulary) -> None:
+    assert said("時速６０ｋｍです。", bark, spell_numbers=True) == ["時速六十キロメートルです。"]
+    found = read("𝐇𝐞𝐥𝐥𝐨 my friend, how is the ﬁsh?", bark)
+    assert ([piece.text for piece in found.pieces], found.language) == (["Hello my friend, how is the fish?"], "en")
+    assert found.notes == (
+        "letters that this checkpoint's tokenizer lacks are read as others: 𝐇𝐞𝐥𝐥𝐨 as Hello, ﬁ as fi.",
+    )
+    assert said("The ﬁsh.", bark, fold_signs=False) == ["The ﬁsh."]
+
+
 @pytest.mark.parametrize("text", ["안녕하세요.", "naïve", "がんばって。", "İstanbul", "Ёлка"])
 def test_a_decomposed_text_is_spoken_as_the_composed_one(text: str, bark: Vocabulary) -> None:
     assert read(unicodedata.normalize("NFD", text), bark) == read(text, bark)

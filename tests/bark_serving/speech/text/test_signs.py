@@ -45,6 +45,36 @@ def test_typographic_signs_become_what_barks_tokenizer_has(text: str, folded: st
 
 
 @pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("The ﬁrst oﬃce ﬂoor", "The first office floor"),
+        ("ＮＨＫのニュースを見た。", "NHKのニュースを見た。"),
+        ("Ｔシャツを２枚", "Tシャツを2枚"),
+        ("ＡＧＥは", "AGEは"),  # the vocabulary has "Ａ", but not with what follows
+        ("ﾃﾚﾋﾞを見る。", "テレビを見る。"),
+        ("カﾞ", "ガ"),
+        ("𝐇𝐞𝐥𝐥𝐨, 𝓕𝓻𝓲𝓮𝓷𝓭", "Hello, Friend"),
+        ("page ⅷ, ⑦", "page viii, 7"),
+    ],
+)
+def test_other_forms_of_letters_become_what_barks_tokenizer_has(text: str, folded: str, bark: Vocabulary) -> None:
+    assert not bark.knows(text)
+    cleaned = signs.fold_letters(text, knows=bark.knows)
+    assert cleaned.text == folded and bark.knows(folded)
+    assert len(cleaned.notes) == 1 and "letters that this checkpoint's tokenizer lacks" in cleaned.notes[0]
+
+
+@pytest.mark.parametrize("text", ["5 m², x² ½ 2¾", "１０", "Ⅳ ① ℝ CO₂", "µm", "ㄱㄴ", "Привет", "가나다", "Œuvre ĉ"])
+def test_letters_that_the_tokenizer_has_or_that_are_read_as_numbers_stay(text: str, bark: Vocabulary) -> None:
+    assert signs.fold_letters(text, knows=bark.knows) == signs.Cleaned(text)
+
+
+def test_superscripts_and_fractions_stay_where_the_tokenizer_lacks_them(miniature: Vocabulary) -> None:
+    assert signs.fold_letters("m² ½ ⁿ", knows=miniature.knows) == signs.Cleaned("m² ½ ⁿ")
+    assert signs.fold_letters("ﬁne", knows=miniature.knows).text == "fine"
+
+
+@pytest.mark.parametrize(
     "text", ["Plain: text, with (signs) & $5!", "«Ça va ?»", "[laughs] ♪ la ♪", "「はい。」", "¿Qué?"]
 )
 def test_what_barks_tokenizer_has_stays(text: str, bark: Vocabulary) -> None:
