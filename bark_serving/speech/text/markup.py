@@ -20,7 +20,10 @@ _PARSER = (
     .disable(["reference", "code", "html_block", "html_inline", "entity"])
 )
 #: A text without any of these is plain.
-_MARKUP = re.compile(r"[*_`#>\[\]~|\\]|^\s*(?:[-+]|\d+[.)])\s|^\s*(?:-{3,}|={3,})\s*$|<\w+:", re.MULTILINE)
+_BLANKS = r"[^\S\n]*+"  # of one line: `\s*` would read on over empty lines from each of them, in quadratic time
+_MARKUP = re.compile(
+    rf"[*_`#>\[\]~|\\]|^{_BLANKS}(?:[-+]|\d+[.)])\s|^{_BLANKS}(?:-{{3,}}|={{3,}}){_BLANKS}$|<\w+:", re.MULTILINE
+)
 _TASK_BOX = re.compile(r"\[[ xX]\]\s+")  #: at the start of a list item: done or to be done
 _FOOTNOTE = re.compile(r"\[\^[\w-]+\]:?")
 

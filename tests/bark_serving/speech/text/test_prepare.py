@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from typing import Any
 
@@ -92,6 +93,39 @@ def test_a_text_in_one_piece_has_its_limit(bark: Vocabulary) -> None:
     with pytest.raises(InvalidRequest, match="text has 300 tokens; one sentence holds 256"):
         read("a " * 300, bark, split=False)
     assert said("One. Two.", bark, split=False) == ["One. Two."]
+
+
+#: Signs that stand beside each other by the thousand where a text is long and odd.
+STRETCHES = [
+    "\n",
+    "\n ",
+    " \n",
+    "\r\n",
+    "\n\t",
+    "\u2028",
+    " ",
+    "\xa0",
+    "1",
+    "0 ",
+    "000 ",
+    ".",
+    "1.",
+    "a.",
+    "'",
+    '"a',
+    "[",
+    "[^",
+    "[voice x",
+]
+STRETCHES += ["[pause-", "(", "]", "a", "Ｎ", "ﾞ", "日", "-", "- ", "=", "<a", "*", "`", ">", "#", "|", "_", "\\", "!"]
+
+
+@pytest.mark.parametrize("stretch", STRETCHES)
+def test_a_long_stretch_of_one_sign_takes_no_longer_than_another_text(stretch: str, bark: Vocabulary) -> None:
+    text = f"Hello.{stretch * (19_990 // len(stretch))}Bye."
+    started = time.process_time()
+    read(text, bark, spell_numbers=True)
+    assert time.process_time() - started < 5
 
 
 @given(st.text(max_size=200), st.integers(3, 40))
