@@ -17,7 +17,7 @@ class Words:
     """One language's words. `time` holds {h}, {m} and the noun {hour}, `date` holds {d}, {month} and {y}."""
 
     decimal: str  #: sign between whole and fraction
-    thousands: str  #: signs between groups of three digits
+    thousands: str  #: signs between groups of three digits, beside blanks at which no line breaks; a blank comes first
     point: str  #: the decimal sign, spoken
     percent: str
     dot: str
@@ -48,10 +48,10 @@ WORDS: Mapping[str, Words] = {
         _words("January February March April May June July August September October November December"),
         {"$": (("dollar", "dollars"), ("cent", "cents")), "€": (("euro", "euros"), ("cent", "cents")),
          "£": (("pound", "pounds"), ("penny", "pence")), "¥": (("yen", "yen"), ("sen", "sen")),
-         "US$": (("dollar", "dollars"), ("cent", "cents"))}, " and ",
+         "₹": (("rupee", "rupees"), ("paisa", "paise")), "US$": (("dollar", "dollars"), ("cent", "cents"))}, " and ",
     ),
     "de": Words(
-        ",", ".", "Komma", "Prozent", "Punkt", "Schrägstrich", "at", "Strich", "minus", "{h} Uhr {m}", "{h} Uhr",
+        ",", " .", "Komma", "Prozent", "Punkt", "Schrägstrich", "at", "Strich", "minus", "{h} Uhr {m}", "{h} Uhr",
         "{d} {month} {y}",
         _words("Januar Februar März April Mai Juni Juli August September Oktober November Dezember"),
         {"$": (("Dollar", "Dollar"), ("Cent", "Cent")), "€": (("Euro", "Euro"), ("Cent", "Cent")),
@@ -59,7 +59,7 @@ WORDS: Mapping[str, Words] = {
         hours={1: "ein"},
     ),
     "es": Words(
-        ",", ".", "coma", "por ciento", "punto", "barra", "arroba", "guion", "menos", "{h} y {m}", "{h}",
+        ",", " .", "coma", "por ciento", "punto", "barra", "arroba", "guion", "menos", "{h} y {m}", "{h}",
         "{d} de {month} de {y}",
         _words("enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"),
         {"$": (("dólar", "dólares"), ("centavo", "centavos")), "€": (("euro", "euros"), ("céntimo", "céntimos")),
@@ -67,7 +67,7 @@ WORDS: Mapping[str, Words] = {
         hours={1: "una", 21: "veintiuna"},
     ),
     "fr": Words(
-        ",", " \u202f\u00a0.", "virgule", "pour cent", "point", "barre oblique", "arobase", "tiret", "moins",
+        ",", " .", "virgule", "pour cent", "point", "barre oblique", "arobase", "tiret", "moins",
         "{h} {hour} {m}", "{h} {hour}", "{d} {month} {y}",
         _words("janvier février mars avril mai juin juillet août septembre octobre novembre décembre"),
         {"$": (("dollar", "dollars"), ("cent", "cents")), "€": (("euro", "euros"), ("centime", "centimes")),
@@ -82,7 +82,7 @@ WORDS: Mapping[str, Words] = {
          "£": (("पाउंड", "पाउंड"), ("पेंस", "पेंस")), "₹": (("रुपया", "रुपये"), ("पैसा", "पैसे"))}, " ",
     ),
     "it": Words(
-        ",", ".", "virgola", "per cento", "punto", "barra", "chiocciola", "trattino", "meno", "{h} e {m}", "{h}",
+        ",", " .", "virgola", "per cento", "punto", "barra", "chiocciola", "trattino", "meno", "{h} e {m}", "{h}",
         "{d} {month} {y}",
         _words("gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre"),
         {"$": (("dollaro", "dollari"), ("centesimo", "centesimi")), "€": (("euro", "euro"), ("centesimo", "centesimi")),
@@ -105,7 +105,7 @@ WORDS: Mapping[str, Words] = {
         hours=dict(enumerate(_words("한 두 세 네 다섯 여섯 일곱 여덟 아홉 열 열한 열두"), 1)),
     ),
     "pl": Words(
-        ",", " \u00a0.", "przecinek", "procent", "kropka", "ukośnik", "małpa", "myślnik", "minus", "{h} {m}", "{h}",
+        ",", " .", "przecinek", "procent", "kropka", "ukośnik", "małpa", "myślnik", "minus", "{h} {m}", "{h}",
         "{d} {month} {y}",
         _words("stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia"),
         {"$": (("dolar", "dolary", "dolarów"), ("cent", "centy", "centów")),
@@ -114,7 +114,7 @@ WORDS: Mapping[str, Words] = {
          "zł": (("złoty", "złote", "złotych"), ("grosz", "grosze", "groszy"))}, " ",
     ),
     "pt": Words(
-        ",", ".", "vírgula", "por cento", "ponto", "barra", "arroba", "hífen", "menos", "{h} e {m}", "{h} {hour}",
+        ",", " .", "vírgula", "por cento", "ponto", "barra", "arroba", "hífen", "menos", "{h} e {m}", "{h} {hour}",
         "{d} de {month} de {y}",
         _words("janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro"),
         {"$": (("dólar", "dólares"), ("centavo", "centavos")), "€": (("euro", "euros"), ("cêntimo", "cêntimos")),
@@ -123,7 +123,7 @@ WORDS: Mapping[str, Words] = {
         first_day="primeiro",
     ),
     "ru": Words(
-        ",", " \u00a0.", "запятая", "процентов", "точка", "слэш", "собака", "дефис", "минус", "{h} {m}", "{h} {hour}",
+        ",", " .", "запятая", "процентов", "точка", "слэш", "собака", "дефис", "минус", "{h} {m}", "{h} {hour}",
         "{d} {month} {y}",
         _words("января февраля марта апреля мая июня июля августа сентября октября ноября декабря"),
         {"$": (("доллар", "доллара", "долларов"), ("цент", "цента", "центов")),
@@ -149,8 +149,20 @@ WORDS: Mapping[str, Words] = {
 #: Languages that say "percent" before the number.
 PERCENT_FIRST = frozenset({"tr", "zh"})
 
-#: Words between a number and its money: "$1.5 million".
-SCALES: Mapping[str, str] = {"en": "thousand|million|billion|trillion"}
+#: Languages that also write 250000 as "2,50,000".
+INDIAN = frozenset({"en", "hi"})
+
+#: What stands between a number and its money, and its word: "$1.5 million", "£5m".
+SCALES: Mapping[str, Mapping[str, str]] = {
+    "en": {"thousand": "thousand", "million": "million", "billion": "billion", "trillion": "trillion",
+           "m": "million", "mn": "million", "bn": "billion", "tn": "trillion"},
+    "hi": {word: word for word in _words("हज़ार लाख करोड़ अरब")},
+}  # fmt: skip
+
+#: Those that have no blank before them: "$5k", but no "$5 B".
+GLUED_SCALES: Mapping[str, Mapping[str, str]] = {
+    "en": {"k": "thousand", "K": "thousand", "M": "million", "b": "billion", "B": "billion", "T": "trillion"},
+}
 
 #: After these a German ordinal ends in "n", or has no ending of its own.
 GERMAN_DATIVES = frozenset(_words("am im dem den des vom zum zur beim ab bis seit vor nach jeden diesem ins"))

@@ -11,7 +11,9 @@ from functools import cache
 from num2words import num2words
 
 from bark_serving.speech.text.cardinals import noun_after, plain
+from bark_serving.speech.text.number_patterns import MONEY_SIGNS
 from bark_serving.speech.text.number_words import DOMAINS, GERMAN_ARTICLES, GERMAN_DATIVES, WORDS
+from bark_serving.speech.text.plurals import YEAR
 from bark_serving.speech.text.quantities import Quantities, Rule
 from bark_serving.speech.text.signs import TAG
 
@@ -22,16 +24,17 @@ _URL = re.compile(
 )
 #: Three and four digits, three groups of digits, or a number with the code of a country.
 _PHONE = re.compile(
-    r"(?<![\w.,-])(?:\+\d{1,3}(?:[ -]?\(?\d{1,4}\)?){2,5}|(?:\(\d{3}\) ?|\d{3}[ -])?\d{3}-\d{4}|"
+    rf"(?<![\w.,{MONEY_SIGNS}-])"
+    r"(?:\+\d{1,3}(?:[ -]?\(?\d{1,4}\)?){2,5}|(?:\(\d{3}\) ?|\d{3}[ -])?\d{3}-\d{4}|"
     r"\d{2,4}(?:-\d{2,4}){2,3})(?![\w-])"
 )
 _ISO_DATE = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
 _YEAR_SLASH_DATE = re.compile(r"(?<![\w/.])(\d{4})/(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/])")
 _SLASH_DATE = re.compile(r"(?<![\w/.])(\d{1,2})/(\d{1,2})/(\d{4})(?![\w/])")
-_DOT_DATE = re.compile(r"\b(0?[1-9]|[12]\d|3[01])\.(0?[1-9]|1[0-2])\.(\d{4})\b")
+_DOT_DATE = re.compile(r"(?<!\d[.,])\b(0?[1-9]|[12]\d|3[01])\.(0?[1-9]|1[0-2])\.(\d{4})\b(?![.,]\d)")
 _TIME = re.compile(r"\b([01]?\d|2[0-3]):([0-5]\d)\b(?!:)")
-_VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,}(?![\w.]*\w)")
-_ENGLISH_ORDINAL = re.compile(r"\b(\d{1,6})(?:st|nd|rd|th)\b")
+_VERSION = re.compile(rf"(?<!\d,)(?<![\w.{MONEY_SIGNS}])\d+(?:\.\d+){{2,}}(?![\w.]*\w|,\d|\s?[%{MONEY_SIGNS}])")
+_ENGLISH_ORDINAL = re.compile(r"(?<!\d[.,])\b(\d{1,3}(?:,\d{3})+|\d{1,6})(?:st|nd|rd|th)\b")
 _ENGLISH_HOUR = re.compile(r"(?<=\d)(?=[ap]m\b)")
 _HOUR_TIME = re.compile(r"\b([01]?\d|2[0-3])\s?h(?:\s?([0-5]\d))?\b(?!['’])")
 _KOREAN_HOUR = re.compile(r"(?<![\d:.,])([01]?\d|2[0-3])시(?!간)")
@@ -39,7 +42,7 @@ _GERMAN_TIME = re.compile(r"\b([01]?\d|2[0-3])[.:]([0-5]\d)\sUhr\b")
 _GERMAN_ORDINAL = re.compile(r"(?:\b(\w+)\s)?\b(\d{1,2})\.\s?(?=[A-ZÄÖÜ])")
 
 #: What is read as a year, where years are read in two parts.
-_YEARS = {"en": re.compile(r"1[1-9]\d\d|20[1-9]\d"), "de": re.compile(r"1[1-9]\d\d")}
+_YEARS = {"en": re.compile(YEAR), "de": re.compile(r"1[1-9]\d\d")}
 
 MONTHS, MAX_DAY = 12, 31
 
@@ -90,10 +93,10 @@ class _Speaker(Quantities):
         """Rules of English, French, Portuguese, German and Korean."""
         match self._language:
             case "en":
-                year = re.compile(rf"(?<![\w.,$€£])({_YEARS['en'].pattern})(?![\w%]|[.,:]\d)")
+                year = re.compile(rf"(?<![\w.,$€£])({YEAR})(?![\w%]|[.,:]\d)")
                 return [
                     (_ENGLISH_HOUR, lambda _: " "),
-                    (_ENGLISH_ORDINAL, lambda m: plain(num2words(int(m[1]), to="ordinal", lang="en"))),
+                    (_ENGLISH_ORDINAL, lambda m: plain(num2words(int(m[1].replace(",", "")), to="ordinal", lang="en"))),
                     (year, lambda m: self.year(int(m[1]))),
                 ]
             case "fr" | "pt":

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from bark_serving.speech.text import number_patterns as patterns
 from bark_serving.speech.text.cardinals import before_noun, cardinal, noun_after, noun_after_fraction
-from bark_serving.speech.text.number_words import PERCENT_FIRST, SCALES, Forms, Words
+from bark_serving.speech.text.number_patterns import DASH, MONEY_SIGNS
+from bark_serving.speech.text.number_words import GLUED_SCALES, PERCENT_FIRST, SCALES, Forms, Words
 from bark_serving.speech.text.unit_words import ALIASES, FRACTIONS, GUARDED, NUMBER_SIGNS, TO, UNITS
 
 MAX_DIGITS = 15  #: of a number that is read as one; longer ones, and those with a leading zero, are read digit by digit
 
 Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 
-#: Between the ends of a range. A hyphen has no blanks beside it: "10 - 12" may be a subtraction.
-_DASH = r"\s?[–〜~～]\s?|[-—]"
-_CLOCK_RANGE = re.compile(rf"(?<=\d:\d\d)(?:{_DASH})(?=\d\d?:\d\d(?![\d:]))")
+_CLOCK_RANGE = re.compile(rf"(?<=\d:\d\d)(?:{DASH})(?=\d\d?:\d\d(?![\d:]))")
 _HALF, _FRACTION_SIGNS = "½", "½⅓⅔¼¾"
 _FRACTIONS = ("1/2", "1/3", "2/3", "1/4", "3/4")
 _FRACTION = rf"(?:(\d{{1,6}})\s?)?([{_FRACTION_SIGNS}])|(?:(\d{{1,3}})\s)?({'|'.join(_FRACTIONS)})"
@@ -28,41 +28,57 @@ class Quantities:
 
     def __init__(self, language: str, words: Words) -> None:
         self._language, self._words = language, words
-        # Chinese, Japanese and Korean write letters next to digits.
-        letter = "[A-Za-z0-9_]" if language in ("ja", "ko", "zh") else r"\w"
-        point = re.escape(words.decimal)
-        self._before, self._after = rf"(?<!{letter})(?<!\d[.,])", rf"(?!{letter})"
-        self._number_pattern = rf"(?:\d{{1,3}}(?:[{re.escape(words.thousands)}]\d{{3}})+|\d+)(?:{point}\d+)?"
+        self._before, self._after = patterns.before_number(language), rf"(?!{patterns.letter(language)})"
+        self._number_pattern, self._minus = patterns.number(language), patterns.minus(language)
         self._to = TO[language]
         self._units = _units(language)
+        self._scales = {**SCALES.get(language, {}), **GLUED_SCALES.get(language, {})}
 
     def quantity_rules(self) -> Iterator[Rule]:
         """Rules of units, percent and money, which may follow a range."""
         before, after, number = self._before, self._after, self._number_pattern
-        amount = rf"{before}([-−]?)({number})(?:({_DASH})({number}))?"
-        money = _any(self._words.money)
-        scale = rf"(?:\s({SCALES[self._language]})\b)?" if self._language in SCALES else "()"
+        amount = rf"{before}({self._minus})?({number})(?:({DASH})({number}))?"
+        money, units = _any(self._words.money), _any(self._units)
+        scale = rf"(?:((?<=\d)(?:{_any(self._scales)})|\s(?:{_any(SCALES.get(self._language, {}))}))(?!\w))?"
         sign, word = NUMBER_SIGNS[self._language]
-        units = "|".join(GUARDED.get(unit, re.escape(unit)) for unit in sorted(self._units, key=len, reverse=True))
         unit = rf"\s?({units})(?:{after})(?!['’²³/°])(\.(?=\s\w))?"
         yield re.compile(rf"(?:{sign}|№|(?<!\w)#)\s?(?=\d)"), lambda _: word
         yield _CLOCK_RANGE, lambda _: self._to
         yield _HOURS_MINUTES, lambda m: f"{m[1]} h {m[2]} min"
         yield re.compile(rf"(?<![\w/.,-])(?:{_FRACTION})(?![\w/]|[.,]\d)(?:{unit})?"), self._fraction
+        if after_word := patterns.minus_after_word(self._language):
+            yield re.compile(after_word), lambda _: "−"
+        yield self._one_unit_rule(rf"%|{money}|{units}|{_any(self._scales)}", money=money)
         if self._language in PERCENT_FIRST:
-            yield re.compile(rf"%\s?()({number})(?:({_DASH})({number}))?{after}"), self._percent
+            yield re.compile(rf"%\s?()({number})(?:({DASH})%?({number}))?{after}"), self._percent
         yield re.compile(rf"{amount}\s?%"), self._percent
-        yield re.compile(rf"{amount}\s?({money})(?!\w)"), lambda m: self._money(m[5], *m.group(1, 2, 3, 4))
         yield (
-            re.compile(rf"(?<![A-Za-z0-9_])({money})\s?({number})(?:({_DASH})(?:\1)?({number}))?{scale}(?![\w%])"),
-            lambda m: self._money(m[1], "", *m.group(2, 3, 4), scale=m[5]),
+            re.compile(rf"{amount}{scale}\s?({money})(?!\w)"),
+            lambda m: self._money(m[6], *m.group(1, 2, 3, 4), scale=m[5]),
         )
-        yield re.compile(rf"{amount}{unit}"), self._unit
+        sign_first = rf"(?<![A-Za-z0-9_])({self._minus})?({money})\s?([-−])?"
+        yield (
+            re.compile(rf"{sign_first}({number})(?:({DASH})(?:\2\s?)?({number}))?{scale}(?![\w%])"),
+            lambda m: self._money(m[2], m[1] or m[3], *m.group(4, 5, 6), scale=m[7]),
+        )
+        yield re.compile(rf"(?<![{MONEY_SIGNS}]){amount}{unit}"), self._unit
+
+    def _one_unit_rule(self, signs: str, *, money: str) -> Rule:
+        """The rule of a range whose ends both have the unit, which then stays after the second one: "5%-10%"."""
+        number = self._number_pattern
+        pattern = rf"{self._before}({number})\s?({signs})(?=(?:{DASH})(?:{money})?({number})\s?({signs}){self._after})"
+
+        def say(match: re.Match[str]) -> str:
+            low, sign, high, other = match.groups()
+            same = sign == other or (sign == "°" and other.startswith(sign))
+            return low if same and self._ascends(low, high) else match[0]
+
+        return re.compile(pattern), say
 
     def range_rule(self, is_year: re.Pattern[str] | None) -> Rule:
         """The rule of a range without a unit. Its ends may be years."""
         number = self._number_pattern
-        pattern = rf"{self._before}(?<![-–−~+/:])({number})({_DASH})({number}){self._after}(?![-–~/:]?\d|[.,]\d)"
+        pattern = rf"{self._before}(?<![-–−~+/:])({number})({DASH})({number}){self._after}(?![-–~/:]?\d)"
 
         def say(match: re.Match[str]) -> str:
             low, dash, high = match.groups()
@@ -76,7 +92,7 @@ class Quantities:
 
     def number_rule(self) -> Rule:
         """The rule of a number alone."""
-        pattern = rf"{self._before}([-−]?)({self._number_pattern}){self._after}(?![.,]\d)"
+        pattern = rf"{self._before}({self._minus})?({self._number_pattern}){self._after}"
         return re.compile(pattern), lambda m: self._amount(m[1], m[2])
 
     def cardinal(self, number: int) -> str:
@@ -96,7 +112,8 @@ class Quantities:
 
     def _value(self, text: str) -> float:
         whole, _, fraction = text.partition(self._words.decimal)
-        return float(f"{re.sub(r'[^0-9]', '', whole)}.{fraction or 0}")
+        whole = re.sub(r"\D", "", whole)
+        return float(f"{whole}.{fraction or 0}")
 
     def _ascends(self, low: str, high: str) -> bool:
         """Whether two numbers can be a range. "5-3" is a score, "01-02" a code."""
@@ -104,7 +121,9 @@ class Quantities:
             self._value(low) < self._value(high)
         )
 
-    def _amount(self, sign: str, low: str, dash: str | None = None, high: str | None = None, *, noun: str = "") -> str:
+    def _amount(
+        self, sign: str | None, low: str, dash: str | None = None, high: str | None = None, *, noun: str = ""
+    ) -> str:
         """A number or a range, as said before `noun`."""
         ends = [low, *([high] if high else [])]
         said = (dash if high and not self._ascends(low, high) else self._to) or ""
@@ -157,9 +176,9 @@ class Quantities:
         return self._beside(said, noun) + _stop(match, stop)
 
     def _money(
-        self, sign: str, minus: str, low: str, dash: str | None, high: str | None, *, scale: str | None = None
+        self, sign: str, minus: str | None, low: str, dash: str | None, high: str | None, *, scale: str | None
     ) -> str:
-        """An amount. Two digits after the point are hundredths; `scale` is a word such as "million"."""
+        """An amount. Two digits after the point are hundredths; `scale` is a word such as "million", or an "m"."""
         words = self._words
         unit, hundredth = words.money[sign]
         whole, _, fraction = low.partition(words.decimal)
@@ -167,7 +186,7 @@ class Quantities:
         if scale or high or len(fraction) not in (0, 2) or not _is_one_number(whole):
             said = self._amount(minus, low, dash, high, noun="" if scale else unit[0])
             noun = unit[-1] if scale or not high else self._noun(high, unit)
-            return words.glue.join(filter(None, (said, scale, noun)))
+            return words.glue.join(filter(None, (said, self._scales[scale.strip()] if scale else None, noun)))
         said = self._beside(self._amount(minus, whole, noun=unit[0]), self._noun(whole, unit))
         if not fraction.strip("0"):
             return said
@@ -187,8 +206,9 @@ def _units(language: str) -> Mapping[str, Forms]:
     return found
 
 
-def _any(signs: Mapping[str, object]) -> str:
-    return "|".join(re.escape(sign) for sign in sorted(signs, key=len, reverse=True))
+def _any(signs: Iterable[str]) -> str:
+    """A pattern of any of the signs, the longest first; of nothing where there are none."""
+    return "|".join(GUARDED.get(sign, re.escape(sign)) for sign in sorted(signs, key=len, reverse=True)) or "(?!)"
 
 
 def _is_one_number(digits: str) -> bool:

@@ -158,6 +158,7 @@ def test_any_mixture_of_digits_and_signs_is_read(text: str, language: str) -> No
 
 
 LONG = ["9", "a-", "a.", "1.", "1-", "a@", "$", "1 ", "a.com/", "1-2 ", "½", "5 m/", "1 1/2", "$1-"]
+LONG += ["000 ", "\u00a0000", "1,11,", "1%-", "$1m-", "90s-"]
 
 
 @pytest.mark.parametrize("unit", LONG)

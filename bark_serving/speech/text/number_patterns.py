@@ -1,0 +1,67 @@
+"""What a number looks like in a text, its minus and the dash of a range, as regular expressions."""
+
+from __future__ import annotations
+
+import re
+
+from bark_serving.speech.text.number_words import INDIAN, WORDS
+
+#: Between the ends of a range. A hyphen has no blanks beside it: "10 - 12" may be a subtraction.
+DASH = r"\s?[–〜~～]\s?|[-—]"
+MONEY_SIGNS = "$€£¥₹₽₩₺"  #: of all languages
+
+_NO_BREAK = "\u00a0\u202f\u2009"  # blanks that group digits in every language
+_OPENING = r"\s(\[{“‘„«‹「『（【〈《–"
+_CJK_LETTERS = "\u3041-\u30ff\u3400-\u9fff"
+_UNSPACED = frozenset({"ja", "zh"})
+
+
+def number(language: str) -> str:
+    """A number with its groups of digits and its fraction. It is read as a whole or not at all.
+
+    "1,50" is no English number, and neither its "1" nor its "50" is one.
+    """
+    words = WORDS[language]
+    signs, blanks = re.escape(words.thousands.strip()), _NO_BREAK
+    group = r"\d{3}(?!\d)"
+    grouped = [rf"\d{{1,3}}(?:[{signs}]{group})+"]
+    if language in INDIAN:
+        grouped.append(rf"\d{{1,2}}(?:,\d\d)+,{group}")
+    if words.thousands.startswith(" "):
+        blanks += " "
+    else:
+        grouped.append(_not_dialled(" ", r"000(?!\d)"))  # a blank parts numbers, but no number is "000"
+    grouped.append(_not_dialled(f"[{blanks}]", group))
+    return rf"(?>(?:{'|'.join(grouped)}|\d+)(?:{re.escape(words.decimal)}\d+)?)(?![.,]\d)"
+
+
+def _not_dialled(blank: str, group: str) -> str:
+    """Groups of digits with blanks between them; four digits beside them make a telephone number: "0800 123 456".
+
+    Up to 15 digits: of an endless row of groups, none begins a number, else the row would be read again from each.
+    """
+    return rf"(?<!\d{{4}}{blank})\d{{1,3}}(?:{blank}{group}){{1,4}}(?!{blank}(?:\d{{4}}|{group}))"
+
+
+def before_number(language: str) -> str:
+    """What no number stands behind: a letter, or a number and a point or a comma."""
+    return rf"(?<!{letter(language)})(?<!\d[.,])"
+
+
+def letter(language: str) -> str:
+    """A sign that makes a word with the digits beside it. Chinese, Japanese and Korean write letters next to digits."""
+    return "[A-Za-z0-9_]" if language in ("ja", "ko", "zh") else r"\w"
+
+
+def minus(language: str) -> str:
+    """A hyphen that is a minus: after a blank, what opens a bracket or a quotation, a range's dash, or at the start."""
+    before = rf"(?<![^{_OPENING}])|(?<=[\s(][\"'])|(?<=\A[\"'])"
+    return rf"(?:(?:{before})[-−]{f'|(?<=[{_CJK_LETTERS}、。，：；])−' if language in _UNSPACED else ''})"
+
+
+def minus_after_word(language: str) -> str | None:
+    """A hyphen that is a minus after a word, where no blanks part words: "気温は-5度", but not "5公里-10公里"."""
+    if language not in _UNSPACED:
+        return None
+    no_count = "".join(rf"(?<!\d[{_CJK_LETTERS}]{{{letters}}})" for letters in range(1, 5))
+    return rf"(?<=[{_CJK_LETTERS}、。，：；]){no_count}-(?=\d)"

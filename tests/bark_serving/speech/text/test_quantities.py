@@ -1,0 +1,167 @@
+"""Grouped numbers, numbers that are not understood, money, minus, and English plurals of numbers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bark_serving.speech.text.number_words import WORDS
+from bark_serving.speech.text.numbers import spell
+
+LANGUAGES = ["de", "en", "es", "fr", "hi", "it", "ja", "ko", "pl", "pt", "ru", "tr", "zh"]
+BLANK_BETWEEN_THOUSANDS = ["de", "es", "fr", "it", "pl", "pt", "ru"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("blank", ["\u00a0", "\u202f", "\u2009"])
+@given(number=st.integers(1_000, 10**12))
+@settings(max_examples=20, deadline=None)
+def test_digits_may_be_grouped_by_a_blank_at_which_no_line_breaks(language: str, blank: str, number: int) -> None:
+    grouped = f"{number:,}"
+    said = spell(grouped.replace(",", WORDS[language].thousands[-1]), language=language)
+    assert spell(grouped.replace(",", blank), language=language) == said
+
+
+@pytest.mark.parametrize("language", BLANK_BETWEEN_THOUSANDS)
+@pytest.mark.parametrize(("grouped", "whole"), [("10 000", "10000"), ("5 200", "5200"), ("1 234 567", "1234567")])
+def test_digits_may_be_grouped_by_a_blank_where_that_is_the_custom(language: str, grouped: str, whole: str) -> None:
+    for unit in ("", " km", " %", " €"):
+        assert spell(f"{grouped}{unit}", language=language) == spell(f"{whole}{unit}", language=language)
+
+
+@pytest.mark.parametrize("language", ["en", "hi", "ja", "ko", "tr", "zh"])
+def test_elsewhere_a_blank_parts_two_numbers_unless_the_second_is_000(language: str) -> None:
+    assert spell("10 000 km", language=language) == spell("10000 km", language=language)
+    assert (
+        spell("5 200 km", language=language) == f"{spell('5', language=language)} {spell('200 km', language=language)}"
+    )
+
+
+@pytest.mark.parametrize("text", ["10 0000", "10 00", "0800 123 456", "2024 300"])
+def test_groups_have_three_digits_and_are_no_telephone_number(text: str) -> None:
+    assert spell(text, language="de") == " ".join(spell(part, language="de") for part in text.split())
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("hi", "₹2,50,000", "दो लाख पचास हज़ार रुपये"),
+        ("hi", "₹1,50,000.50", "एक लाख पचास हज़ार रुपये पचास पैसे"),
+        ("hi", "12,34,567 लोग, 1,50,000%", "बारह लाख चौंतीस हज़ार पाँच सौ सड़सठ लोग, एक लाख पचास हज़ार प्रतिशत"),
+        ("hi", "₹2.5 करोड़", "दो दशमलव पाँच करोड़ रुपये"),
+        ("hi", "५-१० लोग", "पाँच से दस लोग"),
+        ("en", "₹2,50,000 for 1,00,000 km", "two hundred fifty thousand rupees for one hundred thousand kilometers"),
+        ("en", "his 1,001st", "his one thousand first"),
+    ],
+)
+def test_indian_groups_are_understood(language: str, text: str, said: str) -> None:
+    assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "$1,50"),
+        ("en", "$1.234.567"),
+        ("en", "1.234,50 €"),
+        ("en", "1,50% of 1,5 km"),
+        ("en", "5.5.5 %"),
+        ("en", "$1,234,56"),
+        ("en", "1,2.3.4"),
+        ("en", "$10mm"),
+        ("es", "$1,234.50"),
+        ("es", "1,234.5 km"),
+        ("de", "$1,234.50"),
+        ("de", "1.234.5 €"),
+        ("fr", "10 000.5 km"),
+        ("hi", "₹1,50"),
+        ("hi", "₹2,50,00"),
+    ],
+)
+def test_a_number_that_is_not_understood_stays_whole(language: str, text: str) -> None:
+    assert spell(text, language=language) == text
+
+
+@given(
+    st.lists(st.text("0123456789", min_size=1, max_size=4), min_size=2, max_size=5),
+    st.lists(st.sampled_from(".,"), min_size=4, max_size=4),
+    st.sampled_from(["", "$", "€", "£ "]),
+    st.sampled_from(["", "%", " km", " €", "m"]),
+    st.sampled_from(LANGUAGES),
+)
+@settings(deadline=None)
+def test_no_number_is_cut_in_its_middle(
+    parts: list[str], signs: list[str], before: str, after: str, language: str
+) -> None:
+    number = "".join(part + sign for part, sign in zip(parts, [*signs[: len(parts) - 1], ""], strict=True))
+    said = spell(f"{before}{number}{after}", language=language)
+    assert number in said or not any(sign.isdigit() for sign in said)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("$10m, £5m and €2bn", "ten million dollars, five million pounds and two billion euros"),
+        ("$5k, $5K, $5M, $5B, £5 m", "five thousand dollars, five thousand dollars, five million dollars, "
+         "five billion dollars, five million pounds"),
+        ("$5-10m, $5m-$10m, £5m–£10m", "five to ten million dollars, five to ten million dollars, "
+         "five to ten million pounds"),
+        ("5m € or 1.5bn €", "five million euros or one point five billion euros"),
+        ("$5 T-shirts, $5 B", "five dollars T-shirts, five dollars B"),
+        ("-$5 and $-5", "minus five dollars and minus five dollars"),
+        ("$500-1000", "five hundred to one thousand dollars"),
+        ("a 10m race", "a ten meters race"),
+    ],
+)  # fmt: skip
+def test_a_letter_after_money_is_a_large_number(text: str, said: str) -> None:
+    assert spell(text, language="en") == said
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("dash", ["-", "–", " – "])
+@pytest.mark.parametrize("unit", ["%", " %", "€", " €", "°", " km", "°C", " kg"])
+def test_a_unit_at_both_ends_of_a_range_is_said_once(language: str, dash: str, unit: str) -> None:
+    assert spell(f"5{unit}{dash}10{unit}", language=language) == spell(f"5{dash}10{unit}", language=language)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("en", "It rose 5%-10%.", "It rose five to ten percent."),
+        ("en", "10°-15°C, 5 million–10 million", "ten to fifteen degrees Celsius, five to ten million"),
+        ("fr", "12h-14h", "douze à quatorze heures"),
+        ("tr", "%5-%10", "yüzde beş ila on"),
+        ("pt", "R$ 5-R$ 10", "cinco a dez reais"),
+        ("zh", "5%-10%", "百分之五到十"),
+        ("en", "10%-5% and 5 km-10 kg", "ten percent-five percent and five kilometers-ten kilograms"),
+    ],
+)
+def test_only_a_range_with_one_unit_is_read_as_one(language: str, text: str, said: str) -> None:
+    assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize("before", ["", "a ", "(", "[", '"', "'", "“", "„", "« ", "a (", 'a "', "10\u00a0– "])
+@pytest.mark.parametrize("sign", "-−")
+def test_a_sign_is_a_minus_at_the_start_and_after_a_blank_a_bracket_or_a_quote(before: str, sign: str) -> None:
+    assert "minus five" in spell(f"{before}{sign}5", language="en")
+
+
+@pytest.mark.parametrize("before", ["5%", "5 %", "x", "x=", "(5)", '"5"', "5°", "a/", "a.", "5:", "a-", "€5 €"])
+@pytest.mark.parametrize("after", ["3", "3%", "3 km", "3 €", "3°"])
+@pytest.mark.parametrize(("language", "minus"), [("en", "minus"), ("de", "minus"), ("fr", "moins"), ("zh", "负")])
+def test_a_sign_elsewhere_is_no_minus(before: str, after: str, language: str, minus: str) -> None:
+    assert minus not in spell(f"{before}-{after}", language=language)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("ja", "気温は-5°C、-3°C", "気温は摂氏マイナス五度、摂氏マイナス三度"),
+        ("ja", "5時間-10時間", "五時間-十時間"),
+        ("zh", "气温-5°C", "气温负五摄氏度"),
+        ("zh", "5元-10元, 5公里-10公里", "五元-十元, 五公里-十公里"),
+    ],
+)
+def test_a_minus_may_follow_a_word_where_no_blanks_part_words(language: str, text: str, said: str) -> None:
+    assert spell(text, language=language) == said
