@@ -13,7 +13,7 @@ from num2words import num2words
 from bark_serving.speech.text.cardinals import noun_after, plain
 from bark_serving.speech.text.number_patterns import MONEY_SIGNS
 from bark_serving.speech.text.number_words import DOMAINS, GERMAN_ARTICLES, GERMAN_DATIVES, WORDS
-from bark_serving.speech.text.plurals import YEAR
+from bark_serving.speech.text.plurals import PLURAL, YEAR, plural
 from bark_serving.speech.text.quantities import Quantities, Rule
 from bark_serving.speech.text.signs import TAG
 
@@ -75,6 +75,7 @@ def _rules(language: str) -> tuple[Rule, ...]:
         (_YEAR_SLASH_DATE, lambda m: speaker.date(m[1], m[2], m[3])),
         (_SLASH_DATE, speaker.slash_date),
         (_PHONE, lambda m: ", ".join(speaker.digits(group) for group in re.findall(r"\d+", m[0]))),
+        *([(PLURAL, plural)] if language == "en" else []),
         *speaker.quantity_rules(),
         speaker.range_rule(_YEARS.get(language)),
         *speaker.own_rules(),

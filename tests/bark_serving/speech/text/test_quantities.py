@@ -165,3 +165,33 @@ def test_a_sign_elsewhere_is_no_minus(before: str, after: str, language: str, mi
 )
 def test_a_minus_may_follow_a_word_where_no_blanks_part_words(language: str, text: str, said: str) -> None:
     assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("the 1990s and the 1800s", "the nineteen nineties and the eighteen hundreds"),
+        ("the 2000s, 2010s", "the two thousands, twenty tens"),
+        ("the '90s, the ’80s", "the nineties, the eighties"),
+        ("in his 40s", "in his forties"),
+        ("the mid-90s, 1950s-60s, 60s/70s.", "the mid-nineties, nineteen fifties-sixties, sixties/seventies."),
+        ("10s of thousands", "tens of thousands"),
+        ("100s and 1,000s and 100,000s", "hundreds and thousands and hundred thousands"),
+    ],
+)
+def test_a_decade_a_ten_and_a_power_of_ten_have_a_plural(text: str, said: str) -> None:
+    assert spell(text, language="en") == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("5s, 45s, 120s, 0.10s", "five seconds, forty-five seconds, one hundred twenty seconds, "
+         "zero point one zero seconds"),
+        ("30 s", "thirty seconds"),
+        ("10-20s", "ten to twenty seconds"),
+        ("2 min 30s, 1h 20m 30s", "two minutes thirty seconds, one hour twenty minutes thirty seconds"),
+    ],
+)  # fmt: skip
+def test_an_s_is_seconds_after_other_numbers_after_a_blank_and_after_minutes(text: str, said: str) -> None:
+    assert spell(text, language="en") == said
