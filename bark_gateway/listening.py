@@ -11,6 +11,11 @@ from bark_gateway.checks import WrongSetting
 
 _ADDRESSES: Final = "127.0.0.1 is this machine alone, 0.0.0.0 is all its addresses."
 _ROOT_PORTS: Final = 1024  #: ports below it are for root
+#: What may wait to be sent, in the kernel and in each layer of asyncio above it: 4 s at 64 kbit/s. So a client that
+#: takes audio no faster than it plays is seen to take some every few seconds. By itself, Linux lets 4 MiB wait and
+#: takes more once a third of that has left, after 175 s. TLS in asyncio lets 512 KiB wait, 66 s. Both are longer than
+#: `Settings.send_timeout_s`.
+UNSENT_BYTES: Final = 32 << 10
 
 
 def listen(address: str, port: int, *, options: tuple[str, str] = ("--address", "--port")) -> list[socket.socket]:
@@ -25,7 +30,7 @@ def listen(address: str, port: int, *, options: tuple[str, str] = ("--address", 
     missing: OSError | None = None
     for family, place in dict.fromkeys((family, place[:2]) for family, *_, place in found):
         try:
-            sockets.append(socket.create_server(place, family=family))
+            sockets.append(_open(place, family=family))
         except OSError as error:
             if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 _close(sockets)
@@ -34,6 +39,13 @@ def listen(address: str, port: int, *, options: tuple[str, str] = ("--address", 
     if missing is not None and not sockets:
         raise WrongSetting(_why(missing, address, port, options=options))
     return sockets
+
+
+def _open(place: tuple[str | int, int | bytes], *, family: int) -> socket.socket:
+    listener = socket.create_server(place, family=family)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # Windows has none
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)  # its connections inherit it
+    return listener
 
 
 def url(address: str, port: int, *, tls: bool) -> str:

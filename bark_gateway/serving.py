@@ -9,15 +9,24 @@ import time
 from typing import Any, Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bark_gateway.gateway import Gateway
-from bark_gateway.listening import url
+from bark_gateway.listening import UNSENT_BYTES, url
 
 LISTENS: Final = "The gateway listens on "  #: begins the line that says where; `bark-serve up --gateway` waits for it
 MESSAGE_BYTES: Final = 1 << 20  #: of a WebSocket
 FAREWELL_S: Final = 1.0  #: that connections get to end once their requests were cancelled
 _POLL_S: Final = 0.02  #: uvicorn has no event for the end of its requests
+
+
+class ShortQueue(HttpToolsProtocol):
+    """A connection in which little waits to be sent, also over TLS. A WebSocket takes it over as it is."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=UNSENT_BYTES)
 
 
 class PatientSocket(WebSocketsSansIOProtocol):
@@ -29,14 +38,16 @@ class PatientSocket(WebSocketsSansIOProtocol):
 
 
 #: How uvicorn serves every gateway. Its own lines are left out: `access` writes better ones. Compression of WebSockets
-#: would hold 100 kB per connection, and audio is compressed already.
+#: would hold 100 kB per connection, and audio is compressed already. A client that does not answer a ping may still play
+#: the audio before it: `Settings.send_timeout_s` and `socket_idle_s` say when a client has left.
 UVICORN: Final[dict[str, Any]] = {
-    "http": "httptools",
+    "http": ShortQueue,
     "ws": PatientSocket,
     "access_log": False,
     "log_config": None,
     "server_header": False,
     "ws_max_size": MESSAGE_BYTES,
+    "ws_ping_timeout": None,
     "ws_per_message_deflate": False,
 }
 

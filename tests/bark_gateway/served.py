@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from bark_gateway.app import make_app
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key, KeyRing
+from bark_gateway.listening import listen
 from bark_gateway.serving import UVICORN, Server
 from bark_gateway.settings import Settings
 from bark_gateway.targets import Resolve
@@ -27,7 +28,7 @@ START_S = 10
 class Served:
     """A gateway that answers."""
 
-    url: str  #: http://127.0.0.1:PORT
+    url: str  #: http://127.0.0.1:PORT, or https://localhost:PORT
     app: FastAPI
     server: Server
 
@@ -43,15 +44,15 @@ def served(
     keys: list[Key] | None = None,
     tracing: Tracing | None = None,
     resolve: Resolve | None = None,
+    uvicorn_options: Mapping[str, Any] | None = None,
     **settings: object,
 ) -> Iterator[Served]:
     """Serve while the block runs. servers: host:port of each. resolve: a DNS of the test's own."""
     given = Settings(servers=servers, **settings)  # type: ignore[arg-type]
     app = make_app(given, keys=KeyRing(keys or []), tracing=tracing, **({"resolve": resolve} if resolve else {}))
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app, **{**UVICORN, "timeout_graceful_shutdown": settings.get("grace_s", 1)}, log_level="error"
-    )
+    (listener,) = listen("127.0.0.1", 0)
+    of_test = {"timeout_graceful_shutdown": settings.get("grace_s", 1), "log_level": "error", **(uvicorn_options or {})}
+    config = uvicorn.Config(app, **{**UVICORN, **of_test})
     server = Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -60,7 +61,8 @@ def served(
         time.sleep(0.01)
     assert server.started
     try:
-        yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", app, server)
+        host = "https://localhost" if config.is_ssl else "http://127.0.0.1"  # certificates are for a name
+        yield Served(f"{host}:{listener.getsockname()[1]}", app, server)
     finally:
         server.should_exit = True
         thread.join(START_S)
