@@ -29,8 +29,9 @@ function curl(take) {
 }
 
 function python(take) {
-  const own = fields(take).filter(([name]) => !OPENAI.includes(name));
-  const lines = fields(take).filter(([name]) => OPENAI.includes(name)).map(([name, value]) => `    ${name}=${literal(value)},`);
+  const given = Object.entries({ voice: null, ...Object.fromEntries(fields(take)) }); // OpenAI's client wants a voice, if only None
+  const own = given.filter(([name]) => !OPENAI.includes(name));
+  const lines = given.filter(([name]) => OPENAI.includes(name)).map(([name, value]) => `    ${name}=${literal(value)},`);
   if (own.length) lines.push(`    extra_body={${own.map(([name, value]) => `"${name}": ${literal(value, name)}`).join(", ")}},`);
   const key = api.key() ? 'os.environ["BARK_KEY"]' : '"none"';
   return [
@@ -43,6 +44,7 @@ function python(take) {
 }
 
 function literal(value, name = "") {
+  if (value === null) return "None";
   if (value === true) return "True";
   if (value === false) return "False";
   return typeof value === "number" || name === "seed" ? String(value) : JSON.stringify(value);

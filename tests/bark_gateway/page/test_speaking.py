@@ -105,6 +105,17 @@ def test_the_lines_of_code_do_what_the_take_did(visit: Visit, triton: FakeTriton
     assert triton.requests[0]["latency"] == b"low"
 
 
+def test_the_lines_of_code_of_a_take_without_a_voice_ask_for_none(
+    visit: Visit, triton: FakeTriton, tmp_path: Path
+) -> None:
+    visit.say("Hello.")
+    visit.page.get_by_text("Save, or do it in code").click()
+    _, python = visit.page.locator(".code pre").all_inner_texts()
+    exec(compile(python.replace("speech.mp3", str(tmp_path / "python.mp3")), "python", "exec"), {})
+    assert len(triton.requests) == 2
+    assert triton.requests[1] == triton.requests[0] and "voice" not in triton.requests[0]
+
+
 def test_errors_are_shown_in_words(visit: Visit, triton: FakeTriton) -> None:
     problem = visit.page.get_by_role("alert")
     visit.say("  ")
