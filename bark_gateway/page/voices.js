@@ -36,7 +36,8 @@ export class Voices {
     try {
       this.list = await api.voices();
     } catch (error) {
-      tell("voice-problem", error.message);
+      tell("voice-problem", error.message); // nothing is known of the voices: the list and the choice stay
+      return this.#show();
     }
     if (this.chosen && !this.list.some(({ id }) => id === this.chosen)) this.#take(null);
     $("voice-search-label").hidden = this.list.length < SEARCH_FROM;
@@ -111,6 +112,8 @@ export class Voices {
     }
     try {
       await api.remove(id);
+      this.list = this.list.filter((voice) => voice.id !== id);
+      if (this.chosen === id) this.#take(null);
       await this.load();
       $("voice-list").querySelector("input:checked")?.focus();
     } catch (error) {
@@ -181,7 +184,7 @@ export class Voices {
       this.#reset();
       tell("voice-problem", [`${made.id} is there, and chosen.`, ...made.warnings].join(" "), "done");
       this.dialog.scrollTop = 0;
-      $("voice-list").querySelector("input:checked").focus();
+      $("voice-list").querySelector("input:checked")?.focus();
     } catch (error) {
       tell("clone-problem", error.message);
     } finally {

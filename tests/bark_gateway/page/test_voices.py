@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from playwright.sync_api import Browser, expect
 
 from bark_client.audio import encode
@@ -105,6 +106,26 @@ def test_a_voice_is_heard_in_the_list(visit: Visit) -> None:
         button.click()
     assert answer.value.ok
     expect(button.locator("use")).to_have_attribute("href", "#i-stop")
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_the_chosen_voice_stays_while_voices_can_not_be_listed(visit: Visit, status: int) -> None:
+    page, chosen = visit.page, visit.page.get_by_role("button", name="Voice: v2/en_speaker_6")
+    visit.choose("v2/en_speaker_6")
+    refusal = {"error": {"message": "not now.", "type": "server_error", "param": None, "code": None}}
+    page.route("**/v1/audio/voices", lambda route: route.fulfill(status=status, json=refusal))
+    with page.expect_response("**/v1/audio/voices"):
+        page.reload()
+    if status == 401:
+        page.get_by_role("dialog", name="API key").press("Escape")
+    chosen.click()
+    if status == 401:
+        page.get_by_role("dialog", name="API key").press("Escape")
+    expect(page.locator("#voice-problem")).to_have_text("Not now.")
+    page.unroute("**/v1/audio/voices")
+    page.reload()
+    chosen.click()
+    expect(page.get_by_role("radio", name="v2/en_speaker_6")).to_be_checked()
 
 
 def _wav(samples: np.ndarray) -> bytes:
