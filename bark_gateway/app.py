@@ -101,7 +101,7 @@ def make_app(
             CORSMiddleware,
             allow_origins=settings.cors,
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
+            allow_headers=["*"],  # OpenAI's client for JavaScript sends a dozen of its own
             expose_headers=["x-bark-seed", "x-request-id", "retry-after"],
         )
     app.add_middleware(Observed, tracing=traces)

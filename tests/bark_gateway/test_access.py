@@ -150,6 +150,25 @@ def test_the_page_of_the_gateway_may_call(http: httpx2.Client, gateway: Served) 
     assert http.post(SPEECH, json={"input": "Hello."}, headers={"origin": gateway.url}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"), [("https://example.org", 200), ("https://evil.example.org", 400), ("null", 400)]
+)
+def test_a_page_of_a_site_that_is_named_may_send_any_header(
+    serve: Callable[..., Served], origin: str, status: int
+) -> None:
+    """OpenAI's client for JavaScript sends those that begin with x-stainless, and tracing sends traceparent."""
+    url = serve(cors=("https://example.org",)).url
+    headers = "authorization,content-type,traceparent,x-request-id,x-stainless-arch,x-stainless-retry-count"
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": headers}
+    answer = httpx2.options(url + SPEECH, headers={"origin": origin, **asked})
+    assert answer.status_code == status
+    assert ("access-control-allow-origin" in answer.headers) == (status == 200)
+    if status == 200:
+        assert {one.strip() for one in answer.headers["access-control-allow-headers"].split(",")} >= set(
+            headers.split(",")
+        )
+
+
 @pytest.mark.parametrize("cors", ["https://example.org", "*"])
 def test_pages_of_a_site_that_is_named_may_call(serve: Callable[..., Served], cors: str) -> None:
     url = serve(cors=(cors,)).url
