@@ -10,8 +10,9 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -125,20 +126,29 @@ class Bugs:
             await error.response()(scope, receive, send)
 
 
-class BodyLimit:
-    """Refuses bodies that are too large, at once where their header says so, and those that do not arrive in time."""
+@dataclass(frozen=True)
+class Size:
+    """How many bytes a body may have, and what a client is told to do that sends more."""
 
-    def __init__(
-        self, app: ASGIApp, *, most: int, upload_most: int, upload_paths: tuple[str, ...], timeout_s: float
-    ) -> None:
-        self._app, self._most, self._upload_most, self._upload_paths = app, most, upload_most, upload_paths
-        self._timeout_s = timeout_s
+    most: int
+    remedy: str
+
+
+class BodyLimit:
+    """Refuses bodies that are too large, at once where their header says so, and those that do not arrive in time.
+
+    sizes: by the beginning of the path. The first one that fits counts.
+    """
+
+    def __init__(self, app: ASGIApp, *, sizes: Mapping[str, Size], timeout_s: float) -> None:
+        self._app, self._sizes, self._timeout_s = app, sizes, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = self._upload_most if scope["path"].startswith(self._upload_paths) else self._most
+        size = next(size for path, size in self._sizes.items() if scope["path"].startswith(path))
+        most = size.most
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "")
         received, complete = 0, declared in ("", "0") and "transfer-encoding" not in headers
@@ -156,7 +166,7 @@ class BodyLimit:
                 raise _too_slow(self._timeout_s) from None
             received, complete = received + len(message.get("body", b"")), not message.get("more_body", False)
             if received > most:
-                raise _too_large(most)
+                raise _too_large(size)
             return message
 
         async def answered(message: Message) -> None:
@@ -167,7 +177,7 @@ class BodyLimit:
             await send(message)
 
         if declared.isdecimal() and int(declared) > most:
-            await _too_large(most).response()(scope, receive, answered)
+            await _too_large(size).response()(scope, receive, answered)
         else:
             await self._app(scope, counted, answered)
 
@@ -267,10 +277,10 @@ def _is_private(name: str) -> bool:
     return True
 
 
-def _too_large(most: int) -> GatewayError:
+def _too_large(size: Size) -> GatewayError:
     return GatewayError(
         413,
-        f"The body is larger than {most} bytes, which is the limit. Send less at once.",
+        f"The body is larger than {size.most} bytes, which is the limit. {size.remedy}",
         code="request_too_large",
         headers={"connection": "close"},
     )

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from bark_client import BarkError, __version__
 from bark_gateway import targets
-from bark_gateway.access import BodyLimit, Bugs, KnownOrigins, Observed, Stopping, note_outcome
+from bark_gateway.access import BodyLimit, Bugs, KnownOrigins, Observed, Size, Stopping, note_outcome
 from bark_gateway.errors import GatewayError, from_http, from_sdk, from_validation
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key, KeyRing
@@ -26,12 +26,11 @@ from bark_gateway.routes import batch, health, models, speech, voices
 from bark_gateway.routes import socket as socket_route
 from bark_gateway.routes.page import ENCODE, add_page
 from bark_gateway.servers import Bark, Servers, connect
-from bark_gateway.settings import Settings
+from bark_gateway.settings import FIELDS_BYTES, Settings
 from bark_gateway.targets import Resolve
 from bark_gateway.wyoming import wyoming as speak_wyoming
 from bark_tracing import Tracing, open_tracing
 
-UPLOADS: Final = ("/v1/audio/voices", ENCODE)  #: begin the paths that take files
 ROUTERS: Final = (
     speech.router, batch.router, socket_route.router, voices.uploads, voices.router, models.router, health.router,
 )  # fmt: skip
@@ -88,13 +87,7 @@ def make_app(
     _drop_422(app)
     app.add_middleware(Bugs)
     app.add_middleware(Stopping)
-    app.add_middleware(
-        BodyLimit,
-        most=settings.max_body_bytes,
-        upload_most=settings.max_upload_bytes,
-        upload_paths=UPLOADS,
-        timeout_s=settings.body_s,
-    )
+    app.add_middleware(BodyLimit, sizes=_sizes(settings), timeout_s=settings.body_s)
     app.add_middleware(KnownOrigins, origins=settings.cors, hosts=None if keys else settings.hosts)
     if settings.cors:
         app.add_middleware(
@@ -106,6 +99,23 @@ def make_app(
         )
     app.add_middleware(Observed, tracing=traces)
     return app
+
+
+def _sizes(settings: Settings) -> dict[str, Size]:
+    """How large a body may be, by the beginning of its path."""
+    characters, items, mib = settings.max_characters, settings.max_items, settings.max_upload_bytes / (1 << 20)
+    longer = "The gateway's operator can allow longer ones with --max-characters."
+    return {
+        batch.PATH: Size(
+            settings.max_batch_bytes, f"Send at most {items} texts of at most {characters} characters each. {longer}"
+        ),
+        voices.PREFIX: Size(
+            settings.max_upload_bytes + FIELDS_BYTES,
+            f"Send a recording of at most {mib:g} MiB. The gateway's operator can allow more with --max-upload-mb.",
+        ),
+        ENCODE: Size(settings.max_take_bytes, "Save it as WAV, or speak the text in several takes."),
+        "": Size(settings.max_text_bytes, f"Send a text of at most {characters} characters. {longer}"),
+    }
 
 
 def _handle_errors(app: FastAPI) -> None:

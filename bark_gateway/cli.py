@@ -13,7 +13,7 @@ from bark_gateway import checks
 from bark_gateway import options as opt
 from bark_gateway.app import make_app
 from bark_gateway.listening import listen
-from bark_gateway.serving import UVICORN, run
+from bark_gateway.serving import run, uvicorn_options
 from bark_gateway.settings import DEFAULT_PORT, DEFAULT_SERVER, MODELS, Settings
 
 app = typer.Typer(
@@ -95,7 +95,7 @@ def gateway(
         ssl_certfile=tls_certificate,
         ssl_keyfile=tls_key,
         timeout_graceful_shutdown=grace,  # type: ignore[arg-type] # asyncio takes fractions, too
-        **UVICORN,
+        **uvicorn_options(settings),
     )
     if not run(config, sockets):
         raise typer.Exit(1)

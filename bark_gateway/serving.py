@@ -14,9 +14,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from bark_gateway.gateway import Gateway
 from bark_gateway.listening import UNSENT_BYTES, url
+from bark_gateway.settings import Settings
 
 LISTENS: Final = "The gateway listens on "  #: begins the line that says where; `bark-serve up --gateway` waits for it
-MESSAGE_BYTES: Final = 1 << 20  #: of a WebSocket
 FAREWELL_S: Final = 1.0  #: that connections get to end once their requests were cancelled
 _POLL_S: Final = 0.02  #: uvicorn has no event for the end of its requests
 
@@ -38,18 +38,22 @@ class PatientSocket(WebSocketsSansIOProtocol):
 
 
 #: How uvicorn serves every gateway. Its own lines are left out: `access` writes better ones. Compression of WebSockets
-#: would hold 100 kB per connection, and audio is compressed already. A client that does not answer a ping may still play
-#: the audio before it: `Settings.send_timeout_s` and `socket_idle_s` say when a client has left.
+#: would hold 100 kB per connection, and audio is compressed already. A client that does not answer a ping may still
+#: play the audio before it: `Settings.send_timeout_s` and `socket_idle_s` say when a client has left.
 UVICORN: Final[dict[str, Any]] = {
     "http": ShortQueue,
     "ws": PatientSocket,
     "access_log": False,
     "log_config": None,
     "server_header": False,
-    "ws_max_size": MESSAGE_BYTES,
     "ws_ping_timeout": None,
     "ws_per_message_deflate": False,
 }
+
+
+def uvicorn_options(settings: Settings) -> dict[str, Any]:
+    """How uvicorn serves a gateway."""
+    return {**UVICORN, "ws_max_size": settings.max_text_bytes}
 
 
 class Server(uvicorn.Server):

@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from bark_client.protocol import SAMPLE_RATE
+
 DEFAULT_PORT: Final = 8080
 DEFAULT_SERVER: Final = "localhost:8001"
 MODELS: Final = ("bark", "tts-1", "tts-1-hd")  #: names of the model; the last two because many programs offer no other
+CHARACTER_BYTES: Final = 12  #: of a character in JSON, at most: an emoji is \uXXXX twice
+FIELDS_BYTES: Final = 16 << 10  #: for what stands around a text or a recording
+LEAST_BODY_BYTES: Final = 1 << 20  #: so that a text which is a little too long hears how long it may be
+CHARACTER_S: Final = 0.8  #: of audio for a character, at most: a digit takes 0.4 s, and the page's slowest pace is 0.5
+PAUSES_S: Final = 600.0  #: of a text, at that pace: its tags may ask for 300 s
+SECOND_BYTES: Final = 2 * SAMPLE_RATE  #: of 16-bit samples
 
 
 @dataclass(frozen=True)
@@ -24,8 +32,7 @@ class Settings:
     max_queued: int = 256  #: requests that wait for one of those
     max_characters: int = 20_000  #: of one text
     max_items: int = 32  #: of one batch
-    max_body_bytes: int = 1 << 20
-    max_upload_bytes: int = 25 << 20
+    max_upload_bytes: int = 25 << 20  #: of a recording
     body_s: float = 300.0  #: that a body may take to arrive
     max_sockets: int = 1_000  #: WebSockets at once
     max_voice_requests: int = 4  #: uploads that are read at once
@@ -36,3 +43,21 @@ class Settings:
     grace_s: float = 10.0  #: that running requests get to end when the gateway is told to stop
     lost_s: float = 5.0  #: the running requests of a server that says nothing for so long count as lost
     shared_voices_s: float = 10.0  #: until all servers see a change of the voice store that they share
+
+    @property
+    def max_text_bytes(self) -> int:
+        """Of a body, or a message of a WebSocket, with one text."""
+        return self._json_bytes(texts=1)
+
+    @property
+    def max_batch_bytes(self) -> int:
+        """Of a body with several texts."""
+        return self._json_bytes(texts=self.max_items)
+
+    @property
+    def max_take_bytes(self) -> int:
+        """Of the samples that the page has made a file of: the longest text, as slow as the page lets it be."""
+        return round((self.max_characters * CHARACTER_S + PAUSES_S) * SECOND_BYTES)
+
+    def _json_bytes(self, *, texts: int) -> int:
+        return max(LEAST_BODY_BYTES, texts * (self.max_characters * CHARACTER_BYTES + FIELDS_BYTES))

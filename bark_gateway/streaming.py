@@ -88,12 +88,17 @@ async def _left(receive: Receive) -> None:
 
 async def unless_left(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """Await an answer in one piece. If the client leaves meanwhile, the work is cancelled; raises GatewayError."""
-    task, left = asyncio.create_task(work), asyncio.create_task(_left(receive))
+    task, leaving = asyncio.create_task(work), asyncio.create_task(_left(receive))
     try:
-        await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise GatewayError(499, "The client has left.", code="left")
+            raise left()
         return task.result()
     finally:
-        left.cancel()
+        leaving.cancel()
         task.cancel()
+
+
+def left() -> GatewayError:
+    """The error of a client that has left. Only the log shows it."""
+    return GatewayError(499, "The client has left.", code="left")

@@ -98,7 +98,8 @@ class _Talk:
         key: Key,
         tracing: Tracing,
     ) -> None:
-        self._reader, self._writer, self._gateway, self._key = Bounded(reader), writer, gateway, key
+        self._reader = Bounded(reader, most=gateway.settings.max_text_bytes)
+        self._writer, self._gateway, self._key = writer, gateway, key
         self._tracing = tracing
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(MAX_WAITING)
         self._conversation: Conversation | None = None

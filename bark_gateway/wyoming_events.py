@@ -10,7 +10,6 @@ from wyoming.tts import Synthesize, SynthesizeChunk, SynthesizeStart
 
 from bark_gateway.errors import GatewayError, invalid
 
-MAX_EVENT_BYTES: Final = 1 << 20  #: of the data of an event, and of its payload
 BROKEN: Final = (AttributeError, KeyError, TypeError, RecursionError, asyncio.IncompleteReadError)  #: raised by readers
 E = TypeVar("E", Synthesize, SynthesizeStart, SynthesizeChunk)
 
@@ -32,15 +31,16 @@ def parsed(kind: type[E], event: Event) -> E:
 
 
 class Bounded:
-    """A StreamReader that refuses to gather more than an event may have."""
+    """A StreamReader that refuses to gather more than an event may have. most: bytes of its data, or payload."""
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
+    def __init__(self, reader: asyncio.StreamReader, *, most: int) -> None:
+        self._reader, self._most = reader, most
 
     async def readline(self) -> bytes:
         return await self._reader.readline()
 
     async def readexactly(self, count: Any) -> bytes:
-        if count > MAX_EVENT_BYTES:
-            raise GatewayError(413, f"An event has more than {MAX_EVENT_BYTES} bytes.", code="request_too_large")
+        if count > self._most:
+            told = f"An event has more than {self._most} bytes. Send less text at once."
+            raise GatewayError(413, told, code="request_too_large")
         return await self._reader.readexactly(count)

@@ -20,6 +20,7 @@ from bark_gateway.speech import described
 from bark_gateway.streaming import unless_left
 
 router = APIRouter(responses=ERRORS)
+PATH: Final = "/v1/audio/speech/batch"
 AT_ONCE: Final = 4  #: items of one batch that are spoken at once, so that others get their turn
 
 
@@ -49,7 +50,7 @@ class Results(BaseModel):
     data: list[Item]
 
 
-@router.post("/v1/audio/speech/batch")
+@router.post(PATH)
 async def create_batch(body: Batch, request: Request, gateway: OfGateway, key: OfKey) -> Results:
     """Speak several texts. The answer comes when all are spoken; a wrong item is an error of its own."""
     most = gateway.settings.max_items

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from fastapi import APIRouter, FastAPI, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -19,7 +21,7 @@ from bark_gateway.errors import invalid
 from bark_gateway.formats import MEDIA_TYPES, Format
 from bark_gateway.gateway import OfKey
 from bark_gateway.routes.uploads import UploadRoute
-from bark_gateway.streaming import unless_left
+from bark_gateway.streaming import left
 
 router = APIRouter(include_in_schema=False)
 uploads = APIRouter(include_in_schema=False, route_class=UploadRoute)
@@ -56,22 +58,32 @@ async def page() -> FileResponse:
 @uploads.post(ENCODE + "{format}")
 async def encode(format: Format, request: Request, key: OfKey) -> Response:  # noqa: A002
     """A take that was heard, as a file. The body is 16-bit mono samples at 24 kHz; nothing is spoken again."""
-    data = await request.body()
-    if not data or len(data) % 2:
-        raise invalid(f"The body must be 16-bit samples; {len(data)} bytes are none.", code="invalid_body")
-    samples = np.frombuffer(data, "<i2").astype(np.float32) / FULL_SCALE
+    try:
+        encoded = await _encoded(request.stream(), format=format)
+    except ClientDisconnect:
+        raise left() from None
     return Response(
-        await unless_left(request.receive, _encoded(samples, format=format)),
+        encoded,
         headers={"cache-control": "no-store"},
         media_type=MEDIA_TYPES[format].format(rate=SAMPLE_RATE),
     )
 
 
-async def _encoded(samples: Samples, *, format: str) -> bytes:  # noqa: A002
-    coder, data = open_encoder(format, sample_rate=SAMPLE_RATE), bytearray()
-    for block in blocks(samples, SAMPLE_RATE):
-        data += await asyncio.to_thread(coder.feed, block)  # other requests come between
+async def _encoded(body: AsyncIterator[bytes], *, format: str) -> bytes:  # noqa: A002
+    """Encoded while it comes: a long take would fill the memory. Raises GatewayError if it can't be samples."""
+    coder, data, rest, count = open_encoder(format, sample_rate=SAMPLE_RATE), bytearray(), b"", 0
+    async for some in body:
+        whole = len(rest + some) // 2 * 2
+        samples, rest, count = _samples((rest + some)[:whole]), (rest + some)[whole:], count + len(some)
+        for block in blocks(samples, SAMPLE_RATE):
+            data += await asyncio.to_thread(coder.feed, block)  # other requests come between
+    if rest or not count:
+        raise invalid(f"The body must be 16-bit samples; {count} bytes are none.", code="invalid_body")
     return bytes(data + await asyncio.to_thread(coder.end))
+
+
+def _samples(data: bytes) -> Samples:
+    return np.frombuffer(data, "<i2").astype(np.float32) / FULL_SCALE
 
 
 def add_page(app: FastAPI) -> None:

@@ -16,7 +16,8 @@ from bark_gateway.app import make_app
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key, KeyRing
 from bark_gateway.listening import listen
-from bark_gateway.serving import UVICORN, Server
+from bark_gateway.serving import Server
+from bark_gateway.serving import uvicorn_options as usual_options
 from bark_gateway.settings import Settings
 from bark_gateway.targets import Resolve
 from bark_tracing import Tracing
@@ -52,7 +53,7 @@ def served(
     app = make_app(given, keys=KeyRing(keys or []), tracing=tracing, **({"resolve": resolve} if resolve else {}))
     (listener,) = listen("127.0.0.1", 0)
     of_test = {"timeout_graceful_shutdown": settings.get("grace_s", 1), "log_level": "error", **(uvicorn_options or {})}
-    config = uvicorn.Config(app, **{**UVICORN, **of_test})
+    config = uvicorn.Config(app, **{**usual_options(given), **of_test})
     server = Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

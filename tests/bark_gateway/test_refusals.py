@@ -101,6 +101,7 @@ def test_a_body_that_is_too_large_is_413(http: httpx2.Client, declared: bool) ->
     content = body if declared else iter([body[: 1 << 19], body[1 << 19 :]])
     error = refused(http.post(SPEECH, content=content, headers={"content-type": "application/json"}), 413)
     assert error["code"] == "request_too_large"
+    assert "Send a text of at most 20000 characters." in error["message"] and "--max-characters" in error["message"]
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nope", 404), ("GET", SPEECH, 405)])

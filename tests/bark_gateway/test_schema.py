@@ -27,7 +27,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 @pytest.fixture(scope="module")
 def lasting_gateway() -> Iterator[Served]:
     triton = FakeTriton()
-    with served(triton.url, max_body_bytes=20_000, max_upload_bytes=200_000) as gateway:
+    with served(triton.url, max_upload_bytes=200_000) as gateway:
         yield gateway
     triton.close()
 

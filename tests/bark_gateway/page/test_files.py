@@ -75,14 +75,38 @@ def test_a_lossy_file_of_a_take_sounds_alike(http: httpx2.Client, kind: str) -> 
         ("mp3", b"", 400, "16-bit samples"),
         ("mp3", b"123", 400, "16-bit samples"),
         ("docx", b"1234", 400, "format"),
-        ("mp3", b"0" * 3000, 413, "2000 bytes"),
     ],
 )
 def test_what_is_no_take_is_refused(triton: FakeTriton, path: str, body: bytes, status: int, words: str) -> None:
-    with served(triton.url, max_body_bytes=100, max_upload_bytes=2000) as gateway:
+    with served(triton.url) as gateway:
         answer = httpx2.post(f"{gateway.url}/page/encode/{path}", content=body)
     assert answer.status_code == status
     assert words in answer.json()["error"]["message"]
+
+
+def test_the_longest_take_that_the_page_can_make_can_be_saved(triton: FakeTriton) -> None:
+    """Digits, with every pause that a text may have, at the slowest pace of the page."""
+    text = "7" * 100
+    samples = np.zeros(round((len(text) * 0.4 + 300) / slowest() * RATE), np.float32)
+    with served(triton.url, max_characters=len(text), max_upload_bytes=1000) as gateway:
+        answer = httpx2.post(f"{gateway.url}/page/encode/flac", content=pcm(samples), timeout=60)
+        assert decode(answer.content, format="flac").size == samples.size
+        answer = httpx2.post(f"{gateway.url}/page/encode/flac", content=pcm(samples) + b"12", timeout=60)
+    assert answer.status_code == 413
+    assert "Save it as WAV" in answer.json()["error"]["message"]
+
+
+def slowest() -> float:
+    found = re.search(r'<input id="speed" type="range" min="([\d.]+)"', (FILES / "index.html").read_text())
+    assert found
+    return float(found[1])
+
+
+def test_a_take_may_arrive_in_fragments_of_any_size(http: httpx2.Client) -> None:
+    samples = tone(1.0)
+    data = pcm(samples)
+    answer = http.post("/page/encode/pcm", content=(data[at : at + 777] for at in range(0, len(data), 777)))
+    assert answer.content == data
 
 
 def test_a_file_of_a_take_needs_the_key(triton: FakeTriton) -> None:
