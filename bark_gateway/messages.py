@@ -44,9 +44,11 @@ _MESSAGE: Final[TypeAdapter[Message]] = TypeAdapter(Annotated[Message, Field(dis
 def parse(data: str | bytes) -> Message:
     """The message in a frame. Raises GatewayError."""
     try:
-        return _MESSAGE.validate_python(json.loads(data))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        values = json.loads(data)
+    except (ValueError, RecursionError):  # ValueError: also of a number of thousands of digits
         raise invalid("A message must be a JSON object.", code="invalid_json") from None
+    try:
+        return _MESSAGE.validate_python(values)
     except ValidationError as error:
         found: list[Any] = [dict(one) for one in error.errors()]
         if found[0]["type"] in ("union_tag_invalid", "union_tag_not_found", "model_attributes_type"):

@@ -1,4 +1,4 @@
-"""Clients that take audio no faster than it plays, and those that take none. Time goes forty times as fast."""
+"""Clients that take audio no faster than it plays, and those that take none. Time goes twenty times as fast."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from tests.bark_gateway.test_cli import make_certificate
 from tests.bark_gateway.test_servers import wait_until
 from tests.client.fake_triton import CHUNK, Answers, FakeTriton, chunk
 
-HURRY = 40
+HURRY = 20
 SEND_TIMEOUT_S = Settings().send_timeout_s / HURRY
 BYTES_PER_S = BIT_RATE // 8 * HURRY  #: what a player takes
 ASKED = {"response_format": "pcm"}
 TEXT = "A story that does not end."
 AT_ONCE = 50  #: chunks in an answer of the server: 5 s of audio
 ANSWERS = 40  #: 9.6 MB
+WITH_TLS = [pytest.param(way, marks=pytest.mark.slow) for way in ("https", "wss")]
 
 
 def go_on(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
@@ -49,14 +50,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return options[1::2]
 
 
-@pytest.fixture(params=["http", "https", "ws", "wss"])
+@pytest.fixture(params=["http", "ws", *WITH_TLS])
 def way(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
 def gateway(serve: Callable[..., Served], triton: FakeTriton, certificate: list[str], way: str) -> Iterator[Served]:
-    """It waits for clients, and for the answers to its pings, a fortieth of the usual time."""
+    """It waits for clients, and for the answers to its pings, a twentieth of the usual time."""
     triton.plan.append(go_on)
     usual = uvicorn.Config("", **UVICORN)
     pings = {"ws_ping_interval": usual.ws_ping_interval, "ws_ping_timeout": usual.ws_ping_timeout}

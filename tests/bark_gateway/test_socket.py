@@ -142,6 +142,7 @@ def test_an_error_is_that_of_one_sentence(socket: ClientConnection, triton: Fake
     ("data", "words"),
     [
         ("{", "JSON object"),
+        ('{"type": "start", "seed": ' + 5_000 * "7" + "}", "JSON object"),
         ("[]", "start, text, flush"),
         ('{"type": "shout"}', "start, text, flush"),
         ('{"type": "text"}', "text: it is missing"),
