@@ -187,7 +187,9 @@ def _jsonl(path: Path, columns: Columns) -> Iterator[Found]:
                 continue
             some = True
             if not names.keys() >= required:
-                names |= dict.fromkeys(name for name in values if name in required or len(names) < _MAX_NAMES)
+                for name in values:
+                    if name in required or len(names) < _MAX_NAMES:
+                        names[name] = None
             yield _decoded(values, where=f"{path.name}, line {number}")
     if some:
         _require(path, list(names), columns)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from bark_client import BarkError
 from bark_gateway.errors import GatewayError, as_answer, from_validation, invalid
@@ -16,10 +16,11 @@ from bark_gateway.gateway import Gateway, OfGateway, OfKey
 from bark_gateway.keys import Key
 from bark_gateway.requests import Call, SpeechRequest
 from bark_gateway.routes.answers import ERRORS, ErrorBody
+from bark_gateway.routes.keyed import KeyedRoute
 from bark_gateway.speech import described
 from bark_gateway.streaming import unless_left
 
-router = APIRouter(responses=ERRORS)
+router = APIRouter(responses=ERRORS, route_class=KeyedRoute)
 PATH: Final = "/v1/audio/speech/batch"
 AT_ONCE: Final = 4  #: items of one batch that are spoken at once, so that others get their turn
 
@@ -28,7 +29,7 @@ class Batch(BaseModel):
     """Some texts."""
 
     model_config = ConfigDict(extra="forbid")
-    items: list[dict[str, Any]] = Field(
+    items: Annotated[list[dict[str, Any]], FailFast()] = Field(  # an error for each of a million takes gigabytes
         min_length=1, description="Each is what `POST /v1/audio/speech` takes, without `stream_format`."
     )
 

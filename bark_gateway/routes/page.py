@@ -20,7 +20,7 @@ from bark_gateway.encoding import Samples, open_encoder
 from bark_gateway.errors import invalid
 from bark_gateway.formats import MEDIA_TYPES, Format
 from bark_gateway.gateway import OfKey
-from bark_gateway.routes.uploads import UploadRoute
+from bark_gateway.routes.keyed import UploadRoute
 from bark_gateway.streaming import left
 
 router = APIRouter(include_in_schema=False)
@@ -69,8 +69,8 @@ async def encode(format: Format, request: Request, key: OfKey) -> Response:  # n
     )
 
 
-async def _encoded(body: AsyncIterator[bytes], *, format: str) -> bytes:  # noqa: A002
-    """Encoded while it comes: a long take would fill the memory. Raises GatewayError if it can't be samples."""
+async def _encoded(body: AsyncIterator[bytes], *, format: str) -> memoryview:  # noqa: A002
+    """Encoded while it comes: only the file is in memory. Raises GatewayError if it can't be samples."""
     coder, data, rest, count = open_encoder(format, sample_rate=SAMPLE_RATE), bytearray(), b"", 0
     async for some in body:
         whole = len(rest + some) // 2 * 2
@@ -79,7 +79,8 @@ async def _encoded(body: AsyncIterator[bytes], *, format: str) -> bytes:  # noqa
             data += await asyncio.to_thread(coder.feed, block)  # other requests come between
     if rest or not count:
         raise invalid(f"The body must be 16-bit samples; {count} bytes are none.", code="invalid_body")
-    return bytes(data + await asyncio.to_thread(coder.end))
+    data += await asyncio.to_thread(coder.end)
+    return memoryview(data)
 
 
 def _samples(data: bytes) -> Samples:

@@ -13,10 +13,11 @@ from bark_gateway.formats import MEDIA_TYPES
 from bark_gateway.gateway import OfGateway, OfKey
 from bark_gateway.requests import Call, SpeechRequest
 from bark_gateway.routes.answers import ERRORS, of_kind
+from bark_gateway.routes.keyed import KeyedRoute
 from bark_gateway.speech import as_audio, as_events
 from bark_gateway.streaming import Streamed
 
-router = APIRouter()
+router = APIRouter(route_class=KeyedRoute)
 
 _AUDIO = {name.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}} for name in MEDIA_TYPES.values()}
 _DOCUMENTED = {

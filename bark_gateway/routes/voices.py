@@ -18,7 +18,7 @@ from bark_gateway.errors import SET_UP_WRONGLY, GatewayError, from_sdk, invalid
 from bark_gateway.gateway import Gateway, OfGateway, OfKey, check_voice, refused
 from bark_gateway.keys import Key
 from bark_gateway.routes.answers import ERRORS, of_kind
-from bark_gateway.routes.uploads import UploadRoute
+from bark_gateway.routes.keyed import UploadRoute
 from bark_gateway.servers import Bark
 from bark_gateway.streaming import unless_left
 from bark_gateway.wording import NO_VOICE

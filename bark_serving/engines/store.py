@@ -218,6 +218,7 @@ class EngineStore:
         to_remove += sorted(broken)
         if not dry_run:
             for path in to_remove:
+                shutil.rmtree(path)
                 remove(path)
         return to_remove
 

@@ -14,6 +14,7 @@ from pathlib import Path
 #: A folder ``.building-NAME-*`` will become NAME. Its maker holds the lock file beside it.
 BUILDING_PREFIX = ".building-"
 _LOCK_SUFFIX = ".lock"
+_OLD_SUFFIX = "-old"  #: of the folder that is replaced, until the new one is in its place
 
 
 def sha256(path: Path) -> str:
@@ -35,13 +36,13 @@ def exclusive(path: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock file `path`. False if there is no such file."""
+    """Whether a process holds the lock file `path`, or it is another user's. False if there is no such file."""
     try:
-        with path.open("r") as file:
+        with path.open("r+") as file:  # NFS gives an exclusive lock only to writers
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
-    except BlockingIOError:
+    except (BlockingIOError, PermissionError):
         return True
     return False
 
@@ -57,7 +58,8 @@ def atomic_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     for leftover in leftovers(final.parent, of=final.name):
-        remove(leftover)
+        if final.exists() or not leftover.name.endswith(_OLD_SUFFIX):  # else it is the only whole one
+            remove(leftover)
     handle, name = tempfile.mkstemp(prefix=f"{BUILDING_PREFIX}{final.name}-", suffix=_LOCK_SUFFIX, dir=final.parent)
     os.close(handle)
     work = Path(name).with_suffix("")
@@ -90,17 +92,17 @@ def remove(work: Path) -> None:
 
 
 def _lock_of(work: Path) -> Path:
-    return work.with_name(work.name + _LOCK_SUFFIX)
+    return work.with_name(work.name.removesuffix(_OLD_SUFFIX) + _LOCK_SUFFIX)
 
 
 def _name_of(work: Path) -> str:
     """The name of the folder that a temporary one should become."""
-    return work.name.removeprefix(BUILDING_PREFIX).rsplit("-", 1)[0]
+    return work.name.removeprefix(BUILDING_PREFIX).removesuffix(_OLD_SUFFIX).rsplit("-", 1)[0]
 
 
 def _exchange(final: Path, new: Path) -> None:
     """Put `new` in the place of `final` and remove the old folder; it comes back if `new` cannot be put there."""
-    old = new.with_name(f"{new.name}-old")
+    old = new.with_name(new.name + _OLD_SUFFIX)
     final.rename(old)
     try:
         new.rename(final)

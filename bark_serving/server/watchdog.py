@@ -45,7 +45,7 @@ class StartWatch:
         self._due = 0.0
 
     def look(self) -> None:
-        """Look, unless the last look was less than `WATCH_INTERVAL_S` ago. Never waits."""
+        """Look, unless the last look was less than `WATCH_INTERVAL_S` ago. Waits only for what it kills."""
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + WATCH_INTERVAL_S

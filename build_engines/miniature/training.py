@@ -31,7 +31,8 @@ def bfloat16() -> torch.autocast:
     Such processors take half the time of float32. Others imitate bfloat16: a Zen 3 takes 14 times as long.
     """
     device = torch.get_default_device().type
-    supported = device != "cpu" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+    names = ("avx512_bf16", "bf16")  # of x86 and of ARM
+    supported = device != "cpu" or any(torch.cpu.get_capabilities().get(name, False) for name in names)
     return torch.autocast(device, torch.bfloat16, enabled=supported)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,13 @@ def test_objects_of_json_that_all_lack_a_column_are_refused_with_some_of_their_k
     lines = b"".join(b'{"key%d": 1}\n' % number for number in range(10_000))
     with pytest.raises(InvalidRequest, match="no column 'voice'; its columns are: text, key0, key1, ") as caught:
         read(written(tmp_path, "a.jsonl", b'{"text": "A."}\n' + lines), Columns(voice="voice"))
+    assert len(str(caught.value)) < 1_000
+
+
+def test_one_object_of_many_keys_is_told_with_some_of_them(tmp_path: Path) -> None:
+    wide = json.dumps({f"key{number}": 1 for number in range(1_000)}).encode()
+    with pytest.raises(InvalidRequest, match="no column 'text'; its columns are: key0, key1, ") as caught:
+        read(written(tmp_path, "a.jsonl", wide))
     assert len(str(caught.value)) < 1_000
 
 

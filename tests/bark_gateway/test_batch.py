@@ -58,6 +58,12 @@ def test_a_wrong_batch_is_refused(http: httpx2.Client, body: dict[str, Any]) -> 
     refused(http.post(BATCH, json=body), 400)
 
 
+def test_a_batch_of_many_wrong_items_is_refused_for_the_first_of_them(http: httpx2.Client) -> None:
+    answer = http.post(BATCH, json={"items": [0] * 100_000})
+    assert answer.status_code == 400
+    assert len(answer.content) < 1_000 and answer.json()["error"]["param"] == "items.0"
+
+
 def test_a_batch_keeps_to_the_limit_of_its_key(serve: Callable[..., Served], triton: FakeTriton) -> None:
     url = serve(keys=[key(requests_in_flight=1)]).url
     body = {"items": [{"input": "Hello."}] * 5}

@@ -33,8 +33,8 @@ def begun(url: str, path: str = ENCODE, *, token: str = "") -> Iterator[socket.s
         yield connection
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_an_upload_without_a_key_is_refused_before_it_is_read(serve: Callable[..., Served], path: str) -> None:
+@pytest.mark.parametrize("path", [*PATHS, "/v1/audio/speech", "/v1/audio/speech/batch"])
+def test_a_body_without_a_key_is_refused_before_it_is_read(serve: Callable[..., Served], path: str) -> None:
     with begun(serve(keys=[key()]).url, path) as connection:
         assert connection.recv(1000).startswith(b"HTTP/1.1 401 ")
 

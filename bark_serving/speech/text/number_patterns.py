@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import re
 
-from bark_serving.speech.text.number_words import INDIAN, WORDS
+from bark_serving.speech.text.number_words import WORDS
 
 #: Between the ends of a range. A hyphen has no blanks beside it: "10 - 12" may be a subtraction.
 DASH = r"\s?[–〜~～]\s?|[-—]"
 MONEY_SIGNS = "$€£¥₹₽₩₺"  #: of all languages
 
 _NO_BREAK = "\u00a0\u202f\u2009"  # blanks that group digits in every language
-_OPENING = r"\s(\[{“‘„«‹「『（【〈《–"
+_OPENING = r"\s(\[{“‘„«‹「『（【〈《–~〜～…=<>≤≥≈"  # also a range's dash and signs of comparison
 _CJK_LETTERS = "\u3041-\u30ff\u3400-\u9fff"
+_CJK_BEFORE = f"[{_CJK_LETTERS}、。，：；]"
+_PARTICLES = "到至是為为達达在はがもへでにと"  # of Chinese and Japanese; a number follows them
+#: Groups of two digits. In English "9,10,100" may be a list: there are rupees before a number, or whole lakhs in it.
+_INDIAN = {
+    "hi": [r"\d{1,2}(?:,\d\d)+,\d{3}(?!\d)"],
+    "en": [r"(?:(?<=₹)|(?<=₹\s))\d{1,2}(?:,\d\d)+,\d{3}(?!\d)", r"\d{1,2}(?:,\d\d)*,00,000(?!\d)"],
+}
+_DIALLED_IN_THREES = frozenset({"es", "it", "pl", "pt"})  #: telephone numbers are written "612 345 678"
 _UNSPACED = frozenset({"ja", "zh"})
 
 
@@ -25,22 +33,22 @@ def number(language: str) -> str:
     signs, blanks = re.escape(words.thousands.strip()), _NO_BREAK
     group = r"\d{3}(?!\d)"
     grouped = [rf"\d{{1,3}}(?:[{signs}]{group})+"]
-    if language in INDIAN:
-        grouped.append(rf"\d{{1,2}}(?:,\d\d)+,{group}")
+    grouped += _INDIAN.get(language, [])
     if words.thousands.startswith(" "):
         blanks += " "
     else:
         grouped.append(_not_dialled(" ", r"000(?!\d)"))  # a blank parts numbers, but no number is "000"
-    grouped.append(_not_dialled(f"[{blanks}]", group))
+    threes = r"(?!\d{3} \d{3} (?!000)\d{3}(?!\d))" if language in _DIALLED_IN_THREES else ""
+    grouped.append(threes + _not_dialled(f"[{blanks}]", group))
     return rf"(?>(?:{'|'.join(grouped)}|\d+)(?:{re.escape(words.decimal)}\d+)?)(?![.,]\d)"
 
 
 def _not_dialled(blank: str, group: str) -> str:
-    """Groups of digits with blanks between them; four digits beside them make a telephone number: "0800 123 456".
+    """Groups of digits with blanks between them, at most 15 digits. With other digits beside them they are no number.
 
-    Up to 15 digits: of an endless row of groups, none begins a number, else the row would be read again from each.
+    They are a telephone number then, or a list: "0800 123 456", "91 123 45 67".
     """
-    return rf"(?<!\d{{4}}{blank})\d{{1,3}}(?:{blank}{group}){{1,4}}(?!{blank}(?:\d{{4}}|{group}))"
+    return rf"(?<!\d{blank})\d{{1,3}}(?:{blank}{group}){{1,4}}(?!{blank}\d)"
 
 
 def before_number(language: str) -> str:
@@ -56,12 +64,16 @@ def letter(language: str) -> str:
 def minus(language: str) -> str:
     """A hyphen that is a minus: after a blank, what opens a bracket or a quotation, a range's dash, or at the start."""
     before = rf"(?<![^{_OPENING}])|(?<=[\s(][\"'])|(?<=\A[\"'])"
-    return rf"(?:(?:{before})[-−]{f'|(?<=[{_CJK_LETTERS}、。，：；])−' if language in _UNSPACED else ''})"
+    after_word = rf"|(?<={_CJK_BEFORE})−" if language in _UNSPACED else ""
+    return rf"(?:(?:{before})[-−]{after_word})"
 
 
 def minus_after_word(language: str) -> str | None:
-    """A hyphen that is a minus after a word, where no blanks part words: "気温は-5度", but not "5公里-10公里"."""
+    """A hyphen that is a minus after a word, where no blanks part words: "気温は-5度", but not "5公里-10公里".
+
+    A word of up to four letters between a number and the hyphen is a unit, unless it ends in a particle: "从5度到-5度".
+    """
     if language not in _UNSPACED:
         return None
-    no_count = "".join(rf"(?<!\d[{_CJK_LETTERS}]{{{letters}}})" for letters in range(1, 5))
-    return rf"(?<=[{_CJK_LETTERS}、。，：；]){no_count}-(?=\d)"
+    no_unit = "".join(rf"(?<!\d[{_CJK_LETTERS}]{{{letters}}})" for letters in range(1, 5))
+    return rf"(?<={_CJK_BEFORE})(?:(?<=[{_PARTICLES}])|(?<=から)|{no_unit})-(?=\d)"

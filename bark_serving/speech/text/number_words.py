@@ -149,15 +149,15 @@ WORDS: Mapping[str, Words] = {
 #: Languages that say "percent" before the number.
 PERCENT_FIRST = frozenset({"tr", "zh"})
 
-#: Languages that also write 250000 as "2,50,000".
-INDIAN = frozenset({"en", "hi"})
-
 #: What stands between a number and its money, and its word: "$1.5 million", "£5m".
 SCALES: Mapping[str, Mapping[str, str]] = {
     "en": {"thousand": "thousand", "million": "million", "billion": "billion", "trillion": "trillion",
-           "m": "million", "mn": "million", "bn": "billion", "tn": "trillion"},
+           "lakh": "lakh", "crore": "crore", "m": "million", "mn": "million", "bn": "billion", "tn": "trillion"},
     "hi": {word: word for word in _words("हज़ार लाख करोड़ अरब")},
 }  # fmt: skip
+
+#: Those of one or two letters. Without money they may mean something else: "10m", "7B".
+SHORT_SCALES = frozenset(_words("m mn bn tn k K M b B T"))
 
 #: Those that have no blank before them: "$5k", but no "$5 B".
 GLUED_SCALES: Mapping[str, Mapping[str, str]] = {

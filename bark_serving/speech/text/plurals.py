@@ -1,7 +1,7 @@
 """English plurals of numbers: "the 1990s", "in his 40s", "100s of people".
 
-An "s" also means seconds. They are meant after another number than a decade ("5s", "45s"), after a blank ("30 s"), at
-the end of a range ("10-20s") and after hours or minutes ("2 min 30s").
+An "s" after a number also means seconds, so a plural needs a sign of one: four digits of a decade, an apostrophe
+("'90s"), a word such as "the" or "his" before it, or "of" after it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,24 @@ from bark_serving.speech.text.number_patterns import MONEY_SIGNS
 
 YEAR = r"1[1-9]\d\d|20[1-9]\d"  #: what is read as a year in English
 _DECADE = re.compile(r"1[1-9]\d0|20\d0")
-_MANY = r"1(?:0{2,6}|0{0,2}(?:,000){1,2})"
+_SHORT = r"['’‘]?[1-9]0s"
+_MORE = rf"(?:(?:[-–/]|, | and | or ){_SHORT}\b)*"  #: "60s/70s"
+_MANY = r"[1-9]0|1(?:0{2,6}|0{0,2}(?:,000){1,2})"
+_OWNERS = "the|his|her|its|their|my|our|your|early|mid|late"
 PLURAL = re.compile(
-    rf"(?<![\w.,:{MONEY_SIGNS}])(?:(?<!\d[-–])|(?<=\d{{4}}[-–]))(?<!\d[hm]\s)(?<!\d\s[hm]\s)(?<!min\s)"
-    rf"(?:{_DECADE.pattern}|{_MANY}|['’‘]?[1-9]0)s\b"
+    rf"(?<![\w.,:{MONEY_SIGNS}])"
+    rf"(?:(?:{_DECADE.pattern})s{_MORE}|['’‘][1-9]0s{_MORE}|(?i:{_OWNERS})[ -]{_SHORT}{_MORE}|(?:{_MANY})s(?= of\b))\b"
 )
+_ONE = re.compile(r"['’‘]?(\d[\d,]*)s\b")
 
 
 def plural(match: re.Match[str]) -> str:
-    """The words of a match of `PLURAL`: "nineteen nineties", "forties", "hundreds"."""
-    digits = re.sub(r"\D", "", match[0])
+    """A match of `PLURAL` in words: "nineteen nineties", "his forties", "hundreds"."""
+    return _ONE.sub(_said, match[0])
+
+
+def _said(match: re.Match[str]) -> str:
+    digits = match[1].replace(",", "")
     number = int(digits)
     if _DECADE.fullmatch(digits):
         said = plain(num2words(number, to="year", lang="en"))

@@ -101,6 +101,30 @@ def test_what_a_killed_maker_left_is_removed_by_the_next_one(tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fin", "final"]
 
 
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_an_old_folder_that_a_killed_maker_left_goes_only_when_there_is_a_new_one(
+    tmp_path: Path, is_replaced: bool
+) -> None:
+    final, old = tmp_path / "final", tmp_path / f"{BUILDING_PREFIX}final-0a1b2c3d-old"
+    old.mkdir()
+    if is_replaced:
+        final.mkdir()
+    assert leftovers(tmp_path, of="final") == [old]
+    with atomic_folder(final, replace=True):
+        assert old.exists() != is_replaced
+
+
+def test_what_another_user_works_on_is_no_leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    work = tmp_path / f"{BUILDING_PREFIX}final-0a1b2c3d"
+    work.mkdir()
+    assert leftovers(tmp_path) == [work]
+    monkeypatch.setattr(Path, "open", refused)
+    assert leftovers(tmp_path) == []
+
+
 def test_of_two_makers_of_one_folder_the_first_to_finish_wins(tmp_path: Path) -> None:
     final = tmp_path / "final"
     with pytest.raises(OSError, match="not empty"), atomic_folder(final) as slow:

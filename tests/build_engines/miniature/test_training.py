@@ -134,11 +134,18 @@ def test_a_stopped_training_continues_to_exactly_the_same_weights(tmp_path: Path
     train(second, second.loss, schedule=schedule, state=state, seed=1, on_step=lambda *_: pytest.fail())
 
 
-@pytest.mark.parametrize(("supported", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+@pytest.mark.parametrize(
+    ("able", "dtype"),
+    [
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": False}, torch.float32),
+    ],
+)
 def test_a_processor_without_bfloat16_trains_in_float32(
-    monkeypatch: pytest.MonkeyPatch, supported: bool, dtype: torch.dtype
+    monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], dtype: torch.dtype
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": supported})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     with bfloat16():
         assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == dtype
 
