@@ -14,7 +14,7 @@ MODELS: Final = ("bark", "tts-1", "tts-1-hd")  #: names of the model; the last t
 CHARACTER_BYTES: Final = 12  #: of a character in JSON, at most: an emoji is \uXXXX twice
 FIELDS_BYTES: Final = 16 << 10  #: for what stands around a text or a recording
 LEAST_BODY_BYTES: Final = 1 << 20  #: so that a text which is a little too long hears how long it may be
-CHARACTER_S: Final = 0.2  #: of audio for a character: 0.07 s are usual, 0.1 s is slow, and the page's slowest pace is 0.5
+CHARACTER_S: Final = 0.2  #: of audio for a character: 0.07 s are usual, 0.1 s is slow, and the slowest pace is 0.5
 PAUSES_S: Final = 600.0  #: of a text, at that pace: its tags may ask for 300 s
 SECOND_BYTES: Final = 2 * SAMPLE_RATE  #: of 16-bit samples
 
