@@ -64,13 +64,6 @@ def test_services_are_confined_and_answer_on_loopback_only(compose: list[str], p
         assert {port["host_ip"] for port in service.get("ports", [])} <= {"127.0.0.1"}, name
 
 
-def test_only_what_has_a_config_with_content_may_write_its_own_files(compose: list[str]) -> None:
-    """Docker's compose copies such a config into the container, and refuses that where it is read-only."""
-    found = services(compose, "--profile=cpu", "--profile=monitoring")
-    assert {name for name, service in found.items() if not service.get("read_only")} == {"prometheus"}
-    assert {name for name, service in found.items() if service.get("configs")} == {"prometheus"}
-
-
 @each_profile
 def test_a_server_can_write_voices_but_no_bundles_or_engines(compose: list[str], profile: str) -> None:
     volumes = services(compose, f"--profile={profile}")[f"server-{profile}"]["volumes"]
