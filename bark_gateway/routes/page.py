@@ -73,9 +73,10 @@ async def _encoded(body: AsyncIterator[bytes], *, format: str) -> memoryview:  #
     """Encoded while it comes: only the file is in memory. Raises GatewayError if it can't be samples."""
     coder, data, rest, count = open_encoder(format, sample_rate=SAMPLE_RATE), bytearray(), b"", 0
     async for some in body:
-        whole = len(rest + some) // 2 * 2
-        samples, rest, count = _samples((rest + some)[:whole]), (rest + some)[whole:], count + len(some)
-        for block in blocks(samples, SAMPLE_RATE):
+        piece = rest + some
+        whole = len(piece) // 2 * 2
+        rest, count = piece[whole:], count + len(some)
+        for block in blocks(_samples(piece[:whole]), SAMPLE_RATE):
             data += await asyncio.to_thread(coder.feed, block)  # other requests come between
     if rest or not count:
         raise invalid(f"The body must be 16-bit samples; {count} bytes are none.", code="invalid_body")

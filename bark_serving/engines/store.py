@@ -218,7 +218,6 @@ class EngineStore:
         to_remove += sorted(broken)
         if not dry_run:
             for path in to_remove:
-                shutil.rmtree(path)
                 remove(path)
         return to_remove
 

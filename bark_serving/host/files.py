@@ -59,7 +59,7 @@ def atomic_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
     final.parent.mkdir(parents=True, exist_ok=True)
     for leftover in leftovers(final.parent, of=final.name):
         if final.exists() or not leftover.name.endswith(_OLD_SUFFIX):  # else it is the only whole one
-            remove(leftover)
+            remove(leftover, ignore_errors=True)
     handle, name = tempfile.mkstemp(prefix=f"{BUILDING_PREFIX}{final.name}-", suffix=_LOCK_SUFFIX, dir=final.parent)
     os.close(handle)
     work = Path(name).with_suffix("")
@@ -73,7 +73,7 @@ def atomic_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
             else:
                 work.rename(final)
     finally:
-        remove(work)
+        remove(work, ignore_errors=True)
 
 
 def leftovers(folder: Path, *, of: str | None = None) -> list[Path]:
@@ -85,10 +85,10 @@ def leftovers(folder: Path, *, of: str | None = None) -> list[Path]:
     ]
 
 
-def remove(work: Path) -> None:
-    """Remove a temporary folder of `atomic_folder`, as far as there is something."""
-    shutil.rmtree(work, ignore_errors=True)
-    _lock_of(work).unlink(missing_ok=True)
+def remove(folder: Path, *, ignore_errors: bool = False) -> None:
+    """Remove a folder; of a temporary one of `atomic_folder`, its lock file too."""
+    shutil.rmtree(folder, ignore_errors=ignore_errors)
+    _lock_of(folder).unlink(missing_ok=True)
 
 
 def _lock_of(work: Path) -> Path:

@@ -14,7 +14,6 @@ from bark_client import Speech, Timings
 from bark_serving.arrays import Floats
 from bark_serving.bundle import Bundle
 from bark_serving.errors import UserError
-from bark_serving.host.cores import usable_cores
 from benchmarks.listen import measure as understanding
 from benchmarks.listen import table as table_of
 from benchmarks.results import SPEED, Measurement
@@ -23,6 +22,7 @@ from reference.listener import Heard, Listener, edits, error_rate, pitch, words
 from reference.quality import Dnsmos
 from reference.recordings import Clip
 from tests.benchmarks.made import result
+from tests.judges import judge
 from tests.speech import speech
 
 RATE = 24_000
@@ -31,10 +31,7 @@ MAX_TEACHER_ERRORS = 0.15  #: share of the words in the teacher's recordings
 
 @pytest.fixture(scope="module")
 def listener() -> Listener:
-    try:
-        return Listener(threads=usable_cores())
-    except UserError as error:
-        pytest.skip(f"NO RECOGNISER: {error}")
+    return judge(Listener, without="NO RECOGNISER")
 
 
 # words
@@ -123,10 +120,7 @@ def test_sound_without_a_voice_has_no_pitch(samples: Floats) -> None:
 
 @pytest.fixture(scope="module")
 def quality() -> Dnsmos:
-    try:
-        return Dnsmos(threads=usable_cores())
-    except UserError as error:
-        pytest.skip(f"NO MODEL OF OPINIONS: {error}")
+    return judge(Dnsmos, without="NO MODEL OF OPINIONS")
 
 
 def test_noise_lowers_the_quality_of_a_recording(quality: Dnsmos) -> None:

@@ -14,12 +14,11 @@ import pytest
 
 from bark_client import BarkClient, Speech, SpeechFailed
 from bark_serving.bundle import MINIATURE, Bundle, BundleError
-from bark_serving.errors import UserError
-from bark_serving.host.cores import usable_cores
 from benchmarks.listen.measure import clip_of, ended, pitches, speak_all, write_down
 from reference import recordings
 from reference.listener import Heard, Listener, error_rate, pitch
 from reference.recordings import Clip
+from tests.judges import judge
 from tests.system.conftest import RealServer
 
 MOST_ERRORS = 0.25  #: of the words of 20 sentences. Of many it is 0.17; 20 differ from that by 0.04, by processor, too
@@ -47,10 +46,7 @@ def bark(miniature_server: RealServer) -> Iterator[BarkClient]:
 
 @pytest.fixture(scope="module")
 def listener() -> Listener:
-    try:
-        return Listener(threads=usable_cores())
-    except UserError as error:
-        pytest.skip(f"NOBODY LISTENED whether the miniature is understood: {error}")
+    return judge(Listener, without="NOBODY LISTENED whether the miniature is understood")
 
 
 @pytest.fixture(scope="module")

@@ -156,9 +156,6 @@ SCALES: Mapping[str, Mapping[str, str]] = {
     "hi": {word: word for word in _words("हज़ार लाख करोड़ अरब")},
 }  # fmt: skip
 
-#: Those of one or two letters. Without money they may mean something else: "10m", "7B".
-SHORT_SCALES = frozenset(_words("m mn bn tn k K M b B T"))
-
 #: Those that have no blank before them: "$5k", but no "$5 B".
 GLUED_SCALES: Mapping[str, Mapping[str, str]] = {
     "en": {"k": "thousand", "K": "thousand", "M": "million", "b": "billion", "B": "billion", "T": "trillion"},

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from bark_serving.speech.text import number_patterns as patterns
 from bark_serving.speech.text.cardinals import before_noun, cardinal, noun_after, noun_after_fraction
 from bark_serving.speech.text.number_patterns import DASH, MONEY_SIGNS
-from bark_serving.speech.text.number_words import GLUED_SCALES, PERCENT_FIRST, SCALES, SHORT_SCALES, Forms, Words
+from bark_serving.speech.text.number_words import GLUED_SCALES, PERCENT_FIRST, SCALES, Forms, Words
 from bark_serving.speech.text.unit_words import ALIASES, FRACTIONS, GUARDED, NUMBER_SIGNS, TO, UNITS
 
 MAX_DIGITS = 15  #: of a number that is read as one; longer ones, and those with a leading zero, are read digit by digit
@@ -48,7 +48,7 @@ class Quantities:
         yield re.compile(rf"(?<![\w/.,-])(?:{_FRACTION})(?![\w/]|[.,]\d)(?:{unit})?"), self._fraction
         if after_word := patterns.minus_after_word(self._language):
             yield re.compile(after_word), lambda _: "−"
-        words = [scale for scale in self._scales if scale not in SHORT_SCALES]
+        words = [scale for scale in self._scales if len(scale) > 2]  # without money, "m" and "B" may be something else
         yield self._one_unit_rule(rf"{before}(?<![\w%°][-–])", rf"%|{money}|{units}|{_any(words)}", money=money)
         yield self._one_unit_rule(rf"(?<=[{MONEY_SIGNS}])", _any(self._scales), money=money)
         if self._language in PERCENT_FIRST:
