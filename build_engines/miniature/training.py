@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bark_serving.arrays import Array
+from build_engines.miniature.muon import Muon
 from build_engines.miniature.recipe import Schedule
 
 #: The random generator of a step → the loss of a batch, and figures for the log.
@@ -25,15 +26,19 @@ MAX_GRADIENT_NORM = 1.0
 LAST_RATE = 0.05  #: learning rate of the last step, as a share of the highest
 
 
-def bfloat16() -> torch.autocast:
-    """A context for forward passes in bfloat16, where the device computes in it.
+def has_bfloat16() -> bool:
+    """Whether torch's default device computes in bfloat16.
 
     Such processors take half the time of float32. Others imitate bfloat16: a Zen 3 takes 14 times as long.
     """
-    device = torch.get_default_device().type
     names = ("avx512_bf16", "bf16")  # of x86 and of ARM
-    supported = device != "cpu" or any(torch.cpu.get_capabilities().get(name, False) for name in names)
-    return torch.autocast(device, torch.bfloat16, enabled=supported)
+    on_cpu = torch.get_default_device().type == "cpu"
+    return not on_cpu or any(torch.cpu.get_capabilities().get(name, False) for name in names)
+
+
+def bfloat16() -> torch.autocast:
+    """A context for forward passes in bfloat16, where the device has it."""
+    return torch.autocast(torch.get_default_device().type, torch.bfloat16, enabled=has_bfloat16())
 
 
 def tensor(array: Array) -> Tensor:
@@ -95,11 +100,7 @@ def train(
 
 
 def _optimizers(network: nn.Module, *, rate: float) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al., 2024) for the matrices inside transformers, AdamW for everything else.
-
-    Muon's steps are scaled to the size of AdamW's (Liu et al., "Muon is Scalable for LLM Training", 2025). So both use
-    the same learning rate.
-    """
+    """Muon for the matrices inside transformers, AdamW for everything else, both with the same learning rate."""
     matrices: list[nn.Parameter] = []
     tables: list[nn.Parameter] = []
     vectors: list[nn.Parameter] = []
@@ -109,7 +110,8 @@ def _optimizers(network: nn.Module, *, rate: float) -> list[torch.optim.Optimize
     groups = [{"params": tables, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
     optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)]
     if matrices:
-        optimizers.append(torch.optim.Muon(matrices, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"))
+        dtype = torch.bfloat16 if has_bfloat16() else torch.float32
+        optimizers.append(Muon(matrices, lr=rate, weight_decay=0.01, dtype=dtype))
     return optimizers
 
 

@@ -24,6 +24,10 @@ class Cli:
         self.settings = toy.settings(folder)
         self._started: list[subprocess.Popen[str]] = []
 
+    def serve(self, repository: Path) -> None:
+        """Serve this model repository in place of the toys."""
+        self.settings = self.settings.model_copy(update={"repository": repository})
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         child = subprocess.Popen(
             [sys.executable, "-c", "from bark_serving.cli.main import app; app()", *arguments],

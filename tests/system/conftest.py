@@ -16,7 +16,7 @@ from bark_serving.engines.store import EngineStore
 from bark_serving.host.cores import usable_cores
 from bark_serving.host.processes import is_running
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, stage_precision
-from bark_serving.server import Server, ServerSettings, running, state
+from bark_serving.server import Server, ServerSettings, log, running, state
 from bark_serving.server.process import SHARED_MEMORY
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render
@@ -48,6 +48,9 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
         yield commands
     finally:
         commands.close()
+        for path in (log.previous(commands.settings.log_path), commands.settings.log_path):
+            if path.exists():  # pytest shows it if the test failed
+                print(path.read_text()[-5_000:])
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from build_engines.miniature.clips import Clips
 from build_engines.miniature.codec import SCALES, SLOW_SCALES, CodecLoss, spectral_distance
 from build_engines.miniature.init_weights import init_weights
 from build_engines.miniature.losses import coarse_example, coarse_times, logits, with_mistakes
+from build_engines.miniature.muon import Muon
 from build_engines.miniature.recipe import Recipe, Schedule, spec_for
 from build_engines.miniature.recordings import Clip, Recordings
 from build_engines.miniature.sentences import letter_tokenizer
@@ -107,6 +108,29 @@ class Line(nn.Module):
     def loss(self, random: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         x = torch.from_numpy(random.standard_normal((16, 1)).astype(np.float32))
         return ((x @ self.slope + self.layers[0](x) + 0.1 * torch.randn(16, 1) - 3 * x) ** 2).mean(), {}
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 0.0), (torch.float32, 5e-4)])
+@pytest.mark.parametrize("shape", [(24, 72), (72, 24), (1, 1)])
+def test_muon_steps_as_torchs_does_and_to_the_bit_in_its_number_format(
+    shape: tuple[int, int], dtype: torch.dtype, tolerance: float
+) -> None:
+    torch.manual_seed(0)
+    ours = nn.Parameter(torch.randn(shape))
+    theirs = nn.Parameter(ours.detach().clone())
+    first = ours.detach().clone()
+    settings = {"lr": 1e-2, "weight_decay": 0.01}
+    optimizers = [
+        Muon([ours], **settings, dtype=dtype),
+        torch.optim.Muon([theirs], **settings, adjust_lr_fn="match_rms_adamw"),
+    ]
+    for _ in range(5):
+        ours.grad = torch.randn(shape)
+        theirs.grad = ours.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=0.0)
+    assert (ours - first).abs().max() > 10 * tolerance
 
 
 def test_a_stopped_training_continues_to_exactly_the_same_weights(tmp_path: Path) -> None:
