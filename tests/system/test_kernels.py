@@ -16,6 +16,7 @@ from tests.system.conftest import RealServer, real_server
 TEXT = "The cat sat by the door."
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(instruction_set() is None, reason="there are no kernels for this processor")
 def test_int8_speaks_with_and_without_the_kernels(triton_int8: RealServer, tiny_bundle: Bundle, tmp_path: Path) -> None:
     """Greedy speech of the two is near, not equal: they round elsewhere."""

@@ -73,7 +73,7 @@ class Tensorrt:
         return requests
 
 
-@pytest.fixture(scope="module", params=["fp16", "bf16"])
+@pytest.fixture(scope="module", params=[pytest.param("fp16", marks=pytest.mark.slow), "bf16"])
 def server(
     request: pytest.FixtureRequest, tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Tensorrt]:

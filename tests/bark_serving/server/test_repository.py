@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from bark_serving.bundle import MINIATURE, Bundle
+from bark_serving.engines.kernels import instruction_set
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.quick_sums import quick_sum
 from bark_serving.engines.served_files import bundle_files, engine_files
@@ -57,10 +58,10 @@ def manifest_of(bundle: Bundle, **fields: object) -> Manifest:
     return Manifest.model_validate(values | fields)
 
 
-def engine_in(root: Path, bundle: Bundle, *, stage: str, precision: str) -> Path:
-    """A folder that is an engine to the store, but for its graph."""
+def engine_in(root: Path, bundle: Bundle, *, stage: str, precision: str, file: str = "model.onnx") -> Path:
+    """A folder that is an engine to the store, but for its empty graph or packed weights."""
     manifest = manifest_of(bundle, stage=stage, precision=precision)
-    return EngineStore(root).publish(manifest, lambda folder: (folder / "model.onnx").touch()).folder
+    return EngineStore(root).publish(manifest, lambda folder: (folder / file).touch()).folder
 
 
 def rendered(tmp_path: Path, templates: Path, *, output: Path | None = None, **settings: Any) -> Path:
@@ -144,6 +145,18 @@ def test_a_repository_says_what_it_was_rendered_from(tmp_path: Path) -> None:
     (output / "rendered.json").write_text('{"of": "another version"}')
     assert read_rendered(output) is None
     assert read_rendered(tmp_path) is None
+
+
+@pytest.mark.parametrize(("kernels", "runtime"), [(True, f"kernels ({instruction_set()})"), (False, "ONNX Runtime")])
+def test_a_repository_says_whether_the_kernels_run_its_transformers(
+    tmp_path: Path, kernels: bool, runtime: str
+) -> None:
+    bundle = bundle_in(tmp_path / "bundle")
+    engine_in(tmp_path / "engines", bundle, stage="coarse", precision="int8", file="kernels.safetensors")
+    templates = templates_in(tmp_path / "templates", coarse="coarse")
+    output = rendered(tmp_path, templates, kernels=kernels and instruction_set() is not None)
+    found = read_rendered(output)
+    assert found and found.runtime == (runtime if instruction_set() else "ONNX Runtime")
 
 
 def test_a_repository_says_which_files_its_models_read(tmp_path: Path) -> None:
