@@ -37,10 +37,16 @@ class Bounded:
         self._reader, self._most = reader, most
 
     async def readline(self) -> bytes:
-        return await self._reader.readline()
+        try:
+            return await self._reader.readline()
+        except ValueError:  # asyncio's limit of a line
+            raise _too_large("The first line of an event has more than 64 KiB. Send its data after it.") from None
 
     async def readexactly(self, count: Any) -> bytes:
         if count > self._most:
-            told = f"An event has more than {self._most} bytes. Send less text at once."
-            raise GatewayError(413, told, code="request_too_large")
+            raise _too_large(f"An event has more than {self._most} bytes. Send less text at once.")
         return await self._reader.readexactly(count)
+
+
+def _too_large(told: str) -> GatewayError:
+    return GatewayError(413, told, code="request_too_large")

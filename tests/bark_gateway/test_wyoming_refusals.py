@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -68,6 +69,17 @@ def test_a_dead_server_is_told_at_once(wanted: Any) -> None:
 
     (told,) = talk(f"127.0.0.1:{free_port()}", speak)
     assert "No speech server" in Error.from_event(told).text
+
+
+def test_a_first_line_that_is_too_long_is_refused_in_words(triton: FakeTriton) -> None:
+    async def speak(connection: AsyncTcpClient) -> list[Event]:
+        header = {"type": "synthesize", "data": {"text": "Hello. " * 10_000}}
+        assert connection._writer is not None
+        connection._writer.write(json.dumps(header).encode() + b"\n")  # the library itself sends data after the line
+        return await until(connection)
+
+    (told,) = talk(triton.url, speak)
+    assert "64 KiB" in Error.from_event(told).text
 
 
 @pytest.mark.parametrize(
