@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
@@ -25,7 +25,7 @@ from bark_gateway.requests import SpeechRequest
 from bark_gateway.routes import batch, health, models, speech, voices
 from bark_gateway.routes import socket as socket_route
 from bark_gateway.routes.page import ENCODE, add_page
-from bark_gateway.servers import Bark, Servers, connect
+from bark_gateway.servers import Servers, connect
 from bark_gateway.settings import FIELDS_BYTES, Settings
 from bark_gateway.targets import Resolve
 from bark_gateway.wyoming import wyoming as speak_wyoming
@@ -41,25 +41,26 @@ def make_app(
     *,
     keys: KeyRing | None = None,
     tracing: Tracing | None = None,
-    to_server: Callable[[str], Bark] | None = None,
     resolve: Resolve = targets.resolve,
     wyoming: tuple[Sequence[socket.socket], Key] | None = None,
 ) -> FastAPI:
     """The ASGI application of a gateway.
 
-    to_server: makes the client of a server; resolve: asks the DNS. Tests give their own.
+    resolve: asks the DNS. Tests give their own.
     wyoming: where to listen for it, and whose limits hold.
     """
-    joined: Callable[[str], Bark] = to_server or partial(
-        connect, connect_timeout_s=settings.connect_timeout_s, answer_timeout_s=settings.stream_answer_s
-    )
-
     traces = tracing or open_tracing("bark-gateway", library="bark_gateway")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Servers(
-            settings.servers, connect=joined, lost_s=settings.lost_s, max_active=settings.max_active, resolve=resolve
+            settings.servers,
+            connect=partial(
+                connect, connect_timeout_s=settings.connect_timeout_s, answer_timeout_s=settings.stream_answer_s
+            ),
+            lost_s=settings.lost_s,
+            max_active=settings.max_active,
+            resolve=resolve,
         ) as servers:
             app.state.gateway = Gateway(settings, servers=servers, keys=keys or KeyRing())
             async with AsyncExitStack() as stack:

@@ -38,14 +38,13 @@ MAX_WAITING: Final = 100  #: speeches of one connection that are not yet begun
 _BYTES_PER_SAMPLE: Final = 2
 _SOUND: Final = {"rate": SAMPLE_RATE, "width": _BYTES_PER_SAMPLE, "channels": 1}
 _SOURCE: Final = Attribution(name="Suno", url="https://github.com/suno-ai/bark")
-NO_TRACING: Final = Tracing()
 
 Job = Callable[[], Awaitable[None]]
 
 
 @asynccontextmanager
 async def wyoming(
-    gateway: Gateway, *, listeners: Sequence[socket.socket], key: Key, tracing: Tracing = NO_TRACING
+    gateway: Gateway, *, listeners: Sequence[socket.socket], key: Key, tracing: Tracing
 ) -> AsyncIterator[None]:
     """Answer on listening sockets while the block runs. key: whose limits hold. tracing: makes the spans of texts.
 

@@ -19,7 +19,7 @@ from bark_gateway.gateway import Gateway
 from bark_gateway.keys import ANYBODY, Key, KeyRing
 from bark_gateway.servers import Servers, connect
 from bark_gateway.settings import Settings
-from bark_gateway.wyoming import NO_TRACING, wyoming
+from bark_gateway.wyoming import wyoming
 from bark_tracing import Tracing
 from tests.client.fake_triton import (
     CHUNK,
@@ -38,14 +38,14 @@ ONE, TWO = "It is nice to see you this morning.", "Come in and sit down by the f
 
 @asynccontextmanager
 async def listening(
-    url: str, *, key: Key = ANYBODY, tracing: Tracing = NO_TRACING, **settings: Any
+    url: str, *, key: Key = ANYBODY, tracing: Tracing | None = None, **settings: Any
 ) -> AsyncIterator[int]:
     """A gateway that speaks Wyoming only; its port."""
     joined = partial(connect, connect_timeout_s=0.8, answer_timeout_s=20.0)
     async with Servers([url], connect=joined) as servers:
         gateway = Gateway(Settings(servers=(url,), **settings), servers=servers, keys=KeyRing())
         listener = socket.create_server(("127.0.0.1", 0))
-        async with wyoming(gateway, listeners=[listener], key=key, tracing=tracing):
+        async with wyoming(gateway, listeners=[listener], key=key, tracing=tracing or Tracing()):
             yield listener.getsockname()[1]
 
 
