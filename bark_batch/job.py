@@ -31,7 +31,7 @@ from bark_batch.shard_speaker import Orders
 from bark_batch.speaking import Manner
 from bark_batch.wanted import Wanted
 from bark_client import BarkError, InvalidRequest, Voice
-from bark_client.voice import resolve
+from bark_client.voice import resolve, voice_identity
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _job(folder: Folder, wanted: Wanted, found: Found, console: Console) -> Job:
             "seed": wanted.columns.seed,
             "id": wanted.columns.id,
         },
-        voice=voice_name(wanted.voice),
+        voice=voice_identity(wanted.voice),
         seed=_given(wanted.seed, before.seed if before else 0),
         format=wanted.format,
         tokens=wanted.tokens,
@@ -166,12 +166,6 @@ def _rows(wanted: Wanted, job: Job) -> Iterator[Row]:
 def _count(wanted: Wanted, job: Job) -> int:
     """How many rows there are, as far as it decides how many a shard has."""
     return sum(1 for _ in islice(_rows(wanted, job), 64 * MAX_SHARD_ROWS))
-
-
-def voice_name(voice: str | None) -> str | None:
-    """What tells a voice from another: its name on the server, or the hash of its arrays in a file."""
-    found = None if voice is None else resolve(voice)
-    return found.hash if isinstance(found, Voice) else found
 
 
 def _result(

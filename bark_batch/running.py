@@ -96,7 +96,7 @@ def speak_shards(
     patience: float,
     silent: Mapping[str, str],
     show: Callable[[Progress], None],
-) -> Progress:
+) -> None:
     """Speak the shards that are not done. BarkError if the job cannot go on.
 
     silent: servers that did not speak before, and why. `show` is called twice a second.
@@ -124,7 +124,6 @@ def speak_shards(
         raise BarkError(progress.stopped)
     if failures:
         raise _worded(failures[0])
-    return progress
 
 
 def _worded(error: BaseException) -> BaseException:

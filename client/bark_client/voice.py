@@ -199,6 +199,12 @@ def resolve(voice: VoiceLike) -> str | Voice:
     )
 
 
+def voice_identity(voice: VoiceLike | None) -> str | None:
+    """What tells a voice from another: its name on the server, or the hash of its arrays."""
+    found = None if voice is None else resolve(voice)
+    return found.hash if isinstance(found, Voice) else found
+
+
 def _named_instead(path: str | os.PathLike[str]) -> str:
     """What to say of a missing file, which may have been meant as a voice of the server: `joe.npz`, `v2\\joe.npz`."""
     text = str(path).replace("\\", "/").removeprefix("./")

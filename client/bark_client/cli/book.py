@@ -25,7 +25,7 @@ from bark_client.errors import BarkError, InvalidRequest
 from bark_client.long_stream import LongStream
 from bark_client.protocol import SpeakOptions
 from bark_client.script import Finished, Script
-from bark_client.voice import Voice, resolve
+from bark_client.voice import voice_identity
 
 _Texts = Annotated[
     list[Path],
@@ -65,7 +65,7 @@ def book(
     with plain_errors():
         speaking = cast(SpeakOptions, options)
         found = _chapters(texts, split=chapters)
-        settings = {"format": format_, "voice": _identity(voice)}
+        settings = {"format": format_, "voice": voice_identity(voice)}
         settings |= {name: value for name, value in options.items() if value is not None}
         Script(voice=voice, seed=seed, options=speaking)  # a wrong option is an error before there is a folder
         if resume:
@@ -125,9 +125,3 @@ def _chapters(texts: list[Path], *, split: bool) -> list[Chapter]:
         if not any(map(str.isalnum, chapter.text)):
             raise InvalidRequest(f"{path}: it has no word to speak; leave it out")
     return read
-
-
-def _identity(voice: str | None) -> str | None:
-    """What tells a voice from another: its name on the server, or the hash of its arrays in a file."""
-    found = None if voice is None else resolve(voice)
-    return found.hash if isinstance(found, Voice) else found
