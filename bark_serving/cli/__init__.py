@@ -1,1 +1,1 @@
-"""The command line ``bark-serve``, and what all command lines of this project share: console and entry."""
+"""The command line ``bark-serve``, and what is shared by bark-serve, bark-build and the benchmarks."""

@@ -32,7 +32,9 @@ class _Close:
 
 
 class DecodeLoop:
-    """Runs generations on a `Sampler`, as many at once as its runtime has rows. The rest wait in order of arrival.
+    """Runs generations on a `Sampler`, as many at once as its runtime has rows.
+
+    The rest wait; the earliest `due` is next, equal ones by arrival.
 
     Each turn of the loop is: take messages in, give rows to waiting sequences, prefill at most one of them, decode one
     token for every running sequence, and take the sampled tokens in.

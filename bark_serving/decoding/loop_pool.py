@@ -1,4 +1,4 @@
-"""Several decode loops behind one, for the torch profile on several GPUs: one loop per GPU, all in one process.
+"""Several decode loops behind one: one loop per GPU, in one process, for the profiles torch, tensorrt and rtx.
 
 With one model instance per loop, Triton could not balance them: it gives a request to any instance that is free, and a
 loop is always free. A `stop` would reach one instance only. So one model instance owns all loops. A request goes to the
