@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -19,7 +19,7 @@ from bark_gateway.errors import UNSPEAKABLE, GatewayError
 
 Outcome = Literal["spoken", "refused", "limited", "left", "unavailable", "timeout", "failed"]
 ServerOutcome = Literal[Outcome, "moved"]  #: moved: it failed before its first audio, and another server got it
-OUTCOMES: Final[tuple[Outcome, ...]] = ("spoken", "refused", "limited", "left", "unavailable", "timeout", "failed")
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 _FIRST_AUDIO_S: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 60)
 _FACTORS: Final = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
@@ -104,7 +104,7 @@ class Metrics:
 
     def server_gone(self, url: str) -> None:
         """Forget what is counted of a server that has left."""
-        for outcome in (*OUTCOMES, "moved"):
+        for outcome in get_args(ServerOutcome):
             with suppress(KeyError):
                 self._on_servers.remove(url, outcome)
 

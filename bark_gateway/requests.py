@@ -112,7 +112,7 @@ class Call:
     def of(cls, how: HowToSpeak, text: str, *, settings: Settings) -> Self:
         """Check what the types can't. Raises GatewayError."""
         given: Mapping[str, Any] = how.model_dump(exclude_none=True)
-        _check_model(how.model, settings)
+        check_model(how.model, settings)
         if how.instructions and how.instructions.strip():
             raise invalid(_INSTRUCTIONS, param="instructions", code="unsupported_field")
         check_text(text, settings=settings)
@@ -145,17 +145,16 @@ def check_length(text: str, *, field: str, settings: Settings) -> None:
         )
 
 
-def _check_model(name: str, settings: Settings) -> None:
+def check_model(name: str, settings: Settings) -> None:
+    """Raise GatewayError for the name of a model that does not exist."""
     if name not in settings.models:
-        raise GatewayError(404, f"model: {no_model(name, settings)}", param="model", code="model_not_found")
-
-
-def no_model(name: str, settings: Settings) -> str:
-    """What a client is told that names a model which does not exist."""
-    return (
-        f"there is no {name!r}; send {listed(settings.models)}, or leave it out. The gateway's operator adds names "
-        f"with --model {name}."
-    )
+        raise GatewayError(
+            404,
+            f"model: there is no {name!r}; send {listed(settings.models)}, or leave it out. The gateway's operator "
+            f"adds names with --model {name}.",
+            param="model",
+            code="model_not_found",
+        )
 
 
 def _voice(voice: str | VoiceId | None, settings: Settings) -> str | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from bark_gateway.errors import GatewayError
 from bark_gateway.gateway import OfGateway, OfKey
-from bark_gateway.requests import no_model
+from bark_gateway.requests import check_model
 from bark_gateway.routes.answers import ERRORS
 
 router = APIRouter(responses=ERRORS)
@@ -38,8 +37,7 @@ async def list_models(gateway: OfGateway, key: OfKey) -> Models:
 
 
 @router.get("/v1/models/{name}")
-async def get_model(name: str, gateway: OfGateway, key: OfKey) -> Any:
+async def get_model(name: str, gateway: OfGateway, key: OfKey) -> Model:
     """One of the names."""
-    if name not in gateway.settings.models:
-        raise GatewayError(404, f"model: {no_model(name, gateway.settings)}", param="model", code="model_not_found")
+    check_model(name, gateway.settings)
     return Model(id=name)

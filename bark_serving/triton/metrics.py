@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import triton_python_backend_utils as pb_utils
 
@@ -10,7 +10,7 @@ from bark_serving.speech.guard import VERDICTS
 from bark_serving.speech.report import SpeechSummary
 
 Outcome = Literal["spoken", "refused", "cancelled", "failed", "check"]
-_OUTCOMES: tuple[Outcome, ...] = ("spoken", "refused", "cancelled", "failed", "check")
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 _BUCKETS_S = [0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]
 _BUCKETS_FACTOR = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]
@@ -56,7 +56,7 @@ class SpeechMetrics:
         self._first_audio = self._first.Metric(labels={}, buckets=_BUCKETS_S)
         self._factor = self._factors.Metric(labels={}, buckets=_BUCKETS_FACTOR)
         # Every outcome starts at 0, so that an alert on it works before it happens for the first time.
-        self._ends = {outcome: self._requests.Metric(labels={"outcome": outcome}) for outcome in _OUTCOMES}
+        self._ends = {outcome: self._requests.Metric(labels={"outcome": outcome}) for outcome in OUTCOMES}
         self._stages: dict[str, tuple[Any, Any]] = {}
         self._running = {check: self._now.Metric(labels={"check": str(check).lower()}) for check in (False, True)}
         self._count_those_of_a_dead_process()
