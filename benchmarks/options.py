@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
+from bark_serving.engines.store import DEFAULT_ROOT
 from bark_serving.host.cores import usable_cores
 from benchmarks.bundles import Size as _Size
 from benchmarks.results import DEFAULT_FOLDER
@@ -111,7 +112,7 @@ Output: TypeAlias = Annotated[
         rich_help_panel=_OUT,
     ),
 ]
-ENGINES = Path("build/engines")
+ENGINES = DEFAULT_ROOT
 
 
 def threads_of(threads: int | None) -> int:

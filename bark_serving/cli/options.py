@@ -12,6 +12,7 @@ import typer
 
 from bark_serving.bundle import MINIATURE
 from bark_serving.cli.console import errors_shown
+from bark_serving.engines.store import DEFAULT_ROOT
 from bark_serving.host.gpus import parse_gpus
 from bark_serving.profiles import TABLE, Gpt, Precision, Profile, with_gpt
 from bark_serving.server.render_settings import RenderSettings
@@ -46,9 +47,9 @@ def _render_settings(
         Path,
         typer.Option(help="The bundle to serve (`bark-build import`). miniature: the small demo checkpoint."),
     ] = MINIATURE,
-    engines: Annotated[Path, typer.Option(envvar="BARK_ENGINES", help="Where `bark-build` keeps engines.")] = Path(
-        "build/engines"
-    ),
+    engines: Annotated[
+        Path, typer.Option(envvar="BARK_ENGINES", help="Where `bark-build` keeps engines.")
+    ] = DEFAULT_ROOT,
     profile: Annotated[
         Profile,
         typer.Option(help="What runs the stages. " + " ".join(f"{name}: {row.runs}." for name, row in TABLE.items())),

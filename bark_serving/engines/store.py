@@ -8,7 +8,6 @@ a temporary folder and renamed when it is complete. So every folder with a key a
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import time
@@ -31,6 +30,7 @@ from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage
 #: The precisions in which the cpu profile's engines can be built, by stage.
 PRECISIONS: dict[Stage, tuple[Precision, ...]] = {stage: TABLE["cpu"].stages[stage].precisions for stage in STAGES}
 
+DEFAULT_ROOT = Path("build/engines")  #: of a store, where no other is named
 MODEL_FILE = "model.onnx"
 _LOCKS = ".locks"
 _KEY = re.compile(r"[0-9a-f]{32}")  # other folders do not belong to the store
@@ -82,10 +82,10 @@ class Engine:
 
 
 class EngineStore:
-    """The engines under `root`; default ``$BARK_ENGINES``, else ``build/engines``."""
+    """The engines under `root`."""
 
-    def __init__(self, root: Path | str | None = None) -> None:
-        self.root = Path(root or os.environ.get("BARK_ENGINES") or "build/engines")
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
 
     def list(self) -> Sequence[Engine]:
         """All engines with a readable manifest, by stage, newest first."""

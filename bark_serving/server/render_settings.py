@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from bark_serving.engines.store import DEFAULT_ROOT
 from bark_serving.errors import install_remedy
 from bark_serving.host.gpus import architectures, gpu_count
 from bark_serving.profiles import TABLE, Precision, Profile
@@ -22,7 +23,7 @@ class RenderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bundle: Path
-    engines: Path = Path("build/engines")
+    engines: Path = DEFAULT_ROOT
     profile: Profile = "cpu"
     precision: Precision | None = Field(default=None, validate_default=True)  #: None: the profile's
     gpus: tuple[int, ...] | None = None  #: numbers of the GPUs to use; empty: the CPU; None: all GPUs of this machine

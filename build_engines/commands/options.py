@@ -18,7 +18,6 @@ EnginesOption = Annotated[
 BundleOption = Annotated[
     Path, typer.Option("--bundle", help="The bundle to build from. miniature: the one that comes with this package.")
 ]
-STORE = Path("build/engines")  #: the default store
 _TENSORRT = "Options of the profiles rtx, tensorrt and trtllm"
 _PRECISIONS = " ".join(f"{name}: {', '.join(row.precisions)}." for name, row in TABLE.items() if row.build)
 

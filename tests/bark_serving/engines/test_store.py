@@ -296,10 +296,3 @@ def test_a_killed_builder_leaves_no_engine_and_blocks_nobody(store: EngineStore,
     assert store.list() == []
     assert store.publish(manifest(bundle), writes("whole")).model.read_text() == "whole"
     assert not list(store.root.glob(".building-*"))
-
-
-def test_the_root_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("BARK_ENGINES", str(tmp_path))
-    assert EngineStore().root == tmp_path
-    monkeypatch.delenv("BARK_ENGINES")
-    assert EngineStore().root == Path("build/engines")
