@@ -14,6 +14,7 @@ from bark_client import BarkError
 from bark_serving.bundle import Bundle
 from bark_serving.cli import console as shared
 from bark_serving.cli.console import Lines, console
+from bark_serving.engines.builders import EXPORTERS
 from bark_serving.engines.store import EngineStore
 from benchmarks import bundles, plots, results
 from benchmarks.bundles import Size
@@ -41,7 +42,7 @@ def prepare(
     """The given bundle, or random weights of ``size``, and a store with every engine that the variants need."""
     variants = list(variants)
     engines_needed = any(variant.profile == "cpu" for variant in variants)
-    require("torch", *(["onnx", "onnxscript", "onnxruntime"] if engines_needed else []))
+    require(*(EXPORTERS if engines_needed else ["torch"]))
     store = EngineStore(engines)
     with console.status("preparing") as status:
         opened = bundles.bundle_of(size, given=bundle, on_step=lambda step: status.update(f"making the {step}"))

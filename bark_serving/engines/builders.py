@@ -12,7 +12,7 @@ from pathlib import Path
 from bark_serving.errors import install_remedy
 
 _BUILDER = "build_engines"
-_EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  #: libraries that it imports
+EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime")  #: libraries that it imports
 
 
 def program() -> Sequence[str] | None:
@@ -20,7 +20,7 @@ def program() -> Sequence[str] | None:
 
     None if neither has what building needs.
     """
-    if all(importlib.util.find_spec(module) for module in (_BUILDER, *_EXPORTERS)):
+    if all(importlib.util.find_spec(module) for module in (_BUILDER, *EXPORTERS)):
         return [sys.executable, "-c", f"from {_BUILDER}.cli import app; app(prog_name='bark-build')"]
     found = shutil.which("bark-build")
     # this interpreter's own bark-build exists even if the exporters are missing

@@ -19,10 +19,10 @@ from bark_serving.server.errors import ServerError, StartFailed, Stopped
 from bark_serving.server.process import StopRequest
 from bark_serving.server.resources import Watch
 from bark_serving.server.settings import ServerSettings
+from bark_serving.speech.request import CHECK_ID
 
 MODEL = "bark"
 TEXT = "Hello."
-CHECK_ID = "bark-check"  #: request id: `bark` counts the request as a check, not as speech
 MAX_DURATION_S = 0.2  #: of the speech that the canary asks for
 _POLL_S = 0.05  # Triton has no event for "ready"
 _MAX_CALL_S = 2.0  # of a health call

@@ -26,9 +26,8 @@ _TRITON_PARAMETERS = frozenset(
 )
 _TRITON_PREFIXES = ("triton_", "sequence_", "authorization")
 
+CHECK_ID = "bark-check"  #: the request id by which a client says that it only checks whether the server speaks
 MAX_TEXT_CHARACTERS = 20_000  #: about 25 minutes of speech
-
-
 MAX_RETRIES = 2
 
 

@@ -24,7 +24,7 @@ from bark_serving.errors import Cancelled, InvalidRequest
 from bark_serving.speech.job import Answer
 from bark_serving.speech.orchestrator import Orchestrator
 from bark_serving.speech.report import SpeechSummary
-from bark_serving.speech.request import check_parameters, parse
+from bark_serving.speech.request import CHECK_ID, check_parameters, parse
 from bark_serving.speech.stage_capabilities import StageCapabilities
 from bark_serving.triton.bls import BlsCaller
 from bark_serving.triton.metrics import Outcome, SpeechMetrics
@@ -34,7 +34,6 @@ from bark_tracing import open_tracing
 
 log = logging.getLogger(__name__)
 
-CHECK_ID = "bark-check"  #: the request id by which a client says that it only checks whether the server speaks
 CANCEL_POLL_S = 0.05  #: between two checks whether a client is still there: Triton has no event for it
 HEARTBEAT = "bark-heartbeat"  #: the parameter of a request whose client wants heartbeats
 HEARTBEAT_S = 0.5  #: of silence before a heartbeat

@@ -11,10 +11,11 @@ from rich.table import Table
 from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.cli.console import Lines, console, errors_shown, print_error
 from bark_serving.cli.options import GptOption, profile_of
-from bark_serving.engines.store import Engine, EngineStore
+from bark_serving.engines.builders import EXPORTERS
+from bark_serving.engines.store import DEFAULT_ROOT, Engine, EngineStore
 from bark_serving.profiles import STAGES, TABLE
 from build_engines.commands import options
-from build_engines.commands.requirements import EXPORT, require
+from build_engines.commands.requirements import require
 
 
 def engines(
@@ -23,7 +24,7 @@ def engines(
     gpt: GptOption = None,
     stage: options.Stages = None,
     precision: options.PrecisionOption = None,
-    store: options.EnginesOption = options.STORE,
+    store: options.EnginesOption = DEFAULT_ROOT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be built.")] = False,
     gpu: options.Architectures = "auto",
     max_batch: options.MaxBatch = 32,
@@ -60,7 +61,7 @@ def engines(
     **torch**: runs the bundle itself and needs no engines.
     """
     with errors_shown():
-        require(*EXPORT)
+        require(*EXPORTERS)
         from build_engines.commands.progress import build_all, print_jobs  # torch is slow to import
         from build_engines.engine_jobs import BuilderOptions, engine_jobs
         from build_engines.tensorrt.architectures import parse
@@ -85,7 +86,7 @@ def engines(
             build_all(jobs, root=store)
 
 
-def list_engines(store: options.EnginesOption = options.STORE) -> None:
+def list_engines(store: options.EnginesOption = DEFAULT_ROOT) -> None:
     """List the engines of the store by stage, the newest first.
 
     Example: `bark-build list`
@@ -103,7 +104,7 @@ def list_engines(store: options.EnginesOption = options.STORE) -> None:
     Lines().print(table)  # on stdout: it is the answer, not a message
 
 
-def verify(store: options.EnginesOption = options.STORE) -> None:
+def verify(store: options.EnginesOption = DEFAULT_ROOT) -> None:
     """Hash every file of every engine and compare the hash with the manifest. Status 1 if one differs.
 
     Example: `bark-build verify`
@@ -121,7 +122,7 @@ def verify(store: options.EnginesOption = options.STORE) -> None:
 
 
 def prune(
-    store: options.EnginesOption = options.STORE,
+    store: options.EnginesOption = DEFAULT_ROOT,
     keep: Annotated[
         list[Path] | None,
         typer.Option("--keep", help="A bundle whose engines stay. The engines of all other bundles are removed."),

@@ -8,7 +8,6 @@ from bark_serving.errors import install_remedy
 from build_engines.errors import BuildError
 
 TORCH = ("torch",)
-EXPORT = ("torch", "onnx", "onnxscript", "onnxruntime")
 
 
 def require(*modules: str, extra: str = "build") -> None:

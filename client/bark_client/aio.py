@@ -203,7 +203,7 @@ class AsyncBarkClient(AsyncVoiceMethods):
         if call.repeatable:
             return call.parse(await self._call(self._stub().ModelInfer, call.request))
         # A call that changes something is sent once, on a connection that is known to work.
-        await self._call(self._stub().ServerLive, service_pb2.ServerLiveRequest())
+        await self._call(self._stub().ServerLive, _LIVE)
         limits = self._connection.limits
         answer = await self._once(self._stub().ModelInfer, call.request, timeout=limits.total or limits.answer)
         return call.parse(answer)

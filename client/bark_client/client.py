@@ -292,7 +292,7 @@ class BarkClient(VoiceMethods):
         if call.repeatable:
             return call.parse(self._call(self._stub.ModelInfer, call.request))
         # A call that changes something is sent once, on a connection that is known to work.
-        self._call(self._stub.ServerLive, service_pb2.ServerLiveRequest())
+        self._call(self._stub.ServerLive, _LIVE)
         limits = self._connection.limits
         return call.parse(self._once(self._stub.ModelInfer, call.request, timeout=limits.total or limits.answer))
 
