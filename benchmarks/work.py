@@ -14,8 +14,8 @@ from bark_serving.arrays import Array, Floats, Ids
 from bark_serving.bundle import Bundle, Vocabulary, mapped
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.spec import Spec
+from bark_serving.speech.prompt import PromptRun
 from bark_serving.speech.request import parse
-from bark_serving.speech.sentence import SentenceRun
 from bark_serving.speech.stage_capabilities import StageCapabilities
 from bark_serving.speech.stage_client import Caller, Stages
 from bark_serving.voices import Voice
@@ -107,7 +107,7 @@ def _tokens(ids: Ids) -> dict[str, Array]:
 
 
 class Speaker:
-    """Speaks a `Work` with the serving code's own `SentenceRun`, over any `Caller`."""
+    """Speaks a `Work` with the serving code's own `PromptRun`, over any `Caller`."""
 
     def __init__(self, bundle: Bundle, *, options: Mapping[str, Any] | None = None) -> None:
         self.spec = bundle.spec
@@ -152,7 +152,7 @@ class Speaker:
             capabilities=capabilities,
         )
         request = parse(self.request_inputs(work, seed=seed), spec=self.spec, capabilities=capabilities)
-        run = SentenceRun(stages, request, spec=self.spec, index=0, voice=None)
+        run = PromptRun(stages, request, spec=self.spec, index=0, voice=None)
         tokens = np.array(self._tokenise(work.text), np.int32)
 
         def emit(samples: Floats, last: bool) -> None:

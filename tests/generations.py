@@ -50,12 +50,12 @@ def tokens_of(sampler: Sampler, count: int, *, first: Sampling = GREEDY, togethe
 
 
 def coarse_tokens(stages: Stages, semantic: Ids, *, spec: Spec, sampling: Sampling) -> Ids:
-    """All coarse tokens of a sentence, window by window."""
+    """All coarse tokens of a piece, window by window."""
     windows = coarse_layout.schedule(semantic, spec=spec)
     tokens = np.empty(0, np.int32)
     for start in windows.starts:
         window = stages.coarse(
-            windows.prompt(start, tokens), count=windows.length(start), sampling=sampling, sentence=0, hold=True
+            windows.prompt(start, tokens), count=windows.length(start), sampling=sampling, piece=0, hold=True
         )
         tokens = np.concatenate([tokens, asyncio.run(window)])
     return tokens

@@ -1,1 +1,1 @@
-"""From a request to audio: the request is checked, its text split, each sentence taken through the stages."""
+"""From a request to audio: the request is checked, its text split, each piece taken through the stages."""

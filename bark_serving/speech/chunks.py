@@ -1,4 +1,4 @@
-"""Low latency: a sentence in chunks, so that its first audio leaves long before its last token is made.
+"""Low latency: a piece in chunks, so that its first audio leaves long before its last token is made.
 
 A chunk is a run of frames. Its semantic tokens are made first, with a lookahead; then its coarse codes, the fine codes
 of all but its last few frames, and their audio. Chunks begin short and grow. What a chunk holds depends on counts of
@@ -24,7 +24,7 @@ AHEAD_S = 0.1  #: coarse frames beyond a chunk's audio that the fine stage sees
 
 @dataclass(frozen=True)
 class Chunk:
-    """Where a chunk ends. All counts are from the beginning of the sentence."""
+    """Where a chunk ends. All counts are from the beginning of the piece."""
 
     frames: int  #: coarse frames
     audible: int  #: frames of audio: fewer, because the fine stage sees some frames to the right
@@ -33,7 +33,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class ChunkPlan:
-    """The chunks of a sentence whose length is not yet known.
+    """The chunks of a piece whose length is not yet known.
 
     coarse_window: coarse tokens that one window makes at most. A chunk is one window, or several whole ones.
     """
@@ -70,7 +70,7 @@ class ChunkPlan:
     def chunk(self, end: int, *, semantic: int, ended: bool) -> Chunk:
         """The chunk that ends at ``end``, given how many semantic tokens there are and whether they are all.
 
-        The end of the sentence comes with the chunk before it where it would be a short chunk of its own.
+        The end of the piece comes with the chunk before it where it would be a short chunk of its own.
         """
         total = coarse_layout.step_count(semantic, spec=self.spec) // self.spec.coarse.codebooks
         if ended and total - end <= self._shortest:

@@ -1,4 +1,4 @@
-"""One sentence with its stages overlapping: audio leaves chunk by chunk while the sentence is still being made.
+"""One piece with its stages overlapping: audio leaves chunk by chunk while the piece is still being made.
 
 The semantic stage makes each chunk's tokens only when the chunk before it has its coarse codes: whatever would run
 earlier would take the processor from audio that is needed sooner.
@@ -16,14 +16,14 @@ from bark_serving.layouts import decoder as decoder_layout
 from bark_serving.layouts import fine as fine_layout
 from bark_serving.spec import EncodecSpec, Spec
 from bark_serving.speech.chunks import Chunk, ChunkPlan
-from bark_serving.speech.parts import Draws, Emit, Part, coarse_schedule, predict_window
+from bark_serving.speech.parts import Emit, Part, Seeds, coarse_schedule, predict_window
 from bark_serving.speech.request import SpeechRequest
 from bark_serving.speech.stage_client import Stages
 from bark_serving.voices import Voice
 
 
 class SemanticSlices:
-    """The semantic tokens of one sentence, made as far as they are needed."""
+    """The semantic tokens of one piece, made as far as they are needed."""
 
     def __init__(
         self,
@@ -32,9 +32,9 @@ class SemanticSlices:
         text_tokens: Ids,
         *,
         history: Ids | None,
-        draws: Draws,
+        seeds: Seeds,
         max_tokens: int,
-        sentence: int,
+        piece: int,
     ) -> None:
         self.tokens = np.empty(0, np.int32)  #: [n] so far
         self.ended = False  #: no more will come
@@ -42,9 +42,9 @@ class SemanticSlices:
         self._request = request
         self._text_tokens = text_tokens
         self._history = history
-        self._sampling = draws.sampling(Part.SEMANTIC, request.semantic_temperature)
+        self._sampling = seeds.sampling(Part.SEMANTIC, request.semantic_temperature)
         self._max_tokens = max_tokens
-        self._sentence = sentence
+        self._piece = piece
         self._held = False
 
     async def grow(self, count: int) -> None:
@@ -60,7 +60,7 @@ class SemanticSlices:
             max_tokens=missing,
             sampling=self._sampling,
             min_eos_p=self._request.min_eos_p,
-            sentence=self._sentence,
+            piece=self._piece,
             said=self.tokens,
             hold=self._held,
         )
@@ -71,11 +71,11 @@ class SemanticSlices:
     def close(self) -> None:
         """Give up the row that waits for the next slice, if there is one."""
         if self._held:
-            self._stages.release_semantic(self._sentence)
+            self._stages.release_semantic(self._piece)
 
 
-class ChunkedSentence:
-    """Speaks one sentence chunk by chunk. ``index`` is its number, ``draws`` its random numbers."""
+class ChunkedPiece:
+    """Speaks one piece chunk by chunk. ``index`` is its number, ``seeds`` its random numbers."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class ChunkedSentence:
         spec: Spec,
         index: int,
         voice: Voice | None,
-        draws: Draws,
+        seeds: Seeds,
     ) -> None:
         self._stages = stages
         self._request = request
@@ -94,7 +94,7 @@ class ChunkedSentence:
         self._spec = spec
         self._index = index
         self._voice = voice
-        self._draws = draws
+        self._seeds = seeds
         self._plan = ChunkPlan(spec, request.coarse_window)
         self._heard = asyncio.Event()  # the first audio has left
 
@@ -124,8 +124,8 @@ class ChunkedSentence:
                 new = await self._stages.coarse(
                     schedule.prompt(len(ids), ids),
                     count=min(self._request.coarse_window, steps - len(ids)),
-                    sampling=self._draws.sampling(Part.COARSE, self._request.coarse_temperature, windows),
-                    sentence=self._index,
+                    sampling=self._seeds.sampling(Part.COARSE, self._request.coarse_temperature, windows),
+                    piece=self._index,
                     hold=False,  # the next window sees more semantic tokens: no cache of this one helps it
                 )
                 ids = np.concatenate([ids, new])
@@ -169,14 +169,14 @@ class ChunkedSentence:
             number=number,
             stages=self._stages,
             request=self._request,
-            draws=self._draws,
+            seeds=self._seeds,
             spec=self._spec,
         )
         return np.concatenate([codes, window[:, fill : fill + new]], axis=1)
 
 
 class _Decoder:
-    """Decodes a sentence chunk by chunk. A decoder without state decodes all of it each time."""
+    """Decodes a piece chunk by chunk. A decoder without state decodes all of it each time."""
 
     def __init__(self, stages: Stages, spec: EncodecSpec) -> None:
         self._stages = stages

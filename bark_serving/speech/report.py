@@ -14,7 +14,7 @@ Unit = Literal["tokens", "frames"]
 
 @dataclass(frozen=True)
 class StageTime:
-    """What one stage took for one request. Sentences run side by side, and their seconds add up."""
+    """What one stage took for one request. Pieces run side by side, and their seconds add up."""
 
     seconds: float
     calls: int
@@ -69,11 +69,11 @@ class SpeechSummary:
 class SpeechReport:
     """The report of one answer."""
 
-    sentence: int  #: which sentence the audio belongs to, from 0
-    sentences: int  #: how many sentences the text has
+    sentence: int  #: which piece the audio belongs to, from 0
+    sentences: int  #: how many pieces the text has
     sample_rate: int
     summary: SpeechSummary | None = None
-    piece: str = ""  #: the text of that sentence, as it is spoken
+    piece: str = ""  #: the text of that piece, as it is spoken
 
     @property
     def last(self) -> bool:

@@ -45,7 +45,7 @@ class Caller(Protocol):
 
 @dataclass
 class StageTimes:
-    """Seconds, calls and amounts (tokens or frames) of each stage, summed over all sentences."""
+    """Seconds, calls and amounts (tokens or frames) of each stage, summed over all pieces."""
 
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -106,13 +106,13 @@ class Stages:
         max_tokens: int,
         sampling: Sampling,
         min_eos_p: float,
-        sentence: int,
+        piece: int,
         said: Ids | None = None,
         hold: bool = False,
     ) -> Ids:
         """[n] tokenizer ids → [≤ max_tokens] semantic tokens.
 
-        said: [m] tokens of this sentence that there are already; the answer goes on from them. Where this project's own
+        said: [m] tokens of this piece that there are already; the answer goes on from them. Where this project's own
         code runs the stage, slices join to the tokens of one call, and a slice needs no prefill if the one before it
         asked to `hold` its row. TensorRT-LLM reads the prompt of each slice, and draws other numbers for it.
         hold: keep the row for the next slice. If none follows, call `release_semantic`.
@@ -139,28 +139,28 @@ class Stages:
             max_tokens=max_tokens,
             sampling=sampling,
             extra=extra,
-            part=_semantic_part(sentence),
+            part=_semantic_part(piece),
         )
         ends = np.flatnonzero(tokens == numbers.end_token)
         return tokens[: int(ends[0])] if len(ends) else tokens
 
-    def release_semantic(self, sentence: int) -> None:
-        """Give up the row that the last slice of a sentence asked to hold."""
+    def release_semantic(self, piece: int) -> None:
+        """Give up the row that the last slice of a piece asked to hold."""
         if not self.capabilities.own_inputs:
             return
         one = np.array([[1]], np.int32)
         stop = {"input_ids": one, "input_lengths": one, "request_output_len": one, "stop": np.array([[True]])}
-        request_id = f"{self._request_id}-{_semantic_part(sentence)}"
+        request_id = f"{self._request_id}-{_semantic_part(piece)}"
         self._caller.post("semantic", stop, ["output_ids", "sequence_length"], request_id=request_id)
 
-    async def coarse(self, prompt: Ids, *, count: int, sampling: Sampling, sentence: int, hold: bool) -> Ids:
+    async def coarse(self, prompt: Ids, *, count: int, sampling: Sampling, piece: int, hold: bool) -> Ids:
         """[n] ids of a window's prompt → [count] coarse ids.
 
-        hold: keep the row, because the next window of this ``sentence`` follows at once and may reuse its KV cache.
+        hold: keep the row, because the next window of this ``piece`` follows at once and may reuse its KV cache.
         """
         extra = {"hold": np.array([[hold]])} if self.capabilities.own_inputs else {}
         tokens = await self._generate(
-            "coarse", prompt, max_tokens=count, sampling=sampling, extra=extra, part=f"coarse-{sentence}"
+            "coarse", prompt, max_tokens=count, sampling=sampling, extra=extra, part=f"coarse-{piece}"
         )
         if len(tokens) != count:
             raise StageFailed(f"coarse made {len(tokens)} of the {count} tokens of a window.")
@@ -224,7 +224,7 @@ class Stages:
         extra: dict[str, Array],
         part: str,
     ) -> Ids:
-        """``part`` makes the request id of a sequence unique; all windows of a sentence share one."""
+        """``part`` makes the request id of a sequence unique; all windows of a piece share one."""
         started = time.perf_counter()
         request_id = f"{self._request_id}-{part}"
         # Greedy is top_k = 1 in this interface: TensorRT-LLM has no temperature 0.
@@ -252,5 +252,5 @@ class Stages:
         return tokens.astype(np.int32)
 
 
-def _semantic_part(sentence: int) -> str:
-    return f"semantic-{sentence}"
+def _semantic_part(piece: int) -> str:
+    return f"semantic-{piece}"

@@ -18,8 +18,8 @@ from bark_serving.errors import SpeechFailed
 from bark_serving.spec import Spec
 from bark_serving.speech.guard import VERDICTS, Verdict, judge_audio, judge_tokens, worse
 from bark_serving.speech.parts import Emit, without_codes
+from bark_serving.speech.prompt import PromptRun, max_semantic_tokens
 from bark_serving.speech.request import SpeechRequest
-from bark_serving.speech.sentence import SentenceRun, max_semantic_tokens
 from bark_serving.speech.stage_client import Stages
 from bark_serving.speech.text import pace
 from bark_serving.speech.text.cutting import Room, cut
@@ -195,8 +195,8 @@ class PieceRun:
         rate = self._spec.encodec.sample_rate
         return worse(verdict, judge_audio(np.concatenate(audio), sample_rate=rate, limits=self._spec.guard))
 
-    def _run(self, numbers: tuple[int, ...], voice: Voice | None) -> SentenceRun:
-        return SentenceRun(self._stages, self._request, spec=self._spec, index=self._index, voice=voice, take=numbers)
+    def _run(self, numbers: tuple[int, ...], voice: Voice | None) -> PromptRun:
+        return PromptRun(self._stages, self._request, spec=self._spec, index=self._index, voice=voice, take=numbers)
 
 
 def joined(said: Sequence[Voice]) -> Voice:

@@ -135,7 +135,7 @@ def test_a_whole_greedy_semantic_generation_is_sunos(bundle: Bundle, stages: Sta
         max_tokens=bundle.spec.semantic.max_steps,
         sampling=GREEDY,
         min_eos_p=0.2,
-        sentence=0,
+        piece=0,
     )
     assert asyncio.run(ours).tolist() == theirs
     assert len(theirs) > 100

@@ -173,7 +173,7 @@ def engine_tokens(stages: Stages, bundle: Bundle, ids: Sequence[int]) -> list[in
             max_tokens=bundle.spec.semantic.max_steps,
             sampling=GREEDY,
             min_eos_p=CONSTANTS.min_eos_p,
-            sentence=0,
+            piece=0,
         )
     )
     return tokens.tolist()
@@ -210,7 +210,7 @@ def test_greedy_slices_whose_prompts_hold_all_before_them_join(
                 max_tokens=size,
                 sampling=GREEDY,
                 min_eos_p=CONSTANTS.min_eos_p,
-                sentence=0,
+                piece=0,
                 said=said,
                 hold=True,
             )

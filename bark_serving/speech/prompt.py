@@ -1,4 +1,4 @@
-"""One sentence through the stages: semantic, coarse windows, fine windows, audio as soon as it is final."""
+"""One prompt through the stages: semantic, coarse windows, fine windows, audio as soon as it is final."""
 
 from __future__ import annotations
 
@@ -7,28 +7,27 @@ import asyncio
 import numpy as np
 
 from bark_serving.arrays import Ids
-from bark_serving.decoding.sampling import Sampling, derive_seed
 from bark_serving.layouts import coarse as coarse_layout
 from bark_serving.layouts import fine as fine_layout
 from bark_serving.spec import Spec
-from bark_serving.speech.low_latency import ChunkedSentence, SemanticSlices
-from bark_serving.speech.parts import Emit, Part, coarse_schedule, predict_window, without_codes
+from bark_serving.speech.low_latency import ChunkedPiece, SemanticSlices
+from bark_serving.speech.parts import Emit, Part, Seeds, coarse_schedule, predict_window, without_codes
 from bark_serving.speech.request import SpeechRequest
 from bark_serving.speech.stage_client import Stages
 from bark_serving.voices import Voice
 
 
 def max_semantic_tokens(request: SpeechRequest, *, spec: Spec) -> int:
-    """At which number of semantic tokens a sentence is cut."""
+    """At which number of semantic tokens a piece is cut."""
     if request.max_duration is None:
         return spec.semantic.max_steps
     return min(spec.semantic.max_steps, int(request.max_duration * spec.semantic.rate_hz) + 1)
 
 
-class SentenceRun:
-    """Takes one sentence through the stages. ``index`` is its number: each sentence has its own random numbers.
+class PromptRun:
+    """Takes one prompt through the stages: a piece, or a part of it where a take speaks it in parts.
 
-    take: numbers of a further attempt, which has its own random numbers too; empty for the first one.
+    index: of the piece. take: see `Seeds`.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class SentenceRun:
         self._spec = spec
         self._index = index
         self._voice = voice
-        self._take = take
+        self._seeds = Seeds(request, index, take)
 
     async def semantic(self, text_tokens: Ids) -> tuple[Ids, bool]:
         """[n] tokenizer ids → semantic tokens, and whether speech ended by itself."""
@@ -55,9 +54,9 @@ class SentenceRun:
             text_tokens,
             history=self._voice.semantic if self._voice else None,
             max_tokens=max_tokens,
-            sampling=self.sampling(Part.SEMANTIC, self._request.semantic_temperature),
+            sampling=self._seeds.sampling(Part.SEMANTIC, self._request.semantic_temperature),
             min_eos_p=self._request.min_eos_p,
-            sentence=self._index,
+            piece=self._index,
         )
         return tokens, len(tokens) < max_tokens
 
@@ -82,34 +81,21 @@ class SentenceRun:
             self._request,
             text_tokens,
             history=self._voice.semantic if self._voice else None,
-            draws=self,
+            seeds=self._seeds,
             max_tokens=max_tokens,
-            sentence=self._index,
+            piece=self._index,
         )
-        sentence = ChunkedSentence(
+        piece = ChunkedPiece(
             self._stages,
             self._request,
             slices,
             spec=self._spec,
             index=self._index,
             voice=self._voice,
-            draws=self,
+            seeds=self._seeds,
         )
-        said = await sentence.speak(emit)
+        said = await piece.speak(emit)
         return slices.tokens, len(slices.tokens) < max_tokens, said
-
-    def seed(self, part: Part, *path: int) -> int:
-        """A seed for a part of this sentence; ``path`` numbers its windows and codebooks."""
-        return derive_seed(self._request.seed, self._index, part, *path, *self._take)
-
-    def sampling(self, part: Part, temperature: float, *path: int) -> Sampling:
-        """How a part of this sentence samples."""
-        return Sampling(
-            temperature=temperature,
-            top_k=self._request.top_k,
-            top_p=self._request.top_p,
-            seed=self.seed(part, *path),
-        )
 
     async def _coarse(self, semantic: Ids, generated: asyncio.Queue[Ids]) -> None:
         """After every window, put all coarse codes so far [coarse codebooks, frames] into ``generated``."""
@@ -119,8 +105,8 @@ class SentenceRun:
             tokens = await self._stages.coarse(
                 plan.prompt(start, ids),
                 count=plan.length(start),
-                sampling=self.sampling(Part.COARSE, self._request.coarse_temperature, number),
-                sentence=self._index,
+                sampling=self._seeds.sampling(Part.COARSE, self._request.coarse_temperature, number),
+                piece=self._index,
                 hold=start != plan.starts[-1],
             )
             ids = np.concatenate([ids, tokens])
@@ -147,12 +133,12 @@ class SentenceRun:
                 number=number,
                 stages=self._stages,
                 request=self._request,
-                draws=self,
+                seeds=self._seeds,
                 spec=self._spec,
             )
             final = codes[:, past : past + window.final]
             # Decodes from the first frame again. The decoder is causal, so the earlier samples come out the same, and
-            # no state must be kept. A sentence has at most three windows.
+            # no state must be kept. A piece has at most three windows.
             audio = await self._stages.decode(final)
             start = spoken * self._spec.encodec.samples_per_frame
             spoken = window.final
