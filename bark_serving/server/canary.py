@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 from bark_serving.server import log
 from bark_serving.server.errors import ServerError, StartFailed, Stopped
 from bark_serving.server.process import StopRequest
-from bark_serving.server.resources import Watch
+from bark_serving.server.resources import explain
 from bark_serving.server.settings import ServerSettings
 from bark_serving.speech.request import CHECK_ID
 
@@ -32,21 +32,22 @@ _DEADLINE_EXCEEDED = "StatusCode.DEADLINE_EXCEEDED"  # as tritonclient words it
 def wait_until_answering(
     settings: ServerSettings,
     *,
+    oom_kills: int | None,
     ended: Callable[[], bool],
     stop: StopRequest,
     report: Callable[[str], None],
 ) -> float:
     """Wait until the ports are open, every model is ready and the canary is answered. Returns the answer's seconds.
 
-    `ended` says whether the process has ended. `report` gets a text whenever the wait is for something else.
+    oom_kills: the kernel's count before the start. `ended` says whether the process has ended. `report` gets a text
+    whenever the wait is for something else.
     Raises `StartFailed` with the lines of the log that explain it, or `Stopped`.
     """
     deadline = time.monotonic() + settings.start_timeout
-    resources = Watch(settings)
     try:
         return _wait(settings, deadline, ended=ended, stop=stop, report=report)
     except StartFailed as error:
-        if explained := resources.explain():  # the log only has what followed from it
+        if explained := explain(settings, kills_before=oom_kills):  # the log only has what followed from it
             problem = f"{explained.problem}\n{error.problem}"
             raise StartFailed(problem, remedy=f"{explained.remedy} The whole log is {settings.log_path}.") from error
         raise

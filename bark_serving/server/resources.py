@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from bark_serving.host.memory import killed_for_memory, mebibytes, memory_limit, oom_kills
+from bark_serving.host.memory import killed_for_memory, mebibytes, memory_limit
 from bark_serving.server.errors import ResourcesMissing
 from bark_serving.server.process import SHARED_MEMORY
 from bark_serving.server.repository import read_rendered
@@ -49,24 +48,20 @@ def _python_models(settings: ServerSettings) -> int:
     return sum('backend: "python"' in path.read_text(encoding="utf-8") for path in configs(settings.repository))
 
 
-@dataclass(frozen=True)
-class Watch:
-    """Remembers what the kernel had done when a server was started, to explain its end."""
+def explain(settings: ServerSettings, *, kills_before: int | None) -> ResourcesMissing | None:
+    """Why a server cannot run, if it is for want of memory or of shared memory.
 
-    settings: ServerSettings
-    kills: int | None = field(default_factory=oom_kills)
-
-    def explain(self) -> ResourcesMissing | None:
-        """Why the server cannot run, if it is for want of memory or of shared memory."""
-        if said := killed_for_memory(self.kills):
-            return ResourcesMissing(
-                f"{said} This server needs about {mebibytes(needed_memory(self.settings))}.", remedy=_MORE_MEMORY
-            )
-        try:
-            check_shared_memory(self.settings)
-        except ResourcesMissing as error:
-            return error
-        return None
+    kills_before: `oom_kills` before its start.
+    """
+    if said := killed_for_memory(kills_before):
+        return ResourcesMissing(
+            f"{said} This server needs about {mebibytes(needed_memory(settings))}.", remedy=_MORE_MEMORY
+        )
+    try:
+        check_shared_memory(settings)
+    except ResourcesMissing as error:
+        return error
+    return None
 
 
 def too_little_memory(settings: ServerSettings) -> str | None:

@@ -138,7 +138,7 @@ def _triton(
         state.note(description)
         files.start()  # after the launch: a process with threads should not fork
         try:
-            seconds = canary.wait_until_answering(settings, ended=ended, stop=stop, report=report)
+            seconds = canary.wait_until_answering(settings, oom_kills=oom_kills, ended=ended, stop=stop, report=report)
         except StartFailed:
             files.finish()  # a damaged file explains the failure
             raise

@@ -70,7 +70,9 @@ def test_less_memory_than_needed_is_said_before_the_start(
 
 def failed_start(settings: ServerSettings, *, ended: bool = True) -> StartFailed:
     with pytest.raises(StartFailed) as raised:
-        canary.wait_until_answering(settings, ended=lambda: ended, stop=StopRequest(), report=lambda message: None)
+        canary.wait_until_answering(
+            settings, oom_kills=None, ended=lambda: ended, stop=StopRequest(), report=lambda message: None
+        )
     return raised.value
 
 
