@@ -56,7 +56,7 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
     return {**UVICORN, "ws_max_size": settings.max_text_bytes}
 
 
-class Server(uvicorn.Server):
+class UvicornServer(uvicorn.Server):
     """Says where it listens, once it does, and tells the gateway when it begins to stop."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -86,7 +86,7 @@ class Server(uvicorn.Server):
 
 def run(config: uvicorn.Config, sockets: list[socket.socket]) -> bool:
     """Serve until SIGINT or SIGTERM. Returns whether it could start; if not, uvicorn has said why."""
-    server = Server(config)
+    server = UvicornServer(config)
     try:
         server.run(sockets)
     except (KeyboardInterrupt, SystemExit):  # uvicorn raises the signal again once it has stopped

@@ -57,7 +57,7 @@ class Device(Protocol):
         """Load a plan. Raises a `UserError` if this GPU, its driver or the installed release cannot run it."""
 
 
-class Block:
+class StagingBuffer:
     """Some arrays that are copied to or from a device as one. Write to and read from `arrays`."""
 
     def __init__(self, device: Device, tensors: Mapping[str, tuple[type[np.generic], tuple[int, ...]]]) -> None:

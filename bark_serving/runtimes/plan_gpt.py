@@ -18,7 +18,7 @@ from bark_serving.decoding.buckets import padded_rows
 from bark_serving.decoding.rules import Rule, head_rows
 from bark_serving.decoding.sampler import NumpySampler, Sampled, SampleRequest
 from bark_serving.decoding.sampling import Sampling
-from bark_serving.runtimes.device import Block, Device, Place
+from bark_serving.runtimes.device import Device, Place, StagingBuffer
 from bark_serving.spec import GptSpec
 
 DECODE, PREFILL = 0, 1  #: the plan's optimization profiles
@@ -50,13 +50,13 @@ class PlanGpt:
         head = head_rows(rule)
         self._logits = np.zeros((rows, head.stop - head.start), np.float32)
         self._logits_address = device.allocate(self._logits.nbytes)
-        self._prompt = Block(
+        self._prompt = StagingBuffer(
             device,
             {"embeddings": (np.float32, (self.capacity, gpt.width)), "positions": (np.int64, (self.capacity,))},
         )
         self._prompt.arrays["positions"][:] = np.arange(self.capacity)
         self._prompt.upload()
-        self._inputs = Block(
+        self._inputs = StagingBuffer(
             device,
             {
                 "embeddings": (np.float32, (rows, gpt.width)),
@@ -66,7 +66,9 @@ class PlanGpt:
                 "uniforms": (np.float32, (rows,)),
             },
         )
-        self._outputs = Block(device, {"tokens": (np.int64, (rows,)), "end_probabilities": (np.float32, (rows,))})
+        self._outputs = StagingBuffer(
+            device, {"tokens": (np.int64, (rows,)), "end_probabilities": (np.float32, (rows,))}
+        )
         buckets = sorted({padded_rows(count + 1, rows) for count in range(rows)})
         self._steps = {batch: self._bind_decode(batch) for batch in buckets}
 

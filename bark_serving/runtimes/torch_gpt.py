@@ -29,7 +29,7 @@ LENGTH_MULTIPLE = 256
 #: Per-row step inputs, one matrix row per field; float64 represents all of them exactly.
 TOKEN, LENGTH, ID_SET, TEMPERATURE, TOP_K, TOP_P, UNIFORM = range(7)
 
-Block = tuple[int, int, int]  #: first row, number of rows, cache positions of one decode step
+Bucket = tuple[int, int, int]  #: first row, number of rows, cache positions of one decode step
 
 
 def prefill(network: Gpt, x: Tensor, cache: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class TorchGpt:
         self._head = head_rows(rule)
         self._device = device
         self._dtype = DTYPES[precision]
-        self._blocks = BLOCKS[device.type]
+        self._buckets = BUCKETS[device.type]
         self._embeddings = embeddings
         with computing(device, self._dtype):
             self._table = network.token_embedding.weight[: spec.output_vocab].to(device, self._dtype)
@@ -116,7 +116,7 @@ class TorchGpt:
             self._inputs = torch.zeros_like(self._host_inputs, device=device)
             self._logits = torch.zeros(rows, self._head.stop - self._head.start, device=device)
             self._sampled = torch.zeros(2, rows, device=device, dtype=torch.float64)
-        self._steps: dict[Block, Callable[[], None]] = {}
+        self._steps: dict[Bucket, Callable[[], None]] = {}
         self._samples: dict[int, Callable[[], None]] = {}
         self._recorder = recorder(device)
         if self._recorder:
@@ -140,10 +140,10 @@ class TorchGpt:
         with computing(self._device, self._dtype):
             x = self._to_device(embeddings)
             at = torch.from_numpy(lengths.astype(np.int64)).to(self._device)
-            for first, batch, positions in self._blocks(lengths, self.rows, self.capacity):
-                block = slice(first, min(first + batch, len(x)))
-                cache = self._cache[:, :, block, :, :positions]
-                self._logits[block] = decode_one_token(self._network, x[block], at[block], cache)[:, self._head]
+            for first, batch, positions in self._buckets(lengths, self.rows, self.capacity):
+                rows = slice(first, min(first + batch, len(x)))
+                cache = self._cache[:, :, rows, :, :positions]
+                self._logits[rows] = decode_one_token(self._network, x[rows], at[rows], cache)[:, self._head]
             logits: Floats = self._logits[: len(x)].cpu().numpy()
         return logits
 
@@ -156,8 +156,8 @@ class TorchGpt:
     def decode_and_sample(self, tokens: Ids, lengths: Ids, requests: Sequence[SampleRequest]) -> Sampled:
         with computing(self._device, self._dtype):
             self._upload(tokens, lengths, requests)
-            for block in self._blocks(lengths, self.rows, self.capacity):
-                self._step(block)()
+            for bucket in self._buckets(lengths, self.rows, self.capacity):
+                self._step(bucket)()
             return self._sample(requests)
 
     def move(self, source: int, target: int, length: int) -> None:
@@ -184,10 +184,10 @@ class TorchGpt:
             inputs[ID_SET:, row] = (request.id_set, how.temperature, how.top_k, how.top_p, request.uniform)
         self._inputs.copy_(self._host_inputs, non_blocking=True)
 
-    def _step(self, block: Block) -> Callable[[], None]:
+    def _step(self, bucket: Bucket) -> Callable[[], None]:
         """The decode step of one bucket, ready to run: inputs → logits."""
-        if block not in self._steps:
-            first, batch, positions = block
+        if bucket not in self._steps:
+            first, batch, positions = bucket
             rows = slice(first, first + batch)
             cache, inputs = self._cache[:, :, rows, :, :positions], self._inputs[:, rows]
 
@@ -196,8 +196,8 @@ class TorchGpt:
                 logits = decode_one_token(self._network, x, inputs[LENGTH].long(), cache)
                 self._logits[rows] = logits[:, self._head]
 
-            self._steps[block] = captured(step, self._recorder)
-        return self._steps[block]
+            self._steps[bucket] = captured(step, self._recorder)
+        return self._steps[bucket]
 
     def _sample(self, requests: Sequence[SampleRequest]) -> Sampled:
         """Sample from the logits. Only here does the host wait for the device."""
@@ -241,16 +241,16 @@ def padded_length(length: int, limit: int) -> int:
     return min(-(-length // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, limit)
 
 
-def all_rows_at_once(lengths: Ids, rows: int, capacity: int) -> list[Block]:
+def all_rows_at_once(lengths: Ids, rows: int, capacity: int) -> list[Bucket]:
     """One step for all rows, padded to a bucket."""
     return [(0, padded_rows(len(lengths), rows), padded_length(int(lengths.max()) + 1, capacity))]
 
 
-def row_by_row(lengths: Ids, rows: int, capacity: int) -> list[Block]:
+def row_by_row(lengths: Ids, rows: int, capacity: int) -> list[Bucket]:
     """One step per row, so that a sequence's logits are equal bit by bit whatever runs beside it."""
     return [(row, 1, padded_length(int(length) + 1, capacity)) for row, length in enumerate(lengths)]
 
 
 #: How each type of device advances its rows. The torch profile runs on a CPU for tests and comparisons only, so there
 #: equal results count more than speed.
-BLOCKS: dict[str, Callable[[Ids, int, int], list[Block]]] = {"cuda": all_rows_at_once, "cpu": row_by_row}
+BUCKETS: dict[str, Callable[[Ids, int, int], list[Bucket]]] = {"cuda": all_rows_at_once, "cpu": row_by_row}

@@ -25,7 +25,7 @@ from bark_serving.voices.history import continued
 from bark_tracing import NO_SPAN, Span
 
 #: Audio of a piece and whether it is the piece's last, or the exception that ended the piece.
-_Chunk = tuple[Floats, bool] | BaseException
+_Audio = tuple[Floats, bool] | BaseException
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SpeechJob:
         expected = (piece.silence_s + piece.seconds for piece in text.pieces)
         self._due = [self._started + before for before in accumulate(expected, initial=0.0)]
         self._tasks: list[asyncio.Task[Take]] = []
-        self._chunks: list[asyncio.Queue[_Chunk]] = [asyncio.Queue() for _ in text.pieces]
+        self._chunks: list[asyncio.Queue[_Audio]] = [asyncio.Queue() for _ in text.pieces]
         self._seams = self._make_seams()
         self._has_begun = asyncio.Event()  # the first piece has audio, or has none
         self._first_audio_seconds: float | None = None

@@ -16,7 +16,7 @@ from bark_gateway.app import make_app
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key, KeyRing
 from bark_gateway.listening import listen
-from bark_gateway.serving import Server
+from bark_gateway.serving import UvicornServer
 from bark_gateway.serving import uvicorn_options as usual_options
 from bark_gateway.settings import Settings
 from bark_gateway.targets import Resolve
@@ -31,7 +31,7 @@ class Served:
 
     url: str  #: http://127.0.0.1:PORT, or https://localhost:PORT
     app: FastAPI
-    server: Server
+    server: UvicornServer
 
     @property
     def gateway(self) -> Gateway:
@@ -54,7 +54,7 @@ def served(
     (listener,) = listen("127.0.0.1", 0)
     of_test = {"timeout_graceful_shutdown": settings.get("grace_s", 1), "log_level": "error", **(uvicorn_options or {})}
     config = uvicorn.Config(app, **{**usual_options(given), **of_test})
-    server = Server(config)
+    server = UvicornServer(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + START_S

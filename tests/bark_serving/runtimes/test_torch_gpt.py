@@ -19,7 +19,7 @@ from bark_serving.engines.store import EngineStore
 from bark_serving.networks import Gpt, load
 from bark_serving.profiles import Precision
 from bark_serving.runtimes.onnx_gpt import OnnxGpt
-from bark_serving.runtimes.torch_gpt import BLOCKS, TorchGpt, all_rows_at_once, padded_length
+from bark_serving.runtimes.torch_gpt import BUCKETS, TorchGpt, all_rows_at_once, padded_length
 from bark_serving.spec import GptStage
 from tests import generations
 from tests.bundles import random_bundle, small_spec
@@ -35,7 +35,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture
 def batched(monkeypatch: pytest.MonkeyPatch) -> None:
     """The CPU advances its rows as a GPU does."""
-    monkeypatch.setitem(BLOCKS, "cpu", all_rows_at_once)
+    monkeypatch.setitem(BUCKETS, "cpu", all_rows_at_once)
 
 
 def torch_gpt(bundle: Bundle, stage: GptStage, *, precision: Precision = "fp32", rows: int = 4) -> TorchGpt:
