@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 from bark_client import AsyncBarkClient, BarkError, Health, RequestCancelled, ServerError, ServerUnavailable
 from bark_gateway import targets
@@ -31,7 +31,6 @@ FIRST_RESOLVE_S: Final = 2.0  #: that the start waits for the DNS
 REST_S: Final = 1.0  #: that a server which failed gets nothing new; doubled with each failure in a row
 MAX_REST_S: Final = 30.0
 
-Bark: TypeAlias = AsyncBarkClient  #: what the rest of the gateway gets of a server
 T = TypeVar("T")
 
 
@@ -40,7 +39,7 @@ class Server:
     """One server, and what is known of it."""
 
     url: str
-    connect: Callable[[str], Bark]
+    connect: Callable[[str], AsyncBarkClient]
     target: DnsTarget | None = None  #: whose address it is
     problem: str = ""  #: why it gets nothing new; empty if it is ready
     leaving: bool = False  #: its address has gone
@@ -93,7 +92,7 @@ class Servers:
         self,
         names: Sequence[str],
         *,
-        connect: Callable[[str], Bark],
+        connect: Callable[[str], AsyncBarkClient],
         lost_s: float = 5.0,
         max_active: int = Settings.max_active,
         resolve: Resolve = targets.resolve,
@@ -179,7 +178,7 @@ class Servers:
             server.work.discard(work)
             self._drop_if_left(server)
 
-    async def ask(self, question: Callable[[Bark], Awaitable[T]]) -> T:
+    async def ask(self, question: Callable[[AsyncBarkClient], Awaitable[T]]) -> T:
         """Ask a server; if it can't be reached, another one. For what may be asked twice. Raises BarkError."""
         tried: list[Server] = []
         while True:

@@ -11,9 +11,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from bark_client import BarkError, InvalidRequest, ServerUnavailable, VoiceInfo
+from bark_client import AsyncBarkClient, BarkError, InvalidRequest, ServerUnavailable, VoiceInfo
 from bark_gateway.errors import SET_UP_WRONGLY, GatewayError
-from bark_gateway.servers import Bark, Servers
+from bark_gateway.servers import Servers
 
 POLL_S: Final = 0.2
 _REMEDY: Final = (
@@ -23,7 +23,7 @@ _REMEDY: Final = (
 
 
 async def keep(
-    make: Callable[[Bark], Awaitable[VoiceInfo]], *, servers: Servers, overwrite: bool, wait_s: float
+    make: Callable[[AsyncBarkClient], Awaitable[VoiceInfo]], *, servers: Servers, overwrite: bool, wait_s: float
 ) -> VoiceInfo:
     """Make a voice on one server. If another one does not see it within `wait_s`, it is not kept.
 
@@ -56,7 +56,7 @@ async def delete(name: str, *, servers: Servers) -> None:
         raise errors[0]
 
 
-async def _sees(bark: Bark, voice: VoiceInfo, *, wait_s: float) -> bool:
+async def _sees(bark: AsyncBarkClient, voice: VoiceInfo, *, wait_s: float) -> bool:
     """Whether a server has a voice. A folder on a network takes some seconds; a server that is away sees it later."""
     deadline = time.monotonic() + wait_s
     while True:

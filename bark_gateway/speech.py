@@ -10,14 +10,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bark_client import Chunk, Summary, Voice
+from bark_client import AsyncBarkClient, Chunk, Summary, Voice
 from bark_client.audio import blocks
 from bark_client.protocol import SAMPLE_RATE
 from bark_gateway.encoding import Encoder, RawEncoder, Samples, open_encoder
 from bark_gateway.errors import UNSPEAKABLE, GatewayError
 from bark_gateway.formats import Format
 from bark_gateway.requests import Call
-from bark_gateway.servers import Bark
 from bark_gateway.tempo import Tempo
 from bark_gateway.wording import for_http
 
@@ -82,7 +81,7 @@ class Coder:
         return self._encoder.feed(self._tempo.feed(samples))
 
 
-async def spoken(bark: Bark, call: Call, *, heard: Callable[[float], None]) -> AsyncGenerator[Part]:
+async def spoken(bark: AsyncBarkClient, call: Call, *, heard: Callable[[float], None]) -> AsyncGenerator[Part]:
     """The parts of a speech, each as soon as it can leave. Closing this iterator stops the request on the server.
 
     heard: called with the seconds of each chunk that arrives.

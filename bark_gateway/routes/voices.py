@@ -11,7 +11,7 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from bark_client import InvalidRequest, VoiceInfo
+from bark_client import AsyncBarkClient, InvalidRequest, VoiceInfo
 from bark_client.audio import encode
 from bark_gateway import shared_voices
 from bark_gateway.errors import SET_UP_WRONGLY, GatewayError, from_sdk, invalid
@@ -19,7 +19,6 @@ from bark_gateway.gateway import Gateway, OfGateway, OfKey, check_voice, refused
 from bark_gateway.keys import Key
 from bark_gateway.routes.answers import ERRORS, of_kind
 from bark_gateway.routes.keyed import UploadRoute
-from bark_gateway.servers import Bark
 from bark_gateway.streaming import unless_left
 from bark_gateway.wording import NO_VOICE
 
@@ -111,7 +110,7 @@ async def create_voice(
 
     warnings: list[str] = []
 
-    async def cloned(bark: Bark) -> VoiceInfo:
+    async def cloned(bark: AsyncBarkClient) -> VoiceInfo:
         made = await bark.clone_voice(sound, name=name, overwrite=overwrite)
         warnings.extend(made.warnings)
         return await bark.voice_info(name)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Self
 
 from bark_client.aio_request_stream import AsyncRequestStream
 from bark_client.exchange import cancelled_error
@@ -16,17 +16,16 @@ from bark_client.speech import Chunk
 from bark_client.stream import AsyncSpeechStream
 
 
-class AsyncRequest(Protocol):
-    """Makes one request; its arguments are those of `Script.arguments`."""
-
-    def __call__(self, text: str, **arguments: Any) -> AsyncRequestStream: ...
-
-
 class AsyncLongStream(LongState, AsyncSpeechStream):
     """Speaks passages one after the other. A task does what the thread of `LongStream` does."""
 
     def __init__(
-        self, request: AsyncRequest, passages: AsyncGenerator[Passage, None], *, script: Script, keep: bool = False
+        self,
+        request: Callable[..., AsyncRequestStream],
+        passages: AsyncGenerator[Passage, None],
+        *,
+        script: Script,
+        keep: bool = False,
     ) -> None:
         super().__init__(script, keep=keep)
         self._request, self._passages = request, passages

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Self
 
 from bark_client.exchange import END_GRACE_S, cancelled_error
 from bark_client.long_text import Passage
@@ -16,20 +16,16 @@ from bark_client.speech import Chunk
 from bark_client.stream import SpeechStream
 
 
-class Request(Protocol):
-    """Makes one request; its arguments are those of `Script.arguments`."""
-
-    def __call__(self, text: str, **arguments: Any) -> RequestStream: ...
-
-
 class LongStream(LongState, SpeechStream):
     """Speaks passages one after the other.
 
     A thread reads the text and sends the requests. It is at most one request ahead of the caller, so that audio goes on
-    without a pause, and memory stays flat.
+    without a pause, and memory stays flat. ``request`` makes one; its arguments are a text and `Script.arguments`.
     """
 
-    def __init__(self, request: Request, passages: Iterator[Passage], *, script: Script, keep: bool = False) -> None:
+    def __init__(
+        self, request: Callable[..., RequestStream], passages: Iterator[Passage], *, script: Script, keep: bool = False
+    ) -> None:
         super().__init__(script, keep=keep)
         self._request, self._passages = request, passages
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()

@@ -10,8 +10,9 @@ from typing import cast
 import httpx2
 import pytest
 
+from bark_client import AsyncBarkClient
 from bark_gateway.load import Work
-from bark_gateway.servers import Bark, Servers
+from bark_gateway.servers import Servers
 from tests.bark_gateway.served import Served
 from tests.client.fake_triton import FakeTriton, free_port, hang
 
@@ -44,7 +45,7 @@ def test_without_a_server_the_answer_is_503_within_a_second(serve: Callable[...,
 
 
 def test_a_server_that_is_full_gets_nothing_while_another_one_has_room() -> None:
-    servers = Servers(["one:1", "two:1"], connect=lambda url: cast(Bark, None), max_active=2)
+    servers = Servers(["one:1", "two:1"], connect=lambda url: cast(AsyncBarkClient, None), max_active=2)
     with ExitStack() as lent:
         long = lent.enter_context(servers.lend(Work(seconds=1_000.0)))
         others = [lent.enter_context(servers.lend(Work(seconds=1.0))) for _ in range(3)]
