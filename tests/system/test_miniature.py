@@ -166,11 +166,6 @@ def test_a_text_without_a_stop_is_heard_to_its_end(bark: BarkClient, listener: L
     assert all("last week" in " ".join(one.heard.lower().split()[-4:]) for one in heard), wrong(heard)
 
 
-def test_the_same_request_says_the_same_again(bark: BarkClient) -> None:
-    first, again = (bark.speak(FIRST[0], voice=VOICES[0], seed=7) for _ in range(2))
-    np.testing.assert_array_equal(first.samples, again.samples)
-
-
 def test_another_seed_says_it_otherwise_and_is_understood(
     spoken: list[Speech], spoken_again: list[Speech], listener: Listener
 ) -> None:
