@@ -38,7 +38,7 @@ def cluster(address: str | None, *, cpus: int) -> Iterator[Any]:
     began = not ray.is_initialized()
     try:
         if began:
-            _init(ray, address=address or "local", **options)
+            init(ray, address=address or "local", **options)
     except Exception as error:  # noqa: BLE001 - Ray raises plain ones
         words = (str(error).splitlines() or [type(error).__name__])[0]
         where = "on this machine" if address is None else f"at {address}"
@@ -50,7 +50,8 @@ def cluster(address: str | None, *, cpus: int) -> Iterator[Any]:
             ray.shutdown()
 
 
-def _init(ray: Any, *, address: str, **options: Any) -> None:
+def init(ray: Any, *, address: str, **options: Any) -> None:
+    """Connect to a cluster, or start a local one. That is tried again where it does not start in time."""
     for attempt in range(1, _STARTS + 1):
         try:
             with _without_stderr():

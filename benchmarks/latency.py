@@ -99,7 +99,7 @@ def command(
             prepared = prepare(size or "tiny", given, variants=[chosen], engines=engines)
         known = FIXED if size else NATURAL
         trial = Trial(
-            texts=_chosen(text, known),
+            texts=choose(text, known),
             at_once=at_once or [1, 4],
             repeats=repeats,
             options={**servers.options_of(prepared, chosen), "speed": speed, "language": "en", "retries": 0},
@@ -120,7 +120,8 @@ def command(
         finish(result, opt.output_of(output, "latency", what=what), table=table, plot=plot)
 
 
-def _chosen(names: Sequence[str] | None, known: Sequence[Text]) -> Sequence[Text]:
+def choose(names: Sequence[str] | None, known: Sequence[Text]) -> Sequence[Text]:
+    """The texts of these names, or all. Raises `BenchmarkError` for a name that no text has."""
     unknown = set(names or ()) - {text.name for text in known}
     if unknown:
         raise BenchmarkError(

@@ -94,7 +94,7 @@ class Gateway:
         if new_log:
             log.rotate(self._settings.gateway_log_path)
         self._child = process.launch(
-            _command(self._settings), environment=os.environ, log=self._settings.gateway_log_path
+            command(self._settings), environment=os.environ, log=self._settings.gateway_log_path
         )
         self._ends_by, self._listens = math.inf, False
         return self._child
@@ -152,6 +152,7 @@ def beside(
         gateway.stop(hurry=hurry)
 
 
-def _command(settings: ServerSettings) -> list[str]:
+def command(settings: ServerSettings) -> list[str]:
+    """What runs a gateway."""
     server = f"{settings.host}:{settings.grpc_port}"
     return [sys.executable, "-m", "bark_gateway", "--server", server, "--grace", f"{settings.grace:g}"]

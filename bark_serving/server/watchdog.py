@@ -83,7 +83,11 @@ class StubWatch:
             kill([process])
         running = Counter(model for process, model in self._stubs.items() if is_running(process))
         for model in self._expected - running:
-            if not self._reloads.under_way(model):
+            if not self.reloading(model):
                 died = [one.pid for one, name in self._stubs.items() if name == model and not is_running(one)]
                 delay = self._reloads.ask(model)
                 report(f"model {model}: its process {', '.join(map(str, died))} died; reloading it in {delay:.0f} s")
+
+    def reloading(self, model: str) -> bool:
+        """Whether a model is being reloaded, or will be."""
+        return self._reloads.under_way(model)

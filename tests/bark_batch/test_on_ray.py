@@ -217,11 +217,11 @@ class SlowRay:
 
 def test_a_local_ray_that_does_not_start_in_time_is_started_again() -> None:
     slow = SlowRay(failures=2)
-    running._init(slow, address="local")
+    running.init(slow, address="local")
     assert (slow.starts, slow.ends) == (3, 2)
     with pytest.raises(Exception, match="timed out during startup"):
-        running._init(SlowRay(failures=3), address="local")
+        running.init(SlowRay(failures=3), address="local")
     remote = SlowRay(failures=1)
     with pytest.raises(Exception, match="timed out during startup"):
-        running._init(remote, address="head:6379")
+        running.init(remote, address="head:6379")
     assert remote.starts == 1

@@ -71,4 +71,4 @@ def test_the_command_speaks_every_text_in_both_modes_in_turns(triton: FakeTriton
 
 def test_a_text_that_there_is_not_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(BenchmarkError, match="no text of '5 s'"):
-        latency._chosen(["5 s"], latency.FIXED)
+        latency.choose(["5 s"], latency.FIXED)

@@ -37,7 +37,7 @@ def started(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, takes_s: float, grace: float
 ) -> Iterator[tuple[Gateway, subprocess.Popen[bytes]]]:
     """A gateway whose requests take so long, and its process."""
-    monkeypatch.setattr(module, "_command", lambda _settings: [sys.executable, "-c", STAND_IN, str(takes_s)])
+    monkeypatch.setattr(module, "command", lambda _settings: [sys.executable, "-c", STAND_IN, str(takes_s)])
     gateway = Gateway(ServerSettings(repository=folder, folder=folder, grace=grace))
     assert gateway.start() == "nowhere"
     child = gateway._child
@@ -90,7 +90,7 @@ def test_nobody_waits_for_a_gateway_that_is_started_again(tmp_path: Path, monkey
         first.kill()
         first.wait()
         silent = [sys.executable, "-c", "import time; time.sleep(600)"]
-        monkeypatch.setattr(module, "_command", lambda _settings: silent)
+        monkeypatch.setattr(module, "command", lambda _settings: silent)
         reported: list[str] = []
         asked = time.monotonic()
         gateway.look(report=reported.append)
@@ -113,14 +113,14 @@ def test_a_gateway_that_ends_is_started_again_and_the_log_of_its_last_run_is_kep
             file.write("why it ended\n")
         first.kill()
         first.wait()
-        works = module._command
-        monkeypatch.setattr(module, "_command", lambda _settings: [sys.executable, "-c", "print('no port'); exit(1)"])
+        works = module.command
+        monkeypatch.setattr(module, "command", lambda _settings: [sys.executable, "-c", "print('no port'); exit(1)"])
         reported: list[str] = []
         look_until(gateway, reported, "The gateway did not start.\n  no port")
         reported.clear()
         look_until(gateway, reported, "The gateway did not start.\n  no port")
         assert "why it ended" in previous(log).read_text()
-        monkeypatch.setattr(module, "_command", works)
+        monkeypatch.setattr(module, "command", works)
         look_until(gateway, reported, "The gateway listens again, on nowhere")
         assert gateway._child is not None
         gateway._child.kill()
@@ -128,5 +128,5 @@ def test_a_gateway_that_ends_is_started_again_and_the_log_of_its_last_run_is_kep
 
 
 def test_the_gateway_is_told_the_server_s_grace_time(tmp_path: Path) -> None:
-    command = module._command(ServerSettings(repository=tmp_path, folder=tmp_path, grace=2.5))
+    command = module.command(ServerSettings(repository=tmp_path, folder=tmp_path, grace=2.5))
     assert command[command.index("--grace") + 1] == "2.5"

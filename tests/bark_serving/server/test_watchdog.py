@@ -82,7 +82,7 @@ def test_models_that_die_together_are_loaded_side_by_side(models: Models, tmp_pa
     for name in ("echo", "bark"):
         models.send(name, signal.SIGKILL)
     said = look_until(watch, lambda: sorted(models.reloaded) == ["bark", "echo"])
-    said += look_until(watch, lambda: not any(watch._reloads.under_way(name) for name in ("echo", "bark")))
+    said += look_until(watch, lambda: not any(watch.reloading(name) for name in ("echo", "bark")))
     assert sorted(models.alive().values()) == ["bark", "echo"]
     assert sum("died; reloading it in 0 s" in line for line in said) == 2
     assert sum("reloaded in" in line for line in said) == 2
@@ -92,7 +92,7 @@ def test_a_model_that_dies_during_another_reload_is_reloaded_too(models: Models,
     watch = watch_of(tmp_path)
     models.together = threading.Barrier(2)
     models.send("echo", signal.SIGKILL)
-    look_until(watch, lambda: watch._reloads.under_way("echo"))
+    look_until(watch, lambda: watch.reloading("echo"))
     models.send("bark", signal.SIGKILL)
     look_until(watch, lambda: sorted(models.reloaded) == ["bark", "echo"])
 
