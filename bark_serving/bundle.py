@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 
 from bark_serving.arrays import Floats
 from bark_serving.errors import INSTALL_AGAIN, UserError
-from bark_serving.host.files import sha256
-from bark_serving.host.stand_ins import stand_in, stand_in_of
+from bark_serving.files import sha256
+from bark_serving.placeholders import placeholder, placeholder_of
 from bark_serving.spec import FORMAT_VERSION, Network, Spec
 
 SPEC_FILE = "spec.json"
@@ -52,7 +52,7 @@ class Bundle:
                 f"{self.folder.absolute()} is not a bundle: {path.name} cannot be read ({error.strerror}).",
                 remedy="Make one with `bark-build import`.",
             ) from error
-        if found := stand_in_of(text[:1024], text=True):
+        if found := placeholder_of(text[:1024], text=True):
             raise BundleError(f"{path} {found.problem}", remedy=found.remedy)
         try:
             self.spec = Spec.model_validate_json(text)
@@ -87,7 +87,7 @@ class Bundle:
                 f"{self.folder} has no {path.name}.",
                 remedy=f"Import the checkpoint again with its {network} files.",
             )
-        _refuse_stand_in(path)
+        _refuse_placeholder(path)
         return path
 
     @property
@@ -109,9 +109,9 @@ class Bundle:
                 raise BundleError(f"{path} has sha256 {actual}, spec.json says {expected}.", remedy=self.repair)
 
 
-def _refuse_stand_in(path: Path, *, text: bool = False) -> None:
+def _refuse_placeholder(path: Path, *, text: bool = False) -> None:
     """Raise `BundleError` if a file is empty, a web page, a pointer of Git LFS, or the like."""
-    if found := stand_in(path, text=text):
+    if found := placeholder(path, text=text):
         raise BundleError(f"{path} {found.problem}", remedy=found.remedy)
 
 
@@ -137,7 +137,7 @@ class Vocabulary:
     """What a checkpoint's tokenizer can write, from a ``tokenizer.json``. Raises `BundleError` for another file."""
 
     def __init__(self, path: Path) -> None:
-        _refuse_stand_in(path, text=True)
+        _refuse_placeholder(path, text=True)
         try:
             self._tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises plain Exception

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bark_serving.errors import UserError
-from bark_serving.host.stand_ins import stand_in
+from bark_serving.placeholders import placeholder
 
 
 class BuildError(UserError):
@@ -30,9 +30,9 @@ class ExportError(BuildError):
     """A network could not be exported, or its export does not compute what the network computes."""
 
 
-def refuse_stand_in(path: Path, *, text: bool = False) -> None:
-    """Raise `CheckpointError` if a file is empty, a web page, a pointer of Git LFS … `text`: as `stand_in`."""
-    if found := stand_in(path, text=text):
+def refuse_placeholder(path: Path, *, text: bool = False) -> None:
+    """Raise `CheckpointError` if a file is empty, a web page, a pointer of Git LFS … `text`: as `placeholder`."""
+    if found := placeholder(path, text=text):
         raise CheckpointError(f"{path} {found.problem}", remedy=found.remedy)
 
 

@@ -24,7 +24,7 @@ from bark_serving.engines.compatibility import Host, incompatibility, loader_ver
 from bark_serving.engines.manifest import MANIFEST_FILE, Manifest, key
 from bark_serving.engines.quick_sums import write_quick_sums
 from bark_serving.errors import UserError
-from bark_serving.host.files import atomic_folder, exclusive, leftovers, remove, sha256
+from bark_serving.files import atomic_folder, exclusive, leftovers, remove, sha256
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage
 
 #: The precisions in which the cpu profile's engines can be built, by stage.

@@ -32,8 +32,8 @@ from bark_serving.engines.kernels import instruction_set, packed_weights
 from bark_serving.engines.served_files import ServedFile, bundle_files, engine_files
 from bark_serving.engines.store import EngineError, EngineMissing, EngineStore, read_engine
 from bark_serving.errors import INSTALL_AGAIN
+from bark_serving.files import atomic_folder
 from bark_serving.host.cores import usable_cores
-from bark_serving.host.files import atomic_folder
 from bark_serving.layouts.decoder import state_shape
 from bark_serving.profiles import STAGES, TABLE, TRANSFORMERS, Precision, Profile, Stage, StageRow, stage_precision
 from bark_serving.server.errors import RepositoryError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bark_serving.host import files
+from bark_serving import files
 from bark_serving.host.processes import stubs_of
 from bark_serving.server import log, process
 from bark_serving.server.errors import AlreadyRunning

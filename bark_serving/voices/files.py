@@ -17,7 +17,7 @@ from numpy.lib import format as npy
 
 from bark_serving.arrays import Array
 from bark_serving.errors import InvalidRequest
-from bark_serving.host.stand_ins import stand_in_of
+from bark_serving.placeholders import placeholder_of
 from bark_serving.spec import Spec
 from bark_serving.voices.limits import MAX_VOICE_S
 from bark_serving.voices.voice import ARRAYS, Voice, voice_from_arrays
@@ -46,7 +46,7 @@ def read(
         size = os.fstat(file.fileno()).st_size
         if size > limit:
             raise InvalidRequest(f"it has {size} bytes; a voice has at most {limit}")
-        if found := stand_in_of(file.read(MAX_HEADER_BYTES)):
+        if found := placeholder_of(file.read(MAX_HEADER_BYTES)):
             raise InvalidRequest(f"it {found.problem}")
         file.seek(0)
         with zipfile.ZipFile(file) as archive:

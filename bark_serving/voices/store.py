@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bark_serving.errors import InvalidRequest, StageFailed
-from bark_serving.host.files import exclusive
+from bark_serving.files import exclusive
 from bark_serving.voices import files
 from bark_serving.voices.names import check_name
 from bark_serving.voices.voice import Voice

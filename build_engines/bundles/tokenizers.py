@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models
 
 from bark_serving.spec import Spec
 from build_engines.bundles.wordpiece import bert_cased
-from build_engines.errors import CheckpointError, refuse_stand_in
+from build_engines.errors import CheckpointError, refuse_placeholder
 
 MAX_UNUSED_SHARE = 0.1  #: of a checkpoint's text ids, so many may have no entry in its tokenizer
 MAX_ROUNDING = 128  #: ids; vocabularies are rounded up to multiples of this or less
@@ -19,7 +19,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
     Raises `CheckpointError`.
     """
-    refuse_stand_in(path, text=True)
+    refuse_placeholder(path, text=True)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

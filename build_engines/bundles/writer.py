@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from bark_serving.bundle import SPEC_FILE, TOKENIZER_FILE, VOICES_FOLDER
 from bark_serving.engines.quick_sums import write_quick_sums
-from bark_serving.host.files import atomic_folder, sha256
+from bark_serving.files import atomic_folder, sha256
 from bark_serving.spec import Network, Spec
 from build_engines.bundles.check import check_tensors
 from build_engines.errors import OutputError

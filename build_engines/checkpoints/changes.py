@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from bark_serving.bundle import Bundle
-from bark_serving.host.files import sha256
+from bark_serving.files import sha256
 from build_engines.checkpoints.request import Request
 
 RECORD = "imported.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bark_serving.bundle import Bundle
-from bark_serving.host.files import sha256
+from bark_serving.files import sha256
 from bark_serving.spec import NETWORKS, GptSpec, Network, SamplingSpec, Source, Spec
 from build_engines.bundles.tokenizers import check_coverage, check_tokenizer
 from build_engines.bundles.writer import new_bundle

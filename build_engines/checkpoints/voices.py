@@ -15,7 +15,7 @@ from bark_serving.spec import Spec
 from bark_serving.voices import ARRAYS, Voice, is_name, voice_from_arrays
 from bark_serving.voices import files as voice_files
 from build_engines.checkpoints.changes import VOICE_PREFIXES
-from build_engines.errors import CheckpointError, refuse_stand_in
+from build_engines.errors import CheckpointError, refuse_placeholder
 
 _REFETCH = "Remove the file or fetch it again."
 _RENAME = (
@@ -101,7 +101,7 @@ def write_voice(path: Path, voice: Voice) -> None:
 
 
 def _load(path: Path) -> npt.NDArray[np.generic]:
-    refuse_stand_in(path)
+    refuse_placeholder(path)
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

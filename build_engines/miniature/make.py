@@ -14,7 +14,7 @@ from torch import nn
 
 from bark_serving.arrays import Ids
 from bark_serving.bundle import Bundle
-from bark_serving.host.files import exclusive
+from bark_serving.files import exclusive
 from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build
 from build_engines.bundles.writer import check_target
 from build_engines.errors import OutputError

@@ -90,7 +90,7 @@ class Voice:
     def load(cls, path: str | os.PathLike[str]) -> Voice:
         """Read an `.npz` file. InvalidRequest says what is wrong with it; pickles and huge arrays are never read."""
         try:
-            _refuse_stand_in(path)
+            _refuse_placeholder(path)
             arrays = np.load(path, allow_pickle=False)
             if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise InvalidRequest(f"it holds a single array; a voice has three: {_REMEDY}")
@@ -111,7 +111,7 @@ class Voice:
         arrays = {}
         for name, path in paths.items():
             try:
-                _refuse_stand_in(path)
+                _refuse_placeholder(path)
                 _check_size(path.name, path.stat().st_size)
                 arrays[name] = np.load(path, allow_pickle=False)
             except FileNotFoundError:
@@ -214,7 +214,7 @@ def _named_instead(path: str | os.PathLike[str]) -> str:
     return f"; if you mean the server's voice, did you mean {name!r}? Names have no .npz (`bark voice list` shows them)"
 
 
-def _refuse_stand_in(path: str | os.PathLike[str]) -> None:
+def _refuse_placeholder(path: str | os.PathLike[str]) -> None:
     """Raise InvalidRequest if a download left something else in the file's place."""
     with Path(path).open("rb") as file:
         beginning = file.read(256).lstrip()

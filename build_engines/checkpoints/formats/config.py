@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bark_serving.spec import Spec
-from build_engines.errors import CheckpointError, refuse_stand_in
+from build_engines.errors import CheckpointError, refuse_placeholder
 
 Model = TypeVar("Model", bound=BaseModel)
 Names = Mapping[str, str]
@@ -28,7 +28,7 @@ def validated(model: type[Model], **numbers: object) -> Model:
 
 def read_json(path: Path) -> dict[str, object]:
     """A JSON object. Raises `CheckpointError`."""
-    refuse_stand_in(path, text=True)
+    refuse_placeholder(path, text=True)
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

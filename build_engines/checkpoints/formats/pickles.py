@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 
-from build_engines.errors import CheckpointError, refuse_stand_in
+from build_engines.errors import CheckpointError, refuse_placeholder
 
 _REFETCH = "Fetch it again."
 
@@ -57,7 +57,7 @@ def load_pickle(path: Path, *, inert: tuple[str, ...] = ()) -> Any:
     `inert` lists the packages, and single names as ``module.name``, that may occur in the file. Their objects come back
     as `Inert`. Any other name than PyTorch's own, a truncated file, or no such file raises `CheckpointError`.
     """
-    refuse_stand_in(path)
+    refuse_placeholder(path)
     try:
         zipped = zipfile.is_zipfile(path)
         names = {name for name in _globals(path, zipped=zipped) if name in inert or name.split(".")[0] in inert}

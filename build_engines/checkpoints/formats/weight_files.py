@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from build_engines.checkpoints.formats.config import read_json, section
 from build_engines.checkpoints.formats.pickles import load_pickle
 from build_engines.checkpoints.formats.tensors import Tensors, as_tensors
-from build_engines.errors import CheckpointError, naming, refuse_stand_in
+from build_engines.errors import CheckpointError, naming, refuse_placeholder
 
 #: In order of preference; an index names the shards that hold each tensor. `from_pretrained` reads those without a
 #: variant. Those with one are written by `save_pretrained(…, variant="fp16")`.
@@ -59,7 +59,7 @@ def read_weights(folder: Path, name: str) -> tuple[Tensors, tuple[Path, ...]]:
 
 
 def _read(path: Path) -> Tensors:
-    refuse_stand_in(path)
+    refuse_placeholder(path)
     if path.suffix != ".safetensors":
         with naming(path):
             return as_tensors(load_pickle(path))

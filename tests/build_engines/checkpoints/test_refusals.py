@@ -40,7 +40,7 @@ def test_what_stands_in_a_file_s_place_is_named(suno: Path, name: str, content: 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "generation_config.json"])
 @pytest.mark.parametrize(("content", "what"), [(HTML, "is an HTML page"), (LFS_POINTER, "is a pointer of Git LFS")])
-def test_stand_ins_of_transformers_files_are_named(transformers: Path, name: str, content: bytes, what: str) -> None:
+def test_placeholders_of_transformers_files_are_named(transformers: Path, name: str, content: bytes, what: str) -> None:
     (transformers / name).write_bytes(content)
     refused(transformers, rf"{re.escape(name)} {what}")
 

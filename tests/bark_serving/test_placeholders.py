@@ -11,7 +11,7 @@ from safetensors.numpy import save as save_safetensors
 
 from bark_serving.bundle import SPEC_FILE, TOKENIZER_FILE, Bundle, BundleError, Vocabulary
 from bark_serving.errors import InvalidRequest
-from bark_serving.host.stand_ins import stand_in, stand_in_of
+from bark_serving.placeholders import placeholder, placeholder_of
 from bark_serving.spec import Spec
 from bark_serving.voices import files
 
@@ -28,27 +28,27 @@ EVERY = [*STAND_INS, (b"Entry not found", "is a line of text: 'Entry not found'"
 
 
 @pytest.mark.parametrize(("content", "problem"), EVERY)
-def test_a_stand_in_is_named_as_what_it_is(tmp_path: Path, content: bytes, problem: str) -> None:
+def test_a_placeholder_is_named_as_what_it_is(tmp_path: Path, content: bytes, problem: str) -> None:
     (tmp_path / "file").write_bytes(content)
-    found = stand_in(tmp_path / "file")
+    found = placeholder(tmp_path / "file")
     assert found and found.problem.startswith(problem) and found.remedy.endswith(".")
 
 
 def test_the_size_of_the_file_that_a_pointer_means_is_said() -> None:
-    found = stand_in_of(POINTER)
+    found = placeholder_of(POINTER)
     assert found and "The file itself has 1,716,868,352 bytes." in found.problem
 
 
 @pytest.mark.parametrize("content", [b"PK\x03\x04", b"\x80\x02}q\x00.", b"\x93NUMPY\x01\x00", b"\x00" * 100, b"12"])
-def test_the_beginnings_of_real_files_are_no_stand_ins(content: bytes) -> None:
-    assert stand_in_of(content) is None
+def test_the_beginnings_of_real_files_are_no_placeholders(content: bytes) -> None:
+    assert placeholder_of(content) is None
 
 
-def test_files_of_safetensors_json_and_words_are_no_stand_ins(tmp_path: Path) -> None:
-    assert stand_in_of(save_safetensors({"a": np.ones(1, np.float32)})) is None
-    assert stand_in_of(b'{"model_type": "bark"}', text=True) is None
-    assert stand_in_of(b"[PAD]\n[UNK]\n", text=True) is None
-    assert stand_in(tmp_path / "none") is None
+def test_files_of_safetensors_json_and_words_are_no_placeholders(tmp_path: Path) -> None:
+    assert placeholder_of(save_safetensors({"a": np.ones(1, np.float32)})) is None
+    assert placeholder_of(b'{"model_type": "bark"}', text=True) is None
+    assert placeholder_of(b"[PAD]\n[UNK]\n", text=True) is None
+    assert placeholder(tmp_path / "none") is None
 
 
 @pytest.mark.parametrize(("content", "problem"), STAND_INS)
@@ -66,7 +66,7 @@ def test_every_reader_of_a_bundle_names_them(tmp_path: Path, content: bytes, pro
 
 
 @pytest.mark.parametrize(("content", "problem"), EVERY)
-def test_a_voice_that_is_a_stand_in_is_named(tmp_path: Path, content: bytes, problem: str) -> None:
+def test_a_voice_that_is_a_placeholder_is_named(tmp_path: Path, content: bytes, problem: str) -> None:
     (tmp_path / "me.npz").write_bytes(content)
     refusal = pytest.raises(InvalidRequest, match=f"'me' cannot be read: it {problem}")
     with (tmp_path / "me.npz").open("rb") as file, refusal:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bark_serving.host.files import BUILDING_PREFIX, atomic_folder, exclusive, is_held, leftovers, sha256
+from bark_serving.files import BUILDING_PREFIX, atomic_folder, exclusive, is_held, leftovers, sha256
 
 
 def test_the_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
 def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     code = (
-        "import pathlib, sys, bark_serving.host.files as files\n"
+        "import pathlib, sys, bark_serving.files as files\n"
         f"with files.exclusive(pathlib.Path({str(lock)!r})):\n    print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -83,7 +83,7 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_be_placed(tmp_path: Pat
 
 def test_what_a_killed_maker_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
     code = (
-        "import pathlib, sys\nfrom bark_serving.host import files\n"
+        "import pathlib, sys\nfrom bark_serving import files\n"
         f"with files.atomic_folder(pathlib.Path({str(tmp_path / 'final')!r})) as work:\n"
         "    (work / 'half').touch(); print('begun', flush=True); sys.stdin.read()"
     )
