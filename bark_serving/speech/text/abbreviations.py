@@ -1,8 +1,9 @@
 """Abbreviations that do not end a sentence, in Bark's thirteen languages: without the full stop, in lower case.
 
 Three kinds. `TITLES`: something always follows ("Dr. Martin", "ul. Długa"), unless a number comes before ("1999 г.").
-`BEFORE_A_NUMBER`: a number follows ("Tel. 123", "No. 5"; "No." alone is a sentence). `WITHIN`: the sentence goes on
-if a small letter or a digit follows ("approx. 5 km", "etc. and so on").
+`BEFORE_A_NUMBER`: a number follows, also a Roman one ("Tel. 123", "vol. II"; "No." alone is a sentence). `WITHIN`: the
+sentence goes on if a number follows ("approx. 5 km"). It goes on before a small letter after short words of any kind,
+so those need no row here, but for texts that have no capitals ("2 tsp. sugar").
 
 Sources: the lists of abbreviations in New Hart's Rules (en), Duden (de), Imprimerie nationale (fr), RAE Ortografía
 (es), Treccani (it), Vocabulário Ortográfico (pt), PWN (pl), Gramota.ru (ru), TDK (tr), Central Hindi Directorate (hi).
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _TITLES = {
-    "en": "mr mrs ms messrs dr prof st mt gen col capt lt sgt rev hon sen rep gov pres vs cf e.g i.e",
+    "en": "mr mrs ms messrs dr prof st mt gen col capt lt sgt rev hon sen rep gov pres vs cf e.g i.e ft",
     "de": "hr fr frl dr prof dipl ing mag st vgl z.b d.h u.a z.t bzw hl geb gest sog str",
     "es": "sr sra srta sres sras d dña dr dra prof profa lic ing gral cap sto sta av avda p.ej",
     "fr": "m mm mme mmes mlle mlles dr pr prof me mgr st ste av bd cf ex p.ex",
@@ -26,28 +27,28 @@ _TITLES = {
     "tr": "sn dr prof doç yrd av bkz hz alb bnb cad mah apt sok örn",
 }
 _BEFORE_A_NUMBER = {
-    "en": "no nos tel ext fig figs p pp vol ch sec art",
+    "en": "no nos tel ext fig figs p pp vol ch sec art rm rte eq eqs hwy apt",
     "de": "nr tel s bd abs art abb kap ca jh",
-    "es": "núm n.º tel pág págs vol cap art fig c p",
+    "es": "núm n.º tel pág págs vol cap art fig c p s",
     "fr": "n° no tél tel p pp vol chap fig art env",
     "hi": "क्र रु सं",
-    "it": "n nn tel pag pagg vol cap art fig ca p",
-    "pl": "nr godz tel str s r rozdz ryc por ok poz",
-    "pt": "n nº tel pág págs p vol cap art fig",
+    "it": "n nn tel pag pagg vol cap art fig ca p sec",
+    "pl": "nr godz tel str s r rozdz ryc por ok poz art ust pkt zał",
+    "pt": "n nº tel pág págs p vol cap art fig séc",
     "ru": "с стр т рис табл гл кв д корп п ст тел",
-    "tr": "no tel s sk ed yy çev",
+    "tr": "no tel s sk ed yy çev m.ö m.s",
 }
 _WITHIN = {
     "en": "approx est dept univ inc ltd co corp jr sr etc al jan feb mar apr jun jul aug sep sept oct nov dec min max "
-    "avg a.m p.m",
+    "avg a.m p.m tsp tbsp oz lb lbs",
     "de": "usw etc jan feb mär apr jun jul aug sep sept okt nov dez mio mrd tsd std min usf",
     "es": "aprox etc ee uu a.m p.m ene feb mar abr jun jul ago sep oct nov dic",
-    "fr": "etc janv févr avr juill sept oct nov déc env éd",
+    "fr": "etc janv févr avr juill sept oct nov déc env éd c.à.s c.à.c av c s",
     "hi": "आदि",
     "it": "ecc gen feb apr mag giu lug ago set ott nov dic",
-    "pl": "itd itp tys mln mld zł gr w ur zm red godz",
+    "pl": "itd itp tys mln mld zł gr w ur zm red godz szt",
     "pt": "aprox etc jan fev abr mai jun jul ago set out nov dez",
-    "ru": "др пр т.д т.п в вв н э млн млрд мин сек руб коп тыс е",
+    "ru": "др пр т.д т.п в вв н э млн млрд мин сек руб коп тыс е чел шт",
     "tr": "vb vs vd mad ort yak",
 }
 

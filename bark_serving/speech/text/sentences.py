@@ -18,12 +18,16 @@ from bark_serving.speech.text.abbreviations import BEFORE_A_NUMBER, BEFORE_AN_OR
 
 NOTE = "♪"  #: stands before and after what is sung
 LINE_END = "\u2028"  #: Unicode's line separator; after an item of a list, which goes on with no other line
+MAX_ABBREVIATION = 4  #: letters of a word that is taken for an abbreviation where a small letter follows
 MIN_WRAPPED = 45  #: characters of a line that a program may have wrapped
 
 _EMPTY_LINES = re.compile(r"\n\s*\n")
 _ONLY_MARKS = re.compile(r"(?:(?:\[[^\]\n]{1,40}\]|♪|♫)\s*)+")
 _LIST_NUMBER = re.compile(r"\(?(?:\d{1,3}|[A-Za-z]|[IVXivx]{2,4})[.)]|[-–—•*]")
 _ORDINAL = re.compile(r"\d{1,4}\.")
+_NUMBER = re.compile(r"\d|(?:[IVX]{2,}|[VX])\b")  #: also a Roman one; "I" alone may be a word
+_ONE_LETTER = re.compile(r"(?<![^\W\d_])[^\W\d_]$")
+_AFTER_AN_HOUR = re.compile(r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|[A-Z]{1,3}T\b|UTC\b")
 _CLOSING_QUOTES = '」』”’»"“'
 #: What follows a quotation and belongs to it in Japanese and Korean. In other languages a small letter does.
 _AFTER_QUOTE = re.compile(r"(?:と|って|라고|이라고|하고|라며|라는|고\s)")
@@ -49,7 +53,7 @@ def sentences(text: str, *, language: str) -> list[Sentence]:
         for piece in sentencex.segment(language, line):
             if not piece.strip():
                 continue
-            if len(found) > begins and goes_on(found[-1].text.strip(), piece.strip(), language=language):
+            if len(found) > begins and goes_on(found[-1].text, piece, language=language):
                 found[-1] = replace(found[-1], text=found[-1].text + piece)
             else:
                 found.append(Sentence(piece, paragraph=bool(found) and paragraph and len(found) == begins))
@@ -62,25 +66,38 @@ def collapse(text: str) -> str:
 
 
 def goes_on(left: str, right: str, *, language: str) -> bool:
-    """Whether a sentence that seems to end with `left` goes on with `right`. Neither is empty."""
-    small, digit = right[0].islower(), right[0].isdigit()
+    """Whether a sentence that seems to end with `left` goes on with `right`. Neither is blank."""
+    parted = left[-1].isspace()
+    left, right = left.strip(), right.strip()
+    small, digit = right[0].islower() and not right[1:2].isupper(), bool(_NUMBER.match(right))  # "iPhone" is a name
     if _LIST_NUMBER.fullmatch(left):
         return True
     if left[-1] in _CLOSING_QUOTES and (small or _AFTER_QUOTE.match(right)):
         return True
     before, _, word = left.rpartition(" ")
-    if not word.endswith("."):
+    if not word.endswith(".") or word.endswith(".."):
         return False
     if _ORDINAL.fullmatch(word):
         return small or before.rpartition(" ")[2].lower() in BEFORE_AN_ORDINAL.get(language, ())
     stem = word[:-1].lstrip("(\"'„“«¿¡").lower()
+    if _ONE_LETTER.search(stem) and not parted:
+        return True  # within an abbreviation
     if len(stem) == 1 and word[-2].isupper() and language not in _WITHOUT_INITIALS:
         return True  # an initial
     if stem in TITLES.get(language, ()) and not before[-1:].isdigit():
         return True
     if digit and stem in BEFORE_A_NUMBER.get(language, ()):
         return True
+    if stem in ("a.m", "p.m") and _AFTER_AN_HOUR.match(right):
+        return True
+    if small and (len(stem) <= MAX_ABBREVIATION or "." in stem) and _begins_with_a_capital(left):
+        return True
     return (small or digit) and stem in WITHIN.get(language, ())
+
+
+def _begins_with_a_capital(text: str) -> bool:
+    """Whether its first letter is one. Some people write all in small letters: "hi you. how are you."."""
+    return next((sign.isupper() for sign in text if sign.isalpha()), False)
 
 
 def _lines(text: str) -> Iterator[tuple[str, bool]]:

@@ -70,6 +70,50 @@ def test_what_only_looks_like_an_end_is_none(language: str, text: str) -> None:
     assert sentences(text, language=language) == [text]
 
 
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("pl", "Firma powstała w 1989 r. w Warszawie."),
+        ("pl", "Kupił 3 szt. jabłek."),
+        ("pl", "Zgodnie z art. 5 ust. 2 ustawy."),
+        ("en", "Add 2 tbsp. sugar and 1 tsp. salt."),
+        ("en", "2 tsp. sugar"),
+        ("en", "We meet at 3 p.m. Monday."),
+        ("en", "He flew to Ft. Worth at 9 a.m. EST."),
+        ("en", "Go to Rm. 101, then take Rte. 66 and see Eq. 3 in vol. IV below."),
+        ("fr", "Ajoutez 2 c. à s. de sucre."),
+        ("fr", "En 52 av. J.-C. les Romains gagnent."),
+        ("it", "La S.p.A. cresce."),
+        ("it", "Nel 52 a.C. i Romani vinsero."),
+        ("pt", "Em 52 a.C. os romanos venceram."),
+        ("pt", "Foi no séc. XX que a Silva Ltda. cresceu."),
+        ("ru", "5 тыс. чел. в городе."),
+        ("ru", "5 руб. за шт. в магазине."),
+    ],
+)
+def test_what_an_abbreviation_needs_belongs_to_it(language: str, text: str) -> None:
+    assert sentences(text, language=language) == [text]
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "hello there.|how are you.|i am fine."),
+        ("en", "Hello there.|how are you.|i am fine."),
+        ("en", "i like Bob.|he is nice."),
+        ("ru", "привет.|как дела.|всё хорошо."),
+        ("en", "We did that.|iPhone sales rose."),
+        ("en", "We met at 3 p.m.|Then we left."),
+        ("en", "The wall is 6 ft.|Walk along it."),
+        ("en", "See vol. II.|It is new."),
+        ("pl", "Kupił 3 szt.|Potem wyszedł."),
+        ("it", "Vive nel sec. XX.|Poi parte."),
+    ],
+)
+def test_an_end_stays_one_before_a_capital_and_where_a_text_has_no_capitals(language: str, text: str) -> None:
+    assert sentences(text.replace("|", " "), language=language) == text.split("|")
+
+
 def test_a_list_number_goes_with_its_item() -> None:
     text = "1. Open the box. 2. Press the button."
     assert sentences(text, language="en") == ["1. Open the box.", "2. Press the button."]
