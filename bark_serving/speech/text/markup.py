@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from bark_serving.speech.text.sentences import LINE_END
@@ -26,6 +27,25 @@ _MARKUP = re.compile(
 )
 _TASK_BOX = re.compile(r"\[[ xX]\]\s+")  #: at the start of a list item: done or to be done
 _FOOTNOTE = re.compile(r"\[\^[\w-]+\]:?")
+
+_LETTER = (
+    r"[^\W_\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]"  # or a digit. Words of Chinese and the like have no blanks around
+)
+_PRODUCT = re.compile(
+    rf"(?<={_LETTER})(?:\*(?={_LETTER})|\*+(?=\d))"
+)  #: no emphasis: "5*6", "2**3", but "**H**yper" is
+
+
+def _product(state: StateInline, silent: bool) -> bool:
+    """A rule of the parser: the sign of a product is a plain character, as ``_`` within a word is."""
+    found = _PRODUCT.match(state.src, state.pos)
+    if found and not silent:
+        state.pending += found[0]
+    state.pos = found.end() if found else state.pos
+    return found is not None
+
+
+_PARSER.inline.ruler.before("emphasis", "product", _product)
 
 
 def plain(text: str) -> str:

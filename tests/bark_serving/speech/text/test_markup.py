@@ -33,6 +33,9 @@ def lines(text: str) -> list[str]:
         ("| a | b |\n|---|---|\n| 1 | 2 |", ["a, b", "1, 2"]),
         ("One\n\n---\n\nTwo", ["One", "Two"]),
         ("A fact.[^1]", ["A fact."]),
+        ("**H**yper**T**ext, a **bold**word", ["HyperText, a boldword"]),
+        ("这是*强调*的字, *강조*는", ["这是强调的字, 강조는"]),
+        ("*5* and **6**, *5*.", ["5 and 6, 5."]),
     ],
 )
 def test_markup_is_taken_away_and_the_words_stay(text: str, said: list[str]) -> None:
@@ -47,6 +50,11 @@ def test_markup_is_taken_away_and_the_words_stay(text: str, said: list[str]) -> 
         "♪ In the jungle ♪",
         "MAN: Hi there.\nWOMAN: HELLO!",
         "snake_case and 2 * 3 * 4",
+        "The area is 5*6 = 30 and the volume 5*6*7 = 210.",
+        "5*6 and 7*8",
+        "*67*123#",
+        "f(x)=2*x*3 and a*b*c",
+        "2**3 and x**2 + y**2",
         "It costs $5 & that's <fine>.",
         "    four blanks in front",
         "#hashtag [x] marks it",
