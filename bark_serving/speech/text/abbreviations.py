@@ -60,8 +60,3 @@ def _table(rows: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
 TITLES = _table(_TITLES)
 BEFORE_A_NUMBER = _table(_BEFORE_A_NUMBER)
 WITHIN = _table(_WITHIN)
-
-#: Words before "20." that make it an ordinal where the noun after it has a capital letter.
-BEFORE_AN_ORDINAL = _table(
-    {"de": "am im der die das dem den des vom zum zur beim ab bis seit vor nach jeder jeden diesem dieser"}
-)

@@ -161,10 +161,6 @@ GLUED_SCALES: Mapping[str, Mapping[str, str]] = {
     "en": {"k": "thousand", "K": "thousand", "M": "million", "b": "billion", "B": "billion", "T": "trillion"},
 }
 
-#: After these a German ordinal ends in "n", or has no ending of its own.
-GERMAN_DATIVES = frozenset(_words("am im dem den des vom zum zur beim ab bis seit vor nach jeden diesem ins"))
-GERMAN_ARTICLES = frozenset(["der", "die", "das", "jede", "jeder", "dieser", "diese"])
-
 #: Endings of hosts that are read as addresses where no scheme and no "www." stands before them.
 DOMAINS = frozenset(_words("com org net edu gov io ai dev app co uk de es fr in it jp kr pl pt br ru tr cn eu info"))
 

@@ -10,9 +10,10 @@ from functools import cache
 
 from num2words import num2words
 
+from bark_serving.speech.text import ordinals
 from bark_serving.speech.text.cardinals import noun_after, plain
 from bark_serving.speech.text.number_patterns import MONEY_SIGNS
-from bark_serving.speech.text.number_words import DOMAINS, GERMAN_ARTICLES, GERMAN_DATIVES, WORDS
+from bark_serving.speech.text.number_words import DOMAINS, WORDS
 from bark_serving.speech.text.plurals import PLURAL, YEAR, plural
 from bark_serving.speech.text.quantities import Quantities, Rule
 from bark_serving.speech.text.signs import TAG
@@ -40,6 +41,8 @@ _HOUR_TIME = re.compile(r"\b([01]?\d|2[0-3])\s?h(?:\s?([0-5]\d))?\b(?!['’])")
 _KOREAN_HOUR = re.compile(r"(?<![\d:.,])([01]?\d|2[0-3])시(?!간)")
 _GERMAN_TIME = re.compile(r"\b([01]?\d|2[0-3])[.:]([0-5]\d)\sUhr\b")
 _GERMAN_ORDINAL = re.compile(r"(?:\b(\w+)\s)?\b(\d{1,2})\.\s?(?=[A-ZÄÖÜ])")
+_TURKISH_ORDINAL = re.compile(r"(?:\b(\w+)\s)?(?<![\w.,:/-])(\d{1,2})\.(?=\s[^\W\d_])")
+_KOREAN_DATE = re.compile(r"(?<![\d.])(\d{4})\.\s?(0?[1-9]|1[0-2])\.\s?(0?[1-9]|[12]\d|3[01])(?!\d)(?:\.(?=\s*\S))?")
 
 #: What is read as a year, where years are read in two parts.
 _YEARS = {"en": re.compile(YEAR), "de": re.compile(r"1[1-9]\d\d")}
@@ -102,8 +105,13 @@ class _Speaker(Quantities):
                 ]
             case "fr" | "pt":
                 return [(_HOUR_TIME, lambda m: self.time(int(m[1]), int(m[2] or 0)))]
+            case "tr":
+                return [(_TURKISH_ORDINAL, self._turkish_ordinal)]
             case "ko":
-                return [(_KOREAN_HOUR, lambda m: self.time(int(m[1]), 0))]
+                return [
+                    (_KOREAN_DATE, lambda m: self.date(m[1], m[2], m[3])),
+                    (_KOREAN_HOUR, lambda m: self.time(int(m[1]), 0)),
+                ]
             case "de":
                 year = re.compile(r"(?<![\w.,€$])(1[1-9]\d\d)(?![\w%]|[.,:]\d|\s?[€$])")
                 dotted = re.compile(rf"(?:\b(\w+)\s)?{_DOT_DATE.pattern}")
@@ -179,18 +187,20 @@ class _Speaker(Quantities):
     def _german_date(self, match: re.Match[str]) -> str:
         before, day, month, year = match.groups()
         said = f"{self._words.months[int(month) - 1]} {self.year(int(year))}"
-        return f"{before + ' ' if before else ''}{_german_ordinal(int(day), before)} {said}"
+        return f"{before + ' ' if before else ''}{ordinals.german(int(day), before or '')} {said}"
 
     def _german_ordinal(self, match: re.Match[str]) -> str:
         """ "Im 20. Jahrhundert", "am 3. Mai": an ordinal after an article or a preposition, or before a month."""
-        before = match[1]
-        rest = match.string[match.end() :]
-        if (before or "").lower() not in GERMAN_DATIVES | GERMAN_ARTICLES and not rest.startswith(self._words.months):
+        before, rest = match[1] or "", match.string[match.end() :]
+        stop = "" if ordinals.is_german(before, rest) or rest.startswith(self._words.months) else "."
+        if stop and before.lower() not in ("am", "vom", "zum"):
             return match[0]
-        return f"{before + ' ' if before else ''}{_german_ordinal(int(match[2]), before)} "
+        return f"{before} {ordinals.german(int(match[2]), before)}{stop} ".lstrip()
 
-
-def _german_ordinal(number: int, before: str | None) -> str:
-    said = str(num2words(number, to="ordinal", lang="de"))
-    word = (before or "").lower()
-    return f"{said}n" if word in GERMAN_DATIVES else said if word in GERMAN_ARTICLES else f"{said}r"
+    def _turkish_ordinal(self, match: re.Match[str]) -> str:
+        """ "Boğazın 3. Köprüsü". One that begins a line may be that of a list, unless a small letter follows."""
+        before, rest = match[1] or "", match.string[match.end() :].lstrip()
+        begins = not match.string[: match.start()].rpartition("\n")[2].strip() and not before
+        if (begins and not rest[:1].islower()) or not ordinals.is_turkish(before):
+            return match[0]
+        return f"{before} {ordinals.turkish(int(match[2]))}".lstrip()

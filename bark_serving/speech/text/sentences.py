@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 import sentencex
 
-from bark_serving.speech.text.abbreviations import BEFORE_A_NUMBER, BEFORE_AN_ORDINAL, TITLES, WITHIN
+from bark_serving.speech.text.abbreviations import BEFORE_A_NUMBER, TITLES, WITHIN
+from bark_serving.speech.text.ordinals import goes_on_after
 
 NOTE = "♪"  #: stands before and after what is sung
 LINE_END = "\u2028"  #: Unicode's line separator; after an item of a list, which goes on with no other line
@@ -78,7 +79,7 @@ def goes_on(left: str, right: str, *, language: str) -> bool:
     if not word.endswith(".") or word.endswith(".."):
         return False
     if _ORDINAL.fullmatch(word):
-        return small or before.rpartition(" ")[2].lower() in BEFORE_AN_ORDINAL.get(language, ())
+        return small or goes_on_after(left, right, language=language)
     stem = word[:-1].lstrip("(\"'„“«¿¡").lower()
     if _ONE_LETTER.search(stem) and not parted:
         return True  # within an abbreviation

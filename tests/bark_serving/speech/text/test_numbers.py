@@ -55,6 +55,18 @@ SPELLED = [
     ("zh", "2026-11-28 有 10010 人, 50%", "二零二六年十一月二十八日 有 一万零一十 人, 百分之五十"),
 ]
 
+ORDINALS = [
+    ("de", "Sie gewann ihren 3. Titel mit ihrem 2. Kind", "Sie gewann ihren dritten Titel mit ihrem zweiten Kind"),
+    ("de", "ein 2. Versuch, die 3. Wahl, ins 4. Jahr", "ein zweiter Versuch, die dritte Wahl, ins vierte Jahr"),
+    ("de", "Ich komme am 5. Wir essen.", "Ich komme am fünften. Wir essen."),
+    ("de", "Die Zahl ist 3. Titel folgen.", "Die Zahl ist drei. Titel folgen."),
+    ("tr", "Boğazın 3. Köprüsü, 4. sınıf ve 20. yüzyıl", "Boğazın üçüncü Köprüsü, dördüncü sınıf ve yirminci yüzyıl"),
+    ("tr", "Saat 5. Gidiyoruz.", "Saat beş. Gidiyoruz."),
+    ("tr", "1. Aç.\n2. Kapat.", "bir. Aç.\niki. Kapat."),
+    ("ko", "회의는 2024. 5. 1. 오후에", "회의는 이천이십사년 오월 일일 오후에"),
+    ("ko", "점수는 10. 다음은 20.", "점수는 십. 다음은 이십."),
+]
+
 UNITS_AND_RANGES = [
     ("en", "5 km, 1km, 0.5 kg", "five kilometers, one kilometer, zero point five kilograms"),
     ("en", "-5 °C at 60 km/h, 100 %", "minus five degrees Celsius at sixty kilometers per hour, one hundred percent"),
@@ -92,6 +104,13 @@ def test_units_and_ranges_are_spelled_in_the_language(language: str, text: str, 
 
 @pytest.mark.parametrize(("language", "text", "said"), SPELLED)
 def test_numbers_are_spelled_in_the_language(language: str, text: str, said: str) -> None:
+    assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(("language", "text", "said"), ORDINALS)
+def test_a_number_with_a_full_stop_is_an_ordinal_where_the_words_beside_it_say_so(
+    language: str, text: str, said: str
+) -> None:
     assert spell(text, language=language) == said
 
 

@@ -114,6 +114,28 @@ def test_an_end_stays_one_before_a_capital_and_where_a_text_has_no_capitals(lang
     assert sentences(text.replace("|", " "), language=language) == text.split("|")
 
 
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("de", "Sie gewann 2022 ihren 3. Titel und feierte mit ihrem 2. Kind."),
+        ("de", "Das ist mein 1. Auto.|Es ist rot."),
+        ("de", "Das war ein 2. Versuch und keine 3. Wahl."),
+        ("de", "Ich komme am 5.|Wir freuen uns."),
+        ("de", "Es war im Jahr 1990.|Danach kam er."),
+        ("tr", "İstanbul Boğazı'nın 3. Köprüsü açıldı."),
+        ("tr", "Bu akşam ve 1. Lig maçı var."),
+        ("tr", "M.Ö. 5. yüzyıl çok eskidir."),
+        ("tr", "Saat 5.|Gidiyoruz."),
+        ("tr", "Yıl 1990.|Ali geldi."),
+        ("ko", "회의는 2024. 5. 1. 오후 2시에 열립니다."),
+        ("ko", "점수는 10.|다음은 20."),
+        ("ko", "그해는 1990.|다음은 20."),
+    ],
+)
+def test_an_ordinal_before_its_noun_ends_no_sentence(language: str, text: str) -> None:
+    assert sentences(text.replace("|", " "), language=language) == text.split("|")
+
+
 def test_a_list_number_goes_with_its_item() -> None:
     text = "1. Open the box. 2. Press the button."
     assert sentences(text, language="en") == ["1. Open the box.", "2. Press the button."]

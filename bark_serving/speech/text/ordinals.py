@@ -1,0 +1,77 @@
+"""Ordinals with a full stop, which ends no sentence: German "3. Titel", Turkish "3. Köprü", and Korean dates.
+
+A number and a full stop may also end a sentence: "Ich komme am 3. Wir essen dann." The words beside them decide.
+"""
+
+from __future__ import annotations
+
+import re
+
+from num2words import num2words
+
+from bark_serving.speech.text.cardinals import cardinal
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_DETERMINERS = _set("am im vom zum zur beim ins ans ab bis seit vor nach der die das dem den des") | {
+    stem + ending
+    for stem in _set("ein kein mein dein sein ihr unser eur dies jed jen welch")
+    for ending in ("e", "em", "en", "er", "es")
+}
+_WITHOUT_ENDING = _set("ein kein mein dein sein ihr unser euer")
+#: Those, beside all that end in "e", after which an ordinal ends in "e": "der dritte", but "dem dritten".
+_NOMINATIVES = _set("der das ins ans dieser dieses jeder jedes jener jenes welcher welches")
+#: Words that begin a German sentence and are no noun.
+_BEGINNINGS = _set(
+    "ich du er sie es wir ihr man der die das den dem dies dieser diese dieses ein eine hier da dort dann danach doch "
+    "aber und oder denn bitte wenn als ob wie was wer wo warum weil am im in mit nach vor zu auf für bei von ja nein "
+    "nicht heute morgen gestern so auch alle alles"
+)
+#: Words before a Turkish number that ends a sentence: "Saat 5."
+_TURKISH_COUNTED = _set("saat toplam sonuç numara numarası no sayfa bölüm yaşım yaşı fiyatı puanı")
+_TURKISH_ENDINGS = dict(zip("aıeiouöü", ["ıncı", "ıncı", "inci", "inci", "uncu", "uncu", "üncü", "üncü"], strict=True))
+_KOREAN_DATE = re.compile(r"(?<!\d)\d{4}\.((?:\s?\d{1,2}\.){0,2})$")
+
+
+def goes_on_after(left: str, right: str, *, language: str) -> bool:
+    """Whether a sentence goes on with `right`, where `left` ends in a number of at most four digits and a full stop."""
+    before, _, number = left.removesuffix(".").rpartition(" ")
+    match language:
+        case "de":
+            return is_german(before.rpartition(" ")[2], right)
+        case "tr":
+            return len(number) <= 2 and is_turkish(before.rpartition(" ")[2])
+        case "ko":
+            date = _KOREAN_DATE.search(left)
+            return date is not None and (date[1].count(".") == 2 or re.match(r"\d{1,2}\.", right) is not None)
+    return False
+
+
+def is_german(before: str, after: str) -> bool:
+    """Whether a number with a full stop between these words is an ordinal: "ihren 3. Titel"."""
+    first = re.split(r"\W", after, maxsplit=1)[0]
+    return before.lower() in _DETERMINERS | _WITHOUT_ENDING and first.lower() not in _BEGINNINGS
+
+
+def german(number: int, before: str) -> str:
+    """The ordinal after this word, or after none: "am dritten", "die dritte", "mein dritter"."""
+    said, word = str(num2words(number, to="ordinal", lang="de")), before.lower()
+    if word not in _DETERMINERS:
+        return f"{said}r"
+    return said if word.endswith("e") or word in _NOMINATIVES else f"{said}n"
+
+
+def is_turkish(before: str) -> bool:
+    """Whether a number with a full stop after this word is an ordinal. The verb ends most Turkish sentences."""
+    return before.lower() not in _TURKISH_COUNTED
+
+
+def turkish(number: int) -> str:
+    """An ordinal: "üçüncü"."""
+    said = cardinal(number, language="tr")
+    said = f"{said[:-1]}d" if said.endswith("dört") else said
+    ending = next(_TURKISH_ENDINGS[letter] for letter in reversed(said) if letter in _TURKISH_ENDINGS)
+    return said + (ending[1:] if said[-1] in _TURKISH_ENDINGS else ending)
