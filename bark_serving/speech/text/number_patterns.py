@@ -21,6 +21,7 @@ _INDIAN = {
     "en": [r"(?:(?<=₹)|(?<=₹\s))\d{1,2}(?:,\d\d)+,\d{3}(?!\d)", r"\d{1,2}(?:,\d\d)*,00,000(?!\d)"],
 }
 _DIALLED_IN_THREES = frozenset({"es", "it", "pl", "pt"})  #: telephone numbers are written "612 345 678"
+_GLUED = frozenset({"ja", "ko", "zh"})  #: letters stand next to digits
 _UNSPACED = frozenset({"ja", "zh"})
 
 
@@ -58,7 +59,12 @@ def before_number(language: str) -> str:
 
 def letter(language: str) -> str:
     """A sign that makes a word with the digits beside it. Chinese, Japanese and Korean write letters next to digits."""
-    return "[A-Za-z0-9_]" if language in ("ja", "ko", "zh") else r"\w"
+    return "[A-Za-z0-9_]" if language in _GLUED else r"\w"
+
+
+def beside_words(pattern: str, *, language: str) -> re.Pattern[str]:
+    r"""A pattern whose ``\w`` and ``\b`` mean what `letter` means."""
+    return re.compile(pattern, re.ASCII if language in _GLUED else 0)
 
 
 def minus(language: str) -> str:

@@ -6,10 +6,11 @@ What is not understood stays as it is, and so do tags such as ``[laughs]``.
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, partial
 
 from num2words import num2words
 
+from bark_serving.speech.text import number_patterns as patterns
 from bark_serving.speech.text import ordinals
 from bark_serving.speech.text.cardinals import noun_after, plain
 from bark_serving.speech.text.number_patterns import MONEY_SIGNS
@@ -18,23 +19,24 @@ from bark_serving.speech.text.plurals import PLURAL, YEAR, plural
 from bark_serving.speech.text.quantities import Quantities, Rule
 from bark_serving.speech.text.signs import TAG
 
+#: Those that are no regular expressions yet are compiled for a language, which says what a letter is.
 #: Parts are limited in length, so that a long text of dots and hyphens takes no longer than another.
 _EMAIL = re.compile(r"\b[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-z]{2,24}\b", re.IGNORECASE | re.ASCII)
 _URL = re.compile(
     r"\b(https?://)?((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})\b((?:/[\w./#?=&%~-]{0,500}\w)?)/?", re.IGNORECASE | re.ASCII
 )
 #: Three and four digits, three groups of digits, or a number with the code of a country.
-_PHONE = re.compile(
+_PHONE = (
     rf"(?<![\w.,{MONEY_SIGNS}-])"
     r"(?:\+\d{1,3}(?:[ -]?\(?\d{1,4}\)?){2,5}|(?:\(\d{3}\) ?|\d{3}[ -])?\d{3}-\d{4}|"
     r"\d{2,4}(?:-\d{2,4}){2,3})(?![\w-])"
 )
-_ISO_DATE = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
-_YEAR_SLASH_DATE = re.compile(r"(?<![\w/.])(\d{4})/(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/])")
-_SLASH_DATE = re.compile(r"(?<![\w/.])(\d{1,2})/(\d{1,2})/(\d{4})(?![\w/])")
-_DOT_DATE = re.compile(r"(?<!\d[.,])\b(0?[1-9]|[12]\d|3[01])\.(0?[1-9]|1[0-2])\.(\d{4})\b(?![.,]\d)")
-_TIME = re.compile(r"\b([01]?\d|2[0-3]):([0-5]\d)\b(?!:)")
-_VERSION = re.compile(rf"(?<!\d,)(?<![\w.{MONEY_SIGNS}])\d+(?:\.\d+){{2,}}(?![\w.]*\w|,\d|\s?[%{MONEY_SIGNS}])")
+_ISO_DATE = r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b"
+_YEAR_SLASH_DATE = r"(?<![\w/.])(\d{4})/(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/])"
+_SLASH_DATE = r"(?<![\w/.])(\d{1,2})/(\d{1,2})/(\d{4})(?![\w/])"
+_DOT_DATE = r"(?<!\d[.,])\b(0?[1-9]|[12]\d|3[01])\.(0?[1-9]|1[0-2])\.(\d{4})\b(?![.,]\d)"
+_TIME = r"\b([01]?\d|2[0-3])[:：]([0-5]\d)\b(?![:：])"
+_VERSION = rf"(?<!\d,)(?<![\w.{MONEY_SIGNS}])\d+(?:\.\d+){{2,}}(?![\w.]*\w|,\d|\s?[%{MONEY_SIGNS}])"
 _ENGLISH_ORDINAL = re.compile(r"(?<!\d[.,])\b(\d{1,3}(?:,\d{3})+|\d{1,6})(?:st|nd|rd|th)\b")
 _ENGLISH_HOUR = re.compile(r"(?<=\d)(?=[ap]m\b)")
 _HOUR_TIME = re.compile(r"\b([01]?\d|2[0-3])\s?h(?:\s?([0-5]\d))?\b(?!['’])")
@@ -71,21 +73,22 @@ def _spell(text: str, language: str) -> str:
 def _rules(language: str) -> tuple[Rule, ...]:
     """What to look for, in order, and what to say for it."""
     speaker = _Speaker(language, WORDS[language])
+    beside_words = partial(patterns.beside_words, language=language)
     rules: list[Rule] = [
         (_EMAIL, lambda m: speaker.address(m[0])),
         (_URL, speaker.link),
-        (_ISO_DATE, lambda m: speaker.date(m[1], m[2], m[3])),
-        (_YEAR_SLASH_DATE, lambda m: speaker.date(m[1], m[2], m[3])),
-        (_SLASH_DATE, speaker.slash_date),
-        (_PHONE, lambda m: ", ".join(speaker.digits(group) for group in re.findall(r"\d+", m[0]))),
+        (beside_words(_ISO_DATE), lambda m: speaker.date(m[1], m[2], m[3])),
+        (beside_words(_YEAR_SLASH_DATE), lambda m: speaker.date(m[1], m[2], m[3])),
+        (beside_words(_SLASH_DATE), speaker.slash_date),
+        (beside_words(_PHONE), lambda m: ", ".join(speaker.digits(group) for group in re.findall(r"\d+", m[0]))),
         *([(PLURAL, plural)] if language == "en" else []),
         *speaker.quantity_rules(),
         speaker.range_rule(_YEARS.get(language)),
         *speaker.own_rules(),
-        (_DOT_DATE, lambda m: speaker.date(m[3], m[2], m[1])),
-        (_TIME, lambda m: speaker.time(int(m[1]), int(m[2]))),
+        (beside_words(_DOT_DATE), lambda m: speaker.date(m[3], m[2], m[1])),
+        (beside_words(_TIME), lambda m: speaker.time(int(m[1]), int(m[2]))),
         speaker.number_rule(),
-        (_VERSION, lambda m: speaker.join(*re.split(r"(\.)", m[0]))),
+        (beside_words(_VERSION), lambda m: speaker.join(*re.split(r"(\.)", m[0]))),
     ]
     return tuple(rules)
 
@@ -114,7 +117,7 @@ class _Speaker(Quantities):
                 ]
             case "de":
                 year = re.compile(r"(?<![\w.,€$])(1[1-9]\d\d)(?![\w%]|[.,:]\d|\s?[€$])")
-                dotted = re.compile(rf"(?:\b(\w+)\s)?{_DOT_DATE.pattern}")
+                dotted = re.compile(rf"(?:\b(\w+)\s)?{_DOT_DATE}")
                 return [
                     (dotted, self._german_date),
                     (_GERMAN_TIME, lambda m: self.time(int(m[1]), int(m[2]))),

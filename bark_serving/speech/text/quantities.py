@@ -20,7 +20,7 @@ _HALF, _FRACTION_SIGNS = "½", "½⅓⅔¼¾"
 _FRACTIONS = ("1/2", "1/3", "2/3", "1/4", "3/4")
 _FRACTION = rf"(?:(\d{{1,6}})\s?)?([{_FRACTION_SIGNS}])|(?:(\d{{1,3}})\s)?({'|'.join(_FRACTIONS)})"
 #: "1h 30m" has minutes, not meters.
-_HOURS_MINUTES = re.compile(r"\b(\d{1,3})\s?h\s?([0-5]?\d)\s?m(?![\w'’²³/])")
+_HOURS_MINUTES = r"\b(\d{1,3})\s?h\s?([0-5]?\d)\s?m(?![\w'’²³/])"
 
 
 class Quantities:
@@ -44,8 +44,9 @@ class Quantities:
         unit = rf"\s?({units})(?:{after})(?!['’²³/°])(\.(?=\s\w))?"
         yield re.compile(rf"(?:{sign}|№|(?<!\w)#)\s?(?=\d)"), lambda _: word
         yield _CLOCK_RANGE, lambda _: self._to
-        yield _HOURS_MINUTES, lambda m: f"{m[1]} h {m[2]} min"
-        yield re.compile(rf"(?<![\w/.,-])(?:{_FRACTION})(?![\w/]|[.,]\d)(?:{unit})?"), self._fraction
+        yield patterns.beside_words(_HOURS_MINUTES, language=self._language), lambda m: f"{m[1]} h {m[2]} min"
+        fraction = rf"(?<![\w/.,-])(?:{_FRACTION})(?![\w/]|[.,]\d)(?:{unit})?"
+        yield patterns.beside_words(fraction, language=self._language), self._fraction
         if after_word := patterns.minus_after_word(self._language):
             yield re.compile(after_word), lambda _: "−"
         words = [scale for scale in self._scales if len(scale) > 2]  # without money, "m" and "B" may be something else

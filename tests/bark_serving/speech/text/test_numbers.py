@@ -67,6 +67,18 @@ ORDINALS = [
     ("ko", "점수는 10. 다음은 20.", "점수는 십. 다음은 이십."),
 ]
 
+BESIDE_LETTERS = [
+    ("ko", "회의는 14:30에 열린다", "회의는 십사시 삼십분에 열린다"),
+    ("ja", "14:30から、8:00-9:30です", "十四時三十分から、八時から九時三十分です"),
+    ("zh", "将于14:30开始, 9:00-18:00营业, 14：30开始", "将于十四点三十分开始, 九点到十八点营业, 十四点三十分开始"),
+    ("ja", "電話番号は03-1234-5678です", "電話番号は零三, 一二三四, 五六七八です"),
+    ("ko", "010-1234-5678입니다", "영일영, 일이삼사, 오육칠팔입니다"),
+    ("ja", "発売日は2024-05-01です", "発売日は二千二十四年五月一日です"),
+    ("ja", "1/2カップ、1 1/2カップ", "二分の一カップ、一と二分の一カップ"),
+    ("zh", "版本1.2.3发布了", "版本一点二点三发布了"),
+    ("zh", "A1/2B, v1.2.3", "A1/2B, v1.2.3"),
+]
+
 UNITS_AND_RANGES = [
     ("en", "5 km, 1km, 0.5 kg", "five kilometers, one kilometer, zero point five kilograms"),
     ("en", "-5 °C at 60 km/h, 100 %", "minus five degrees Celsius at sixty kilometers per hour, one hundred percent"),
@@ -111,6 +123,11 @@ def test_numbers_are_spelled_in_the_language(language: str, text: str, said: str
 def test_a_number_with_a_full_stop_is_an_ordinal_where_the_words_beside_it_say_so(
     language: str, text: str, said: str
 ) -> None:
+    assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(("language", "text", "said"), BESIDE_LETTERS)
+def test_chinese_japanese_and_korean_letters_may_stand_next_to_digits(language: str, text: str, said: str) -> None:
     assert spell(text, language=language) == said
 
 
