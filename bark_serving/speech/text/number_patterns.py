@@ -59,7 +59,7 @@ def before_number(language: str) -> str:
 
 def letter(language: str) -> str:
     """A sign that makes a word with the digits beside it. Chinese, Japanese and Korean write letters next to digits."""
-    return "[A-Za-z0-9_]" if language in _GLUED else r"\w"
+    return r"[A-Za-z_\d]" if language in _GLUED else r"\w"
 
 
 def beside_words(pattern: str, *, language: str) -> re.Pattern[str]:
