@@ -15,6 +15,9 @@ _OPENING = r"\s(\[{“‘„«‹「『（【〈《–~〜～…=<>≤≥≈"  #
 _CJK_LETTERS = "\u3041-\u30ff\u3400-\u9fff"
 _CJK_BEFORE = f"[{_CJK_LETTERS}、。，：；]"
 _PARTICLES = "到至是為为達达在はがもへでにと"  # of Chinese and Japanese; a number follows them
+_BEFORE_A_CHANGE = (
+    "から|增长|下降|下跌|上涨|减少|增加|同比|环比|增幅|降幅|涨幅|跌幅|气温|利率|増加|減少|低下|上昇|下落|気温"  # too
+)
 #: Groups of two digits. In English "9,10,100" may be a list: there are rupees before a number, or whole lakhs in it.
 _INDIAN = {
     "hi": [r"\d{1,2}(?:,\d\d)+,\d{3}(?!\d)"],
@@ -68,18 +71,22 @@ def beside_words(pattern: str, *, language: str) -> re.Pattern[str]:
 
 
 def minus(language: str) -> str:
-    """A hyphen that is a minus: after a blank, what opens a bracket or a quotation, a range's dash, or at the start."""
+    """A hyphen that is a minus: after a blank, what opens a bracket or a quotation, a range's dash, or at the start.
+
+    So is an en dash, but not after a number and a blank, where it may be a range's: "2020 –2021".
+    """
     before = rf"(?<![^{_OPENING}])|(?<=[\s(][\"'])|(?<=\A[\"'])"
     after_word = rf"|(?<={_CJK_BEFORE})−" if language in _UNSPACED else ""
-    return rf"(?:(?:{before})[-−]{after_word})"
+    return rf"(?:(?:{before})(?:[-−]|(?<!\d\s)–){after_word})"
 
 
 def minus_after_word(language: str) -> str | None:
     """A hyphen that is a minus after a word, where no blanks part words: "気温は-5度", but not "5公里-10公里".
 
-    A word of up to four letters between a number and the hyphen is a unit, unless it ends in a particle: "从5度到-5度".
+    A word of up to four letters between a number and the hyphen is a unit, unless it ends in a particle or in a word
+    such as "rise": "从5度到-5度".
     """
     if language not in _UNSPACED:
         return None
     no_unit = "".join(rf"(?<!\d[{_CJK_LETTERS}]{{{letters}}})" for letters in range(1, 5))
-    return rf"(?<={_CJK_BEFORE})(?:(?<=[{_PARTICLES}])|(?<=から)|{no_unit})-(?=\d)"
+    return rf"(?<={_CJK_BEFORE})(?:(?<=[{_PARTICLES}])|(?<={_BEFORE_A_CHANGE})|{no_unit})-(?=\d)"

@@ -59,7 +59,7 @@ class Quantities:
             re.compile(rf"{amount}{scale}\s?({money})(?!\w)"),
             lambda m: self._money(m[6], *m.group(1, 2, 3, 4), scale=m[5]),
         )
-        sign_first = rf"(?<![A-Za-z0-9_])({self._minus})?({money})\s?([-−])?"
+        sign_first = rf"(?<![A-Za-z0-9_])({self._minus})?({money})\s?([-−–])?"
         yield (
             re.compile(rf"{sign_first}({number})(?:({DASH})(?:\2\s?)?({number}))?{scale}(?![\w%])"),
             lambda m: self._money(m[2], m[1] or m[3], *m.group(4, 5, 6), scale=m[7]),

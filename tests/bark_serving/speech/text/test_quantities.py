@@ -169,7 +169,7 @@ def test_only_a_range_with_one_unit_is_read_as_one(language: str, text: str, sai
 @pytest.mark.parametrize(
     "before", ["", "a ", "(", "[", '"', "'", "“", "„", "« ", "a (", 'a "', "10\u00a0– ", "x=", "y ≈", "y>", "3~", "3…"]
 )
-@pytest.mark.parametrize("sign", "-−")
+@pytest.mark.parametrize("sign", "-−–")
 def test_a_sign_is_a_minus_at_the_start_and_after_a_blank_a_bracket_or_a_quote(before: str, sign: str) -> None:
     assert "minus five" in spell(f"{before}{sign}5", language="en")
 
@@ -184,6 +184,23 @@ def test_a_sign_elsewhere_is_no_minus(before: str, after: str, language: str, mi
 @pytest.mark.parametrize(
     ("language", "text", "said"),
     [
+        ("de", "es sind –5 °C", "es sind minus fünf Grad Celsius"),
+        ("ru", "Ночью –10 °C", "Ночью минус десять градусов Цельсия"),
+        ("fr", "de –3 à –1 °C", "de moins trois à moins un degré Celsius"),
+        ("en", "from –5 to –3, $–5", "from minus five to minus three, minus five dollars"),
+        ("en", "10 – 5, 5 –10, pages 5–10, word – 5", "ten – five, five to ten, pages five to ten, word – five"),
+        ("en", "10 –5, May–5", "ten –five, May–five"),
+    ],
+)
+def test_an_en_dash_may_be_a_minus_but_not_between_two_numbers(language: str, text: str, said: str) -> None:
+    assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("zh", "第3季度增长-3.5%", "第三季度增长百分之负三点五"),
+        ("ja", "3月の売上は減少-3.5%", "三月の売上は減少マイナス三点五パーセント"),
         ("ja", "気温は-5°C、-3°C", "気温は摂氏マイナス五度、摂氏マイナス三度"),
         ("ja", "5時間-10時間", "五時間-十時間"),
         ("zh", "气温-5°C", "气温负五摄氏度"),
