@@ -41,7 +41,8 @@ class Quantities:
         money, units = _any(self._words.money), _any(self._units)
         scale = rf"(?:((?<=\d)(?:{_any(self._scales)})|\s(?:{_any(SCALES.get(self._language, {}))}))(?!\w))?"
         sign, word = NUMBER_SIGNS[self._language]
-        unit = rf"\s?({units})(?:{after})(?!['’²³/°])(\.(?=\s\w))?"
+        unit = rf"\s?({units})(?:{after})(?!['’²³/°])"
+        yield re.compile(rf"(?<=[\d{_FRACTION_SIGNS}])(\s?(?:{units}))\.(?=\s+(\w))"), _without_stop
         yield re.compile(rf"(?:{sign}|№|(?<!\w)#)\s?(?=\d)"), lambda _: word
         yield _CLOCK_RANGE, lambda _: self._to
         yield patterns.beside_words(_HOURS_MINUTES, language=self._language), lambda m: f"{m[1]} h {m[2]} min"
@@ -159,14 +160,14 @@ class Quantities:
         return self._words.glue.join(reversed(parts) if self._language in PERCENT_FIRST else parts)
 
     def _unit(self, match: re.Match[str]) -> str:
-        sign, low, dash, high, unit, stop = match.groups()
+        sign, low, dash, high, unit = match.groups()
         forms = self._units[unit]
         said = self._amount(sign, low, dash, high, noun=forms[0])
-        return self._beside(said, self._noun(high or low, forms)) + _stop(match, stop)
+        return self._beside(said, self._noun(high or low, forms))
 
     def _fraction(self, match: re.Match[str]) -> str:
         """A half, thirds and quarters, after a whole number or alone."""
-        whole, sign, other_whole, fraction, unit, stop = match.groups()
+        whole, sign, other_whole, fraction, unit = match.groups()
         whole = whole or other_whole
         index = _FRACTION_SIGNS.index(sign) if sign else _FRACTIONS.index(fraction)
         *fractions, and_a_half, and_ = FRACTIONS[self._language]
@@ -177,7 +178,7 @@ class Quantities:
         if not unit:
             return said
         noun = noun_after_fraction(int(whole or 0), self._units[unit], language=self._language, decimal=False)
-        return self._beside(said, noun) + _stop(match, stop)
+        return self._beside(said, noun)
 
     def _money(
         self, sign: str, minus: str | None, low: str, dash: str | None, high: str | None, *, scale: str | None
@@ -219,6 +220,6 @@ def _is_one_number(digits: str) -> bool:
     return 0 < len(digits) <= MAX_DIGITS and (len(digits) == 1 or int(digits[0]) != 0)
 
 
-def _stop(match: re.Match[str], stop: str | None) -> str:
-    """The full stop after a unit. Before a small letter it only ended the abbreviation: "5 min. later"."""
-    return "" if not stop or match.string[match.end() :].lstrip()[:1].islower() else stop
+def _without_stop(match: re.Match[str]) -> str:
+    """A unit without its full stop, where that only ends the abbreviation: "5 min. later"."""
+    return match[1] if match[2].islower() else match[0]

@@ -215,6 +215,21 @@ def test_a_minus_may_follow_a_word_where_no_blanks_part_words(language: str, tex
 
 
 @pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("en", "It is 5 km. 20% of us quit.", "It is five kilometers. twenty percent of us quit."),
+        ("en", "It is 5 km. $20 is the fee.", "It is five kilometers. twenty dollars is the fee."),
+        ("en", "It took 5 min. ½ of us quit.", "It took five minutes. one half of us quit."),
+        ("en", "5 min. later, ½ h. later", "five minutes later, one half hour later"),
+        ("de", "Es sind 5 km. 20 % gaben auf.", "Es sind fünf Kilometer. zwanzig Prozent gaben auf."),
+        ("ru", "5 мин. 20 % и 5 мин. назад", "пять минут. двадцать процентов и пять минут назад"),
+    ],
+)
+def test_a_full_stop_after_a_unit_is_left_out_before_a_small_letter_only(language: str, text: str, said: str) -> None:
+    assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("the 1990s and the 1800s", "the nineteen nineties and the eighteen hundreds"),
