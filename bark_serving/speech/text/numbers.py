@@ -12,11 +12,12 @@ from num2words import num2words
 
 from bark_serving.speech.text import number_patterns as patterns
 from bark_serving.speech.text import ordinals
-from bark_serving.speech.text.cardinals import noun_after, plain
+from bark_serving.speech.text.cardinals import plain
+from bark_serving.speech.text.clock import Clock
 from bark_serving.speech.text.number_patterns import MONEY_SIGNS
 from bark_serving.speech.text.number_words import DOMAINS, WORDS
 from bark_serving.speech.text.plurals import PLURAL, YEAR, plural
-from bark_serving.speech.text.quantities import Quantities, Rule
+from bark_serving.speech.text.quantities import Rule
 from bark_serving.speech.text.signs import TAG
 
 #: Those that are no regular expressions yet are compiled for a language, which says what a letter is.
@@ -35,13 +36,8 @@ _ISO_DATE = r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b"
 _YEAR_SLASH_DATE = r"(?<![\w/.])(\d{4})/(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/])"
 _SLASH_DATE = r"(?<![\w/.])(\d{1,2})/(\d{1,2})/(\d{4})(?![\w/])"
 _DOT_DATE = r"(?<!\d[.,])\b(0?[1-9]|[12]\d|3[01])\.(0?[1-9]|1[0-2])\.(\d{4})\b(?![.,]\d)"
-_TIME = r"\b([01]?\d|2[0-3])[:：]([0-5]\d)\b(?![:：])"
 _VERSION = rf"(?<!\d,)(?<![\w.{MONEY_SIGNS}])\d+(?:\.\d+){{2,}}(?![\w.]*\w|,\d|\s?[%{MONEY_SIGNS}])"
 _ENGLISH_ORDINAL = re.compile(r"(?<!\d[.,])\b(\d{1,3}(?:,\d{3})+|\d{1,6})(?:st|nd|rd|th)\b")
-_ENGLISH_HOUR = re.compile(r"(?<=\d)(?=[ap]m\b)")
-_HOUR_TIME = re.compile(r"\b([01]?\d|2[0-3])\s?h(?:\s?([0-5]\d))?\b(?!['’])")
-_KOREAN_HOUR = re.compile(r"(?<![\d:.,])([01]?\d|2[0-3])시(?!간)")
-_GERMAN_TIME = re.compile(r"\b([01]?\d|2[0-3])[.:]([0-5]\d)\sUhr\b")
 _GERMAN_ORDINAL = re.compile(r"(?:\b(\w+)\s)?\b(\d{1,2})\.\s?(?=[A-ZÄÖÜ])")
 _TURKISH_ORDINAL = re.compile(r"(?:\b(\w+)\s)?(?<![\w.,:/-])(\d{1,2})\.(?=\s[^\W\d_])")
 _KOREAN_DATE = re.compile(r"(?<![\d.])(\d{4})\.\s?(0?[1-9]|1[0-2])\.\s?(0?[1-9]|[12]\d|3[01])(?!\d)(?:\.(?=\s*\S))?")
@@ -82,45 +78,38 @@ def _rules(language: str) -> tuple[Rule, ...]:
         (beside_words(_SLASH_DATE), speaker.slash_date),
         (beside_words(_PHONE), lambda m: ", ".join(speaker.digits(group) for group in re.findall(r"\d+", m[0]))),
         *([(PLURAL, plural)] if language == "en" else []),
+        *speaker.clock_rules(),
         *speaker.quantity_rules(),
         speaker.range_rule(_YEARS.get(language)),
         *speaker.own_rules(),
         (beside_words(_DOT_DATE), lambda m: speaker.date(m[3], m[2], m[1])),
-        (beside_words(_TIME), lambda m: speaker.time(int(m[1]), int(m[2]))),
         speaker.number_rule(),
         (beside_words(_VERSION), lambda m: speaker.join(*re.split(r"(\.)", m[0]))),
     ]
     return tuple(rules)
 
 
-class _Speaker(Quantities):
+class _Speaker(Clock):
     """Says what a rule has found in one language."""
 
     def own_rules(self) -> list[Rule]:
-        """Rules of English, French, Portuguese, German and Korean."""
+        """Rules of English, Turkish, German and Korean."""
         match self._language:
             case "en":
                 year = re.compile(rf"(?<![\w.,$€£])({YEAR})(?![\w%]|[.,:]\d)")
                 return [
-                    (_ENGLISH_HOUR, lambda _: " "),
                     (_ENGLISH_ORDINAL, lambda m: plain(num2words(int(m[1].replace(",", "")), to="ordinal", lang="en"))),
                     (year, lambda m: self.year(int(m[1]))),
                 ]
-            case "fr" | "pt":
-                return [(_HOUR_TIME, lambda m: self.time(int(m[1]), int(m[2] or 0)))]
             case "tr":
                 return [(_TURKISH_ORDINAL, self._turkish_ordinal)]
             case "ko":
-                return [
-                    (_KOREAN_DATE, lambda m: self.date(m[1], m[2], m[3])),
-                    (_KOREAN_HOUR, lambda m: self.time(int(m[1]), 0)),
-                ]
+                return [(_KOREAN_DATE, lambda m: self.date(m[1], m[2], m[3]))]
             case "de":
                 year = re.compile(r"(?<![\w.,€$])(1[1-9]\d\d)(?![\w%]|[.,:]\d|\s?[€$])")
                 dotted = re.compile(rf"(?:\b(\w+)\s)?{_DOT_DATE}")
                 return [
                     (dotted, self._german_date),
-                    (_GERMAN_TIME, lambda m: self.time(int(m[1]), int(m[2]))),
                     (_GERMAN_ORDINAL, self._german_ordinal),
                     (year, lambda m: self.year(int(m[1]))),
                 ]
@@ -129,17 +118,6 @@ class _Speaker(Quantities):
     def join(self, *parts: str) -> str:
         """Numbers and the points between them."""
         return self._words.glue.join(self._words.dot if part == "." else self.number(part) for part in parts)
-
-    def time(self, hours: int, minutes: int) -> str:
-        words = self._words
-        hour = words.hours.get(hours) or self.cardinal(hours)
-        noun = noun_after(hours, words.hour, language=self._language) if words.hour else ""
-        if not minutes:
-            return words.full_hour.format(h=hour, hour=noun)
-        minute = self.cardinal(minutes)
-        if self._language == "en" and minutes < 10:
-            minute = f"oh {minute}"
-        return words.time.format(h=hour, m=minute, hour=noun)
 
     def date(self, year: str, month: str, day: str) -> str:
         said = self.digits(year) if self._language == "zh" else self.year(int(year))

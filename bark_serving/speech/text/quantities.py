@@ -15,12 +15,9 @@ MAX_DIGITS = 15  #: of a number that is read as one; longer ones, and those with
 
 Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 
-_CLOCK_RANGE = re.compile(rf"(?<=\d:\d\d)(?:{DASH})(?=\d\d?:\d\d(?![\d:]))")
 _HALF, _FRACTION_SIGNS = "½", "½⅓⅔¼¾"
 _FRACTIONS = ("1/2", "1/3", "2/3", "1/4", "3/4")
 _FRACTION = rf"(?:(\d{{1,6}})\s?)?([{_FRACTION_SIGNS}])|(?:(\d{{1,3}})\s)?({'|'.join(_FRACTIONS)})"
-#: "1h 30m" has minutes, not meters.
-_HOURS_MINUTES = r"\b(\d{1,3})\s?h\s?([0-5]?\d)\s?m(?![\w'’²³/])"
 
 
 class Quantities:
@@ -44,8 +41,6 @@ class Quantities:
         unit = rf"\s?({units})(?:{after})(?!['’²³/°])"
         yield re.compile(rf"(?<=[\d{_FRACTION_SIGNS}])(\s?(?:{units}))\.(?=\s+(\w))"), _without_stop
         yield re.compile(rf"(?:{sign}|№|(?<!\w)#)\s?(?=\d)"), lambda _: word
-        yield _CLOCK_RANGE, lambda _: self._to
-        yield patterns.beside_words(_HOURS_MINUTES, language=self._language), lambda m: f"{m[1]} h {m[2]} min"
         fraction = rf"(?<![\w/.,-])(?:{_FRACTION})(?![\w/]|[.,]\d)(?:{unit})?"
         yield patterns.beside_words(fraction, language=self._language), self._fraction
         if after_word := patterns.minus_after_word(self._language):

@@ -67,6 +67,24 @@ ORDINALS = [
     ("ko", "점수는 10. 다음은 20.", "점수는 십. 다음은 이십."),
 ]
 
+TIMES = [
+    ("es", "a las 17:00 h, 17:30h", "a las diecisiete, diecisiete y treinta"),
+    ("it", "alle 17:00 h", "alle diciassette"),
+    ("de", "um 17:00 h, 8:00-9:30 Uhr", "um siebzehn Uhr, acht Uhr bis neun Uhr dreißig"),
+    ("fr", "à 17:30h et 17h30, 3 h", "à dix-sept heures trente et dix-sept heures trente, trois heures"),
+    ("pl", "o 17:30 h", "o siedemnaście trzydzieści"),
+    ("pt", "às 17:30h, 14h", "às dezassete e trinta, catorze horas"),
+    ("hi", "सुबह 8:30 बजे, शाम 5:00 बजे", "सुबह आठ बजकर तीस मिनट, शाम पाँच बजे"),
+    ("zh", "2:05, 1:23:45", "二点零五分, 一点二十三分四十五秒"),
+    ("en", "See you 9:00am, at 5:00 PM.", "See you nine am, at five PM."),
+    ("en", "10:00am-5:00pm, 10am-5pm, 9am–5pm", "ten am to five pm, ten am to five pm, nine am to five pm"),
+    ("en", "9 AM - 5 PM, 9-5pm, 10-12:30", "nine AM to five PM, nine to five pm, ten to twelve thirty"),
+    ("en", "10:30 a.m. or 10:05 pm", "ten thirty a.m. or ten oh five pm"),
+    ("en", "1:23:45, 1:03:05", "one twenty-three forty-five, one oh three oh five"),
+    ("en", "3:26.00", "three minutes twenty-six point zero zero seconds"),
+    ("en", "3-10 km, 5-3, 10 - 5", "three to ten kilometers, five-three, ten - five"),
+]
+
 BESIDE_LETTERS = [
     ("ko", "회의는 14:30에 열린다", "회의는 십사시 삼십분에 열린다"),
     ("ja", "14:30から、8:00-9:30です", "十四時三十分から、八時から九時三十分です"),
@@ -123,6 +141,11 @@ def test_numbers_are_spelled_in_the_language(language: str, text: str, said: str
 def test_a_number_with_a_full_stop_is_an_ordinal_where_the_words_beside_it_say_so(
     language: str, text: str, said: str
 ) -> None:
+    assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(("language", "text", "said"), TIMES)
+def test_a_time_of_day_is_read_with_what_stands_beside_it(language: str, text: str, said: str) -> None:
     assert spell(text, language=language) == said
 
 
