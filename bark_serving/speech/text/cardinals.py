@@ -26,6 +26,8 @@ _BEFORE_NOUNS: Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, 
     "zh": ((("^二$", "两"),), ()),
 }
 
+_LOCALES = {"pt": "pt_BR"}  #: of num2words; the other tables for Portuguese are Brazilian, too
+
 
 def cardinal(number: int, *, language: str) -> str:
     """A whole number, at least 0, in words."""
@@ -36,7 +38,7 @@ def cardinal(number: int, *, language: str) -> str:
             return _turkish(number)
         case "zh":
             return _chinese(number)
-    return plain(num2words(number, lang=language), language=language)
+    return plain(num2words(number, lang=_LOCALES.get(language, language)), language=language)
 
 
 def before_noun(number: int, noun: str, *, language: str) -> str:
@@ -66,8 +68,9 @@ def noun_after_fraction(whole: int, forms: Forms, *, language: str, decimal: boo
 
 
 def plain(words: object, *, language: str = "en") -> str:
-    """num2words' words; English ones without "and" and commas, which belong between sentences' parts."""
-    return str(words).replace(" and ", " ").replace(",", "") if language == "en" else str(words)
+    """num2words' words without commas, which belong between sentences' parts; English ones without "and", too."""
+    said = str(words).replace(",", "")
+    return said.replace(" and ", " ") if language == "en" else said
 
 
 def _hindi(number: int) -> str:
