@@ -26,12 +26,21 @@ _EMAIL = re.compile(r"\b[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[a-z]{2,24}\b", re.I
 _URL = re.compile(
     r"\b(https?://)?((?:[a-z0-9-]{1,63}\.){1,8}[a-z]{2,24})\b((?:/[\w./#?=&%~-]{0,500}\w)?)/?", re.IGNORECASE | re.ASCII
 )
-#: Three and four digits, three groups of digits, or a number with the code of a country.
-_PHONE = (
-    rf"(?<![\w.,{MONEY_SIGNS}-])"
-    r"(?:\+\d{1,3}(?:[ -]?\(?\d{1,4}\)?){2,5}|(?:\(\d{3}\) ?|\d{3}[ -])?\d{3}-\d{4}|"
-    r"\d{2,4}(?:-\d{2,4}){2,3})(?![\w-])"
+#: Telephone numbers: with the code of a country, of a town, or neither. All are read digit by digit.
+_PHONES = (
+    r"\+\d{1,3}(?:[ -]?\(?\d{1,4}\)?){2,5}",
+    r"(?:\(\d{3}\) ?|\d{3}[ -])?\d{3}-\d{4}",
+    r"\(\d{2,3}\) ?\d{3,5}(?:-\d{2,4}){1,2}",
+    r"\(0\d{1,4}\) ?\d{3,8}",
+    r"\d{2,4}(?:-\d{2,4}){2,3}",
+    r"\d-\d{3}(?:-\d{2,4}){2,3}",
+    r"0\d{1,4}[ /-]\d{5,8}",
 )
+_OWN_PHONES = {
+    "en": (r"(?:1[. ])?\d{3}([. ])\d{3}\1\d{4}",),
+    "hi": (r"[6-9]\d{4} ?\d{5}(?!\s?(?:रुप|लोग))",),
+    "zh": (r"1[3-9]\d ?\d{4} ?\d{4}(?!\s?[元人万亿])",),
+}
 _ISO_DATE = r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b"
 _YEAR_SLASH_DATE = r"(?<![\w/.])(\d{4})/(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/])"
 _SLASH_DATE = r"(?<![\w/.])(\d{1,2})/(\d{1,2})/(\d{4})(?![\w/])"
@@ -76,7 +85,7 @@ def _rules(language: str) -> tuple[Rule, ...]:
         (beside_words(_ISO_DATE), lambda m: speaker.date(m[1], m[2], m[3])),
         (beside_words(_YEAR_SLASH_DATE), lambda m: speaker.date(m[1], m[2], m[3])),
         (beside_words(_SLASH_DATE), speaker.slash_date),
-        (beside_words(_PHONE), lambda m: ", ".join(speaker.digits(group) for group in re.findall(r"\d+", m[0]))),
+        (_phones(language), lambda m: ", ".join(speaker.digits(group) for group in re.findall(r"\d+", m[0]))),
         *([(PLURAL, plural)] if language == "en" else []),
         *speaker.clock_rules(),
         *speaker.quantity_rules(),
@@ -87,6 +96,11 @@ def _rules(language: str) -> tuple[Rule, ...]:
         (beside_words(_VERSION), lambda m: speaker.join(*re.split(r"(\.)", m[0]))),
     ]
     return tuple(rules)
+
+
+def _phones(language: str) -> re.Pattern[str]:
+    either = "|".join((*_OWN_PHONES.get(language, ()), *_PHONES))
+    return patterns.beside_words(rf"(?<![\w.,{MONEY_SIGNS}-])(?:{either})(?![\w-]|[.,]\d)", language=language)
 
 
 class _Speaker(Clock):

@@ -90,6 +90,20 @@ TIMES = [
     ("en", "3-10 km, 5-3, 10 - 5", "three to ten kilometers, five-three, ten - five"),
 ]
 
+TELEPHONES = [
+    ("en", "1-800-555-0199", "one, eight zero zero, five five five, zero one nine nine"),
+    ("en", "call 555 000 1234", "call five five five, zero zero zero, one two three four"),
+    ("en", "555.123.4567", "five five five, one two three, four five six seven"),
+    ("en", "5-10-15 and 555 000", "five-ten-fifteen and five hundred fifty-five thousand"),
+    ("ru", "8-800-555-35-35", "восемь, восемь ноль ноль, пять пять пять, три пять, три пять"),
+    ("pt", "(11) 91234-5678", "um um, nove um dois três quatro, cinco seis sete oito"),
+    ("de", "030/1234567", "null drei null, eins zwei drei vier fünf sechs sieben"),
+    ("it", "06 1234567", "zero sei, uno due tre quattro cinque sei sette"),
+    ("hi", "98765 43210, 9876543210", "नौ आठ सात छह पाँच, चार तीन दो एक शून्य, नौ आठ सात छह पाँच चार तीन दो एक शून्य"),
+    ("zh", "手机13812345678", "手机一三八一二三四五六七八"),
+    ("zh", "13812345678元", "一百三十八亿一千二百三十四万五千六百七十八元"),
+]
+
 BESIDE_LETTERS = [
     ("ko", "회의는 14:30에 열린다", "회의는 십사시 삼십분에 열린다"),
     ("ja", "14:30から、8:00-9:30です", "十四時三十分から、八時から九時三十分です"),
@@ -151,6 +165,11 @@ def test_a_number_with_a_full_stop_is_an_ordinal_where_the_words_beside_it_say_s
 
 @pytest.mark.parametrize(("language", "text", "said"), TIMES)
 def test_a_time_of_day_is_read_with_what_stands_beside_it(language: str, text: str, said: str) -> None:
+    assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(("language", "text", "said"), TELEPHONES)
+def test_a_telephone_number_is_read_digit_by_digit(language: str, text: str, said: str) -> None:
     assert spell(text, language=language) == said
 
 
