@@ -10,8 +10,8 @@ from functools import cache, partial
 
 from num2words import num2words
 
+from bark_serving.speech.text import chinese, ordinals
 from bark_serving.speech.text import number_patterns as patterns
-from bark_serving.speech.text import ordinals
 from bark_serving.speech.text.cardinals import plain
 from bark_serving.speech.text.clock import Clock
 from bark_serving.speech.text.number_patterns import MONEY_SIGNS
@@ -41,6 +41,7 @@ _OWN_PHONES = {
     "hi": (r"[6-9]\d{4} ?\d{5}(?!\s?(?:रुप|लोग))",),
     "zh": (r"1[3-9]\d ?\d{4} ?\d{4}(?!\s?[元人万亿])",),
 }
+_WIDE_MONEY, _TO_MONEY = re.compile(r"[￥＄￡￦](?=\s?[\d-])"), str.maketrans("￥＄￡￦", "¥$£₩")
 _ISO_DATE = r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b"
 _YEAR_SLASH_DATE = r"(?<![\w/.])(\d{4})/(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/])"
 _SLASH_DATE = r"(?<![\w/.])(\d{1,2})/(\d{1,2})/(\d{4})(?![\w/])"
@@ -80,6 +81,7 @@ def _rules(language: str) -> tuple[Rule, ...]:
     speaker = _Speaker(language, WORDS[language])
     beside_words = partial(patterns.beside_words, language=language)
     rules: list[Rule] = [
+        (_WIDE_MONEY, lambda m: m[0].translate(_TO_MONEY)),
         (_EMAIL, lambda m: speaker.address(m[0])),
         (_URL, speaker.link),
         (beside_words(_ISO_DATE), lambda m: speaker.date(m[1], m[2], m[3])),
@@ -87,6 +89,7 @@ def _rules(language: str) -> tuple[Rule, ...]:
         (beside_words(_SLASH_DATE), speaker.slash_date),
         (_phones(language), lambda m: ", ".join(speaker.digits(group) for group in re.findall(r"\d+", m[0]))),
         *([(PLURAL, plural)] if language == "en" else []),
+        *([(chinese.YEARS, chinese.years), (chinese.TWO, lambda _: "两")] if language == "zh" else []),
         *speaker.clock_rules(),
         *speaker.quantity_rules(),
         speaker.range_rule(_YEARS.get(language)),

@@ -80,7 +80,7 @@ TIMES = [
     ("pl", "o 17:30 h", "o siedemnaście trzydzieści"),
     ("pt", "às 17:30h, 14h", "às dezessete e trinta, catorze horas"),
     ("hi", "सुबह 8:30 बजे, शाम 5:00 बजे", "सुबह आठ बजकर तीस मिनट, शाम पाँच बजे"),
-    ("zh", "2:05, 1:23:45", "二点零五分, 一点二十三分四十五秒"),
+    ("zh", "2:05, 1:23:45", "两点零五分, 一点二十三分四十五秒"),
     ("en", "See you 9:00am, at 5:00 PM.", "See you nine am, at five PM."),
     ("en", "10:00am-5:00pm, 10am-5pm, 9am–5pm", "ten am to five pm, ten am to five pm, nine am to five pm"),
     ("en", "9 AM - 5 PM, 9-5pm, 10-12:30", "nine AM to five PM, nine to five pm, ten to twelve thirty"),
@@ -88,6 +88,16 @@ TIMES = [
     ("en", "1:23:45, 1:03:05", "one twenty-three forty-five, one oh three oh five"),
     ("en", "3:26.00", "three minutes twenty-six point zero zero seconds"),
     ("en", "3-10 km, 5-3, 10 - 5", "three to ten kilometers, five-three, ten - five"),
+]
+
+CHINESE = [
+    ("1990年, 2024年5月1日", "一九九零年, 二零二四年五月一日"),
+    ("1990-1995年", "一九九零到一九九五年"),
+    ("1500年前, 2000年的历史", "一千五百年前, 二千年的历史"),
+    ("2个人, 2天, 2岁, 2点, 2年, 2万人", "两个人, 两天, 两岁, 两点, 两年, 两万人"),
+    ("2小时, 2分钟, 2 kg", "两小时, 两分钟, 两公斤"),
+    ("2月2日, 第2个, 2年级, 2楼, 12个, 2.5个", "二月二日, 第二个, 二年级, 二楼, 十二个, 二点五个"),
+    ("￥2, ￥500", "两元, 五百元"),
 ]
 
 TELEPHONES = [
@@ -171,6 +181,11 @@ def test_a_time_of_day_is_read_with_what_stands_beside_it(language: str, text: s
 @pytest.mark.parametrize(("language", "text", "said"), TELEPHONES)
 def test_a_telephone_number_is_read_digit_by_digit(language: str, text: str, said: str) -> None:
     assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(("text", "said"), CHINESE)
+def test_chinese_says_years_digit_by_digit_and_has_two_words_for_two(text: str, said: str) -> None:
+    assert spell(text, language="zh") == said
 
 
 @pytest.mark.parametrize(("language", "text", "said"), BESIDE_LETTERS)
