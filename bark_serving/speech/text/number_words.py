@@ -48,7 +48,7 @@ WORDS: Mapping[str, Words] = {
         _words("January February March April May June July August September October November December"),
         {"$": (("dollar", "dollars"), ("cent", "cents")), "€": (("euro", "euros"), ("cent", "cents")),
          "£": (("pound", "pounds"), ("penny", "pence")), "¥": (("yen", "yen"), ("sen", "sen")),
-         "₹": (("rupee", "rupees"), ("paisa", "paise")), "US$": (("dollar", "dollars"), ("cent", "cents"))}, " and ",
+         "₹": (("rupee", "rupees"), ("paisa", "paise"))}, " and ",
     ),
     "de": Words(
         ",", " .", "Komma", "Prozent", "Punkt", "Schrägstrich", "at", "Strich", "minus", "{h} Uhr {m}", "{h} Uhr",
@@ -149,18 +149,6 @@ WORDS: Mapping[str, Words] = {
 
 #: Languages that say "percent" before the number.
 PERCENT_FIRST = frozenset({"tr", "zh"})
-
-#: What stands between a number and its money, and its word: "$1.5 million", "£5m".
-SCALES: Mapping[str, Mapping[str, str]] = {
-    "en": {"thousand": "thousand", "million": "million", "billion": "billion", "trillion": "trillion",
-           "lakh": "lakh", "crore": "crore", "m": "million", "mn": "million", "bn": "billion", "tn": "trillion"},
-    "hi": {word: word for word in _words("हज़ार लाख करोड़ अरब")},
-}  # fmt: skip
-
-#: Those that have no blank before them: "$5k", but no "$5 B".
-GLUED_SCALES: Mapping[str, Mapping[str, str]] = {
-    "en": {"k": "thousand", "K": "thousand", "M": "million", "b": "billion", "B": "billion", "T": "trillion"},
-}
 
 #: Endings of hosts that are read as addresses where no scheme and no "www." stands before them.
 DOMAINS = frozenset(_words("com org net edu gov io ai dev app co uk de es fr in it jp kr pl pt br ru tr cn eu info"))

@@ -8,8 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from bark_serving.speech.text import number_patterns as patterns
 from bark_serving.speech.text.cardinals import before_noun, cardinal, noun_after, noun_after_fraction
 from bark_serving.speech.text.number_patterns import DASH, MONEY_SIGNS
-from bark_serving.speech.text.number_words import GLUED_SCALES, PERCENT_FIRST, SCALES, Forms, Words
-from bark_serving.speech.text.unit_words import ALIASES, FRACTIONS, GUARDED, NUMBER_SIGNS, TO, UNITS
+from bark_serving.speech.text.number_words import PERCENT_FIRST, Forms, Words
+from bark_serving.speech.text.unit_words import (
+    ALIASES,
+    FRACTIONS,
+    GLUED_SCALES,
+    GUARDED,
+    NUMBER_SIGNS,
+    OF,
+    SCALES,
+    TO,
+    UNITS,
+)
 
 MAX_DIGITS = 15  #: of a number that is read as one; longer ones, and those with a leading zero, are read digit by digit
 
@@ -18,6 +28,8 @@ Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
 _HALF, _FRACTION_SIGNS = "½", "½⅓⅔¼¾"
 _FRACTIONS = ("1/2", "1/3", "2/3", "1/4", "3/4")
 _FRACTION = rf"(?:(\d{{1,6}})\s?)?([{_FRACTION_SIGNS}])|(?:(\d{{1,3}})\s)?({'|'.join(_FRACTIONS)})"
+
+_ELISIONS = {"fr": (r"\bde (?=e)", "d'"), "it": (r"\buna (?=[ao])", "un'")}
 
 
 class Quantities:
@@ -28,15 +40,17 @@ class Quantities:
         self._before, self._after = patterns.before_number(language), rf"(?!{patterns.letter(language)})"
         self._number_pattern, self._minus = patterns.number(language), patterns.minus(language)
         self._to = TO[language]
-        self._units = _units(language)
-        self._scales = {**SCALES.get(language, {}), **GLUED_SCALES.get(language, {})}
+        self._scales = {**SCALES[language], **GLUED_SCALES.get(language, {})}
+        # without money, "m" and "B" may be something else
+        self._units = {**_units(language), **{sign: noun for sign, noun in self._scales.items() if len(sign) > 2}}
+        self._currencies = {**words.money, "US$": words.money["$"]}
 
     def quantity_rules(self) -> Iterator[Rule]:
         """Rules of units, percent and money, which may follow a range."""
         before, after, number = self._before, self._after, self._number_pattern
         amount = rf"{before}({self._minus})?({number})(?:({DASH})({number}))?"
-        money, units = _any(self._words.money), _any(self._units)
-        scale = rf"(?:((?<=\d)(?:{_any(self._scales)})|\s(?:{_any(SCALES.get(self._language, {}))}))(?!\w))?"
+        money, units = _any(self._currencies), _any(self._units)
+        scale = rf"(?:((?<=\d)(?:{_any(self._scales)})|\s(?:{_any(SCALES[self._language])})){after})?"
         sign, word = NUMBER_SIGNS[self._language]
         unit = rf"\s?({units})(?:{after})(?!['’²³/°])"
         yield re.compile(rf"(?<=[\d{_FRACTION_SIGNS}])(\s?(?:{units}))\.(?=\s+(\w))"), _without_stop
@@ -45,8 +59,7 @@ class Quantities:
         yield patterns.beside_words(fraction, language=self._language), self._fraction
         if after_word := patterns.minus_after_word(self._language):
             yield re.compile(after_word), lambda _: "−"
-        words = [scale for scale in self._scales if len(scale) > 2]  # without money, "m" and "B" may be something else
-        yield self._one_unit_rule(rf"{before}(?<![\w%°][-–])", rf"%|{money}|{units}|{_any(words)}", money=money)
+        yield self._one_unit_rule(rf"{before}(?<![\w%°][-–])", rf"%|{money}|{units}", money=money)
         yield self._one_unit_rule(rf"(?<=[{MONEY_SIGNS}])", _any(self._scales), money=money)
         if self._language in PERCENT_FIRST:
             yield re.compile(rf"%\s?()({number})(?:({DASH})%?({number}))?{after}"), self._percent
@@ -57,7 +70,7 @@ class Quantities:
         )
         sign_first = rf"(?<![A-Za-z0-9_])({self._minus})?({money})\s?([-−–])?"
         yield (
-            re.compile(rf"{sign_first}({number})(?:({DASH})(?:\2\s?)?({number}))?{scale}(?![\w%])"),
+            re.compile(rf"{sign_first}({number})(?:({DASH})(?:\2\s?)?({number}))?{scale}{after}(?!%)"),
             lambda m: self._money(m[2], m[1] or m[3], *m.group(4, 5, 6), scale=m[7]),
         )
         yield re.compile(rf"(?<![{MONEY_SIGNS}]){amount}{unit}"), self._unit
@@ -147,8 +160,7 @@ class Quantities:
         """A number and its noun, which may hold the place of the number."""
         if "{}" in noun:
             return noun.format(number)
-        said = f"{number}{self._words.glue}{noun}"
-        return re.sub(r"\buna (?=[ao])", "un'", said) if self._language == "it" else said
+        return self._elided(f"{number}{self._words.glue}{noun}")
 
     def _percent(self, match: re.Match[str]) -> str:
         parts = [self._amount(*match.group(1, 2, 3, 4)), self._words.percent]
@@ -180,18 +192,27 @@ class Quantities:
     ) -> str:
         """An amount. Two digits after the point are hundredths; `scale` is a word such as "million", or an "m"."""
         words = self._words
-        unit, hundredth = words.money[sign]
+        unit, hundredth = self._currencies[sign]
+        if scale:
+            forms = self._scales[scale.strip()]
+            said = self._beside(self._amount(minus, low, dash, high, noun=forms[0]), self._noun(high or low, forms))
+            of = OF.get(self._language, "") if forms[0] != forms[-1] else ""
+            return self._elided(words.glue.join(filter(None, (said, of, unit[-1]))))
         whole, _, fraction = low.partition(words.decimal)
         whole = re.sub(r"\D", "", whole)
-        if scale or high or len(fraction) not in (0, 2) or not _is_one_number(whole):
-            said = self._amount(minus, low, dash, high, noun="" if scale else unit[0])
-            noun = unit[-1] if scale or not high else self._noun(high, unit)
-            return words.glue.join(filter(None, (said, self._scales[scale.strip()] if scale else None, noun)))
-        said = self._beside(self._amount(minus, whole, noun=unit[0]), self._noun(whole, unit))
-        if not fraction.strip("0"):
-            return said
-        cents = self._beside(self._amount("", str(int(fraction)), noun=hundredth[0]), self._noun(fraction, hundredth))
-        return f"{said}{words.join}{cents}"
+        if high or len(fraction) not in (0, 2) or not _is_one_number(whole):
+            said = self._amount(minus, low, dash, high, noun=unit[0])
+            return words.glue.join((said, self._noun(high, unit) if high else unit[-1]))
+        parts = [(whole, unit), (fraction.lstrip("0"), hundredth)]
+        parts = [(number, forms) for number, forms in parts if number.strip("0")] or parts[:1]
+        said = words.join.join(
+            self._beside(self._before_noun(number, forms[0]), self._noun(number, forms)) for number, forms in parts
+        )
+        return f"{words.minus}{words.glue}{said}" if minus else said
+
+    def _elided(self, text: str) -> str:
+        pattern, short = _ELISIONS.get(self._language, ("(?!)", ""))
+        return re.sub(pattern, short, text)
 
 
 def _units(language: str) -> Mapping[str, Forms]:
@@ -208,7 +229,15 @@ def _units(language: str) -> Mapping[str, Forms]:
 
 def _any(signs: Iterable[str]) -> str:
     """A pattern of any of the signs, the longest first; of nothing where there are none."""
-    return "|".join(GUARDED.get(sign, re.escape(sign)) for sign in sorted(signs, key=len, reverse=True)) or "(?!)"
+    return "|".join(map(_sign, sorted(signs, key=len, reverse=True))) or "(?!)"
+
+
+def _sign(sign: str) -> str:
+    """A full stop belongs to an abbreviation before money or a comma and, as German nouns have capitals, a word."""
+    if sign.endswith("."):
+        word = r"|\s\w" if sign[0].isupper() else ""
+        return rf"{re.escape(sign)}(?=\s?[{MONEY_SIGNS}]|[,;)]{word})"
+    return GUARDED.get(sign, re.escape(sign))
 
 
 def _is_one_number(digits: str) -> bool:

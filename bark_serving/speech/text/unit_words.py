@@ -165,6 +165,53 @@ UNITS: Mapping[str, Mapping[str, Forms]] = {
     """),
 }  # fmt: skip
 
+#: Large numbers in words, with and without money after them: "$1.5 million", "3 Mrd. €".
+SCALES: Mapping[str, Mapping[str, Forms]] = {
+    "en": _units("""
+        thousand thousand; million million; billion billion; trillion trillion; lakh lakh; crore crore
+        m million; mn million; bn billion; tn trillion
+    """),
+    "de": _units("""
+        Tsd. Tausend; Mio. Million|+en; Mio Million|+en; Million Million|+en; Millionen Million|+en
+        Mrd. Milliarde|+n; Mrd Milliarde|+n; Milliarde Milliarde|+n; Milliarden Milliarde|+n
+    """),
+    "es": _units("mil mil; millón millón|millones; millones millón|millones"),
+    "fr": _units("""
+        million million|+s; millions million|+s; milliard milliard|+s; milliards milliard|+s
+        k mille; M million|+s; Md milliard|+s
+    """),
+    "hi": _units("हज़ार हज़ार; लाख लाख; करोड़ करोड़; अरब अरब"),
+    "it": _units("""
+        mila mila; mln milione|milioni; milione milione|milioni; milioni milione|milioni
+        mld miliardo|miliardi; miliardo miliardo|miliardi; miliardi miliardo|miliardi
+    """),
+    "ja": _units("千 千; 万 万; 億 億; 兆 兆"),
+    "ko": _units("천 천; 만 만; 억 억; 조 조"),
+    "pl": _units("""
+        tys. tysiąc|tysiące|tysięcy|tysiąca; tys tysiąc|tysiące|tysięcy|tysiąca; mln milion|+y|+ów|+a
+        mld miliard|+y|+ów|+a; milion milion|+y|+ów|+a; miliony milion|+y|+ów|+a; milionów milion|+y|+ów|+a
+        miliarda miliard|+y|+ów|+a; miliardów miliard|+y|+ów|+a
+    """),
+    "pt": _units("""
+        mil mil; mi milhão|milhões; milhão milhão|milhões; milhões milhão|milhões
+        bi bilhão|bilhões; bilhão bilhão|bilhões; bilhões bilhão|bilhões; trilhões trilhão|trilhões
+    """),
+    "ru": _units("""
+        тыс. тысяча|тысячи|тысяч; тыс тысяча|тысячи|тысяч; млн миллион|+а|+ов; млн. миллион|+а|+ов
+        млрд миллиард|+а|+ов; млрд. миллиард|+а|+ов; трлн триллион|+а|+ов
+    """),
+    "tr": _units("bin bin; milyon milyon; milyar milyar; trilyon trilyon"),
+    "zh": _units("千 千; 万 万; 亿 亿"),
+}  # fmt: skip
+
+#: Those that have no blank before them: "$5k", but no "$5 B".
+GLUED_SCALES: Mapping[str, Mapping[str, Forms]] = {
+    "en": _units("k thousand; K thousand; M million; b billion; B billion; T trillion"),
+}
+
+#: Between a large number that has a plural and the money: "tres millones de euros".
+OF: Mapping[str, str] = {"es": "de", "fr": "de", "it": "di", "pt": "de"}
+
 #: Other ways to write the same unit. Russian has Cyrillic signs, and Latin ones too.
 ALIASES: Mapping[str, str] = _pairs("""
     ℃=°C ºC=°C ℉=°F ºF=°F ㎜=mm ㎝=cm ㎞=km ㎡=m² ㎥=m³ ㎎=mg ㎏=kg m2=m² km2=km² m3=m³ Km=km Kg=kg L=l mL=ml
@@ -181,13 +228,13 @@ GUARDED: Mapping[str, str] = {"г": r"(?<!\d{4}\s)г(?!\.)"}
 FEMININE: Mapping[str, frozenset[str]] = {
     language: frozenset(nouns.split())
     for language, nouns in {
-        "de": "Tonne Millisekunde Sekunde Minute Stunde Kilowattstunde",
+        "de": "Million Milliarde Tonne Millisekunde Sekunde Minute Stunde Kilowattstunde",
         "es": "tonelada hora libra",
         "fr": "tonne milliseconde seconde minute heure livre",
         "it": "tonnellata ora sterlina",
         "pl": "tona milisekunda sekunda minuta godzina kilowatogodzina",
         "pt": "tonelada hora libra",
-        "ru": "тонна миллисекунда секунда минута копейка",
+        "ru": "тысяча тонна миллисекунда секунда минута копейка",
     }.items()
 }
 

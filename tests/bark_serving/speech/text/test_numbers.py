@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bark_serving.speech.text.number_words import WORDS
 from bark_serving.speech.text.numbers import spell
-from bark_serving.speech.text.unit_words import FRACTIONS, NUMBER_SIGNS, TO, UNITS
+from bark_serving.speech.text.unit_words import FRACTIONS, NUMBER_SIGNS, SCALES, TO, UNITS
 
 LANGUAGES = ["de", "en", "es", "fr", "hi", "it", "ja", "ko", "pl", "pt", "ru", "tr", "zh"]
 
@@ -203,7 +203,7 @@ def test_a_language_without_words_keeps_its_numbers() -> None:
 
 
 def test_every_language_of_bark_has_words() -> None:
-    for table in (WORDS, UNITS, TO, FRACTIONS, NUMBER_SIGNS):
+    for table in (WORDS, UNITS, SCALES, TO, FRACTIONS, NUMBER_SIGNS):
         assert sorted(table) == LANGUAGES
     assert all(len(words.months) == 12 for words in WORDS.values())
 

@@ -139,6 +139,50 @@ def test_a_letter_after_money_is_a_large_number(text: str, said: str) -> None:
     assert spell(text, language="en") == said
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("pt", "R$ 5 milhões, R$ 2 mil, R$ 1,5 bilhão", "cinco milhões de reais, dois mil reais, "
+         "um vírgula cinco bilhão de reais"),
+        ("pt", "US$ 5 e US$ 5,50", "cinco dólares e cinco dólares e cinquenta centavos"),
+        ("es", "€3 millones, $1 millón, 2 mil €", "tres millones de euros, un millón de dólares, dos mil euros"),
+        ("es", "1 millón de personas", "un millón de personas"),
+        ("it", "€3 milioni, 3 mln €, 1 milione", "tre milioni di euro, tre milioni di euro, un milione"),
+        ("fr", "5 millions €, 3 Md€, 3 k€", "cinq millions d'euros, trois milliards d'euros, trois mille euros"),
+        ("ru", "$5 млн, 3 млн. ₽, 2 тыс. человек", "пять миллионов долларов, три миллиона рублей, две тысячи человек"),
+        ("ru", "Их 3 млн. Потом больше.", "Их три миллиона. Потом больше."),
+        ("de", "3 Mrd. €, 5 Millionen €, 3 Mio. Menschen", "drei Milliarden Euro, fünf Millionen Euro, "
+         "drei Millionen Menschen"),
+        ("de", "1 Million, €3 Mio.", "eine Million, drei Millionen Euro."),
+        ("pl", "5 mln €, 5 tys. zł, 2 mln osób", "pięć milionów euro, pięć tysięcy złotych, dwa miliony osób"),
+        ("zh", "¥3亿, ¥2万的", "三亿元, 两万元的"),
+        ("ja", "¥3億です", "三億円です"),
+        ("tr", "3 milyon ₺", "üç milyon lira"),
+        ("fr", "5 m €, 3 MB", "cinq mètres €, trois mégaoctets"),
+    ],
+)  # fmt: skip
+def test_a_large_number_stands_before_its_money(language: str, text: str, said: str) -> None:
+    assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("en", "$0.50, €0.05, -$0.50", "fifty cents, five cents, minus fifty cents"),
+        (
+            "en",
+            "$0, $0.00, $0.5, $1.50",
+            "zero dollars, zero dollars, zero point five dollars, one dollar and fifty cents",
+        ),
+        ("de", "0,50 € und 0,01 €", "fünfzig Cent und ein Cent"),
+        ("ru", "0,21 ₽", "двадцать одна копейка"),
+        ("ja", "¥0.50", "五十銭"),
+    ],
+)
+def test_less_than_one_is_only_hundredths(language: str, text: str, said: str) -> None:
+    assert spell(text, language=language) == said
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("dash", ["-", "–", " – "])
 @pytest.mark.parametrize("unit", ["%", " %", "€", " €", "°", " km", "°C", " kg"])
