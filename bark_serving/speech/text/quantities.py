@@ -14,6 +14,7 @@ from bark_serving.speech.text.unit_words import (
     FRACTIONS,
     GLUED_SCALES,
     GUARDED,
+    NOUNS,
     NUMBER_SIGNS,
     OF,
     SCALES,
@@ -43,6 +44,9 @@ class Quantities:
         self._scales = {**SCALES[language], **GLUED_SCALES.get(language, {})}
         # without money, "m" and "B" may be something else
         self._units = {**_units(language), **{sign: noun for sign, noun in self._scales.items() if len(sign) > 2}}
+        counted = (*UNITS[language].values(), *NOUNS.get(language, ()), *(unit for unit, _ in words.money.values()))
+        self._nouns = {form: forms[0] for forms in counted for form in forms if "{}" not in form}
+        self._end = rf"{self._after}(?:(?=\s({_any(self._nouns)})(?!\w))|)"  #: of a number alone
         self._currencies = {**words.money, "US$": words.money["$"]}
 
     def quantity_rules(self) -> Iterator[Rule]:
@@ -91,22 +95,26 @@ class Quantities:
     def range_rule(self, is_year: re.Pattern[str] | None) -> Rule:
         """The rule of a range without a unit. Its ends may be years."""
         number = self._number_pattern
-        pattern = rf"{self._before}(?<![-–−~+/:])({number})({DASH})({number}){self._after}(?![-–~/:]?\d)"
+        pattern = rf"{self._before}(?<![-–−~+/:])({number})({DASH})({number}){self._end}(?![-–~/:]?\d)"
 
         def say(match: re.Match[str]) -> str:
-            low, dash, high = match.groups()
+            low, dash, high, noun = match.groups()
             if is_year and is_year.fullmatch(low) and (is_year.fullmatch(high) or len(high) == 2):
                 if int(low[-len(high) :]) >= int(high):
                     return match[0]
                 return f"{self.year(int(low))}{self._to}{self.year(int(high)) if len(high) == 4 else self.number(high)}"
-            return self._amount("", low, dash, high) if self._ascends(low, high) else match[0]
+            return (
+                self._amount("", low, dash, high, noun=self._nouns.get(noun, ""))
+                if self._ascends(low, high)
+                else match[0]
+            )
 
         return re.compile(pattern), say
 
     def number_rule(self) -> Rule:
         """The rule of a number alone."""
-        pattern = rf"{self._before}({self._minus})?({self._number_pattern}){self._after}"
-        return re.compile(pattern), lambda m: self._amount(m[1], m[2])
+        pattern = rf"{self._before}({self._minus})?({self._number_pattern}){self._end}"
+        return re.compile(pattern), lambda m: self._amount(m[1], m[2], noun=self._nouns.get(m[3], ""))
 
     def cardinal(self, number: int) -> str:
         return cardinal(number, language=self._language)

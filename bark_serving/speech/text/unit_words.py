@@ -224,17 +224,31 @@ ALIASES: Mapping[str, str] = _pairs("""
 #: Signs that are also other words, as a regular expression. "2020 г." is a year.
 GUARDED: Mapping[str, str] = {"г": r"(?<!\d{4}\s)г(?!\.)"}
 
+#: Nouns that are often counted, beside those of units: "one", and in some languages "two", depends on them.
+NOUNS: Mapping[str, tuple[Forms, ...]] = {
+    language: tuple(map(_forms, nouns.split()))
+    for language, nouns in {
+        "de": "Jahr|+e Monat|+e Tag|+e Woche|+n Uhr Person|+en Frau|+en Kind|+er Seite|+n",
+        "es": "año|+s mes|+es día|+s semana|+s vez|veces persona|+s niño|+s niña|+s mujer|+es página|+s libro|+s",
+        "fr": "an|+s année|+s mois jour|+s semaine|+s fois personne|+s femme|+s page|+s",
+        "it": "anno|anni mese|mesi giorno|giorni settimana|settimane volta|volte persona|persone donna|donne",
+        "pl": "osoba|osoby|osób kobieta|kobiety|kobiet książka|książki|książek strona|strony|stron noc|noce|nocy",
+        "pt": "ano|+s mês|meses dia|+s semana|+s vez|+es pessoa|+s menina|+s mulher|+es página|+s",
+        "ru": "неделя|недели|недель книга|книги|книг женщина|женщины|женщин страница|страницы|страниц ночь|ночи|ночей",
+    }.items()
+}
+
 #: Nouns of feminine gender, for which "one", and in some languages "two", is another word.
 FEMININE: Mapping[str, frozenset[str]] = {
     language: frozenset(nouns.split())
     for language, nouns in {
-        "de": "Million Milliarde Tonne Millisekunde Sekunde Minute Stunde Kilowattstunde",
-        "es": "tonelada hora libra",
-        "fr": "tonne milliseconde seconde minute heure livre",
-        "it": "tonnellata ora sterlina",
-        "pl": "tona milisekunda sekunda minuta godzina kilowatogodzina",
-        "pt": "tonelada hora libra",
-        "ru": "тысяча тонна миллисекунда секунда минута копейка",
+        "de": "Million Milliarde Tonne Millisekunde Sekunde Minute Stunde Kilowattstunde Woche Person Frau Seite",
+        "es": "tonelada hora libra semana vez persona niña mujer página",
+        "fr": "tonne milliseconde seconde minute heure livre année semaine fois personne femme page",
+        "it": "tonnellata ora sterlina settimana volta persona donna",
+        "pl": "tona milisekunda sekunda minuta godzina kilowatogodzina osoba kobieta książka strona noc",
+        "pt": "tonelada hora libra semana vez pessoa menina mulher página",
+        "ru": "тысяча тонна миллисекунда секунда минута копейка неделя книга женщина страница ночь",
     }.items()
 }
 

@@ -168,6 +168,27 @@ def test_a_large_number_stands_before_its_money(language: str, text: str, said: 
 @pytest.mark.parametrize(
     ("language", "text", "said"),
     [
+        ("es", "1 año, 21 años, 1 hora, 200 personas", "un año, veintiún años, una hora, doscientas personas"),
+        ("es", "1-2 semanas, 1 euro", "una a dos semanas, un euro"),
+        ("es", "1 de mayo, 1 y 2, página 1.", "uno de mayo, uno y dos, página uno."),
+        ("de", "1 Stunde, um 1 Uhr, 1 Tag, 1 Woche", "eine Stunde, um ein Uhr, ein Tag, eine Woche"),
+        ("de", "Raum 1 ist frei", "Raum eins ist frei"),
+        ("it", "1 volta, 1 anno e 1 persona", "una volta, un anno e una persona"),
+        ("pt", "1 hora, 2 horas, 2 anos", "uma hora, duas horas, dois anos"),
+        ("fr", "1 fois, 21 personnes, 1 an", "une fois, vingt et une personnes, un an"),
+        ("ru", "2 минуты, 2 недели, 2-3 недели, 2 года", "две минуты, две недели, две-три недели, два года"),
+        ("pl", "2 osoby, 1 osoba, 2 lata", "dwie osoby, jedna osoba, dwa lata"),
+    ],
+)
+def test_one_and_two_have_the_gender_of_the_noun_that_is_written_after_them(
+    language: str, text: str, said: str
+) -> None:
+    assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
         ("en", "$0.50, €0.05, -$0.50", "fifty cents, five cents, minus fifty cents"),
         (
             "en",
