@@ -6,11 +6,12 @@ What is not understood stays as it is, and so do tags such as ``[laughs]``.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache, partial
 
 from num2words import num2words
 
-from bark_serving.speech.text import chinese, ordinals
+from bark_serving.speech.text import chinese, korean, ordinals
 from bark_serving.speech.text import number_patterns as patterns
 from bark_serving.speech.text.cardinals import plain
 from bark_serving.speech.text.clock import Clock
@@ -52,6 +53,9 @@ _GERMAN_ORDINAL = re.compile(r"(?:\b(\w+)\s)?\b(\d{1,2})\.\s?(?=[A-ZÄÖÜ])")
 _TURKISH_ORDINAL = re.compile(r"(?:\b(\w+)\s)?(?<![\w.,:/-])(\d{1,2})\.(?=\s[^\W\d_])")
 _KOREAN_DATE = re.compile(r"(?<![\d.])(\d{4})\.\s?(0?[1-9]|1[0-2])\.\s?(0?[1-9]|[12]\d|3[01])(?!\d)(?:\.(?=\s*\S))?")
 
+#: Rules of one language that come before those of units.
+_FIRST: Mapping[str, tuple[Rule, ...]] = {"en": ((PLURAL, plural),), "ko": korean.RULES, "zh": chinese.RULES}
+
 #: What is read as a year, where years are read in two parts.
 _YEARS = {"en": re.compile(YEAR), "de": re.compile(r"1[1-9]\d\d")}
 
@@ -88,8 +92,7 @@ def _rules(language: str) -> tuple[Rule, ...]:
         (beside_words(_YEAR_SLASH_DATE), lambda m: speaker.date(m[1], m[2], m[3])),
         (beside_words(_SLASH_DATE), speaker.slash_date),
         (_phones(language), lambda m: ", ".join(speaker.digits(group) for group in re.findall(r"\d+", m[0]))),
-        *([(PLURAL, plural)] if language == "en" else []),
-        *([(chinese.YEARS, chinese.years), (chinese.TWO, lambda _: "两")] if language == "zh" else []),
+        *_FIRST.get(language, ()),
         *speaker.clock_rules(),
         *speaker.quantity_rules(),
         speaker.range_rule(_YEARS.get(language)),

@@ -100,6 +100,14 @@ CHINESE = [
     ("￥2, ￥500", "两元, 五百元"),
 ]
 
+KOREAN = [
+    ("6월 6일, 10월 3일, 12월, 2024년 6월", "유월 육일, 시월 삼일, 십이월, 이천이십사년 유월"),
+    ("3시간, 20살, 21살, 5개, 3 명", "세시간, 스무살, 스물한살, 다섯개, 세 명"),
+    ("2마리, 1잔, 7병, 3번, 99명", "두마리, 한잔, 일곱병, 세번, 아흔아홉명"),
+    ("3-4명", "세에서 네명"),
+    ("6개월, 3번지, 3번 출구, 제3번, 100명, 2.5시간", "육개월, 삼번지, 삼번 출구, 제삼번, 백명, 이점오시간"),
+]
+
 TELEPHONES = [
     ("en", "1-800-555-0199", "one, eight zero zero, five five five, zero one nine nine"),
     ("en", "call 555 000 1234", "call five five five, zero zero zero, one two three four"),
@@ -181,6 +189,11 @@ def test_a_time_of_day_is_read_with_what_stands_beside_it(language: str, text: s
 @pytest.mark.parametrize(("language", "text", "said"), TELEPHONES)
 def test_a_telephone_number_is_read_digit_by_digit(language: str, text: str, said: str) -> None:
     assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(("text", "said"), KOREAN)
+def test_korean_counts_with_its_own_numbers_and_has_names_for_june_and_october(text: str, said: str) -> None:
+    assert spell(text, language="ko") == said
 
 
 @pytest.mark.parametrize(("text", "said"), CHINESE)
