@@ -26,7 +26,7 @@ _BEFORE_NOUNS: Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, 
     "zh": ((("^二$", "两"),), ()),
 }
 
-_LOCALES = {"pt": "pt_BR"}  #: of num2words; the other tables for Portuguese are Brazilian, too
+LOCALES = {"pt": "pt_BR"}  #: of num2words; the other tables for Portuguese are Brazilian, too
 
 
 def cardinal(number: int, *, language: str) -> str:
@@ -38,7 +38,7 @@ def cardinal(number: int, *, language: str) -> str:
             return _turkish(number)
         case "zh":
             return _chinese(number)
-    return plain(num2words(number, lang=_LOCALES.get(language, language)), language=language)
+    return plain(num2words(number, lang=LOCALES.get(language, language)), language=language)
 
 
 def before_noun(number: int, noun: str, *, language: str) -> str:

@@ -52,8 +52,8 @@ def goes_on_after(left: str, right: str, *, language: str) -> bool:
 
 def is_german(before: str, after: str) -> bool:
     """Whether a number with a full stop between these words is an ordinal: "ihren 3. Titel"."""
-    first = re.split(r"\W", after, maxsplit=1)[0]
-    return before.lower() in _DETERMINERS | _WITHOUT_ENDING and first.lower() not in _BEGINNINGS
+    begins = after[:1].isupper() and re.split(r"\W", after, maxsplit=1)[0].lower() in _BEGINNINGS
+    return before.lower() in _DETERMINERS | _WITHOUT_ENDING and not begins
 
 
 def german(number: int, before: str) -> str:

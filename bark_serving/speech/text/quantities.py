@@ -113,7 +113,7 @@ class Quantities:
 
     def number_rule(self) -> Rule:
         """The rule of a number alone."""
-        pattern = rf"{self._before}({self._minus})?({self._number_pattern}){self._end}"
+        pattern = rf"{self._before}({self._minus})?({self._number_pattern}){self._end}(?!\.?[ºª]|-[а-яё]{{1,3}}(?!\w))"
         return re.compile(pattern), lambda m: self._amount(m[1], m[2], noun=self._nouns.get(m[3], ""))
 
     def cardinal(self, number: int) -> str:

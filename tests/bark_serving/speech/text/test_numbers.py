@@ -108,6 +108,34 @@ KOREAN = [
     ("6개월, 3번지, 3번 출구, 제3번, 100명, 2.5시간", "육개월, 삼번지, 삼번 출구, 제삼번, 백명, 이점오시간"),
 ]
 
+DATES = [
+    ("en", "July 4, 1776", "July fourth, seventeen seventy-six"),
+    ("en", "May 5 is it, July 4-6, Jan. 5", "May fifth is it, July fourth to sixth, Jan. fifth"),
+    ("en", "on 4 July 2024, the 4 July", "on the fourth of July twenty twenty-four, the fourth of July"),
+    ("en", "In May 20 people came, May 2024", "In May twenty people came, May twenty twenty-four"),
+    ("ru", "9 мая 1945 года", "девятого мая тысяча девятьсот сорок пятого года"),
+    ("ru", "Это 1 мая 2024 г. Потом", "Это первого мая две тысячи двадцать четвёртого года. Потом"),
+    ("ru", "в 1945 году, 2020 человек", "в тысяча девятьсот сорок пятом году, две тысячи двадцать человек"),
+    ("pl", "3 maja i 11 listopada", "trzeciego maja i jedenastego listopada"),
+    ("de", "Vom 3. bis 5. Mai, 3.-5. Mai", "Vom dritten bis fünften Mai, dritter bis fünfter Mai"),
+    ("de", "am 3. und 4. Mai, der 3. und letzte", "am dritten und vierten Mai, der dritte und letzte"),
+    ("it", "il 1° maggio, 3° piano, 3ª classe", "il primo maggio, terzo piano, terza classe"),
+    ("it", "20° di notte e 5°", "venti gradi di notte e cinque gradi"),
+    ("es", "1° de mayo, 3.º piso, 3ª planta", "primero de mayo, tercer piso, tercera planta"),
+    ("es", "20° en Madrid, el 15º piso", "veinte grados en Madrid, el 15º piso"),
+    ("pt", "1º de maio, 3° andar", "primeiro de maio, terceiro andar"),
+    ("ru", "5-й этаж", "5-й этаж"),
+    ("de", "am 03.10.90", "am dritten Oktober neunzehnhundertneunzig"),
+    ("de", "Version 3.10.24", "Version drei Punkt zehn Punkt vierundzwanzig"),
+    ("fr", "14/07/89", "quatorze juillet mille neuf cent quatre-vingt-neuf"),
+    (
+        "en",
+        "Due 3/4/24, not 24/7 or 1/2/3",
+        "Due March fourth, twenty twenty-four, not twenty-four/seven or one/two/three",
+    ),
+    ("en", "version 10.12.24", "version ten dot twelve dot twenty-four"),
+]
+
 TELEPHONES = [
     ("en", "1-800-555-0199", "one, eight zero zero, five five five, zero one nine nine"),
     ("en", "call 555 000 1234", "call five five five, zero zero zero, one two three four"),
@@ -158,7 +186,7 @@ UNITS_AND_RANGES = [
     ("pl", "2-3 min", "dwie-trzy minuty"),
     ("pt", "14h30, 2 h, 1-2 kg", "catorze e trinta, duas horas, um a dois quilogramas"),
     ("ru", "21 км, 2 мин, 5-6 ч", "двадцать один километр, две минуты, пять-шесть часов"),
-    ("ru", "500 г в 2020 г.", "пятьсот граммов в две тысячи двадцать г."),
+    ("ru", "500 г в 2020 г.", "пятьсот граммов в две тысячи двадцатом году."),
     ("tr", "10-12 km/h, %10-12", "saatte on ila on iki kilometre, yüzde on ila on iki"),
     ("zh", "2km, 10-12 kg", "两公里, 十到十二公斤"),
 ]
@@ -188,6 +216,11 @@ def test_a_time_of_day_is_read_with_what_stands_beside_it(language: str, text: s
 
 @pytest.mark.parametrize(("language", "text", "said"), TELEPHONES)
 def test_a_telephone_number_is_read_digit_by_digit(language: str, text: str, said: str) -> None:
+    assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(("language", "text", "said"), DATES)
+def test_a_date_has_the_ordinals_that_the_language_says(language: str, text: str, said: str) -> None:
     assert spell(text, language=language) == said
 
 
