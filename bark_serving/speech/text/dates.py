@@ -23,7 +23,9 @@ _DOT_DATE = r"(?<!\d[.,])\b(0?[1-9]|[12]\d|3[01])\.(0?[1-9]|1[0-2])\.(\d{4}|(?<=
 _ENGLISH_ORDINAL = re.compile(r"(?<!\d[.,])\b(\d{1,3}(?:,\d{3})+|\d{1,6})(?:st|nd|rd|th)\b")
 _GERMAN_ORDINAL = re.compile(r"(?:\b(\w+)\s)?\b(\d{1,2})\.\s?(?=[A-ZÄÖÜ]|(?:bis|und|oder)\s)")
 _TURKISH_ORDINAL = re.compile(r"(?:\b(\w+)\s)?(?<![\w.,:/-])(\d{1,2})\.(?=\s[^\W\d_])")
-_KOREAN_DATE = re.compile(r"(?<![\d.])(\d{4})\.\s?(0?[1-9]|1[0-2])\.\s?(0?[1-9]|[12]\d|3[01])(?!\d)(?:\.(?=\s*\S))?")
+_KOREAN_DATE = re.compile(
+    r"(?<![\w.,])([12]\d{3})\.\s?(0?[1-9]|1[0-2])\.\s?(0?[1-9]|[12]\d|3[01])(?![\d%€$£]|[.,]\d)(?:\.(?=\s*\S))?"
+)
 #: "3. bis 5. Mai"
 _DAYS = r"(\d{1,2})\.\s?(bis|und|oder|[-–])\s?(\d{1,2})\.\s?"
 _ALONE = r"(?<![\w.,:/$€£-])"  # what a day stands behind

@@ -19,7 +19,7 @@ class Words:
     decimal: str  #: sign between whole and fraction
     thousands: str  #: signs between groups of three digits, beside blanks at which no line breaks; a blank comes first
     point: str  #: the decimal sign, spoken
-    percent: str
+    percent: str  #: its forms, with "|" between them
     dot: str
     slash: str
     at: str
@@ -123,8 +123,8 @@ WORDS: Mapping[str, Words] = {
         first_day="primeiro",
     ),
     "ru": Words(
-        ",", " .", "запятая", "процентов", "точка", "слэш", "собака", "дефис", "минус", "{h} {m}", "{h} {hour}",
-        "{d} {month} {y}",
+        ",", " .", "запятая", "процент|процента|процентов", "точка", "слэш", "собака", "дефис", "минус", "{h} {m}",
+        "{h} {hour}", "{d} {month} {y}",
         _words("января февраля марта апреля мая июня июля августа сентября октября ноября декабря"),
         {"$": (("доллар", "доллара", "долларов"), ("цент", "цента", "центов")),
          "€": (("евро", "евро", "евро"), ("цент", "цента", "центов")),

@@ -1,7 +1,7 @@
 """English plurals of numbers: "the 1990s", "in his 40s", "100s of people".
 
 An "s" after a number also means seconds, so a plural needs a sign of one: four digits of a decade, an apostrophe
-("'90s"), a word such as "the" or "his" before it, or "of" after it.
+("'90s"), a word such as "the" or "his" before it, or "of" or a word such as "music" after it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ _SHORT = r"['’‘]?[1-9]0s"
 _MORE = rf"(?:(?:[-–/]|, | and | or ){_SHORT}\b)*"  #: "60s/70s"
 _MANY = r"[1-9]0|1(?:0{2,6}|0{0,2}(?:,000){1,2})"
 _OWNERS = "the|his|her|its|their|my|our|your|early|mid|late"
+#: What is named after a decade: "80s music". A "30s song" may be half a minute long.
+_STYLES = "music|hits?|songs?|movies?|films?|fashion|style|rock|pop|disco|hair|bands?|cartoons?|kids?|party|nostalgia"
 PLURAL = re.compile(
     rf"(?<![\w.,:{MONEY_SIGNS}])"
-    rf"(?:(?:{_DECADE.pattern})s{_MORE}|['’‘][1-9]0s{_MORE}|(?i:{_OWNERS})[ -]{_SHORT}{_MORE}|(?:{_MANY})s(?= of\b))\b"
+    rf"(?:(?:{_DECADE.pattern})s{_MORE}|['’‘][1-9]0s{_MORE}|(?i:{_OWNERS})[ -]{_SHORT}{_MORE}"
+    rf"|(?:{_MANY})s(?= of\b)|[6-9]0s{_MORE}(?=[ -](?:{_STYLES})\b))\b"
 )
 _ONE = re.compile(r"['’‘]?(\d[\d,]*)s\b")
 

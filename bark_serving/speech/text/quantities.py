@@ -171,12 +171,14 @@ class Quantities:
         return self._elided(f"{number}{self._words.glue}{noun}")
 
     def _percent(self, match: re.Match[str]) -> str:
-        parts = [self._amount(*match.group(1, 2, 3, 4)), self._words.percent]
+        sign, low, dash, high = match.group(1, 2, 3, 4)
+        noun = self._noun(high or low, tuple(self._words.percent.split("|")))
+        parts = [self._amount(sign, low, dash, high), noun]
         return self._words.glue.join(reversed(parts) if self._language in PERCENT_FIRST else parts)
 
     def _unit(self, match: re.Match[str]) -> str:
         sign, low, dash, high, unit = match.groups()
-        forms = self._units[unit]
+        forms = self._units[_key(unit)]
         said = self._amount(sign, low, dash, high, noun=forms[0])
         return self._beside(said, self._noun(high or low, forms))
 
@@ -188,11 +190,11 @@ class Quantities:
         *fractions, and_a_half, and_ = FRACTIONS[self._language]
         said = fractions[index]
         if whole:
-            noun = self._units[unit][0] if unit else ""
+            noun = self._units[_key(unit)][0] if unit else ""
             said = self._before_noun(whole, noun or "-") + (and_a_half if index == 0 else and_ + said)
         if not unit:
             return said
-        noun = noun_after_fraction(int(whole or 0), self._units[unit], language=self._language, decimal=False)
+        noun = noun_after_fraction(int(whole or 0), self._units[_key(unit)], language=self._language, decimal=False)
         return self._beside(said, noun)
 
     def _money(
@@ -238,6 +240,11 @@ def _units(language: str) -> Mapping[str, Forms]:
 def _any(signs: Iterable[str]) -> str:
     """A pattern of any of the signs, the longest first; of nothing where there are none."""
     return "|".join(map(_sign, sorted(signs, key=len, reverse=True))) or "(?!)"
+
+
+def _key(unit: str) -> str:
+    """A unit as the tables have it: "ч. л." is "ч.л"."""
+    return "".join(unit.split()).rstrip(".") if " " in unit or unit.count(".") > 1 else unit
 
 
 def _sign(sign: str) -> str:

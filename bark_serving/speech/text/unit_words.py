@@ -36,7 +36,8 @@ UNITS: Mapping[str, Mapping[str, Forms]] = {
         ms millisecond|+s; s second|+s; min minute|+s; h hour|+s
         kB kilobyte|+s; MB megabyte|+s; GB gigabyte|+s; TB terabyte|+s; W watt|+s; kW kilowatt|+s; kWh kilowatt hour|+s
         V volt|+s; Hz hertz; kHz kilohertz; MHz megahertz; GHz gigahertz
-        mph mile per hour|miles per hour; mi mile|+s; ft foot|feet; lb pound|+s; lbs pound|+s; oz ounce|+s
+        mph mile per hour|miles per hour; mi mile|+s; ft foot|feet; tsp teaspoon|+s; tbsp tablespoon|+s
+        lb pound|+s; lbs pound|+s; oz ounce|+s
     """),
     "de": _units("""
         mm Millimeter; cm Zentimeter; m Meter; km Kilometer; m² Quadratmeter; km² Quadratkilometer; m³ Kubikmeter
@@ -148,6 +149,8 @@ UNITS: Mapping[str, Mapping[str, Forms]] = {
         Вт ватт|+а|ватт; кВт киловатт|+а|киловатт; кВтч киловатт-час|+а|+ов; Гц герц|+а|герц; кГц килогерц|+а|килогерц
         МГц мегагерц|+а|мегагерц; ГГц гигагерц|+а|гигагерц
         V вольт|+а|вольт; t тонна|тонны|тонн; s секунда|секунды|секунд
+        ч.л чайная ложка|чайные ложки|чайных ложек|чайной ложки
+        ст.л столовая ложка|столовые ложки|столовых ложек|столовой ложки
     """),
     "tr": _units("""
         mm milimetre; cm santimetre; m metre; km kilometre; m² metrekare; km² kilometrekare; m³ metreküp
@@ -221,8 +224,13 @@ ALIASES: Mapping[str, str] = _pairs("""
     кВт·ч=кВтч кВт⋅ч=кВтч м2=м² км2=км² м3=м³ Кб=КБ Мб=МБ Гб=ГБ
 """)
 
-#: Signs that are also other words, as a regular expression. "2020 г." is a year.
-GUARDED: Mapping[str, str] = {"г": r"(?<!\d{4}\s)г(?!\.)"}
+#: Signs that are also other words, as a regular expression. "2020 г." is a year, "ч. л." a spoon.
+GUARDED: Mapping[str, str] = {
+    "г": r"(?<!\d{4}\s)г(?!\.)",
+    "ч": r"ч(?!\.\s?л)",
+    "ч.л": r"ч\.\s?л(?:\.(?=\s?[а-яё,]))?",
+    "ст.л": r"ст\.\s?л(?:\.(?=\s?[а-яё,]))?",
+}
 
 #: Nouns that are often counted, beside those of units: "one", and in some languages "two", depends on them.
 NOUNS: Mapping[str, tuple[Forms, ...]] = {
@@ -248,7 +256,7 @@ FEMININE: Mapping[str, frozenset[str]] = {
         "it": "tonnellata ora sterlina settimana volta persona donna",
         "pl": "tona milisekunda sekunda minuta godzina kilowatogodzina osoba kobieta książka strona noc",
         "pt": "tonelada hora libra semana vez pessoa menina mulher página",
-        "ru": "тысяча тонна миллисекунда секунда минута копейка неделя книга женщина страница ночь",
+        "ru": "чайная столовая тысяча тонна миллисекунда секунда минута копейка неделя книга женщина страница ночь",
     }.items()
 }
 

@@ -282,6 +282,20 @@ def test_a_minus_may_follow_a_word_where_no_blanks_part_words(language: str, tex
 @pytest.mark.parametrize(
     ("language", "text", "said"),
     [
+        ("ru", "1 %, 3 %, 5 %, 21%", "один процент, три процента, пять процентов, двадцать один процент"),
+        ("ru", "1,5 %, 2-3 %", "один запятая пять процента, два-три процента"),
+        ("ru", "1/2 ч. л. соли, 2 ст. л. сахара", "одна вторая чайной ложки соли, две столовые ложки сахара"),
+        ("ru", "1 ч. л., 5 ч. Потом", "одна чайная ложка, пять часов. Потом"),
+        ("en", "2 tbsp. sugar, 1/2 tsp salt", "two tablespoons sugar, one half teaspoon salt"),
+    ],
+)
+def test_percent_and_spoons_have_the_form_of_their_number(language: str, text: str, said: str) -> None:
+    assert spell(text, language=language) == said
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
         ("en", "It is 5 km. 20% of us quit.", "It is five kilometers. twenty percent of us quit."),
         ("en", "It is 5 km. $20 is the fee.", "It is five kilometers. twenty dollars is the fee."),
         ("en", "It took 5 min. ½ of us quit.", "It took five minutes. one half of us quit."),
@@ -304,6 +318,7 @@ def test_a_full_stop_after_a_unit_is_left_out_before_a_small_letter_only(languag
         ("Her 30s, early 20s", "Her thirties, early twenties"),
         ("mid-90s, 1950s-60s, the 60s/70s.", "mid-nineties, nineteen fifties-sixties, the sixties/seventies."),
         ("10s of thousands", "tens of thousands"),
+        ("80s music, 60s/70s rock, 90s-style", "eighties music, sixties/seventies rock, nineties-style"),
         ("100s of 1,000s of 100,000s of", "hundreds of thousands of hundred thousands of"),
     ],
 )
@@ -320,6 +335,7 @@ def test_decades_tens_and_powers_of_ten_have_a_plural(text: str, said: str) -> N
         ("wait 20s, in 60s, a 30s ad", "wait twenty seconds, in sixty seconds, a thirty seconds ad"),
         ("timeout=30s, a 100s timeout", "timeout=thirty seconds, a one hundred seconds timeout"),
         ("10-20s", "ten to twenty seconds"),
+        ("80s timeout, a 30s song", "eighty seconds timeout, a thirty seconds song"),
         ("2 min 30s, 1h 20m 30s", "two minutes thirty seconds, one hour twenty minutes thirty seconds"),
     ],
 )  # fmt: skip
