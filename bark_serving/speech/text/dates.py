@@ -57,9 +57,9 @@ class Dates(Clock):
             case "pl":
                 yield re.compile(rf"{_ALONE}(\d{{1,2}})(?=\s(?:{months})\b)"), lambda m: self._day(int(m[1]))
             case "ru":
-                year = r"(\d{4})\s(?:год[ау]\b|г\.)"
+                year = r"([12]\d{3})\s(?:года\b|г\.)"
                 yield re.compile(rf"{_ALONE}(\d{{1,2}}) ({months})\b(?: {year})?"), self._russian_date
-                yield re.compile(rf"\b([Вв]) {year}"), self._russian_year
+                yield re.compile(rf"(?:\b([ВвКк])\s)?{_ALONE}([12]\d{{3}}) (год[ау]?\b|г\.)"), self._russian_year
             case "es" | "it" | "pt":
                 degrees = rf"(?:{_AFTER_DEGREES})\b(?! (?:{months})\b)"
                 sign = rf"(\.?[ºª]|°(?=\s[^\W\dA-Z]))(?!\w|\s?{degrees})"
@@ -172,11 +172,18 @@ class Dates(Clock):
     def _russian_date(self, match: re.Match[str]) -> str:
         """ "9 мая 1945 года": on that day, since most dates in sentences say when something was."""
         day, month, year = match.groups()
-        said = f"{_russian(int(day), 'g')} {month}"
+        until = match.string[: match.start()].lower().endswith("по ")
+        said = f"{_russian(int(day), 'n' if until else 'g', gender='n')} {month}"
         return f"{said} {_russian(int(year), 'g')} года{_stop(match)}" if year else said
 
     def _russian_year(self, match: re.Match[str]) -> str:
-        return f"{match[1]} {_russian(int(match[2]), 'p')} году{_stop(match)}"
+        """ "в 1945 году", "к 1945 году", "1945 год": what comes before and the noun tell the case."""
+        before, year, noun = match.groups()
+        if noun == "г." and not before:
+            return match[0]
+        case = "d" if before in ("К", "к") else {"год": "n", "года": "g"}.get(noun, "p")
+        noun = "году" if noun == "г." else noun
+        return f"{before or ''} {_russian(int(year), case)} {noun}{_stop(match)}".lstrip()
 
     def _ordinal_with_sign(self, match: re.Match[str]) -> str:
         """ "3° piano", "3.ª": the latter is feminine."""
@@ -194,8 +201,8 @@ def _full(year: str) -> str:
     return year if len(year) != 2 else f"{20 if int(year) <= LAST_YEAR else 19}{year}"
 
 
-def _russian(number: int, case: str) -> str:
-    return str(num2words(number, to="ordinal", lang="ru", case=case, gender="n"))
+def _russian(number: int, case: str, *, gender: str = "m") -> str:
+    return str(num2words(number, to="ordinal", lang="ru", case=case, gender=gender))
 
 
 def _stop(match: re.Match[str]) -> str:

@@ -33,6 +33,7 @@ _BEGINNINGS = _set(
 #: Words before a Turkish number that ends a sentence: "Saat 5."
 _TURKISH_COUNTED = _set("saat toplam sonuç numara numarası no sayfa bölüm yaşım yaşı fiyatı puanı")
 _TURKISH_ENDINGS = dict(zip("aıeiouöü", ["ıncı", "ıncı", "inci", "inci", "uncu", "uncu", "üncü", "üncü"], strict=True))
+MAX_DATE = 16  #: characters of a Korean date
 _KOREAN_DATE = re.compile(r"(?<!\d)\d{4}\.((?:\s?\d{1,2}\.){0,2})$")
 
 
@@ -45,7 +46,7 @@ def goes_on_after(left: str, right: str, *, language: str) -> bool:
         case "tr":
             return len(number) <= 2 and is_turkish(before.rpartition(" ")[2])
         case "ko":
-            date = _KOREAN_DATE.search(left)
+            date = _KOREAN_DATE.search(left[-MAX_DATE:])
             return date is not None and (date[1].count(".") == 2 or re.match(r"\d{1,2}\.", right) is not None)
     return False
 

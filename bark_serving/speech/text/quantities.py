@@ -46,7 +46,7 @@ class Quantities:
         self._units = {**_units(language), **{sign: noun for sign, noun in self._scales.items() if len(sign) > 2}}
         counted = (*UNITS[language].values(), *NOUNS.get(language, ()), *(unit for unit, _ in words.money.values()))
         self._nouns = {form: forms[0] for forms in counted for form in forms if "{}" not in form}
-        self._end = rf"{self._after}(?:(?=\s({_any(self._nouns)})(?!\w))|)"  #: of a number alone
+        self._noun_after = rf"(\s(?:{_any(self._nouns)})(?!\w))?"
         self._currencies = {**words.money, "US$": words.money["$"]}
 
     def quantity_rules(self) -> Iterator[Rule]:
@@ -57,7 +57,7 @@ class Quantities:
         scale = rf"(?:((?<=\d)(?:{_any(self._scales)})|\s(?:{_any(SCALES[self._language])})){after})?"
         sign, word = NUMBER_SIGNS[self._language]
         unit = rf"\s?({units})(?:{after})(?!['’²³/°])"
-        yield re.compile(rf"(?<=[\d{_FRACTION_SIGNS}])(\s?(?:{units}))\.(?=\s+(\w))"), _without_stop
+        yield re.compile(rf"(?<=[\d{_FRACTION_SIGNS}])(\s?(?:{units}))\.(?=\s+(\w)|[,;:)])"), _without_stop
         yield re.compile(rf"(?:{sign}|№|(?<!\w)#)\s?(?=\d)"), lambda _: word
         fraction = rf"(?<![\w/.,-])(?:{_FRACTION})(?![\w/]|[.,]\d)(?:{unit})?"
         yield patterns.beside_words(fraction, language=self._language), self._fraction
@@ -95,26 +95,26 @@ class Quantities:
     def range_rule(self, is_year: re.Pattern[str] | None) -> Rule:
         """The rule of a range without a unit. Its ends may be years."""
         number = self._number_pattern
-        pattern = rf"{self._before}(?<![-–−~+/:])({number})({DASH})({number}){self._end}(?![-–~/:]?\d)"
+        pattern = (
+            rf"{self._before}(?<![-–−~+/:])({number})({DASH})({number}){self._after}(?![-–~/:]?\d){self._noun_after}"
+        )
 
         def say(match: re.Match[str]) -> str:
             low, dash, high, noun = match.groups()
             if is_year and is_year.fullmatch(low) and (is_year.fullmatch(high) or len(high) == 2):
                 if int(low[-len(high) :]) >= int(high):
                     return match[0]
-                return f"{self.year(int(low))}{self._to}{self.year(int(high)) if len(high) == 4 else self.number(high)}"
-            return (
-                self._amount("", low, dash, high, noun=self._nouns.get(noun, ""))
-                if self._ascends(low, high)
-                else match[0]
-            )
+                end = self.year(int(high)) if len(high) == 4 else self.number(high)
+                return f"{self.year(int(low))}{self._to}{end}{noun or ''}"
+            return self._counted("", low, dash, high, noun=noun) if self._ascends(low, high) else match[0]
 
         return re.compile(pattern), say
 
     def number_rule(self) -> Rule:
         """The rule of a number alone."""
-        pattern = rf"{self._before}({self._minus})?({self._number_pattern}){self._end}(?!\.?[ºª]|-[а-яё]{{1,3}}(?!\w))"
-        return re.compile(pattern), lambda m: self._amount(m[1], m[2], noun=self._nouns.get(m[3], ""))
+        more = r"(?!\.?[ºª]|-[а-яё]{1,3}(?!\w))"  # of an ordinal
+        pattern = rf"{self._before}({self._minus})?({self._number_pattern}){self._after}{more}{self._noun_after}"
+        return re.compile(pattern), lambda m: self._counted(m[1], m[2], noun=m[3])
 
     def cardinal(self, number: int) -> str:
         return cardinal(number, language=self._language)
@@ -150,6 +150,13 @@ class Quantities:
         said = (dash if high and not self._ascends(low, high) else self._to) or ""
         said = said.join(self._before_noun(end, noun) for end in ends)
         return f"{self._words.minus}{self._words.glue}{said}" if sign else said
+
+    def _counted(
+        self, sign: str | None, low: str, dash: str | None = None, high: str | None = None, *, noun: str | None
+    ) -> str:
+        """A number or a range with a noun that is written after it, or with none."""
+        said = self._amount(sign, low, dash, high, noun=self._nouns[noun.strip()] if noun else "")
+        return self._elided(f"{said}{noun or ''}")
 
     def _before_noun(self, number: str, noun: str) -> str:
         whole = re.sub(r"\D", "", number)
@@ -261,4 +268,4 @@ def _is_one_number(digits: str) -> bool:
 
 def _without_stop(match: re.Match[str]) -> str:
     """A unit without its full stop, where that only ends the abbreviation: "5 min. later"."""
-    return match[1] if match[2].islower() else match[0]
+    return match[1] if match[2] is None or match[2].islower() else match[0]

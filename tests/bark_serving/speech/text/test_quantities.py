@@ -173,10 +173,12 @@ def test_a_large_number_stands_before_its_money(language: str, text: str, said: 
         ("es", "1 de mayo, 1 y 2, página 1.", "uno de mayo, uno y dos, página uno."),
         ("de", "1 Stunde, um 1 Uhr, 1 Tag, 1 Woche", "eine Stunde, um ein Uhr, ein Tag, eine Woche"),
         ("de", "Raum 1 ist frei", "Raum eins ist frei"),
-        ("it", "1 volta, 1 anno e 1 persona", "una volta, un anno e una persona"),
+        ("it", "1 volta, 1 anno e 1 ora, 2-3 ore", "una volta, un anno e un'ora, due-tre ore"),
+        ("en", "1990-1995 days", "nineteen ninety to nineteen ninety-five days"),
         ("pt", "1 hora, 2 horas, 2 anos", "uma hora, duas horas, dois anos"),
         ("fr", "1 fois, 21 personnes, 1 an", "une fois, vingt et une personnes, un an"),
         ("ru", "2 минуты, 2 недели, 2-3 недели, 2 года", "две минуты, две недели, две-три недели, два года"),
+        ("ru", "2 тысячи, 5 тысяч ₽", "две тысячи, пять тысяч рублей"),
         ("pl", "2 osoby, 1 osoba, 2 lata", "dwie osoby, jedna osoba, dwa lata"),
     ],
 )
@@ -299,12 +301,13 @@ def test_percent_and_spoons_have_the_form_of_their_number(language: str, text: s
         ("en", "It is 5 km. 20% of us quit.", "It is five kilometers. twenty percent of us quit."),
         ("en", "It is 5 km. $20 is the fee.", "It is five kilometers. twenty dollars is the fee."),
         ("en", "It took 5 min. ½ of us quit.", "It took five minutes. one half of us quit."),
+        ("en", "12 oz., 5 lbs. of it (5 min.).", "twelve ounces, five pounds of it (five minutes)."),
         ("en", "5 min. later, ½ h. later", "five minutes later, one half hour later"),
         ("de", "Es sind 5 km. 20 % gaben auf.", "Es sind fünf Kilometer. zwanzig Prozent gaben auf."),
         ("ru", "5 мин. 20 % и 5 мин. назад", "пять минут. двадцать процентов и пять минут назад"),
     ],
 )
-def test_a_full_stop_after_a_unit_is_left_out_before_a_small_letter_only(language: str, text: str, said: str) -> None:
+def test_a_full_stop_after_a_unit_is_left_out_where_the_sentence_goes_on(language: str, text: str, said: str) -> None:
     assert spell(text, language=language) == said
 
 
