@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from num2words import num2words
 
@@ -39,6 +40,12 @@ def cardinal(number: int, *, language: str) -> str:
         case "zh":
             return _chinese(number)
     return plain(num2words(number, lang=LOCALES.get(language, language)), language=language)
+
+
+@cache
+def last_words(language: str) -> frozenset[str]:
+    """The words in which the numbers below a hundred end."""
+    return frozenset(cardinal(number, language=language).split()[-1] for number in range(100))
 
 
 def before_noun(number: int, noun: str, *, language: str) -> str:

@@ -24,7 +24,7 @@ _STYLES = "music|hits?|songs?|movies?|films?|fashion|style|rock|pop|disco|hair|b
 PLURAL = re.compile(
     rf"(?<![\w.,:{MONEY_SIGNS}])"
     rf"(?:(?:{_DECADE.pattern})s{_MORE}|['’‘][1-9]0s{_MORE}|(?i:{_OWNERS})[ -]{_SHORT}{_MORE}"
-    rf"|(?:{_MANY})s(?= of\b)|[6-9]0s{_MORE}(?=[ -](?:{_STYLES})\b))\b"
+    rf"|(?:{_MANY})s(?= of\b)|[6-9]0s(?:[-–/]{_SHORT}){{0,3}}(?=[ -](?:{_STYLES})\b))\b"
 )
 _ONE = re.compile(r"['’‘]?(\d[\d,]*)s\b")
 

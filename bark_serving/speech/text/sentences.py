@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 import sentencex
 
 from bark_serving.speech.text.abbreviations import BEFORE_A_NUMBER, TITLES, WITHIN
+from bark_serving.speech.text.cardinals import last_words
+from bark_serving.speech.text.number_words import WORDS
 from bark_serving.speech.text.ordinals import goes_on_after
 
 NOTE = "♪"  #: stands before and after what is sung
@@ -91,9 +93,14 @@ def goes_on(left: str, right: str, *, language: str) -> bool:
         return True
     if stem in ("a.m", "p.m") and _AFTER_AN_HOUR.match(right):
         return True
-    if small and (len(stem) <= MAX_ABBREVIATION or "." in stem) and _begins_with_a_capital(left):
+    if small and _may_be_short(stem, language) and _begins_with_a_capital(left):
         return True
     return (small or digit) and stem in WITHIN.get(language, ())
+
+
+def _may_be_short(stem: str, language: str) -> bool:
+    """Whether a word may be an abbreviation. A number in words is none: "Room five. ten men came"."""
+    return "." in stem or (len(stem) <= MAX_ABBREVIATION and not (language in WORDS and stem in last_words(language)))
 
 
 def _begins_with_a_capital(text: str) -> bool:

@@ -107,6 +107,8 @@ def test_what_an_abbreviation_needs_belongs_to_it(language: str, text: str) -> N
         ("en", "The wall is 6 ft.|Walk along it."),
         ("en", "See vol. II.|It is new."),
         ("pl", "Kupił 3 szt.|Potem wyszedł."),
+        ("en", "We met in room five.|twenty men came."),
+        ("pt", "Ela está na sala seis.|vinte homens vieram."),
         ("it", "Vive nel sec. XX.|Poi parte."),
     ],
 )
