@@ -9,10 +9,11 @@ from __future__ import annotations
 import ctypes
 import tempfile
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from enum import Enum, IntEnum
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -165,10 +166,11 @@ class IExecutionContext:
         shapes = {**self.shapes, **self.output_shapes()}
         tensors = {name: Place(address, shapes[name]) for name, address in self.addresses.items()}
         step = self.plan.bind(tensors, profile=self.profile, repeated=False)
-        if Cuda.recording is None:
+        recording = Cuda.recording.get()
+        if recording is None:
             step()
         else:
-            Cuda.recording.append(step)
+            recording.append(step)
         return True
 
 
@@ -194,7 +196,8 @@ _OK = cudaError_t.cudaSuccess
 class Cuda(SimpleNamespace):
     """``cuda.bindings.runtime``. free: bytes that `cudaMalloc` still has."""
 
-    recording: list[Callable[[], None]] | None = None  #: the steps of a CUDA graph, while one is recorded
+    #: The steps of a CUDA graph while one is recorded: each thread has its own, as in the mode `ThreadLocal`.
+    recording: ClassVar[ContextVar[list[Callable[[], None]] | None]] = ContextVar("recording", default=None)
 
     def __init__(self, free: float = 1e9) -> None:
         super().__init__(**{enum.__name__: enum for enum in CUDA_ENUMS})
@@ -212,12 +215,13 @@ class Cuda(SimpleNamespace):
         return (_OK,)
 
     def cudaStreamBeginCapture(self, stream: int, mode: cudaStreamCaptureMode) -> tuple[Any, ...]:  # noqa: N802
-        assert Cuda.recording is None and mode is cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
-        Cuda.recording = []
+        assert Cuda.recording.get() is None and mode is cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        Cuda.recording.set([])
         return (_OK,)
 
     def cudaStreamEndCapture(self, stream: int) -> tuple[Any, ...]:  # noqa: N802
-        steps, Cuda.recording = Cuda.recording, None
+        steps = Cuda.recording.get()
+        Cuda.recording.set(None)
         return _OK, steps
 
     def cudaGraphInstantiate(self, graph: list[Callable[[], None]], flags: int) -> tuple[Any, ...]:  # noqa: N802
