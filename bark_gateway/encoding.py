@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -9,7 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from bark_client.audio import endless_wav_header, integers, pcm16
+from bark_client.audio import endless_wav_header, integers, pcm16, wav_header
 from bark_gateway.formats import BIT_RATE, CODINGS, Coding
 
 Samples = NDArray[np.float32]  #: [n], -1..1 (louder is clipped), mono
@@ -29,10 +30,15 @@ class Encoder(ABC):
         """The rest."""
 
 
-def open_encoder(format: str, *, sample_rate: int) -> Encoder:  # noqa: A002
-    """An encoder of one of `formats.MEDIA_TYPES`. sample_rate: Hz."""
+def open_encoder(format: str, *, sample_rate: int, whole: bool = False) -> Encoder:  # noqa: A002
+    """An encoder of one of `formats.MEDIA_TYPES`. sample_rate: Hz.
+
+    whole: all bytes may come at the end. So the file says how long it is, which a stream can't.
+    """
     if format in CODINGS:
-        return CodecEncoder(CODINGS[format], sample_rate=sample_rate)
+        return CodecEncoder(CODINGS[format], sample_rate=sample_rate, whole=whole)
+    if whole and format == "wav":
+        return WholeWav(sample_rate)
     return RawEncoder(endless_wav_header(sample_rate=sample_rate) if format == "wav" else b"")
 
 
@@ -50,8 +56,22 @@ class RawEncoder(Encoder):
         return self.feed(np.zeros(0, np.float32))
 
 
+class WholeWav(Encoder):
+    """A WAV that says how long it is."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self._rate, self._data = sample_rate, bytearray()
+
+    def feed(self, samples: Samples) -> bytes:
+        self._data += pcm16(samples)
+        return b""
+
+    def end(self) -> bytes:
+        return wav_header(sample_rate=self._rate, data_bytes=len(self._data)) + self._data
+
+
 class _Sink:
-    """What FFmpeg writes to. It can't seek, like a connection."""
+    """What FFmpeg writes a stream to. It can't seek, like a connection."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -66,13 +86,14 @@ class _Sink:
 
 
 class CodecEncoder(Encoder):
-    """Bytes of a codec in a container, by FFmpeg."""
+    """Bytes of a codec in a container, by FFmpeg. whole: it goes back to the header at the end, so all waits for it."""
 
-    def __init__(self, coding: Coding, *, sample_rate: int) -> None:
+    def __init__(self, coding: Coding, *, sample_rate: int, whole: bool = False) -> None:
         self.header_alone = coding.header_alone
-        self._coding, self._rate, self._sink, self._position = coding, sample_rate, _Sink(), 0
-        options = {**coding.container_options, "flush_packets": "1"}
-        self._container: Any = av.open(self._sink, "w", format=coding.container, options=options)
+        self._coding, self._rate, self._position = coding, sample_rate, 0
+        self._sink, self._file = _Sink(), io.BytesIO() if whole else None
+        options = {**coding.container_options, **({} if whole else coding.stream_options)}
+        self._container: Any = av.open(self._file or self._sink, "w", format=coding.container, options=options)
         stream: Any = self._container.add_stream(
             coding.codec, rate=sample_rate, layout="mono", options=dict(coding.codec_options)
         )
@@ -88,7 +109,7 @@ class CodecEncoder(Encoder):
     def end(self) -> bytes:
         self._encode(None)
         self._container.close()
-        return self._sink.take()
+        return self._sink.take() if self._file is None else self._file.getvalue()
 
     def _frame(self, samples: Samples) -> Any:
         form = self._coding.sample_format

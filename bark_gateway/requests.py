@@ -107,6 +107,7 @@ class Call:
     options: SpeakOptions
     format: Format
     speed: float
+    whole: bool = False  #: nothing leaves before the end, so the file can say how long it is
 
     @classmethod
     def of(cls, how: HowToSpeak, text: str, *, settings: Settings) -> Self:

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from bark_client import AsyncBarkClient, Chunk, Summary, Voice
@@ -39,11 +40,11 @@ class Part:
 class Coder:
     """Chunks of a server to bytes. Opening an encoder takes milliseconds: do it while the server works."""
 
-    def __init__(self, *, format: Format, speed: float, sample_rate: int) -> None:  # noqa: A002
+    def __init__(self, *, format: Format, speed: float, sample_rate: int, whole: bool = False) -> None:  # noqa: A002
         self.sample_rate = sample_rate
         self._tempo = Tempo(speed, sample_rate=sample_rate)
-        self._encoder: Encoder = open_encoder(format, sample_rate=sample_rate)
-        self._begun = False
+        self._encoder: Encoder = open_encoder(format, sample_rate=sample_rate, whole=whole)
+        self._begun = whole or isinstance(self._encoder, RawEncoder)
 
     async def feed(self, samples: Samples) -> AsyncGenerator[bytes]:
         """The bytes of a chunk: the first ones of a speech as soon as there can be any, later ones by the second.
@@ -53,7 +54,7 @@ class Coder:
         Not in threads: encoders call Python for each packet, and the event loop of 64 streams then waits for them.
         """
         block_size = round(BLOCK_S * self.sample_rate)
-        if not (self._begun or isinstance(self._encoder, RawEncoder)):
+        if not self._begun:
             self._begun = True
             first, samples = self._first(samples)
             yield first
@@ -89,13 +90,14 @@ async def spoken(bark: AsyncBarkClient, call: Call, *, heard: Callable[[float], 
     """
     chunk: Chunk | None = None
     async with bark.stream(call.text, voice=call.voice, seed=call.seed, **call.options) as stream:
-        coder = Coder(format=call.format, speed=call.speed, sample_rate=SAMPLE_RATE)
+        open_coder = partial(Coder, format=call.format, speed=call.speed, whole=call.whole)
+        coder = open_coder(sample_rate=SAMPLE_RATE)
         async for chunk in stream:
             heard(chunk.seconds)
             if chunk.sample_rate != coder.sample_rate:
-                coder = Coder(format=call.format, speed=call.speed, sample_rate=chunk.sample_rate)
+                coder = open_coder(sample_rate=chunk.sample_rate)
             async for data in coder.feed(chunk.samples):
-                if data:
+                if data or call.whole:
                     yield Part(data, chunk.sentence, chunk.sentences, text=chunk.text)
             await asyncio.sleep(0)  # also after the last block of a chunk
         summary: Summary = stream.summary

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
@@ -86,7 +87,7 @@ async def _speech(fields: dict[str, Any], *, gateway: Gateway, key: Key) -> tupl
         raise from_validation(error.errors(), fields=SpeechRequest.model_fields) from None
     if item.stream_format != "audio":
         raise invalid("stream_format: a batch is not streamed; leave it out.", param="stream_format")
-    call = Call.of(item, item.input, settings=gateway.settings)
+    call = replace(Call.of(item, item.input, settings=gateway.settings), whole=True)
     data, bark = bytearray(), {}
     async with aclosing(gateway.speak(call, key=key)) as parts:
         async for part in parts:

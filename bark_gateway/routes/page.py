@@ -71,7 +71,7 @@ async def encode(format: Format, request: Request, key: OfKey) -> Response:  # n
 
 async def _encoded(body: AsyncIterator[bytes], *, format: str) -> memoryview:  # noqa: A002
     """Encoded while it comes: only the file is in memory. Raises GatewayError if it can't be samples."""
-    coder, data, rest, count = open_encoder(format, sample_rate=SAMPLE_RATE), bytearray(), b"", 0
+    coder, data, rest, count = open_encoder(format, sample_rate=SAMPLE_RATE, whole=True), bytearray(), b"", 0
     async for some in body:
         piece = rest + some
         whole = len(piece) // 2 * 2

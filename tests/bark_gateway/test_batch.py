@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Callable
 from typing import Any
 
 import httpx2
 import pytest
+import soundfile
 
 from tests.bark_gateway.decoded import decode
 from tests.bark_gateway.served import Served
@@ -36,6 +38,14 @@ def test_each_item_has_its_own_format_and_report(http: httpx2.Client) -> None:
     mp3, flac = spoken(http, {"input": "Hello."}, {"input": "Hello.", "response_format": "flac", "seed": 7})
     assert (mp3["format"], flac["format"], flac["bark"]["seed"]) == ("mp3", "flac", "7")
     assert decode(base64.b64decode(flac["audio"]), format="flac").size == CHUNK
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "opus"])
+def test_the_file_of_an_item_says_how_long_it_is(http: httpx2.Client, kind: str) -> None:
+    (one,) = spoken(http, {"input": "Hello.", "response_format": kind})
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(one["audio"])))
+    assert samples.size == CHUNK
+    assert samples.size / rate == pytest.approx(one["bark"]["seconds"], abs=1e-3)
 
 
 def test_a_wrong_item_is_an_error_of_its_own(http: httpx2.Client) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 import av
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,8 +24,14 @@ STEP = RATE // 100  # 10 ms
 MAX_WAIT_MS = 120
 
 
-def encoded(samples: np.ndarray, format: str, *, sizes: list[int] | None = None) -> bytes:  # noqa: A002
-    encoder = open_encoder(format, sample_rate=RATE)
+def encoded(
+    samples: np.ndarray,
+    format: str,  # noqa: A002
+    *,
+    sizes: list[int] | None = None,
+    whole: bool = False,
+) -> bytes:
+    encoder = open_encoder(format, sample_rate=RATE, whole=whole)
     ends = np.cumsum(sizes or [samples.size])
     parts = [encoder.feed(part) for part in np.split(samples, ends) if part.size]
     return b"".join([*parts, encoder.end()])
@@ -111,6 +119,26 @@ def test_a_wav_says_that_it_goes_on_until_its_end() -> None:
     data = encoded(tone(1.0), "wav")
     assert data[:4] == b"RIFF" and data[40:44] == b"\xff\xff\xff\xff"
     assert data[44:] == pcm(tone(1.0))
+
+
+@pytest.mark.parametrize("kind", ["flac", "mp3", "opus", "wav"])
+def test_a_whole_file_says_how_long_it_is(kind: str) -> None:
+    """Readers take no sample more or less, and an MP3 begins when the speech does."""
+    speech = tone(1.0371)
+    data = encoded(speech, kind, whole=True, sizes=[1000])
+    heard, rate = soundfile.read(io.BytesIO(data), dtype="float32")
+    assert (heard.size, rate) == (speech.size, RATE)
+    assert decode(data, format=kind).size == speech.size
+    assert np.abs(heard - speech).mean() < 0.01
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_whole_file_holds_what_a_stream_holds(kind: str) -> None:
+    speech = tone(0.7)
+    heard, streamed = decode(encoded(speech, kind, whole=True), format=kind), decode(encoded(speech, kind), format=kind)
+    late = streamed.size - heard.size if kind == "mp3" else 0  # a stream can't say what decoders should leave out
+    at = int(np.argmin([np.abs(streamed[start:][: heard.size] - heard).max() for start in range(late + 1)]))
+    assert np.allclose(streamed[at:][: heard.size], heard, atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
