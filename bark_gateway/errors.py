@@ -29,6 +29,7 @@ _KINDS: Final = {
     429: "rate_limit_error",
 }
 VOICE_STORE: Final = "the voice store "  #: begins what a server says that can't write voices
+_NO_JSON: Final = "There was an error parsing the body"  #: what FastAPI says of all but wrong signs
 _NO_FIELDS: Final = ("body", "query", "path", "str", "VoiceId")  #: in pydantic's place of an error: parts and types
 _QUOTED: Final = re.compile("'([^']*)'")
 _ADDRESS: Final = re.compile(r" at (\[[0-9a-f:.]+\]|[\w.-]+):\d+")
@@ -107,12 +108,27 @@ def from_http(error: HTTPException) -> GatewayError:
     """An error of the framework: no such path, no such method, a body that can't be read."""
     if isinstance(error, GatewayError):
         return error
+    if error.status_code == 400:
+        return _unreadable(error)
     words = {
         404: "There is no such path. `/openapi.json` lists those that exist.",
         405: "This path does not take this method. `/openapi.json` lists those that it takes.",
     }
     message = words.get(error.status_code, str(error.detail))
     return GatewayError(error.status_code, message, headers=error.headers)
+
+
+def _unreadable(error: HTTPException) -> GatewayError:
+    """A body that is neither JSON nor a form. FastAPI's own words for JSON say nothing; its cause says what it is."""
+    if error.detail != _NO_JSON:
+        return invalid(
+            f"{error.detail} Send multipart/form-data, as `curl -F` does, not compressed.", code="invalid_form"
+        )
+    if isinstance(error.__cause__, UnicodeDecodeError):
+        return invalid("The body is not in UTF-8. Send JSON in UTF-8, and not compressed.", code="invalid_json")
+    return invalid(
+        "The body can't be read as JSON: it is nested too deep, or has too long a number.", code="invalid_json"
+    )
 
 
 def from_validation(errors: Sequence[Mapping[str, Any]], *, fields: Iterable[str]) -> GatewayError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -88,6 +89,28 @@ def test_empty_instructions_ask_for_nothing(http: httpx2.Client) -> None:
 @pytest.mark.parametrize("body", [b"{", b"\xff\xfe", b'{"input": NaN}', b"[1]", b"7", b""])
 def test_a_body_that_is_no_request_is_refused(http: httpx2.Client, body: bytes) -> None:
     refused(http.post(SPEECH, content=body, headers={"content-type": "application/json"}), 400)
+
+
+@pytest.mark.parametrize("path", [SPEECH, "/v1/audio/speech/batch"])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"input": "Grüße"}'.encode("latin-1"), "Send JSON in UTF-8, and not compressed."),
+        (gzip.compress(b'{"input": "x"}'), "Send JSON in UTF-8, and not compressed."),
+        (b"[" * 100_000, "nested too deep"),
+        (b'{"seed": ' + b"9" * 6_000 + b"}", "too long a number"),
+    ],
+)
+def test_a_body_that_can_not_be_read_says_what_to_send(http: httpx2.Client, path: str, body: bytes, words: str) -> None:
+    error = refused(http.post(path, content=body, headers={"content-type": "application/json"}), 400)
+    assert words in error["message"] and error["code"] == "invalid_json"
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x"])
+def test_a_form_that_can_not_be_read_says_what_to_send(http: httpx2.Client, kind: str) -> None:
+    body = gzip.compress(b"--x--")
+    error = refused(http.post("/v1/audio/voices", content=body, headers={"content-type": kind}), 400)
+    assert "Send multipart/form-data" in error["message"] and error["code"] == "invalid_form"
 
 
 def test_a_body_without_its_type_is_refused(http: httpx2.Client) -> None:
