@@ -23,6 +23,7 @@ from bark_gateway.wording import FIELDS, listed
 
 MAX_SEED: Final = 2**64 - 1
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")  #: a seed as a string
+_DEFAULT_MODEL: Final = "bark"
 _LEFT_OUT: Final = {"return_tokens"}  #: no answer of the gateway can hold tokens
 _INSTRUCTIONS: Final = (
     "instructions: it must be empty, because Bark follows none. Write sounds into the text ([laughs], [sighs], ♪), or "
@@ -66,9 +67,9 @@ def _number(seed: Any) -> Any:
 
 
 class HowToSpeak(BarkOptions):  # type: ignore[misc, valid-type]
-    """How something is spoken, without what is said."""
+    """How something is spoken, without what is said. Null is as if a field were left out: its default applies."""
 
-    model: str = Field("bark", description="`GET /v1/models` lists the names. All mean the same model.")
+    model: str | None = Field(_DEFAULT_MODEL, description="`GET /v1/models` lists the names. All mean the same model.")
     voice: str | VoiceId | None = Field(
         None,
         description="The name of a voice (`GET /v1/audio/voices` lists them). Without it, Bark makes up a speaker.",
@@ -77,8 +78,8 @@ class HowToSpeak(BarkOptions):  # type: ignore[misc, valid-type]
         None,
         description="Must be empty: Bark follows none. Write sounds into `input`, or choose another voice or seed.",
     )
-    response_format: Format = Field(DEFAULT_FORMAT, description="The format of the audio.")
-    speed: Annotated[float, Field(ge=MIN_SPEED, le=MAX_SPEED)] = Field(
+    response_format: Format | None = Field(DEFAULT_FORMAT, description="The format of the audio.")
+    speed: Annotated[float, Field(ge=MIN_SPEED, le=MAX_SPEED)] | None = Field(
         1.0, description="The pace of the speech. The pitch stays. See `schedule` for how it is computed."
     )
     seed: Annotated[int, BeforeValidator(_number), Field(ge=0, le=MAX_SEED)] | None = Field(
@@ -92,7 +93,7 @@ class SpeechRequest(HowToSpeak):
     """The body of `POST /v1/audio/speech`."""
 
     input: str = Field(description="The text to say.")
-    stream_format: Literal["audio", "sse"] = Field(
+    stream_format: Literal["audio", "sse"] | None = Field(
         "audio", description="audio: the bytes of the file. sse: events with base64, and at the end what was spoken."
     )
 
@@ -113,7 +114,7 @@ class Call:
     def of(cls, how: HowToSpeak, text: str, *, settings: Settings) -> Self:
         """Check what the types can't. Raises GatewayError."""
         given: Mapping[str, Any] = how.model_dump(exclude_none=True)
-        check_model(how.model, settings)
+        check_model(_DEFAULT_MODEL if how.model is None else how.model, settings)
         if how.instructions and how.instructions.strip():
             raise invalid(_INSTRUCTIONS, param="instructions", code="unsupported_field")
         check_text(text, settings=settings)
@@ -123,8 +124,8 @@ class Call:
             voice=_voice(how.voice, settings),
             seed=secrets.randbits(32) if how.seed is None else how.seed,
             options=options,  # type: ignore[arg-type]
-            format=how.response_format,
-            speed=how.speed,
+            format=how.response_format or DEFAULT_FORMAT,
+            speed=how.speed or 1.0,
         )
 
 

@@ -85,7 +85,7 @@ async def _speech(fields: dict[str, Any], *, gateway: Gateway, key: Key) -> tupl
         item = SpeechRequest.model_validate(fields)
     except ValidationError as error:
         raise from_validation(error.errors(), fields=SpeechRequest.model_fields) from None
-    if item.stream_format != "audio":
+    if item.stream_format == "sse":
         raise invalid("stream_format: a batch is not streamed; leave it out.", param="stream_format")
     call = replace(Call.of(item, item.input, settings=gateway.settings), whole=True)
     data, bark = bytearray(), {}

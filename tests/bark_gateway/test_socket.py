@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from bark_gateway.keys import Key, hashed
+from bark_gateway.requests import HowToSpeak
 from tests.bark_gateway.decoded import decode
 from tests.bark_gateway.served import Served
 from tests.bark_gateway.test_servers import wait_until
@@ -167,6 +168,15 @@ def test_a_wrong_message_is_an_error_and_the_socket_lives(
     say(socket, "text", text="Hello.")
     say(socket, "end")
     heard(socket, until="done")
+
+
+def test_null_is_as_if_a_field_were_left_out(socket: ClientConnection, triton: FakeTriton) -> None:
+    say(socket, "start", **dict.fromkeys(HowToSpeak.model_fields))
+    say(socket, "text", text=ONE)
+    say(socket, "end")
+    events, _ = heard(socket, until="done")
+    assert events[0]["type"] == "started" and events[0]["format"] == "mp3"
+    assert triton.requests[0].keys() == {"text", "seed", "stream", "return_tokens"}
 
 
 def test_it_starts_once_and_ends_once(socket: ClientConnection, triton: FakeTriton) -> None:

@@ -41,6 +41,14 @@ def test_the_samples_are_those_of_the_server(http: httpx2.Client) -> None:
     assert speak(http, "One. Two. Three.").content == tones(3)
 
 
+def test_null_is_as_if_a_field_were_left_out(http: httpx2.Client, triton: FakeTriton) -> None:
+    nulls = dict.fromkeys(SpeechRequest.model_fields.keys() - {"input"})
+    answer = http.post(SPEECH, json={**nulls, "input": "One."})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "audio/mpeg"
+    assert triton.requests[0].keys() == {"text", "seed", "stream"}
+
+
 @pytest.mark.parametrize("kind", ["mp3", "opus", "aac", "flac", "wav"])
 def test_every_format_holds_the_whole_speech(http: httpx2.Client, kind: str) -> None:
     answer = speak(http, "One. Two. Three.", response_format=kind)
