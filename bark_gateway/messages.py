@@ -41,6 +41,15 @@ _TYPES: Final = ("start", "text", "flush", "cancel", "end")
 _MESSAGE: Final[TypeAdapter[Message]] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
+def may_be_start(data: str | bytes) -> bool:
+    """Whether a message that was refused could have been meant as `start`: all that is plainly another one is not."""
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError):
+        return True
+    return not isinstance(values, dict) or values.get("type") not in _TYPES or values["type"] == "start"
+
+
 def parse(data: str | bytes) -> Message:
     """The message in a frame. Raises GatewayError."""
     try:

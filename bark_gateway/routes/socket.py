@@ -15,7 +15,7 @@ from bark_gateway.conversation import Conversation
 from bark_gateway.errors import GatewayError, as_answer
 from bark_gateway.gateway import Gateway, OfGateway, key_of
 from bark_gateway.keys import SUBPROTOCOL, Key
-from bark_gateway.messages import Message, Start, Text, Told, parse, told, written
+from bark_gateway.messages import Message, Start, Text, Told, may_be_start, parse, told, written
 from bark_gateway.requests import Call, HowToSpeak
 from bark_gateway.waiting import Idle, received
 
@@ -50,7 +50,7 @@ class _Talk:
         self._socket, self._gateway, self._key = socket, gateway, key
         self._conversation: Conversation | None = None
         self._running: asyncio.Task[None] | None = None
-        self._ended = False
+        self._ended = self._start_refused = False
         self._code = NORMAL
 
     async def run(self) -> None:
@@ -59,9 +59,11 @@ class _Talk:
         try:
             try:
                 while (frame := await self._frame()) is not None:
+                    data = frame.get("text") or frame.get("bytes") or b""
                     try:
-                        await self._take(parse(frame.get("text") or frame.get("bytes") or b""))
+                        await self._take(parse(data))
                     except (GatewayError, BarkError) as error:
+                        self._start_refused |= self._conversation is None and may_be_start(data)
                         await self._refuse(as_answer(error))
             except Idle:
                 await self._refuse(GatewayError(408, "Nothing was said for too long. Connect again.", code="idle"))
@@ -108,6 +110,8 @@ class _Talk:
         if isinstance(message, Start):
             await self._start(message)
             return
+        if self._start_refused and message.type != "end":
+            raise GatewayError(400, "`start` was refused. Send one that is right first.", code="not_started")
         if self._conversation is None:
             await self._start(HowToSpeak())
         assert self._conversation is not None
@@ -128,6 +132,7 @@ class _Talk:
         call = Call.of(how, "-", settings=self._gateway.settings)
         self._conversation = Conversation(call, gateway=self._gateway, key=self._key, send=self._send)
         self._running = asyncio.create_task(self._conversation.run())
+        self._start_refused = False
         await self._send(told("started", format=call.format, sample_rate=SAMPLE_RATE, seed=str(call.seed)))
 
     async def _refuse(self, error: GatewayError) -> None:

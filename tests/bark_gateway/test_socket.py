@@ -170,6 +170,33 @@ def test_a_wrong_message_is_an_error_and_the_socket_lives(
     heard(socket, until="done")
 
 
+@pytest.mark.parametrize(
+    "wrong", ['{"type": "start", "speed": 9}', '{"type": "start", "voice": "joe"', '{"type": "Start"}']
+)
+def test_no_text_is_spoken_in_another_way_than_was_asked_for(
+    socket: ClientConnection, triton: FakeTriton, wrong: str
+) -> None:
+    socket.send(wrong)
+    heard(socket, until="error")
+    for kind, fields in (("text", {"text": ONE}), ("flush", {}), ("cancel", {})):
+        say(socket, kind, **fields)
+        error = heard(socket, until="error")[0][-1]["error"]
+        assert error["code"] == "not_started" and "Send one that is right" in error["message"]
+    say(socket, "start", response_format="pcm")
+    say(socket, "text", text=TWO)
+    say(socket, "end")
+    events, audio = heard(socket, until="done")
+    assert events[0]["format"] == "pcm" and audio == tones(1) and texts(triton) == [TWO]
+
+
+def test_a_client_that_ends_after_a_refused_start_is_closed(socket: ClientConnection, triton: FakeTriton) -> None:
+    say(socket, "start", speed=9)
+    say(socket, "text", text=ONE)
+    say(socket, "end")
+    assert heard(socket, until="done")[0][-1]["pieces"] == 0
+    assert triton.requests == []
+
+
 def test_null_is_as_if_a_field_were_left_out(socket: ClientConnection, triton: FakeTriton) -> None:
     say(socket, "start", **dict.fromkeys(HowToSpeak.model_fields))
     say(socket, "text", text=ONE)
