@@ -101,6 +101,27 @@ def write_line(**fields: Any) -> None:
     access_log.info(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **fields}))
 
 
+class HeadAsGet:
+    """Answers HEAD as GET, without the body: monitors ask so."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        asked = {**scope, "method": "GET"}
+
+        async def without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        try:
+            await self._app(asked, receive, without_body)
+        finally:
+            scope["route"] = asked.get("route")  # for the metrics
+
+
 class Bugs:
     """Answers 500 for a bug of the gateway. It is the innermost layer, so that this answer is seen like any other."""
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from bark_client import BarkError, __version__
 from bark_gateway import targets
-from bark_gateway.access import BodyLimit, Bugs, KnownOrigins, Observed, Size, Stopping, note_outcome
+from bark_gateway.access import BodyLimit, Bugs, HeadAsGet, KnownOrigins, Observed, Size, Stopping, note_outcome
 from bark_gateway.errors import GatewayError, from_http, from_sdk, from_validation
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key, KeyRing
@@ -87,6 +87,7 @@ def make_app(
     _handle_errors(app)
     _drop_422(app)
     app.add_middleware(Bugs)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Stopping)
     app.add_middleware(BodyLimit, sizes=_sizes(settings), timeout_s=settings.body_s)
     app.add_middleware(KnownOrigins, origins=settings.cors, hosts=None if keys else settings.hosts)
@@ -94,7 +95,7 @@ def make_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "DELETE"],
             allow_headers=["*"],  # OpenAI's client for JavaScript sends a dozen of its own
             expose_headers=["x-bark-seed", "x-request-id", "retry-after"],
         )

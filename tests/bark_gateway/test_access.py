@@ -42,6 +42,30 @@ def test_each_request_is_a_line_of_json(serve: Callable[..., Served], log: pytes
     assert SECRET not in log.text and "Hello" not in log.text
 
 
+GETS = [
+    "/", "/page/main.js", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/v1/models", "/v1/models/bark",
+    VOICES, f"{VOICES}/joe", f"{VOICES}/joe/preview", f"{VOICES}/nobody", "/nope", SPEECH,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", GETS)
+def test_head_is_answered_as_get_without_the_body(http: httpx2.Client, path: str) -> None:
+    asked, got = http.head(path), http.get(path)
+    assert (asked.status_code, asked.content) == (got.status_code, b"")
+    assert asked.headers["content-type"] == got.headers["content-type"]
+    if path != "/metrics":  # their length changes
+        assert asked.headers["content-length"] == got.headers["content-length"] == str(len(got.content))
+
+
+def test_head_is_counted_and_logged(serve: Callable[..., Served], log: pytest.LogCaptureFixture) -> None:
+    gateway = serve()
+    httpx2.head(f"{gateway.url}/v1/models/bark")
+    wait_until(lambda: bool(lines(log)))
+    (line,) = lines(log)
+    assert (line["method"], line["status"], line["bytes"]) == ("HEAD", 200, 0)
+    assert 'path="/v1/models/{name}",status="200"' in httpx2.get(f"{gateway.url}/metrics").text
+
+
 def test_each_socket_is_a_line_of_json_and_is_counted(
     serve: Callable[..., Served], log: pytest.LogCaptureFixture
 ) -> None:
