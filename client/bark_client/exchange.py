@@ -100,8 +100,7 @@ class Exchange:
         self.cancelled = False  #: by the caller: it must not be sent again
         self._error: Exception | None = None  # that ended the request
         self._chunks: list[Chunk] | None = [] if keep else None
-        self._seconds = 0.0  # of audio
-        self._sentence_starts: dict[int, float] = {}  # seconds
+        self._heard = pieces.Heard(text)
         self._report: dict[str, Any] | None = None  # of the last chunk
         self.tokens: Voice | None = None  #: the generated ones, once the last chunk has arrived
         self._clock, self._start = clock, clock()
@@ -150,7 +149,7 @@ class Exchange:
 
     def timed_out(self) -> RequestTimeout:
         """The error for an answer that took longer than `answer_wait()`."""
-        received = f"after {self._seconds:.1f} s of audio" if self._sentence_starts else "before any audio"
+        received = f"after {self._heard.seconds:.1f} s of audio" if self._heard.starts else "before any audio"
         if self.time_left() == 0.0:
             return RequestTimeout(
                 f"not finished within {self.limits.total:g} s ({received}): raise timeout, or shorten the text"
@@ -194,9 +193,11 @@ class Exchange:
         if self._report is not None:
             self.finished = True  # only Triton's closing message was lost
             return None
-        if self._sentence_starts:
+        if self._heard.starts:
             if isinstance(error, ServerUnavailable):
-                error = ServerUnavailable(f"the connection was lost after {self._seconds:.1f} s of audio: {error}")
+                error = ServerUnavailable(
+                    f"the connection was lost after {self._heard.seconds:.1f} s of audio: {error}"
+                )
             raise error
         if self.cancelled:
             raise cancelled_error()
@@ -220,17 +221,17 @@ class Exchange:
             sample_rate=self.chunks[-1].sample_rate,
             seed=summary.seed,
             timings=summary.timings,
-            sentence_starts=tuple(self._sentence_starts.values()),
+            sentence_starts=self._heard.starts,
             warnings=summary.warnings,
             pieces=summary.pieces,
             tokens=self.tokens,
         )
 
     def summary(self) -> Summary:
-        """What was spoken. Before the last chunk has arrived, it holds the seconds so far and nothing else."""
-        report, seconds, starts = self._report, self._seconds, tuple(self._sentence_starts.values())
+        """What was spoken. Before the last chunk has arrived, it holds the seconds and pieces so far, nothing else."""
+        report, seconds, starts = self._report, self._heard.seconds, self._heard.starts
         if report is None:
-            return Summary(seconds=seconds)
+            return Summary(seconds=seconds, pieces=self._heard.pieces)
         return Summary(
             seconds=seconds,
             seed=int(report.get("seed", 0)),
@@ -241,7 +242,6 @@ class Exchange:
         )
 
     def _count(self, chunk: Chunk) -> None:
-        self._sentence_starts.setdefault(chunk.sentence, self._seconds)
-        self._seconds += chunk.seconds
+        self._heard.add(chunk.sentence, chunk.text, seconds=chunk.seconds, of=chunk.sentences)
         if self._chunks is not None:
             self._chunks.append(chunk)

@@ -63,6 +63,47 @@ def guess(text: str, *, starts: Sequence[float], seconds: float) -> tuple[Piece,
     return tuple(Piece(one, start, end - start) for one, start, end in zip(found, starts, ends, strict=True))
 
 
+class Heard:
+    """What was heard so far of a speech that has not ended."""
+
+    def __init__(self, text: str) -> None:
+        self.seconds = 0.0  #: of audio
+        self._text = text
+        self._starts: dict[int, float] = {}  # seconds, by number
+        self._texts: list[str | None] = []  # of the pieces that have begun
+        self._count = 0  # of pieces that the text has
+
+    def add(self, number: int, text: str | None, *, seconds: float, of: int) -> None:
+        """Count a chunk of the piece `number`. text: of the piece, if the server tells it; of: how many pieces."""
+        if number not in self._starts:
+            self._starts[number] = self.seconds
+            self._texts.append(text)
+        self.seconds += seconds
+        self._count = of
+
+    @property
+    def starts(self) -> tuple[float, ...]:
+        """The seconds at which the pieces begin."""
+        return tuple(self._starts.values())
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The pieces, the last one as long as it was heard; none if the server does not tell them, nor our rules."""
+        texts = [text for text in self._texts if text is not None]
+        if len(texts) < len(self._texts):
+            found = sentences(without_tags(self._text))
+            texts = found[: len(self._texts)] if len(found) == self._count else []
+        ends = (*self.starts[1:], self.seconds)
+        return tuple(
+            Piece(text, start, end - start) for text, start, end in zip(texts, self.starts, ends, strict=False)
+        )
+
+
+def until(pieces: Iterable[Piece], end: float) -> list[Piece]:
+    """The pieces up to a moment, in seconds; the last one is cut there."""
+    return [replace(piece, seconds=min(piece.seconds, end - piece.start)) for piece in pieces if piece.start < end]
+
+
 def moved(pieces: Iterable[Piece], seconds: float) -> list[Piece]:
     """The pieces, so many seconds later."""
     return [replace(piece, start=piece.start + seconds) for piece in pieces]

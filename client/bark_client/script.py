@@ -12,7 +12,7 @@ import numpy as np
 from bark_client import protocol
 from bark_client.errors import InvalidRequest
 from bark_client.long_text import Passage
-from bark_client.pieces import Piece, moved
+from bark_client.pieces import Heard, Piece, moved
 from bark_client.protocol import SpeakOptions
 from bark_client.speech import Chunk, Speech, Summary, Timings
 from bark_client.stream import StreamState
@@ -150,6 +150,7 @@ class LongState(StreamState):
         self._sample_rate = protocol.SAMPLE_RATE
         self._sentences = self._request_sentences = 0  # those of finished requests; those of the one that is read
         self._characters = 0.0  # of finished requests
+        self._heard = Heard("")  # of the request that is read
         self._part = 0.0  # of the characters of the request that is read
 
     @property
@@ -169,7 +170,7 @@ class LongState(StreamState):
             seconds=self._samples / self._sample_rate,
             seed=self._script.seed,
             timings=self._timings[0] if self._timings else Timings(),
-            pieces=tuple(self._pieces),
+            pieces=(*self._pieces, *moved(self._heard.pieces, self._request_start)),
             warnings=tuple(self._warnings),
             checkpoint=self._checkpoint,
         )
@@ -215,6 +216,9 @@ class LongState(StreamState):
         sentence = self._sentences + chunk.sentence
         if sentence >= len(self._sentence_starts):
             self._sentence_starts.append(self._samples / chunk.sample_rate)
+        if not self._request_samples:
+            self._heard = Heard(passage.text)
+        self._heard.add(chunk.sentence, chunk.text, seconds=chunk.seconds, of=chunk.sentences)
         self._samples += chunk.samples.size
         self._request_samples += chunk.samples.size
         self._sample_rate = chunk.sample_rate
@@ -225,10 +229,15 @@ class LongState(StreamState):
             self._chunks.append(chunk)
         return chunk
 
+    @property
+    def _request_start(self) -> float:
+        """The second at which the request begins that is read."""
+        return (self._samples - self._request_samples) / self._sample_rate
+
     def _end(self, finished: Finished) -> None:
         """Count a request that was read to its end."""
-        start = (self._samples - self._request_samples) / self._sample_rate
-        self._pieces += moved(finished.summary.pieces, start)
+        self._pieces += moved(finished.summary.pieces, self._request_start)
+        self._heard = Heard("")
         self._warnings.update(dict.fromkeys(finished.summary.warnings))
         self._checkpoint = finished.summary.checkpoint
         self._timings = [Timings.total([*self._timings, finished.summary.timings])]

@@ -45,7 +45,7 @@ class StreamState(ABC):
     def summary(self) -> Summary:
         """What was spoken so far, without the audio: its seconds, seed, timings, pieces and warnings.
 
-        All but the seconds is known once a request is finished. A long text takes several.
+        All but the seconds and the pieces is known once a request is finished. A long text takes several.
         """
 
     @abstractmethod

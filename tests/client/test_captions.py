@@ -127,6 +127,23 @@ def test_pieces_in_an_unknown_form_are_none(found: object) -> None:
     assert pieces.parse({"pieces": found}) == ()
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_the_pieces_of_a_speech_that_has_not_ended_are_those_that_were_heard(told: bool) -> None:
+    texts = ["Good morning.", "It is cold.", "It is late."]
+    heard = pieces.Heard(" ".join(texts))
+    for number, seconds in ((0, 1.0), (0, 0.25), (1, 0.5)):
+        heard.add(number, texts[number] if told else None, seconds=seconds, of=len(texts))
+    assert heard.pieces == (Piece("Good morning.", 0.0, 1.25), Piece("It is cold.", 1.25, 0.5))
+    assert pieces.until(heard.pieces, 1.5) == [Piece("Good morning.", 0.0, 1.25), Piece("It is cold.", 1.25, 0.25)]
+    assert pieces.until(heard.pieces, 1.25) == [Piece("Good morning.", 0.0, 1.25)]
+
+
+def test_pieces_that_nobody_tells_before_the_end_are_left_out() -> None:
+    heard = pieces.Heard("Good morning. It is cold.")
+    heard.add(0, None, seconds=1.0, of=5)
+    assert heard.pieces == ()
+
+
 def test_pieces_that_the_server_does_not_tell_are_guessed_from_the_sentences() -> None:
     guessed = pieces.guess("Good morning. It is cold.", starts=(0.0, 1.25), seconds=3.0)
     assert guessed == (Piece("Good morning.", 0.0, 1.25), Piece("It is cold.", 1.25, 1.75))

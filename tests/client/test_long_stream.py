@@ -27,7 +27,7 @@ from bark_client.long_stream import LongStream
 from bark_client.long_text import gather
 from bark_client.script import Script, first_speaker, request_seed
 from tests.client.asking import error_of
-from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, hang, say_error, say_nothing, speak
+from tests.client.fake_triton import CHUNK, SAMPLE_RATE, FakeTriton, chunk, hang, say_error, say_nothing, speak
 
 SENTENCE = "This is the sentence number {} of a text which has many. "
 TEXT = "".join(SENTENCE.format(number) for number in range(60))  # 3 400 characters: four requests
@@ -55,6 +55,24 @@ def test_a_text_in_pieces_is_spoken_whole_and_in_order(client: Any, triton: Fake
     assert [piece.text for piece in summary.pieces] == [SENTENCE.format(number).strip() for number in range(60)]
     assert [piece.start for piece in summary.pieces] == pytest.approx([n * CHUNK / SAMPLE_RATE for n in range(60)])
     assert summary.timings.stages["semantic"].calls == 4 * 2
+
+
+def test_the_pieces_of_a_text_that_is_not_ended_are_known_as_far_as_it_was_heard(
+    client: Any, triton: FakeTriton
+) -> None:
+    def break_off(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Iterator[Any]:
+        """It says the piece of each chunk, as servers do."""
+        yield chunk(0, 9, report={"piece": "What was heard."})
+        yield from say_error("it broke")(server, inputs, context)
+
+    triton.plan.extend([speak, break_off])
+    with client.stream(lines()) as stream, pytest.raises(ServerError):
+        list(stream)
+    *earlier, last = stream.summary.pieces
+    before = len(earlier) * CHUNK / SAMPLE_RATE
+    assert [piece.text for piece in earlier] == [SENTENCE.format(number).strip() for number in range(len(earlier))]
+    assert (last.text, last.start, last.seconds) == ("What was heard.", pytest.approx(before), CHUNK / SAMPLE_RATE)
+    assert last.end == pytest.approx(stream.summary.seconds)
 
 
 def test_speak_keeps_the_whole_of_a_text_in_pieces(client: Any) -> None:

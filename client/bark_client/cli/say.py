@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -22,6 +22,7 @@ from bark_client.client import BarkClient
 from bark_client.connection import DEFAULT_URL
 from bark_client.errors import InvalidRequest
 from bark_client.long_text import MAX_REQUEST_CHARACTERS, is_long
+from bark_client.pieces import Piece, until
 from bark_client.protocol import OPTIONS, SpeakOptions
 from bark_client.stream import SpeechStream
 
@@ -130,24 +131,29 @@ def _speak(
 ) -> None:
     """Speak, and write the audio to the sinks: chunk by chunk if `live`, else all at the end. Then the captions.
 
-    After an error in a long text, the captions are those of the audio that was written.
+    After an error or Ctrl-C, the captions are those of the audio that was written, and it is said where that is.
     """
-    with contextlib.ExitStack() as closing:
-        if captions:
-            closing.callback(_save_captions, stream, captions)
-        for sink in sinks:
-            closing.callback(sink.close)
-        with stream, open_progress(messages, text) as progress:
-            for chunk in stream:
-                progress.advance(chunk, stream)
-                for sink in sinks if live else ():
-                    sink.write(chunk.samples, sample_rate=chunk.sample_rate)
-        for sink in () if live else sinks:
-            sink.write(stream.speech.samples, sample_rate=stream.speech.sample_rate)
+    try:
+        with contextlib.ExitStack() as closing:
+            for sink in sinks:
+                closing.callback(sink.close)
+            with stream, open_progress(messages, text) as progress:
+                for chunk in stream:
+                    progress.advance(chunk, stream)
+                    for sink in sinks if live else ():
+                        sink.write(chunk.samples, sample_rate=chunk.sample_rate)
+            for sink in () if live else sinks:
+                sink.write(stream.speech.samples, sample_rate=stream.speech.sample_rate)
+    except BaseException:
+        for kept in filter(None, (sink.keeps for sink in sinks)):
+            messages.print(escape(kept), highlight=False)
+        _save_captions(until(stream.summary.pieces, max((sink.seconds for sink in sinks), default=0.0)), captions)
+        raise
+    _save_captions(stream.summary.pieces, captions)
 
 
-def _save_captions(stream: SpeechStream, path: Path) -> None:
-    if pieces := stream.summary.pieces:
+def _save_captions(pieces: Sequence[Piece], path: Path | None) -> None:
+    if pieces and path is not None:
         messages.print(f"[bold green]{escape(str(save_captions(pieces, path)))}[/]: captions", highlight=False)
 
 

@@ -18,6 +18,12 @@ from bark_client.growing import WavWriter, Writer, is_regular, open_writer, writ
 class Sink(Protocol):
     """Takes audio piece by piece; `close` it after the last one."""
 
+    seconds: float  #: written
+
+    @property
+    def keeps(self) -> str:
+        """What of it stays after an error: a file and its seconds; nothing where there is no file."""
+
     def write(self, samples: NDArray[np.float32], *, sample_rate: int) -> None: ...
 
     def close(self) -> None: ...
@@ -30,14 +36,23 @@ class FileSink:
         self._path, self._format = path, audio.format_of(path)
         self._file: BinaryIO | None = None
         self._writer: Writer | None = None
+        self.seconds = 0.0
+        self._failed_to_write = False
         check_writable(path)
+
+    @property
+    def keeps(self) -> str:
+        known = self.seconds and not self._failed_to_write and self._path.is_file()
+        return _first_seconds(str(self._path), self.seconds) if known else ""
 
     def write(self, samples: NDArray[np.float32], *, sample_rate: int) -> None:
         try:
             if self._file is None:
                 self._file = _unbuffered(self._path)
             self._writer = self._writer or open_writer(self._file, sample_rate=sample_rate, format=self._format)
-            self._writer.write(samples)
+            for second in audio.blocks(samples, sample_rate):
+                self._writer.write(second)
+                self.seconds += second.size / sample_rate
         except OSError as error:
             raise self._failed(error) from error
 
@@ -54,6 +69,7 @@ class FileSink:
 
     def _failed(self, error: OSError) -> BarkError:
         """Leave a file that plays, or none, and say what was kept."""
+        self._failed_to_write = True
         if self._writer is not None:
             self._writer.abandon()
             self._writer = None
@@ -79,7 +95,12 @@ class PipeSink:
         self._stream: BinaryIO = getattr(stream, "raw", stream)  # a buffer would fail again when Python exits
         self._raw = raw
         self._writer: WavWriter | None = None
-        self._seconds = 0.0  # written
+        self.seconds = 0.0
+
+    @property
+    def keeps(self) -> str:
+        known = self.seconds and is_regular(self._stream)
+        return _first_seconds("standard output", self.seconds) if known else ""
 
     def write(self, samples: NDArray[np.float32], *, sample_rate: int) -> None:
         try:
@@ -90,13 +111,13 @@ class PipeSink:
                     write_all(self._stream, audio.pcm16(second))
                 else:
                     self._writer.write(second)
-                self._seconds += second.size / sample_rate
+                self.seconds += second.size / sample_rate
         except BrokenPipeError:
             raise  # the player has quit
         except OSError as error:
             if self._writer is not None:
                 self._writer.abandon()
-            kept = _kept(self._seconds) if is_regular(self._stream) else ""
+            kept = _kept(self.seconds) if is_regular(self._stream) else ""
             raise _write_error("standard output", error, kept) from error
 
     def close(self) -> None:
@@ -124,6 +145,10 @@ def _kept(seconds: float) -> str:
     return f"; it keeps the first {seconds:.1f} s" if seconds else "; nothing was kept"
 
 
+def _first_seconds(name: str, seconds: float) -> str:
+    return f"{name}: the first {seconds:.1f} s are kept"
+
+
 def _write_error(name: str, error: OSError, kept: str) -> BarkError:
     return BarkError(f"can't write {name}: {(error.strerror or str(error)).lower()}{kept}")
 
@@ -131,7 +156,10 @@ def _write_error(name: str, error: OSError, kept: str) -> BarkError:
 class SpeakerSink:
     """The default loudspeaker. Needs the `play` extra (sounddevice)."""
 
+    keeps = ""
+
     def __init__(self) -> None:
+        self.seconds = 0.0
         try:
             import sounddevice
         except ImportError:
@@ -147,6 +175,7 @@ class SpeakerSink:
         try:
             self._output = self._output or self._open(sample_rate)
             self._output.write(samples.reshape(-1, 1))  # waits while the loudspeaker is busy
+            self.seconds += samples.size / sample_rate
         except self._sounddevice.PortAudioError as error:
             raise BarkError(f"can't play: {error}; write a file with -o instead") from None
 
