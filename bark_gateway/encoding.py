@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bark_client.audio import endless_wav_header, integers, pcm16, wav_header
-from bark_gateway.formats import BIT_RATE, CODINGS, Coding
+from bark_gateway.formats import CODINGS, Coding
 
 Samples = NDArray[np.float32]  #: [n], -1..1 (louder is clipped), mono
 
@@ -97,8 +97,8 @@ class CodecEncoder(Encoder):
         stream: Any = self._container.add_stream(
             coding.codec, rate=sample_rate, layout="mono", options=dict(coding.codec_options)
         )
-        if coding.lossy:
-            stream.bit_rate = BIT_RATE
+        if coding.bit_rate is not None:
+            stream.bit_rate = coding.bit_rate
         self._stream = stream
 
     def feed(self, samples: Samples) -> bytes:

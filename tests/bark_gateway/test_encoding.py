@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from pathlib import Path
 
 import av
 import numpy as np
@@ -13,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bark_client import audio
+from bark_client.sound_file import opened
 from bark_gateway.encoding import open_encoder
 from bark_gateway.formats import MEDIA_TYPES
 from bark_gateway.speech import Coder
 from tests.bark_gateway.decoded import RATE, decode, integers, messages, pcm, tone
 
+SPEECH = Path(__file__).parents[1] / "data" / "speech" / "north_wind.flac"
 FORMATS = sorted(MEDIA_TYPES)
 LOSSLESS = ("flac", "pcm", "wav")
 STEP = RATE // 100  # 10 ms
@@ -113,6 +116,16 @@ def test_ffmpeg_reads_a_file_without_a_message(kind: str) -> None:
         decode(data, format=kind)
     # What ffprobe says of every file in these two formats: they have no header that could hold a length.
     assert [one for one in said if "Estimating duration from bitrate" not in one] == []
+
+
+@pytest.mark.parametrize("kind", ["mp3", "opus", "aac"])
+def test_speech_has_about_as_many_bits_as_is_documented(kind: str) -> None:
+    """Real speech, because tones and noise take other numbers of bits. 24 kHz, as Bark's."""
+    with SPEECH.open("rb") as file, opened(file) as sound:
+        speech = np.concatenate([block[0] for _, block in sound.blocks()])
+        once = np.interp(np.arange(0, speech.size, sound.rate / RATE), np.arange(speech.size), speech)
+    long = np.tile(once, 4)[: 25 * RATE].astype(np.float32)
+    assert len(encoded(long, kind)) * 8 / 25 == pytest.approx(64_000, rel=0.1)
 
 
 def test_a_wav_says_that_it_goes_on_until_its_end() -> None:
