@@ -89,22 +89,24 @@ async def spoken(bark: AsyncBarkClient, call: Call, *, heard: Callable[[float], 
     Raises BarkError, and GatewayError if there is no audio at all.
     """
     chunk: Chunk | None = None
+    text: str | None = None  # of the sentence
     async with bark.stream(call.text, voice=call.voice, seed=call.seed, **call.options) as stream:
         open_coder = partial(Coder, format=call.format, speed=call.speed, whole=call.whole)
         coder = open_coder(sample_rate=SAMPLE_RATE)
         async for chunk in stream:
             heard(chunk.seconds)
+            text = text if chunk.text is None else chunk.text
             if chunk.sample_rate != coder.sample_rate:
                 coder = open_coder(sample_rate=chunk.sample_rate)
             async for data in coder.feed(chunk.samples):
                 if data or call.whole:
-                    yield Part(data, chunk.sentence, chunk.sentences, text=chunk.text)
+                    yield Part(data, chunk.sentence, chunk.sentences, text=text)
             await asyncio.sleep(0)  # also after the last block of a chunk
         summary: Summary = stream.summary
         tokens: Voice | None = getattr(stream, "tokens", None)  # a text of several requests has none
     if chunk is None or not summary.seconds:
         raise GatewayError(UNSPEAKABLE, "Bark made no audio of this text. Try another seed.", code="no_audio")
-    yield Part(coder.end(), chunk.sentence, chunk.sentences, summary, tokens)
+    yield Part(coder.end(), chunk.sentence, chunk.sentences, summary, tokens, text=text)
 
 
 async def as_audio(parts: AsyncGenerator[Part]) -> AsyncGenerator[bytes]:

@@ -17,7 +17,18 @@ from bark_client.protocol import OPTIONS
 from bark_gateway.requests import SpeechRequest
 from tests.bark_gateway.decoded import decode
 from tests.bark_gateway.served import Served
-from tests.client.fake_triton import CHUNK, FakeTriton, abort, end_early, hang, say_error, say_nothing
+from tests.client.fake_triton import (
+    CHUNK,
+    FakeTriton,
+    abort,
+    chunk,
+    end_early,
+    final,
+    hang,
+    last_chunk,
+    say_error,
+    say_nothing,
+)
 
 SPEECH = "/v1/audio/speech"
 
@@ -39,6 +50,22 @@ def events(response: httpx2.Response) -> list[dict[str, Any]]:
 
 def test_the_samples_are_those_of_the_server(http: httpx2.Client) -> None:
     assert speak(http, "One. Two. Three.").content == tones(3)
+
+
+@pytest.mark.parametrize("kind", ["mp3", "opus", "aac", "flac"])
+def test_every_event_with_audio_tells_the_text_of_its_piece(http: httpx2.Client, triton: FakeTriton, kind: str) -> None:
+    """Also the last one, which has what the encoder held back, and where the last answer does not tell it."""
+
+    def in_pieces(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Any:
+        yield chunk(0, 2, report={"piece": "One."})
+        yield chunk(1, 2, report={"piece": "Two."})
+        yield last_chunk(inputs, 1, 2)
+        yield final()
+
+    triton.plan.append(in_pieces)
+    *deltas, _ = events(speak(http, stream_format="sse", response_format=kind))
+    texts = [delta["text"] for delta in deltas]
+    assert len(texts) >= 2 and set(texts) == {"One.", "Two."} and texts[-1] == "Two."
 
 
 def test_null_is_as_if_a_field_were_left_out(http: httpx2.Client, triton: FakeTriton) -> None:
