@@ -145,6 +145,28 @@ def test_a_whole_file_says_how_long_it_is(kind: str) -> None:
     assert np.abs(heard - speech).mean() < 0.01
 
 
+@pytest.mark.parametrize(
+    ("kind", "before_ms", "least_ms", "most_ms"),
+    [
+        ("mp3", 46, 48, 72),
+        ("aac", 43, 43, 86),
+        ("opus", 0, 0, 0),
+        ("flac", 0, 0, 0),
+        ("wav", 0, 0, 0),
+        ("pcm", 0, 0, 0),
+    ],
+)
+@pytest.mark.parametrize("size", [RATE, RATE + 199, RATE + 700])
+def test_a_stream_is_as_late_and_as_much_longer_as_is_documented(
+    kind: str, before_ms: int, least_ms: int, most_ms: int, size: int
+) -> None:
+    click = np.zeros(size, np.float32)
+    click[RATE // 2 : RATE // 2 + 48] = 0.9
+    heard = decode(encoded(click, kind), format=kind)
+    assert abs(int(np.argmax(np.abs(heard))) - RATE // 2 - before_ms * RATE // 1000) < 100
+    assert least_ms - 1 <= (heard.size - size) * 1000 / RATE <= most_ms
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_whole_file_holds_what_a_stream_holds(kind: str) -> None:
     speech = tone(0.7)
