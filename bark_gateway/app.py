@@ -28,6 +28,7 @@ from bark_gateway.routes.page import ENCODE, add_page
 from bark_gateway.servers import Servers, connect
 from bark_gateway.settings import FIELDS_BYTES, Settings
 from bark_gateway.targets import Resolve
+from bark_gateway.voice_names import checked_names
 from bark_gateway.wyoming import wyoming as speak_wyoming
 from bark_tracing import Tracing, open_tracing
 
@@ -64,6 +65,7 @@ def make_app(
         ) as servers:
             app.state.gateway = Gateway(settings, servers=servers, keys=keys or KeyRing())
             async with AsyncExitStack() as stack:
+                stack.enter_context(checked_names(settings.voices, servers=servers))
                 if wyoming is not None:
                     listeners, key = wyoming
                     await stack.enter_async_context(

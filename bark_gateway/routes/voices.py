@@ -73,7 +73,8 @@ async def list_voices(gateway: OfGateway, key: OfKey) -> Voices:
     """The voices that `voice` may name."""
     found = await gateway.servers.ask(lambda bark: bark.voices())
     data = [_voice(info) for info in found if key.may_use(info.name)]
-    names = [*(one.id for one in data), *(name for name, of in gateway.settings.voices.items() if key.may_use(of))]
+    ids = [one.id for one in data]
+    names = [*ids, *(name for name, of in gateway.settings.voices.items() if of in ids)]
     return Voices(data=data, voices=[VoiceName(id=name, name=name) for name in dict.fromkeys(names)])
 
 

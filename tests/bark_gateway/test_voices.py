@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -11,8 +12,10 @@ import pytest
 from openai import OpenAI
 
 from tests.bark_gateway.decoded import RATE, decode, tone
+from tests.bark_gateway.served import Served
 from tests.bark_gateway.test_encoding import encoded
 from tests.bark_gateway.test_refusals import refused
+from tests.bark_gateway.test_servers import wait_until
 from tests.client.fake_triton import FakeTriton
 
 VOICES = "/v1/audio/voices"
@@ -24,6 +27,19 @@ def clip(seconds: float = 3.0) -> bytes:
 
 def upload(http: httpx2.Client, data: bytes, **fields: Any) -> httpx2.Response:
     return http.post(VOICES, data={"name": "new", **fields}, files={"audio_sample": ("clip.flac", data)})
+
+
+def test_a_name_of_no_voice_is_not_listed_and_the_gateway_warns_once(
+    serve: Callable[..., Served], triton: FakeTriton, caplog: pytest.LogCaptureFixture
+) -> None:
+    triton.ready = False
+    gateway = serve(voices={"alloy": "me", "nova": "mee"})
+    triton.ready = True
+    wait_until(lambda: "--voice nova=mee" in caplog.text)
+    names = [one["id"] for one in httpx2.get(gateway.url + VOICES).json()["voices"]]
+    assert "alloy" in names and "nova" not in names
+    assert "--voice nova=mee: there is no voice 'mee' yet. Did you mean me?" in caplog.text
+    assert caplog.text.count("there is no voice") == 1
 
 
 def test_the_list_names_every_voice(http: httpx2.Client) -> None:
