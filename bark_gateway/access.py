@@ -92,8 +92,8 @@ class Observed:
 
 
 def note_outcome(scope: Scope, error: GatewayError) -> None:
-    """Note for the access log how a request was refused."""
-    scope.setdefault("state", {})["outcome"] = error.code or "refused"
+    """Note for the access log how a request was refused, or failed."""
+    scope.setdefault("state", {})["outcome"] = error.code or ("failed" if error.status_code >= 500 else "refused")
 
 
 def write_line(**fields: Any) -> None:

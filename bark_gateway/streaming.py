@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from bark_client import BarkError
+from bark_gateway.access import note_outcome
 from bark_gateway.errors import GatewayError, as_answer
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class Streamed(Response):
             return
         except (BarkError, GatewayError) as error:
             told = as_answer(error)
-            scope.setdefault("state", {})["outcome"] = told.code or "failed"
+            note_outcome(scope, told)
             log.warning("a speech failed: %s", error)
             if not begun:
                 await told.response()(scope, receive, send)

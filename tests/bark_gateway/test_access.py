@@ -16,7 +16,7 @@ from tests.bark_gateway.test_refusals import refused
 from tests.bark_gateway.test_servers import wait_until
 from tests.bark_gateway.test_socket import connected, heard, say
 from tests.bark_gateway.test_voices import VOICES, clip
-from tests.client.fake_triton import FakeTriton, hang
+from tests.client.fake_triton import FakeTriton, hang, say_error
 
 SPEECH = "/v1/audio/speech"
 OTHER = {"origin": "https://example.org"}
@@ -40,6 +40,19 @@ def test_each_request_is_a_line_of_json(serve: Callable[..., Served], log: pytes
     assert line["bytes"] == len(answer.content) and line["id"] == answer.headers["x-request-id"]
     assert 0 < float(str(line["first_byte_s"])) <= float(str(line["seconds"]))
     assert SECRET not in log.text and "Hello" not in log.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [("[INVALID_ARGUMENT] top_k: it is too high", "refused"), ("it broke", "server_failed")],
+)
+def test_the_log_tells_a_wrong_request_from_a_failure(
+    serve: Callable[..., Served], triton: FakeTriton, log: pytest.LogCaptureFixture, fault: str, outcome: str
+) -> None:
+    triton.plan.append(say_error(fault))
+    post(serve(keys=[key()]).url)
+    wait_until(lambda: bool(lines(log)))
+    assert lines(log)[0]["outcome"] == outcome
 
 
 GETS = [
