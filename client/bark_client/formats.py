@@ -19,5 +19,5 @@ def by_suffix(path: str | os.PathLike[str], formats: Iterable[str], *, what: str
     if suffix not in known:
         listed = ", ".join(f".{name}" for name in known)
         thing = f"{what} to " if what else ""
-        raise InvalidRequest(f"can't write {thing}{Path(path).name!r}: the suffix must be one of {listed}")
+        raise InvalidRequest(f"can't write {thing}{os.fspath(path)!r}: the suffix must be one of {listed}")
     return suffix

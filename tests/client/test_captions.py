@@ -102,7 +102,7 @@ def test_a_speech_writes_its_captions_in_the_format_of_the_suffix(tmp_path: Path
     for suffix in captions.FORMATS:
         path = said.save_captions(tmp_path / f"x.{suffix.upper()}")
         assert path.read_text() == said.captions(format=suffix)
-    with pytest.raises(InvalidRequest, match=r"'x\.txt': the suffix must be one of \.srt, \.vtt, \.json"):
+    with pytest.raises(InvalidRequest, match=r"x\.txt': the suffix must be one of \.srt, \.vtt, \.json"):
         said.save_captions(tmp_path / "x.txt")
     with pytest.raises(InvalidRequest, match="'sub' is not one of srt, vtt, json"):
         said.captions(format="sub")

@@ -81,7 +81,7 @@ Text: TypeAlias = Annotated[
     list[str] | None, typer.Argument(help="What to say. `-` reads standard input; so does a pipe without TEXT.")
 ]
 File: TypeAlias = Annotated[
-    Path | None, typer.Option("--file", "-f", help="Read the text from a file.", exists=True, dir_okay=False)
+    Path | None, typer.Option("--file", "-f", help="Read the text from a file; `-` is standard input.", dir_okay=False)
 ]
 
 Output: TypeAlias = Annotated[

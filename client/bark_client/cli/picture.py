@@ -28,7 +28,7 @@ _INK, _MUTED, _WAVE = "#1d2433", "#6b7488", "#5b2a86"
 def check(path: str | os.PathLike[str]) -> None:
     """Raise now what would fail after the work: an unknown suffix, no right to write, no matplotlib."""
     if Path(path).suffix.lower() not in SUFFIXES:
-        raise InvalidRequest(f"can't draw {Path(path).name!r}: the suffix must be one of {', '.join(SUFFIXES)}")
+        raise InvalidRequest(f"can't draw {str(path)!r}: the suffix must be one of {', '.join(SUFFIXES)}")
     check_writable(Path(path))
     try:
         import matplotlib  # noqa: F401

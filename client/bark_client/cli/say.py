@@ -30,6 +30,7 @@ _TOO_LONG = (
     f"the text has over {MAX_REQUEST_CHARACTERS} characters, or comes with --live, so its audio is not kept; "
     "give a part of it"
 )
+_STDIN = Path("-")
 _LIVE_BYTES = 4096  # at most, per read
 
 
@@ -159,7 +160,7 @@ def _save_captions(pieces: Sequence[Piece], path: Path | None) -> None:
 
 def _live_text(words: list[str] | None, file: Path | None) -> Iterator[str]:
     """Standard input, as it comes."""
-    if file is not None or words not in (None, [], ["-"]) or sys.stdin is None or sys.stdin.isatty():
+    if file not in (None, _STDIN) or words not in (None, [], ["-"]) or sys.stdin is None or sys.stdin.isatty():
         raise InvalidRequest("--live is for a text that comes through a pipe: leave the text and --file out")
     # Unbuffered: the end of this process must not wait for a thread that reads.
     return _decoded_live(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
@@ -180,6 +181,10 @@ def _read_text(words: list[str] | None, file: Path | None) -> str:
     if file is not None:
         if words:
             raise InvalidRequest("give the text or --file, not both")
+        if file == _STDIN:
+            return _read_text(["-"], None)
+        if not file.exists():
+            raise InvalidRequest(f"--file {file}: there is no such file")
         return decoded(file.read_bytes(), source=str(file))
     if words and words != ["-"]:
         return " ".join(words)

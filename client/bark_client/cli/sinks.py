@@ -33,7 +33,7 @@ class FileSink:
     """An audio file; its suffix chooses the format. After an error it holds what was written until then."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._format = path, audio.format_of(path)
+        self._path, self._format = path, _format_of(path)
         self._file: BinaryIO | None = None
         self._writer: Writer | None = None
         self.seconds = 0.0
@@ -122,6 +122,13 @@ class PipeSink:
 
     def close(self) -> None:
         """Nothing: no sample is held back."""
+
+
+def _format_of(path: Path) -> str:
+    try:
+        return audio.format_of(path)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{error}, or - for standard output") from None
 
 
 def _unbuffered(path: Path) -> BinaryIO:

@@ -65,10 +65,10 @@ def test_options_that_were_not_given_are_not_sent(bark: Any, triton: FakeTriton)
     assert triton.requests == [{"text": b"Hello.", "stream": True}]
 
 
-@pytest.mark.parametrize("arguments", [[], ["-"]])
+@pytest.mark.parametrize("arguments", [[], ["-"], ["-f", "-"], ["--live", "-f", "-"]])
 def test_say_reads_a_pipe(bark: Any, triton: FakeTriton, arguments: list[str]) -> None:
     assert bark("say", *arguments, input="From a pipe.\n").exit_code == 0
-    assert triton.requests[0]["text"] == b"From a pipe.\n"
+    assert triton.requests[0]["text"].strip() == b"From a pipe."
 
 
 def test_say_reads_a_file(bark: Any, triton: FakeTriton) -> None:
@@ -85,6 +85,11 @@ def test_say_reads_a_file(bark: Any, triton: FakeTriton) -> None:
         (["say", "x", "--captions", "x.sub"], "the suffix must be one of .srt, .vtt, .json"),
         (["say", "x", "--captions", "no/such/x.srt"], "there is no folder no/such"),
         (["say", "x", "-o", "x.aac"], "the suffix must be one of .wav, .flac, .ogg, .mp3"),
+        (["say", "x", "-o", "/dev/stdout"], "can't write '/dev/stdout': the suffix must be one of .wav"),
+        (["say", "x", "-o", "/tmp"], "can't write '/tmp': the suffix must be one of .wav"),
+        (["say", "x", "-o", "/dev/null"], ".mp3, or - for standard output"),
+        (["say", "x", "--captions", "/dev/stdout"], "can't write captions to '/dev/stdout'"),
+        (["say", "x", "--picture", "/dev/null"], "can't draw '/dev/null'"),
         (["say", "x", "-o", "no/such/x.wav"], "there is no folder no/such"),
         (["say", "x", "--raw"], "--raw is for standard output"),
         (["say", "x", "--picture", "x.bmp"], "the suffix must be one of .png"),
