@@ -133,7 +133,7 @@ def _unreadable(error: HTTPException) -> GatewayError:
 
 def from_validation(errors: Sequence[Mapping[str, Any]], *, fields: Iterable[str]) -> GatewayError:
     """The first of pydantic's errors, in words. fields: the names that the request may have."""
-    first = min(errors, key=lambda error: error["type"] != "extra_forbidden")  # a misspelt name is also a missing one
+    first = min(errors, key=_rank)
     kind, message = str(first["type"]), str(first["msg"])
     *above, last = first["loc"] or ("body",)
     place = [part for part in above if part not in _NO_FIELDS]
@@ -153,7 +153,16 @@ def from_validation(errors: Sequence[Mapping[str, Any]], *, fields: Iterable[str
     if kind == "literal_error":
         known = _QUOTED.findall(first["ctx"]["expected"])
         return wrong_choice(name, first["input"], known)
+    if kind == "less_than_equal" and isinstance(most := first["ctx"]["le"], int):  # pydantic rounds it
+        return invalid(f"{name}: it must be at most {most}.", param=name)
     return invalid(f"{name}: {message.removeprefix('Value error, ')}.", param=name)
+
+
+def _rank(error: Mapping[str, Any]) -> int:
+    """Which error is told: a misspelt name is also a missing one, and an object is no string."""
+    if error["type"] == "string_type" and isinstance(error["input"], dict):
+        return 3
+    return {"extra_forbidden": 0, "missing": 2}.get(error["type"], 1)
 
 
 def wrong_choice(name: str, asked: object, known: Sequence[str]) -> GatewayError:

@@ -150,13 +150,11 @@ def check_length(text: str, *, field: str, settings: Settings) -> None:
 def check_model(name: str, settings: Settings) -> None:
     """Raise GatewayError for the name of a model that does not exist."""
     if name not in settings.models:
-        raise GatewayError(
-            404,
-            f"model: there is no {name!r}; send {listed(settings.models)}, or leave it out. The gateway's operator "
-            f"adds names with --model {name}.",
-            param="model",
-            code="model_not_found",
-        )
+        told = f"there is no {name!r}; send {listed(settings.models)}, or leave it out. The gateway's operator adds names "
+        told += f"with --model {name}."
+        if not name.strip():
+            told = f"it is empty; send {listed(settings.models)}, or leave it out."
+        raise GatewayError(404, f"model: {told}", param="model", code="model_not_found")
 
 
 def _voice(voice: str | VoiceId | None, settings: Settings) -> str | None:

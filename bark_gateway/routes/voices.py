@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from starlette.responses import Response
 
 from bark_client import AsyncBarkClient, InvalidRequest, VoiceInfo
@@ -68,6 +68,12 @@ class Deleted(BaseModel):
     deleted: bool = True
 
 
+def _kind(kind: Any) -> Any:
+    if kind == "prompt":
+        raise ValueError("a voice can't be made from a prompt here; send audio_sample, a recording")
+    return kind
+
+
 @router.get("")
 async def list_voices(gateway: OfGateway, key: OfKey) -> Voices:
     """The voices that `voice` may name."""
@@ -88,7 +94,9 @@ async def create_voice(
     name: Annotated[str, Form(description="Its name, such as me or family/anna.")],
     audio_sample: Annotated[UploadFile, File(description="1 to 30 s of one person's clear speech.")],
     consent: Annotated[str, Form(description="Who agreed to it. It is written to the log.")] = "",
-    kind: Annotated[Literal["audio_sample"], Form(alias="type", description="The only one.")] = "audio_sample",
+    kind: Annotated[
+        Literal["audio_sample"], BeforeValidator(_kind), Form(alias="type", description="The only one.")
+    ] = "audio_sample",
     overwrite: Annotated[bool, Form(description="Replace a voice of this name.")] = False,
 ) -> Voice:
     """Make a voice from a recording, and keep it on the server. Clone only voices whose owners agreed to it."""

@@ -46,12 +46,15 @@ def refused(answer: httpx2.Response, status: int) -> dict[str, Any]:
         ({"input": "x", "instructions": "Sound happy."}, "instructions", "must be empty, because Bark follows none"),
         ({"input": "x", "voice": ""}, "voice", "no name of a voice"),
         ({"input": "x", "voice": "/etc/passwd.npz"}, "voice", "no name of a voice"),
+        ({"input": "x", "voice": {}}, "voice.id", "voice.id: it is missing"),
+        ({"input": "x", "voice": {"id": None}}, "voice.id", "valid string"),
+        ({"input": "x", "voice": []}, "voice", "voice: Input should be a valid string"),
         ({"input": "x", "voice": {"name": "joe"}}, "voice.name", "no such field"),
         ({"input": "x", "voice": 7}, "voice", "voice: Input should be a valid string"),
         ({"input": "x", "seed": -1}, "seed", "greater than or equal to 0"),
-        ({"input": "x", "seed": 2**64}, "seed", "less than"),
+        ({"input": "x", "seed": 2**64}, "seed", "at most 18446744073709551615."),
         ({"input": "x", "seed": 1.5}, "seed", "integer"),
-        ({"input": "x", "seed": "99999999999999999999"}, "seed", "less than"),
+        ({"input": "x", "seed": "99999999999999999999"}, "seed", "at most 18446744073709551615."),
         ({"input": "x", "seed": "-1"}, "seed", "integer"),
         ({"input": "x", "seed": "seven"}, "seed", "integer"),
         ({"input": "x", "top_k": 2**40}, "top_k", "outside"),
@@ -79,6 +82,11 @@ def test_an_unknown_model_is_404(http: httpx2.Client) -> None:
     error = refused(http.post(SPEECH, json={"input": "x", "model": "gpt"}), 404)
     assert error["code"] == "model_not_found" and "send bark, tts-1 or tts-1-hd, or leave it out" in error["message"]
     assert "The gateway's operator adds names with --model gpt" in error["message"]
+
+
+def test_an_empty_model_is_called_empty(http: httpx2.Client) -> None:
+    error = refused(http.post(SPEECH, json={"input": "x", "model": ""}), 404)
+    assert error["message"] == "model: it is empty; send bark, tts-1 or tts-1-hd, or leave it out."
 
 
 def test_empty_instructions_ask_for_nothing(http: httpx2.Client) -> None:

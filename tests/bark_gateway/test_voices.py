@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-from openai import OpenAI
+from openai import BadRequestError, OpenAI
 
 from tests.bark_gateway.decoded import RATE, decode, tone
 from tests.bark_gateway.served import Served
@@ -23,6 +23,12 @@ VOICES = "/v1/audio/voices"
 
 def clip(seconds: float = 3.0) -> bytes:
     return encoded(tone(seconds), "flac")
+
+
+def test_a_voice_of_a_prompt_is_refused_with_what_to_send(openai: OpenAI) -> None:
+    with pytest.raises(BadRequestError, match="can't be made from a prompt here; send audio_sample") as refusal:
+        openai.audio.voices.create(name="old", type="prompt", prompt="An old man.")
+    assert refusal.value.param == "type"
 
 
 def upload(http: httpx2.Client, data: bytes, **fields: Any) -> httpx2.Response:
