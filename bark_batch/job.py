@@ -26,7 +26,7 @@ from bark_batch.folder import (
 )
 from bark_batch.progress import JobProgress, summary
 from bark_batch.readme import readme
-from bark_batch.rows import Row, broken_row, row_of
+from bark_batch.rows import Repeats, Row, broken_row, row_of
 from bark_batch.shard_speaker import Orders
 from bark_batch.speaking import Manner
 from bark_batch.wanted import Wanted
@@ -141,13 +141,17 @@ def _job(folder: Folder, wanted: Wanted, found: Found, console: Console) -> Job:
         return before
     shard_rows = wanted.shard_rows or usual_shard_rows(_count(wanted, now))
     max_characters = math.inf if wanted.shard_rows else MAX_SHARD_CHARACTERS
+    repeats = Repeats()
     with console.status("reading the tables …"):
-        rows, shards = folder.write_rows(cut(_rows(wanted, now), max_rows=shard_rows, max_characters=max_characters))
+        read = repeats.seen(_rows(wanted, now))
+        rows, shards = folder.write_rows(cut(read, max_rows=shard_rows, max_characters=max_characters))
     if not rows:
         raise InvalidRequest("the tables have no rows")
     job = replace(now, rows=rows, shard_rows=shard_rows, shards=shards)
     folder.write_readme(readme(job))
     folder.begin(job)
+    if repeats.warning:
+        console.print(f"[yellow]warning:[/] {repeats.warning}", highlight=False)
     return job
 
 

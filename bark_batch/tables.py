@@ -216,8 +216,16 @@ def _require(path: Path, names: Sequence[str], columns: Columns) -> None:
         has = ", ".join(names) or "none"
         raise InvalidRequest(
             f"{path}: it has no column {missing[0]!r}; its columns are: {has}. Name yours with --text-column, "
-            "--voice-column, --seed-column or --id-column"
+            f"--voice-column, --seed-column or --id-column{_separator_hint(names)}"
         )
+
+
+def _separator_hint(names: Sequence[str]) -> str:
+    """What to do where the whole header was taken for one name, as in tables that spreadsheets separate by `;`."""
+    other = next((sign for sign in ";\t,|" if len(names) == 1 and sign in names[0]), None)
+    if other is None:
+        return ""
+    return f". Its only name holds {other!r}: separate the cells by commas in a .csv, by tabs in a .tsv"
 
 
 def _decoded(values: Values, *, where: str) -> Found:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bark_batch.rows import MAX_CHARACTERS, Columns, Row, row_of, seed_of
+from bark_batch.rows import MAX_CHARACTERS, Columns, Repeats, Row, row_of, seed_of
 
 CELLS = st.one_of(
     st.none(), st.text(), st.integers(), st.floats(), st.booleans(), st.binary(), st.lists(st.integers(), max_size=2)
@@ -63,3 +63,21 @@ def test_a_seed_may_be_written_in_any_way_that_tables_have(seed: object) -> None
 def test_what_is_wrong_with_a_row_is_said_in_words(values: dict[str, Any], words: str) -> None:
     found = row(values)
     assert found.error is not None and words in found.error
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        ("", ""),
+        ("abc", ""),
+        ("aba", "1 row has the id of an earlier one: all are spoken"),
+        (
+            "aabbb",
+            "3 rows have the id of an earlier one: all are spoken, and without a seed of their own with the same one",
+        ),
+    ],
+)
+def test_ids_that_repeat_are_counted(ids: str, words: str) -> None:
+    repeats, rows = Repeats(), [Row(one, "Hello.") for one in ids]
+    assert list(repeats.seen(rows)) == rows
+    assert repeats.warning.startswith(words) and bool(repeats.warning) == bool(words)

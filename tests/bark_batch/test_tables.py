@@ -201,6 +201,24 @@ def test_a_missing_column_is_named_with_those_that_there_are(tmp_path: Path, nam
         read(written(tmp_path, name, content))
 
 
+@pytest.mark.parametrize(
+    ("name", "header", "sign"),
+    [
+        ("x.csv", "id;text", "';'"),
+        ("x.csv", "id\ttext", r"'\t'"),
+        ("x.tsv", "id,text", "','"),
+        ("x.tsv", "id;text", "';'"),
+    ],
+)
+def test_a_table_with_another_separator_says_which_one_to_use(
+    tmp_path: Path, name: str, header: str, sign: str
+) -> None:
+    (tmp_path / name).write_text(f"{header}\n1 Hello.\n")
+    with pytest.raises(InvalidRequest) as refusal:
+        list(tables.read([tmp_path / name], Columns()))
+    assert f"Its only name holds {sign}: separate the cells by commas in a .csv" in str(refusal.value)
+
+
 def test_a_file_that_is_no_table_is_refused_in_words(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     with pytest.raises(InvalidRequest, match="not a readable Parquet file"):
