@@ -150,10 +150,10 @@ def check_length(text: str, *, field: str, settings: Settings) -> None:
 def check_model(name: str, settings: Settings) -> None:
     """Raise GatewayError for the name of a model that does not exist."""
     if name not in settings.models:
-        told = f"there is no {name!r}; send {listed(settings.models)}, or leave it out. The gateway's operator adds names "
-        told += f"with --model {name}."
-        if not name.strip():
-            told = f"it is empty; send {listed(settings.models)}, or leave it out."
+        wrong = f"there is no {name!r}" if name.strip() else "it is empty"
+        told = f"{wrong}; send {listed(settings.models)}, or leave it out."
+        if name.strip():
+            told += f" The gateway's operator adds names with --model {name}."
         raise GatewayError(404, f"model: {told}", param="model", code="model_not_found")
 
 

@@ -10,7 +10,6 @@ import time
 from typing import Any, Final
 
 import uvicorn
-from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -29,7 +28,7 @@ class UntilClosed(RequestResponseCycle):
     An answer that is broken off resets the connection, so that no client takes a part for the whole.
     """
 
-    async def send(self, message: ASGISendEvent) -> None:
+    async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self._reset_at_close(True)
         elif message["type"] == "http.response.body":
