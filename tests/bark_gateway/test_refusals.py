@@ -107,6 +107,7 @@ def test_a_body_that_is_no_request_is_refused(http: httpx2.Client, body: bytes) 
         (b"[" * 100_000, "nested too deep"),
         (b'{"seed": ' + b"9" * 6_000 + b"}", "too long a number"),
     ],
+    ids=["Latin-1", "gzip", "nested", "a long number"],
 )
 def test_a_body_that_can_not_be_read_says_what_to_send(http: httpx2.Client, path: str, body: bytes, words: str) -> None:
     error = refused(http.post(path, content=body, headers={"content-type": "application/json"}), 400)
