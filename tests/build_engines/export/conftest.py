@@ -1,4 +1,4 @@
-"""All networks as small as possible, and a store in which each of their engines is built once per session."""
+"""The tiny bundle, and the store that keeps the engines of all tests: each engine is built once."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import pytest
 
 from bark_serving.bundle import Bundle
 from bark_serving.engines.store import EngineStore
-from tests.bundles import random_bundle, small_spec
+from tests.system.conftest import ENGINES
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Treat it as read-only."""
-    return random_bundle(tmp_path_factory.mktemp("export") / "bundle", small_spec())
+def bundle(tiny_bundle: Bundle) -> Bundle:
+    return tiny_bundle
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> EngineStore:
-    return EngineStore(tmp_path_factory.mktemp("export-engines"))
+def store() -> EngineStore:
+    return EngineStore(ENGINES)

@@ -243,7 +243,7 @@ def test_validation_refuses_a_decoder_whose_chunks_do_not_join(
     engine = make(bundle, stage="encodec_decode", precision="fp32", store=store)
     assert CHUNK_FILE in engine.manifest.files
     decoder_chunks.validate(cast(Encodec, load("encodec", bundle)), path=engine.folder / CHUNK_FILE)
-    other = cast(Encodec, load("encodec", random_bundle(tmp_path, small_spec(), networks=["encodec"], seed=1)))
+    other = cast(Encodec, load("encodec", random_bundle(tmp_path, bundle.spec, networks=["encodec"], seed=1)))
     with pytest.raises(ExportError, match=r"chunk\.onnx at batch 1 and chunks of"):
         decoder_chunks.validate(other, path=engine.folder / CHUNK_FILE)
 
@@ -253,7 +253,7 @@ def test_validation_refuses_a_graph_of_other_weights(
     bundle: Bundle, store: EngineStore, tmp_path: Path, stage: Stage
 ) -> None:
     engine = make(bundle, stage=stage, precision="fp32", store=store)
-    other = random_bundle(tmp_path, small_spec(), networks=[GRAPHS[stage].network], seed=1)
+    other = random_bundle(tmp_path, bundle.spec, networks=[GRAPHS[stage].network], seed=1)
     module = GRAPHS[stage].forward(load(GRAPHS[stage].network, other), other.spec)
     with pytest.raises(ExportError, match=stage):
         validation.validate(stage, module=module, spec=other.spec, precision="fp32", path=engine.model)
