@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 import sys
 import time
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bark_gateway.gateway import Gateway
@@ -22,34 +21,11 @@ FAREWELL_S: Final = 1.0  #: that connections get to end once their requests were
 _POLL_S: Final = 0.02  #: uvicorn has no event for the end of its requests
 
 
-class UntilClosed(RequestResponseCycle):
-    """An answer to HTTP/1.0, which knows no chunks (RFC 9112, section 6.1): the end of the connection ends the body.
+class ShortQueue(H11Protocol):
+    """A connection in which little waits to be sent, also over TLS. A WebSocket takes it over as it is.
 
-    An answer that is broken off resets the connection, so that no client takes a part for the whole.
+    h11 instead of httptools: that sends chunks to clients of HTTP/1.0, which know none (RFC 9112, section 6.1).
     """
-
-    async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.start":
-            self._reset_at_close(True)
-        elif message["type"] == "http.response.body":
-            self.expected_content_length = len(message.get("body", b""))  # uvicorn counts down to zero
-            if not message.get("more_body", False):
-                self._reset_at_close(False)
-        await super().send(message)
-
-    def _reset_at_close(self, reset: bool) -> None:
-        connection = self.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", reset, 0))
-
-
-class ShortQueue(HttpToolsProtocol):
-    """A connection in which little waits to be sent, also over TLS. A WebSocket takes it over as it is."""
-
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        if self.scope.get("http_version") == "1.0" and self.cycle is not None:  # it has not begun to run
-            self.cycle.__class__ = UntilClosed
-            self.cycle.chunked_encoding = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)

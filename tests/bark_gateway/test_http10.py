@@ -1,4 +1,4 @@
-"""HTTP/1.0, as nginx and `ab` speak it by default: no chunks, and the end of the connection ends the body."""
+"""HTTP/1.0, as older proxies and `ab` speak it: no chunks, and the end of the connection ends the body."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import socket
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import pytest
-
 from tests.bark_gateway.served import Served
 from tests.bark_gateway.test_keys import SECRET, key
 from tests.bark_gateway.test_speech import SPEECH, tones
-from tests.client.fake_triton import FakeTriton, say_error
 
 TEXT = {"input": "One. Two.", "response_format": "pcm"}
 
@@ -61,9 +58,3 @@ def test_an_answer_of_known_length_says_it(gateway: Served) -> None:
 def test_a_refusal_is_whole(serve: Callable[..., Served]) -> None:
     head, body = answer(ask(serve(keys=[key()]).url, more="authorization: Bearer x\r\n"))
     assert " 401 " in head and json.loads(body)["error"]["code"] and SECRET not in head
-
-
-def test_no_client_takes_a_part_of_a_speech_for_the_whole(gateway: Served, triton: FakeTriton) -> None:
-    triton.plan.append(say_error("it broke", after_chunks=1))
-    with pytest.raises(ConnectionResetError):
-        answer(ask(gateway.url))
