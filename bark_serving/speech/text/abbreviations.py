@@ -1,9 +1,9 @@
 """Abbreviations that do not end a sentence, in Bark's thirteen languages: without the full stop, in lower case.
 
-Three kinds. `TITLES`: something always follows ("Dr. Martin", "ul. Długa"), unless a number comes before ("1999 г.").
+Four kinds. `TITLES`: something always follows ("Dr. Martin", "ul. Długa"), unless a number comes before ("1999 г.").
 `BEFORE_A_NUMBER`: a number follows, also a Roman one ("Tel. 123", "vol. II"; "No." alone is a sentence). `WITHIN`: the
-sentence goes on if a number follows ("approx. 5 km"). It goes on before a small letter after short words of any kind,
-so those need no row here, but for texts that have no capitals ("2 tsp. sugar").
+sentence goes on if a number or a small letter follows ("approx. 5 km"). `BEFORE_A_SMALL_LETTER`: only if a small letter
+follows, and no number in words ("3 szt. jabłek").
 
 Sources: the lists of abbreviations in New Hart's Rules (en), Duden (de), Imprimerie nationale (fr), RAE Ortografía
 (es), Treccani (it), Vocabulário Ortográfico (pt), PWN (pl), Gramota.ru (ru), TDK (tr), Central Hindi Directorate (hi).
@@ -40,16 +40,34 @@ _BEFORE_A_NUMBER = {
 }
 _WITHIN = {
     "en": "approx est dept univ inc ltd co corp jr sr etc al jan feb mar apr jun jul aug sep sept oct nov dec min max "
-    "avg a.m p.m tsp tbsp oz lb lbs",
+    "avg a.m p.m",
     "de": "usw etc jan feb mär apr jun jul aug sep sept okt nov dez mio mrd tsd std min usf",
     "es": "aprox etc ee uu a.m p.m ene feb mar abr jun jul ago sep oct nov dic",
-    "fr": "etc janv févr avr juill sept oct nov déc env éd c.à.s c.à.c av c s",
+    "fr": "etc janv févr avr juill sept oct nov déc env éd c.à.s c.à.c av",
     "hi": "आदि",
     "it": "ecc gen feb apr mag giu lug ago set ott nov dic",
-    "pl": "itd itp tys mln mld zł gr w ur zm red godz szt",
+    "pl": "itd itp tys mln mld zł gr w ur zm red godz",
     "pt": "aprox etc jan fev abr mai jun jul ago set out nov dez",
-    "ru": "др пр т.д т.п в вв н э млн млрд мин сек руб коп тыс е чел шт",
+    "ru": "др пр т.д т.п в вв н э млн млрд мин сек руб коп тыс е",
     "tr": "vb vs vd mad ort yak",
+}
+_BEFORE_A_SMALL_LETTER = {
+    "en": "tsp tbsp oz lb lbs hrs yds",
+    "es": "ltda cía hab ss",
+    "fr": "cie ltée hab bd",
+    "pl": "r br szt egz wg tzw gm pow woj min sek pkt ust art",
+    "pt": "ltda cia séc máx mín hab",
+    "ru": "чел шт экз обл",
+    "tr": "yy şti dk",
+}
+#: Those of `BEFORE_A_NUMBER` that may end a sentence before a number in words: "Wait a sec. five men came."
+_WORDS_TOO = {
+    "en": "no nos sec art apt",
+    "de": "art",
+    "fr": "no tel vol art",
+    "it": "sec",
+    "pl": "r s",
+    "tr": "no tel",
 }
 
 
@@ -60,3 +78,5 @@ def _table(rows: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
 TITLES = _table(_TITLES)
 BEFORE_A_NUMBER = _table(_BEFORE_A_NUMBER)
 WITHIN = _table(_WITHIN)
+BEFORE_A_SMALL_LETTER = _table(_BEFORE_A_SMALL_LETTER)
+WORDS_TOO = _table(_WORDS_TOO)

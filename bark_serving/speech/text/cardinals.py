@@ -12,7 +12,7 @@ from functools import cache
 
 from num2words import num2words
 
-from bark_serving.speech.text.number_words import HINDI, TURKISH_ONES, TURKISH_TENS, Forms
+from bark_serving.speech.text.number_words import HINDI, TURKISH_ONES, TURKISH_TENS, WORDS, Forms
 from bark_serving.speech.text.unit_words import FEMININE
 
 #: Endings of a number before a noun: of masculine (and neuter) nouns, then of feminine ones.
@@ -43,9 +43,10 @@ def cardinal(number: int, *, language: str) -> str:
 
 
 @cache
-def last_words(language: str) -> frozenset[str]:
-    """The words in which the numbers below a hundred end."""
-    return frozenset(cardinal(number, language=language).split()[-1] for number in range(100))
+def first_words(language: str) -> frozenset[str]:
+    """The words with which most numbers begin; none in a language without words."""
+    numbers = (*range(100), *range(100, 1001, 100)) if language in WORDS else ()
+    return frozenset(cardinal(number, language=language).split()[0] for number in numbers)
 
 
 def before_noun(number: int, noun: str, *, language: str) -> str:

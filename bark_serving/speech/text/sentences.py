@@ -14,14 +14,12 @@ from dataclasses import dataclass, replace
 
 import sentencex
 
-from bark_serving.speech.text.abbreviations import BEFORE_A_NUMBER, TITLES, WITHIN
-from bark_serving.speech.text.cardinals import last_words
-from bark_serving.speech.text.number_words import WORDS
+from bark_serving.speech.text.abbreviations import BEFORE_A_NUMBER, BEFORE_A_SMALL_LETTER, TITLES, WITHIN, WORDS_TOO
+from bark_serving.speech.text.cardinals import first_words
 from bark_serving.speech.text.ordinals import goes_on_after
 
 NOTE = "♪"  #: stands before and after what is sung
 LINE_END = "\u2028"  #: Unicode's line separator; after an item of a list, which goes on with no other line
-MAX_ABBREVIATION = 4  #: letters of a word that is taken for an abbreviation where a small letter follows
 MIN_WRAPPED = 45  #: characters of a line that a program may have wrapped
 
 _EMPTY_LINES = re.compile(r"\n\s*\n")
@@ -30,7 +28,12 @@ _LIST_NUMBER = re.compile(r"\(?(?:\d{1,3}|[A-Za-z]|[IVXivx]{2,4})[.)]|[-–—�
 _ORDINAL = re.compile(r"\d{1,4}\.")
 _NUMBER = re.compile(r"\d|(?:[IVX]{2,}|[VX])\b")  #: also a Roman one; "I" alone may be a word
 _ONE_LETTER = re.compile(r"(?<![^\W\d_])[^\W\d_]$")
-_AFTER_AN_HOUR = re.compile(r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|[A-Z]{1,3}T\b|UTC\b")
+#: "S.p.A", "J.-C": letters with full stops between them, but not "example.com".
+_INNER_STOP = re.compile(r"(?:[^\W\d_]{1,2}[.-]+)+[^\W\d_]{1,2}")
+_FRENCH_SPOON = re.compile(r"(?<!\w)c\. à [sc]\.")
+_AFTER_AN_HOUR = re.compile(
+    r"(?:(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|(?:AK|H|[ECMP])[SD]?T|GMT|UTC|BST|IST|JST|CES?T|EES?T|AE[SD]T|MSK)\b"
+)
 _CLOSING_QUOTES = '」』”’»"“'
 #: What follows a quotation and belongs to it in Japanese and Korean. In other languages a small letter does.
 _AFTER_QUOTE = re.compile(r"(?:と|って|라고|이라고|하고|라며|라는|고\s)")
@@ -89,23 +92,17 @@ def goes_on(left: str, right: str, *, language: str) -> bool:
         return True  # an initial
     if stem in TITLES.get(language, ()) and not before[-1:].isdigit():
         return True
-    if digit and stem in BEFORE_A_NUMBER.get(language, ()):
+    spelled = small and re.split(r"\W", right, maxsplit=1)[0] in first_words(language)
+    if stem in BEFORE_A_NUMBER.get(language, ()) and (digit or (spelled and stem not in WORDS_TOO.get(language, ()))):
         return True
     if stem in ("a.m", "p.m") and _AFTER_AN_HOUR.match(right):
         return True
-    if small and _may_be_short(stem, language) and _begins_with_a_capital(left):
-        return True
+    if small and not spelled:
+        if stem in BEFORE_A_SMALL_LETTER.get(language, ()) or ("." in stem and _INNER_STOP.fullmatch(stem)):
+            return True
+        if _FRENCH_SPOON.search(f"{left[-7:]} {right[:5]}"):
+            return True
     return (small or digit) and stem in WITHIN.get(language, ())
-
-
-def _may_be_short(stem: str, language: str) -> bool:
-    """Whether a word may be an abbreviation. A number in words is none: "Room five. ten men came"."""
-    return "." in stem or (len(stem) <= MAX_ABBREVIATION and not (language in WORDS and stem in last_words(language)))
-
-
-def _begins_with_a_capital(text: str) -> bool:
-    """Whether its first letter is one. Some people write all in small letters: "hi you. how are you."."""
-    return next((sign.isupper() for sign in text if sign.isalpha()), False)
 
 
 def _lines(text: str) -> Iterator[tuple[str, bool]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bark_serving.speech.text.abbreviations import BEFORE_A_NUMBER, TITLES, WITHIN
+from bark_serving.speech.text.abbreviations import BEFORE_A_NUMBER, BEFORE_A_SMALL_LETTER, TITLES, WITHIN, WORDS_TOO
 from bark_serving.speech.text.sentences import sentences as found_sentences
 from bark_serving.speech.text.sentences import sung
 
@@ -89,6 +89,9 @@ def test_what_only_looks_like_an_end_is_none(language: str, text: str) -> None:
         ("pt", "Foi no séc. XX que a Silva Ltda. cresceu."),
         ("ru", "5 тыс. чел. в городе."),
         ("ru", "5 руб. за шт. в магазине."),
+        ("en", "We open at 9 p.m. EST on the dot."),
+        ("en", "See Rm. one hundred and Eq. three in Fig. four there."),
+        ("pl", "Zgodnie z art. pięć ust. dwa ustawy."),
     ],
 )
 def test_what_an_abbreviation_needs_belongs_to_it(language: str, text: str) -> None:
@@ -110,6 +113,28 @@ def test_what_an_abbreviation_needs_belongs_to_it(language: str, text: str) -> N
         ("en", "We met in room five.|twenty men came."),
         ("pt", "Ela está na sala seis.|vinte homens vieram."),
         ("it", "Vive nel sec. XX.|Poi parte."),
+        ("en", "I met Bob.|he was nice."),
+        ("en", "I can't do it.|sorry."),
+        ("en", "Yes.|and no."),
+        ("en", "The server is up.|please check."),
+        ("en", "See example.com.|it is nice."),
+        ("en", "That is it.|five people came."),
+        ("en", "I paid the man.|10 minutes later he left."),
+        ("en", "I paid the man.|ten minutes later he left."),
+        ("es", "Ya lo vi.|cinco personas vinieron."),
+        ("es", "Ya lo sé.|y tú también."),
+        ("fr", "Je le vis.|cinq personnes vinrent."),
+        ("fr", "C'est fini.|il part."),
+        ("pt", "Foi ele.|ela saiu."),
+        ("ru", "Это был он.|она ушла."),
+        ("ru", "Я был там.|пять человек пришли."),
+        ("ru", "Там было 5 чел.|десять минут спустя они ушли."),
+        ("tr", "Bu ev.|beş kişi geldi."),
+        ("pl", "To on.|ona wyszła."),
+        ("pl", "Urodził się w 1989 r.|pięć lat później zmarł."),
+        ("en", "We meet at 5 p.m.|IT staff stay."),
+        ("en", "We open at 9 a.m.|BUT we close early."),
+        ("en", "We play at 9 p.m.|Mondays are slow."),
     ],
 )
 def test_an_end_stays_one_before_a_capital_and_where_a_text_has_no_capitals(language: str, text: str) -> None:
@@ -217,6 +242,6 @@ def test_nothing_but_blanks_is_lost_and_the_order_stays(language: str, text: str
 
 
 def test_the_tables_name_languages_of_bark_in_small_letters() -> None:
-    for table in (TITLES, BEFORE_A_NUMBER, WITHIN):
+    for table in (TITLES, BEFORE_A_NUMBER, WITHIN, BEFORE_A_SMALL_LETTER, WORDS_TOO):
         assert set(table) <= set(LANGUAGES)
         assert all(word == word.lower() and not word.endswith(".") for words in table.values() for word in words)
