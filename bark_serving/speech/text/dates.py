@@ -32,8 +32,12 @@ _ALONE = r"(?<![\w.,:/$€£-])"  # what a day stands behind
 _ENGLISH_MONTHS_IN_SHORT = r"(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?"
 #: What makes a number before it no day: "In May 20 people came", "May 5 pm".
 _NO_DAY = r"(?![\w:/%]|[.,]\d|\s(?!(?:is|was|has|as)\b)(?:[a-z]+s|people|percent|million|billion)\b|\s?[ap]m\b)"
-#: What follows degrees, and no ordinal: "20° di notte".
-_AFTER_DEGREES = "a|al|bajo|com|con|da|de|del|di|do|e|em|en|in|na|no|o|sobre|sopra|sotto|y"
+#: Nouns after "3°" and "3º" that make an ordinal of it. Others may follow degrees: "30° oggi".
+_AFTER_ORDINALS = {
+    "es": "piso|puesto|lugar|grado|curso|año|mes|capítulo|trimestre",
+    "it": "piano|posto|grado|anno|mese|livello|capitolo",
+    "pt": "andar|lugar|grau|ano|mês|capítulo|trimestre|semestre|turno",
+}
 _LAST_SPANISH_ORDINAL = 10  #: num2words has others than Spanish says above it
 
 
@@ -61,8 +65,8 @@ class Dates(Clock):
                 yield re.compile(rf"{_ALONE}(\d{{1,2}}) ({months})\b(?: {year})?"), self._russian_date
                 yield re.compile(rf"(?:\b([ВвКк])\s)?{_ALONE}([12]\d{{3}}) (год[ау]?\b|г\.)"), self._russian_year
             case "es" | "it" | "pt":
-                degrees = rf"(?:{_AFTER_DEGREES})\b(?! (?:{months})\b)"
-                sign = rf"(\.?[ºª]|°(?=\s[^\W\dA-Z]))(?!\w|\s?{degrees})"
+                noun = rf"(?=\s(?:{_AFTER_ORDINALS[self._language]})\b)|(?<=\b1[º°])(?=\s(?:de )?(?:{months})\b)"
+                sign = rf"(\.?ª(?!\w)|\.º(?!\w|\s?[CF]\b)|[º°](?:{noun}))"
                 yield re.compile(rf"{_ALONE}(\d{{1,2}}){sign}"), self._ordinal_with_sign
 
     def own_rules(self) -> list[Rule]:

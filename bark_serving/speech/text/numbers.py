@@ -75,6 +75,7 @@ def _rules(language: str) -> tuple[Rule, ...]:
         (_WIDE_MONEY, lambda m: m[0].translate(_TO_MONEY)),
         (_EMAIL, lambda m: speaker.address(m[0])),
         (_URL, speaker.link),
+        speaker.stop_rule(),
         *speaker.date_rules(),
         (_phones(language), lambda m: ", ".join(speaker.digits(group) for group in re.findall(r"\d+", m[0]))),
         *_FIRST.get(language, ()),

@@ -49,6 +49,11 @@ class Quantities:
         self._noun_after = rf"(\s(?:{_any(self._nouns)})(?!\w))?"
         self._currencies = {**words.money, "US$": words.money["$"]}
 
+    def stop_rule(self) -> Rule:
+        """The rule of the full stop after a unit. It comes before all that makes words of the digits after it."""
+        unit = rf"(?<=[\d{_FRACTION_SIGNS}])(\s?(?:{_any(self._units)}))"
+        return re.compile(rf"{unit}\.(?=\s+(\w)|[,;:)])"), _without_stop
+
     def quantity_rules(self) -> Iterator[Rule]:
         """Rules of units, percent and money, which may follow a range."""
         before, after, number = self._before, self._after, self._number_pattern
@@ -57,7 +62,6 @@ class Quantities:
         scale = rf"(?:((?<=\d)(?:{_any(self._scales)})|\s(?:{_any(SCALES[self._language])})){after})?"
         sign, word = NUMBER_SIGNS[self._language]
         unit = rf"\s?({units})(?:{after})(?!['’²³/°])"
-        yield re.compile(rf"(?<=[\d{_FRACTION_SIGNS}])(\s?(?:{units}))\.(?=\s+(\w)|[,;:)])"), _without_stop
         yield re.compile(rf"(?:{sign}|№|(?<!\w)#)\s?(?=\d)"), lambda _: word
         fraction = rf"(?<![\w/.,-])(?:{_FRACTION})(?![\w/]|[.,]\d)(?:{unit})?"
         yield patterns.beside_words(fraction, language=self._language), self._fraction
