@@ -153,7 +153,7 @@ class Dates(Clock):
         """ "Boğazın 3. Köprüsü". One that begins a line may be that of a list, unless a small letter follows."""
         before, rest = match[1] or "", match.string[match.end() :].lstrip()
         begins = not match.string[: match.start()].rpartition("\n")[2].strip() and not before
-        if (begins and not rest[:1].islower()) or not ordinals.is_turkish(before):
+        if (begins and not rest[:1].islower()) or not ordinals.is_turkish(before, rest):
             return match[0]
         return f"{before} {ordinals.turkish(int(match[2]))}".lstrip()
 

@@ -62,11 +62,17 @@ SPELLED = [
 
 ORDINALS = [
     ("de", "Sie gewann ihren 3. Titel mit ihrem 2. Kind", "Sie gewann ihren dritten Titel mit ihrem zweiten Kind"),
-    ("de", "ein 2. Versuch, die 3. Wahl, ins 4. Jahr", "ein zweiter Versuch, die dritte Wahl, ins vierte Jahr"),
+    ("de", "in seinem 2. Jahr, die 3. Wahl, ins 4. Jahr", "in seinem zweiten Jahr, die dritte Wahl, ins vierte Jahr"),
+    ("de", "Ich habe eine 2. Peter hat keine 3. Anna", "Ich habe eine zwei. Peter hat keine drei. Anna"),
+    ("de", "mein 3. Kind", "mein drei. Kind"),
     ("de", "Ich komme am 5. Wir essen.", "Ich komme am fünften. Wir essen."),
     ("de", "Die Zahl ist 3. Titel folgen.", "Die Zahl ist drei. Titel folgen."),
     ("tr", "Boğazın 3. Köprüsü, 4. sınıf ve 20. yüzyıl", "Boğazın üçüncü Köprüsü, dördüncü sınıf ve yirminci yüzyıl"),
     ("tr", "Saat 5. Gidiyoruz.", "Saat beş. Gidiyoruz."),
+    ("tr", "Cevap 42. Bunu biliyoruz.", "Cevap kırk iki. Bunu biliyoruz."),
+    ("tr", "Adım 1. Unu ekleyin.", "Adım bir. Unu ekleyin."),
+    ("tr", "Çocuk sayısı 3. Eşi doktor.", "Çocuk sayısı üç. Eşi doktor."),
+    ("tr", "Senin 3. Kazandım, sultan 2. Abdülhamid", "Senin üç. Kazandım, sultan ikinci Abdülhamid"),
     ("tr", "1. Aç.\n2. Kapat.", "bir. Aç.\niki. Kapat."),
     ("ko", "회의는 2024. 5. 1. 오후에", "회의는 이천이십사년 오월 일일 오후에"),
     ("ko", "점수는 10. 다음은 20.", "점수는 십. 다음은 이십."),
