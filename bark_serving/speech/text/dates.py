@@ -28,16 +28,28 @@ _KOREAN_DATE = re.compile(
 )
 #: "3. bis 5. Mai"
 _DAYS = r"(\d{1,2})\.\s?(bis|und|oder|[-–])\s?(\d{1,2})\.\s?"
-_ALONE = r"(?<![\w.,:/$€£-])"  # what a day stands behind
+_ALONE = r"(?<![\w.,:/$€£–—-])"  # what a day stands behind
 _ENGLISH_MONTHS_IN_SHORT = r"(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.?"
-#: What makes a number before it no day: "In May 20 people came", "May 5 pm".
-_NO_DAY = r"(?![\w:/%]|[.,]\d|\s(?!(?:is|was|has|as)\b)(?:[a-z]+s|people|percent|million|billion)\b|\s?[ap]m\b)"
+_WEEKDAY = r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day,?"
+_AN_ENGLISH_YEAR = r"(?=,?\s(?:1[1-9]|20)\d\d\b)"
+#: What makes a number after a month a day, if "on" does not stand before it. "In March 15 men died" has no day.
+_DAY_ENDS = (
+    rf"(?:(?<=\d[-–]\d)|(?<=\d[-–]\d\d)|{_AN_ENGLISH_YEAR}|(?=,(?!\d)|[.!?;:)\"”]+(?:\s|$)|\s*$|\s(?:is|was)\b))"
+)
+#: What stands before a day and its month: "Room 3 May be used" has none.
+_BEFORE_A_DAY = (
+    r"^|(?<![A-Z]\w)(?<![A-Z]\w\w)[.!?]\s|(?<!\d),\s|[(\"“]|"
+    rf"\b(?:(?i:on|from|until|till|by|since|of|before|after|the)|{_WEEKDAY})\s"
+)
+_DETERMINER = r"(?:\b(an?|our|my|his|her|its|their|your)\s)?"
 #: Nouns after "3°" and "3º" that make an ordinal of it. Others may follow degrees: "30° oggi".
 _AFTER_ORDINALS = {
     "es": "piso|puesto|lugar|grado|curso|año|mes|capítulo|trimestre",
     "it": "piano|posto|grado|anno|mese|livello|capitolo",
     "pt": "andar|lugar|grau|ano|mês|capítulo|trimestre|semestre|turno",
 }
+#: Cases of a Russian day after these words: "к девятому мая", "сегодня девятое мая".
+_RUSSIAN_CASES = {"к": "d", "ко": "d"} | dict.fromkeys(("на", "по", "это", "сегодня", "завтра", "вчера"), "n")
 _LAST_SPANISH_ORDINAL = 10  #: num2words has others than Spanish says above it
 
 
@@ -56,13 +68,22 @@ class Dates(Clock):
         match self._language:
             case "en":
                 month = rf"\b({months}|{_ENGLISH_MONTHS_IN_SHORT})"
-                yield re.compile(rf"{month}\s(\d{{1,2}})(?:[-–](\d{{1,2}}))?{_NO_DAY}"), self._english_day
-                yield re.compile(rf"{_ALONE}((?:the )?)(\d{{1,2}}) ({months})\b"), self._english_day_first
+                no_time = r"(?![\w:/%]|[.,]\d|\s?[ap]\.?m\b)"
+                day = rf"{month}\s(\d{{1,2}})(?:[-–](\d{{1,2}}))?{no_time}"
+                yield re.compile(rf"(?:(?<=\b[Oo]n\s)|(?<=day\s)|(?<=day,\s)){day}"), self._english_day
+                yield re.compile(rf"(?<!\b[Ii]n\s){day}{_DAY_ENDS}", re.MULTILINE), self._english_day
+                for before in (_BEFORE_A_DAY, rf"\bof (?:{months}) (?:to|and|or|[-–—]) "):
+                    yield re.compile(rf"({before})(\d{{1,2}}) ({months})\b", re.MULTILINE), self._english_day_first
+                no_range = "".join(rf"(?<!\d {word} )" for word in ("to", "and", "or", "-", "–", "—"))
+                dated = rf"{no_range}{_DETERMINER}{no_range}{_ALONE}(\d{{1,2}}) ({months})\b{_AN_ENGLISH_YEAR}"
+                yield re.compile(dated), self._english_day_first
             case "pl":
-                yield re.compile(rf"{_ALONE}(\d{{1,2}})(?=\s(?:{months})\b)"), lambda m: self._day(int(m[1]))
+                days = rf"{_ALONE}(?:(\d{{1,2}})(\s(?:do|i|lub|oraz)\s))?(\d{{1,2}})(?=\s(?:{months})\b)"
+                yield re.compile(days), self._polish_days
             case "ru":
                 year = r"([12]\d{3})\s(?:года\b|г\.)"
-                yield re.compile(rf"{_ALONE}(\d{{1,2}}) ({months})\b(?: {year})?"), self._russian_date
+                days = rf"(?:\b(\w+)\s)?{_ALONE}(?:(\d{{1,2}})(\s(?:по|и|или)\s))?(\d{{1,2}}) ({months})\b"
+                yield re.compile(rf"{days}(?: {year})?"), self._russian_date
                 yield re.compile(rf"(?:\b([ВвКк])\s)?{_ALONE}([12]\d{{3}}) (год[ау]?\b|г\.)"), self._russian_year
             case "es" | "it" | "pt":
                 noun = rf"(?=\s(?:{_AFTER_ORDINALS[self._language]})\b)|(?<=\b1[º°])(?=\s(?:de )?(?:{months})\b)"
@@ -170,14 +191,29 @@ class Dates(Clock):
         return f"{month} {self._to.join(self._day(int(day)) for day in days)}"
 
     def _english_day_first(self, match: re.Match[str]) -> str:
-        the, day, month = match.groups()
-        return f"{the or 'the '}{self._day(int(day))} of {month}" if 1 <= int(day) <= MAX_DAY else match[0]
+        before, day, month = match.groups()
+        before = before or ""
+        if not 1 <= int(day) <= MAX_DAY:
+            return match[0]
+        blank = " " if before[-1:].isalpha() else ""
+        the = "" if blank or before.lower().endswith("the ") else "the "
+        return f"{before}{blank}{the}{self._day(int(day))} of {month}"
+
+    def _polish_days(self, match: re.Match[str]) -> str:
+        first, word, last = match.groups()
+        return f"{self._day(int(first)) + word if first else ''}{self._day(int(last))}"
 
     def _russian_date(self, match: re.Match[str]) -> str:
-        """ "9 мая 1945 года": on that day, since most dates in sentences say when something was."""
-        day, month, year = match.groups()
-        until = match.string[: match.start()].lower().endswith("по ")
-        said = f"{_russian(int(day), 'n' if until else 'g', gender='n')} {month}"
+        """ "9 мая 1945 года": on that day, unless the words before or after it tell another case."""
+        before, first, word, day, month, year = match.groups()
+        case = _RUSSIAN_CASES.get((before or "").lower(), "g")
+        if case == "n" and before.lower() not in ("на", "по") and match.string[match.end() :].lstrip()[:1].islower():
+            case = "g"  # "Сегодня 9 мая прошёл парад"
+        said = f"{before} " if before else ""
+        if first:
+            said += f"{_russian(int(first), case, gender='n')}{word}"
+            case = "n" if word.strip() == "по" else case
+        said += f"{_russian(int(day), case, gender='n')} {month}"
         return f"{said} {_russian(int(year), 'g')} года{_stop(match)}" if year else said
 
     def _russian_year(self, match: re.Match[str]) -> str:
