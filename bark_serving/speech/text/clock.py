@@ -14,10 +14,13 @@ _MINUTES = r"[:：]([0-5]\d)"
 #: What follows a time and is said with it, or not at all.
 _AFTER = {"de": "h|Uhr", "hi": "h|बजे"}
 _MERIDIEM = r"(\s?(?:am|pm|AM|PM|[ap]\.m\.))?"
-_NO_MORE = r"(?![\w:：]|[.,]\d)"
+_NO_MORE = r"(?![\w:：]|\.\d|,\d(?!\d?:))"  # but "9:00,10:30" are two
+#: Chinese and Japanese letters before a time. Others stand before a score or a verse: "约翰福音3:16".
+_BEFORE_A_TIME = r"(?:(?<![\u3400-\u9fff])|(?<=[在于至到从自由午晚晨早夜里间天日号一二三四五六前後时時朝]))"
 #: "1h 30m" has minutes, not meters.
-_HOURS_MINUTES = r"\b(\d{1,3})\s?h\s?([0-5]?\d)\s?m(?![\w'’²³/])"
-_HOUR_TIME = re.compile(r"\b([01]?\d|2[0-3])\s?h\s?([0-5]\d)\b(?!['’])")
+_HOURS_MINUTES = r"\b(\d{1,3})\s?h\s?([0-5]?\d)\s?m(?:in)?(?![\w'’²³/])"
+#: "8h30", and "8h/jour", but "8 h 30 min" is no time of day.
+_HOUR_TIME = re.compile(r"\b([01]?\d|2[0-3])\s?h(?:\s?([0-5]\d)\b(?!['’]|\s?min)|(?=/))")
 _KOREAN_HOUR = re.compile(r"(?<![\d:.,])([01]?\d|2[0-3])시(?!간)")
 _GERMAN_TIME = re.compile(r"\b([01]?\d|2[0-3])\.([0-5]\d)\sUhr\b")
 
@@ -27,7 +30,7 @@ class Clock(Quantities):
 
     def clock_rules(self) -> Iterator[Rule]:
         """Rules that come before those of units, which would take an "h"."""
-        before = rf"(?<![\w.,:：{MONEY_SIGNS}])"
+        before = rf"(?<![\w.:：{MONEY_SIGNS}])(?:(?<!\d,)|(?<=:\d\d,)){_BEFORE_A_TIME}"
         seconds = rf"{before}(\d{{1,3}})((?::[0-5]\d){{1,2}})((?:{re.escape(self._words.decimal)}\d{{1,3}})?){_NO_MORE}"
         yield self._beside_words(seconds), self._with_seconds
         if self._language == "en":
@@ -38,7 +41,7 @@ class Clock(Quantities):
         yield self._beside_words(_HOURS_MINUTES), lambda m: f"{m[1]} h {m[2]} min"
         match self._language:
             case "fr" | "pt":
-                yield _HOUR_TIME, lambda m: self.time(int(m[1]), int(m[2]))
+                yield _HOUR_TIME, lambda m: self.time(int(m[1]), int(m[2] or 0))
             case "ko":
                 yield _KOREAN_HOUR, lambda m: self.time(int(m[1]), 0)
             case "de":

@@ -10,6 +10,7 @@ from num2words import num2words
 from bark_serving.speech.text import ordinals
 from bark_serving.speech.text.cardinals import LOCALES, plain
 from bark_serving.speech.text.clock import Clock
+from bark_serving.speech.text.number_patterns import DASH
 from bark_serving.speech.text.plurals import YEAR
 from bark_serving.speech.text.quantities import Rule
 
@@ -33,15 +34,17 @@ _ENGLISH_MONTHS_IN_SHORT = r"(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.
 _WEEKDAY = r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day,?"
 _AN_ENGLISH_YEAR = r"(?=,?\s(?:1[1-9]|20)\d\d\b)"
 #: What makes a number after a month a day, if "on" does not stand before it. "In March 15 men died" has no day.
-_DAY_ENDS = (
-    rf"(?:(?<=\d[-–]\d)|(?<=\d[-–]\d\d)|{_AN_ENGLISH_YEAR}|(?=,(?!\d)|[.!?;:)\"”]+(?:\s|$)|\s*$|\s(?:is|was)\b))"
-)
+_DAY_ENDS = rf"(?:{_AN_ENGLISH_YEAR}|(?=,(?!\d)|[.!?;:)\"”]+(?:\s|$)|\s*$|\s(?:is|was)\b))"
 #: What stands before a day and its month: "Room 3 May be used" has none.
 _BEFORE_A_DAY = (
     r"^|(?<![A-Z]\w)(?<![A-Z]\w\w)[.!?]\s|(?<!\d),\s|[(\"“]|"
     rf"\b(?:(?i:on|from|until|till|by|since|of|before|after|the)|{_WEEKDAY})\s"
 )
 _DETERMINER = r"(?:\b(an?|our|my|his|her|its|their|your)\s)?"
+#: Words of several languages before a date, which may have a year of two digits then.
+_DATE_WORD = re.compile(
+    r"\b(?:on|by|since|until|dated?|due|am|vom|bis|seit|zum|ab|den|el|al|le|du|au|il|dal|del|em|dia|dnia):?\s$", re.I
+)
 #: Nouns after "3°" and "3º" that make an ordinal of it. Others may follow degrees: "30° oggi".
 _AFTER_ORDINALS = {
     "es": "piso|puesto|lugar|grado|curso|año|mes|capítulo|trimestre",
@@ -69,10 +72,10 @@ class Dates(Clock):
             case "en":
                 month = rf"\b({months}|{_ENGLISH_MONTHS_IN_SHORT})"
                 no_time = r"(?![\w:/%]|[.,]\d|\s?[ap]\.?m\b)"
-                day = rf"{month}\s(\d{{1,2}})(?:[-–](\d{{1,2}}))?{no_time}"
+                day = rf"{month}\s(\d{{1,2}})(?:(?:{DASH})(\d{{1,2}}))?{no_time}"
                 yield re.compile(rf"(?:(?<=\b[Oo]n\s)|(?<=day\s)|(?<=day,\s)){day}"), self._english_day
-                yield re.compile(rf"(?<!\b[Ii]n\s){day}{_DAY_ENDS}", re.MULTILINE), self._english_day
-                for before in (_BEFORE_A_DAY, rf"\bof (?:{months}) (?:to|and|or|[-–—]) "):
+                yield re.compile(rf"(?<!\b[Ii]n\s){day}(?(3)|{_DAY_ENDS})", re.MULTILINE), self._english_day
+                for before in (_BEFORE_A_DAY, rf"\bof (?:{months}) (?:(?:to|and|or) |[-–—] ?)"):
                     yield re.compile(rf"({before})(\d{{1,2}}) ({months})\b", re.MULTILINE), self._english_day_first
                 no_range = "".join(rf"(?<!\d {word} )" for word in ("to", "and", "or", "-", "–", "—"))
                 dated = rf"{no_range}{_DETERMINER}{no_range}{_ALONE}(\d{{1,2}}) ({months})\b{_AN_ENGLISH_YEAR}"
@@ -126,9 +129,15 @@ class Dates(Clock):
         month, day = (1, 2) if self._language == "en" else (2, 1)
         if int(match[month]) > MONTHS:
             month, day = day, month
-        if not (1 <= int(match[month]) <= MONTHS and 1 <= int(match[day]) <= MAX_DAY):
+        if not (self._is_date(match, 1) and 1 <= int(match[month]) <= MONTHS and 1 <= int(match[day]) <= MAX_DAY):
             return match[0]
         return self.date(match[3], match[month], match[day])
+
+    @staticmethod
+    def _is_date(match: re.Match[str], day: int) -> bool:
+        """Whether three numbers are a date though the year has two digits: "The 10/20/30 rule" is none."""
+        before = match.string[max(0, match.start(day) - 10) : match.start(day)]
+        return len(match[day + 2]) == 4 or bool(re.search(r"\b0\d", match[0]) or _DATE_WORD.search(before))
 
     def dot_date_rule(self) -> Rule:
         """The rule of dates with full stops."""
@@ -136,7 +145,8 @@ class Dates(Clock):
 
     def _dot_date(self, match: re.Match[str]) -> str:
         day, month, year = match.groups()
-        return match[0] if self._language == "en" and len(year) == 2 else self.date(year, month, day)
+        sure = len(year) == 4 or (self._language != "en" and self._is_date(match, 1))
+        return self.date(year, month, day) if sure else match[0]
 
     def year(self, year: int) -> str:
         if self._language in ("de", "en"):
@@ -159,6 +169,8 @@ class Dates(Clock):
 
     def _german_date(self, match: re.Match[str]) -> str:
         before, day, month, year = match.groups()
+        if not self._is_date(match, 2):
+            return match[0]
         said = f"{self._words.months[int(month) - 1]} {self.year(int(_full(year)))}"
         return f"{before + ' ' if before else ''}{ordinals.german(int(day), before or '')} {said}"
 

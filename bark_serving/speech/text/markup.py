@@ -28,12 +28,8 @@ _MARKUP = re.compile(
 _TASK_BOX = re.compile(r"\[[ xX]\]\s+")  #: at the start of a list item: done or to be done
 _FOOTNOTE = re.compile(r"\[\^[\w-]+\]:?")
 
-_LETTER = (
-    r"[^\W_\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]"  # or a digit. Words of Chinese and the like have no blanks around
-)
-_PRODUCT = re.compile(
-    rf"(?<={_LETTER})(?:\*(?={_LETTER})|\*+(?=\d))"
-)  #: no emphasis: "5*6", "2**3", but "**H**yper" is
+#: The sign of a product or a power is no emphasis: "5*6", "2*x*3", "x**2".
+_PRODUCT = re.compile(r"(?<=\d)\*+(?:[A-Za-z]\*+)?(?=\d)|(?<![\w*][a-z])(?<=[a-z])\*\*(?=\d)")
 
 
 def _product(state: StateInline, silent: bool) -> bool:

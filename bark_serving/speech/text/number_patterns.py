@@ -73,11 +73,14 @@ def beside_words(pattern: str, *, language: str) -> re.Pattern[str]:
 def minus(language: str) -> str:
     """A hyphen that is a minus: after a blank, what opens a bracket or a quotation, a range's dash, or at the start.
 
-    So is an en dash, but not after a number and a blank, where it may be a range's: "2020 –2021".
+    So is an en dash, but not after a number or a month and a blank, where it may be a range's, nor where another one
+    closes a parenthesis: "2020 –2021", "Pedro –37 años– vive".
     """
+    no_range = "".join(rf"(?<!{month}\s)" for month in (r"\d", *WORDS[language].months))
+    no_parenthesis = r"(?!(?:[^\n.!?–]|\.(?=\d)){1,80}(?<!\s)–(?:[\s.,;:!?)]|$))"
     before = rf"(?<![^{_OPENING}])|(?<=[\s(][\"'])|(?<=\A[\"'])"
     after_word = rf"|(?<={_CJK_BEFORE})−" if language in _UNSPACED else ""
-    return rf"(?:(?:{before})(?:[-−]|(?<!\d\s)–){after_word})"
+    return rf"(?:(?:{before})(?:[-−]|{no_range}–{no_parenthesis}){after_word})"
 
 
 def minus_after_word(language: str) -> str | None:

@@ -26,7 +26,7 @@ _DETERMINERS = _set("am im vom zum zur beim ins ans ab bis seit vor nach der die
 #: Those, beside all that end in "e", after which an ordinal ends in "e": "der dritte", but "dem dritten".
 _NOMINATIVES = _set("der das ins ans dieser dieses jeder jedes jener jenes welcher welches")
 #: Words that begin a German sentence and are no noun.
-_BEGINNINGS = _set(
+GERMAN_BEGINNINGS = _set(
     "ich du er sie es wir ihr man der die das den dem dies dieser diese dieses ein eine hier da dort dann danach doch "
     "aber und oder denn bitte wenn als ob wie was wer wo warum weil am im in mit nach vor zu auf für bei von ja nein "
     "nicht heute morgen gestern so auch alle alles"
@@ -57,7 +57,7 @@ def goes_on_after(left: str, right: str, *, language: str) -> bool:
 
 def is_german(before: str, after: str) -> bool:
     """Whether a number with a full stop between these words is an ordinal: "ihren 3. Titel"."""
-    begins = after[:1].isupper() and re.split(r"\W", after, maxsplit=1)[0].lower() in _BEGINNINGS
+    begins = after[:1].isupper() and re.split(r"\W", after, maxsplit=1)[0].lower() in GERMAN_BEGINNINGS
     return before.lower() in _DETERMINERS and not begins
 
 

@@ -20,11 +20,11 @@ _MORE = rf"(?:(?:[-–/]|, | and | or ){_SHORT}\b)*"  #: "60s/70s"
 _MANY = r"[1-9]0|1(?:0{2,6}|0{0,2}(?:,000){1,2})"
 _OWNERS = "the|his|her|its|their|my|our|your|early|mid|late"
 #: What is named after a decade: "80s music". A "30s song" may be half a minute long.
-_STYLES = "music|hits?|songs?|movies?|films?|fashion|style|rock|pop|disco|hair|bands?|cartoons?|kids?|party|nostalgia"
+_STYLES = "music|movies?|films?|fashion|rock|pop|disco|nostalgia"
 PLURAL = re.compile(
     rf"(?<![\w.,:{MONEY_SIGNS}])"
     rf"(?:(?:{_DECADE.pattern})s{_MORE}|['’‘][1-9]0s{_MORE}|(?i:{_OWNERS})[ -]{_SHORT}{_MORE}"
-    rf"|(?:{_MANY})s(?= of\b)|[6-9]0s(?:[-–/]{_SHORT}){{0,3}}(?=[ -](?:{_STYLES})\b))\b"
+    rf"|(?:{_MANY})s(?= of\b)|[6-9]0s(?:[-–/]{_SHORT}){{0,3}}(?=[ -](?:{_STYLES})\b|-style\b))\b"
 )
 _ONE = re.compile(r"['’‘]?(\d[\d,]*)s\b")
 

@@ -9,6 +9,7 @@ from bark_serving.speech.text import number_patterns as patterns
 from bark_serving.speech.text.cardinals import before_noun, cardinal, noun_after, noun_after_fraction
 from bark_serving.speech.text.number_patterns import DASH, MONEY_SIGNS
 from bark_serving.speech.text.number_words import PERCENT_FIRST, Forms, Words
+from bark_serving.speech.text.ordinals import GERMAN_BEGINNINGS
 from bark_serving.speech.text.unit_words import (
     ALIASES,
     FRACTIONS,
@@ -261,7 +262,7 @@ def _key(unit: str) -> str:
 def _sign(sign: str) -> str:
     """A full stop belongs to an abbreviation before money or a comma and, as German nouns have capitals, a word."""
     if sign.endswith("."):
-        word = r"|\s\w" if sign[0].isupper() else ""
+        word = rf"|\s(?!(?i:{'|'.join(GERMAN_BEGINNINGS)})\b)\w" if sign[0].isupper() else ""
         return rf"{re.escape(sign)}(?=\s?[{MONEY_SIGNS}]|[,;)]{word})"
     return GUARDED.get(sign, re.escape(sign))
 

@@ -36,6 +36,9 @@ def lines(text: str) -> list[str]:
         ("**H**yper**T**ext, a **bold**word", ["HyperText, a boldword"]),
         ("这是*强调*的字, *강조*는", ["这是强调的字, 강조는"]),
         ("*5* and **6**, *5*.", ["5 and 6, 5."]),
+        ("The *n*th item, **Q**1 results, *5*k run.", ["The nth item, Q1 results, 5k run."]),
+        ("H*2*O, un*frigging*believable", ["H2O, unfriggingbelievable"]),
+        ("**Q**1 and **Q**2, 3*n* items", ["Q1 and Q2, 3n items"]),
     ],
 )
 def test_markup_is_taken_away_and_the_words_stay(text: str, said: list[str]) -> None:
@@ -53,7 +56,7 @@ def test_markup_is_taken_away_and_the_words_stay(text: str, said: list[str]) -> 
         "The area is 5*6 = 30 and the volume 5*6*7 = 210.",
         "5*6 and 7*8",
         "*67*123#",
-        "f(x)=2*x*3 and a*b*c",
+        "f(x)=2*x*3, 2*3*4",
         "2**3 and x**2 + y**2",
         "It costs $5 & that's <fine>.",
         "    four blanks in front",

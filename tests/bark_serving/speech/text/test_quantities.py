@@ -153,6 +153,7 @@ def test_a_letter_after_money_is_a_large_number(text: str, said: str) -> None:
         ("ru", "Их 3 млн. Потом больше.", "Их три миллиона. Потом больше."),
         ("de", "3 Mrd. €, 5 Millionen €, 3 Mio. Menschen", "drei Milliarden Euro, fünf Millionen Euro, "
          "drei Millionen Menschen"),
+        ("de", "Das kostet 5 Mio. Wir sind reich.", "Das kostet fünf Millionen. Wir sind reich."),
         ("de", "1 Million, €3 Mio.", "eine Million, drei Millionen Euro."),
         ("pl", "5 mln €, 5 tys. zł, 2 mln osób", "pięć milionów euro, pięć tysięcy złotych, dwa miliony osób"),
         ("zh", "¥3亿, ¥2万的", "三亿元, 两万元的"),
@@ -257,6 +258,10 @@ def test_a_sign_elsewhere_is_no_minus(before: str, after: str, language: str, mi
         ("en", "from –5 to –3, $–5", "from minus five to minus three, minus five dollars"),
         ("en", "10 – 5, 5 –10, pages 5–10, word – 5", "ten – five, five to ten, pages five to ten, word – five"),
         ("en", "10 –5, May–5", "ten –five, May–five"),
+        ("es", "Pedro –37 años, casado– vive", "Pedro –treinta y siete años, casado– vive"),
+        ("es", "La cifra –5 en total– sube. Hay –5 aquí.", "La cifra –cinco en total– sube. Hay menos cinco aquí."),
+        ("ru", "Он –20 лет– ушёл", "Он –двадцать лет– ушёл"),
+        ("en", "On Jan 5 –10, 4 May –5", "On Jan fifth to tenth, the fourth of May –five"),
     ],
 )
 def test_an_en_dash_may_be_a_minus_but_not_between_two_numbers(language: str, text: str, said: str) -> None:
@@ -345,6 +350,7 @@ def test_decades_tens_and_powers_of_ten_have_a_plural(text: str, said: str) -> N
         ("wait 20s, in 60s, a 30s ad", "wait twenty seconds, in sixty seconds, a thirty seconds ad"),
         ("timeout=30s, a 100s timeout", "timeout=thirty seconds, a one hundred seconds timeout"),
         ("10-20s", "ten to twenty seconds"),
+        ("Hold for 60s style matters", "Hold for sixty seconds style matters"),
         ("80s timeout, a 30s song", "eighty seconds timeout, a thirty seconds song"),
         ("2 min 30s, 1h 20m 30s", "two minutes thirty seconds, one hour twenty minutes thirty seconds"),
     ],
