@@ -54,19 +54,20 @@ _WITHIN = {
 _BEFORE_A_SMALL_LETTER = {
     "en": "tsp tbsp oz lb lbs hrs yds",
     "es": "ltda cía hab ss",
-    "fr": "cie ltée hab bd",
-    "pl": "r br szt egz wg tzw gm pow woj min sek pkt ust art",
+    "fr": "cie ltée hab",
+    "pl": "r br szt egz wg tzw gm pow woj",
     "pt": "ltda cia séc máx mín hab",
     "ru": "чел шт экз обл",
     "tr": "yy şti dk",
 }
 #: Those of `BEFORE_A_NUMBER` that may end a sentence before a number in words: "Wait a sec. five men came."
 _WORDS_TOO = {
-    "en": "no nos sec art apt",
+    "en": "no nos sec art apt fig figs",
     "de": "art",
     "fr": "no tel vol art",
     "it": "sec",
     "pl": "r s",
+    "ru": "рис тел",
     "tr": "no tel",
 }
 

@@ -23,7 +23,7 @@ _SLASH_DATE = r"(?<![\w/.])(\d{1,2})/(\d{1,2})/(\d{4}|\d\d)(?![\w/])"
 _DOT_DATE = r"(?<!\d[.,])\b(0?[1-9]|[12]\d|3[01])\.(0?[1-9]|1[0-2])\.(\d{4}|(?<=\d\d\.\d\d\.)\d\d)\b(?![.,]\d)"
 _ENGLISH_ORDINAL = re.compile(r"(?<!\d[.,])\b(\d{1,3}(?:,\d{3})+|\d{1,6})(?:st|nd|rd|th)\b")
 _GERMAN_ORDINAL = re.compile(r"(?:\b(\w+)\s)?\b(\d{1,2})\.\s?(?=[A-ZÄÖÜ]|(?:bis|und|oder)\s)")
-_TURKISH_ORDINAL = re.compile(r"(?:\b(\w+)\s)?(?<![\w.,:/-])(\d{1,2})\.(?=\s[^\W\d_])")
+_TURKISH_ORDINAL = re.compile(r"(?:(?<![\w'’])([\w'’]+)\s)?(?<![\w.,:/-])(\d{1,2})\.(?=\s[^\W\d_])")
 _KOREAN_DATE = re.compile(
     r"(?<![\w.,])([12]\d{3})\.\s?(0?[1-9]|1[0-2])\.\s?(0?[1-9]|[12]\d|3[01])(?![\d%€$£]|[.,]\d)(?:\.(?=\s*\S))?"
 )
@@ -51,8 +51,11 @@ _AFTER_ORDINALS = {
     "it": "piano|posto|grado|anno|mese|livello|capitolo",
     "pt": "andar|lugar|grau|ano|mês|capítulo|trimestre|semestre|turno",
 }
-#: Cases of a Russian day after these words: "к девятому мая", "сегодня девятое мая".
-_RUSSIAN_CASES = {"к": "d", "ко": "d"} | dict.fromkeys(("на", "по", "это", "сегодня", "завтра", "вчера"), "n")
+#: Cases of a Russian day after these words: "к девятому мая", "празднуем девятое мая".
+_RUSSIAN_CASES = {"к": "d", "ко": "d", "между": "i", "перед": "i"} | dict.fromkeys(
+    "на по за ждём празднуем отмечаем наступит наступило".split(), "n"
+)
+_TODAY = ("это", "сегодня", "завтра", "вчера")  #: "Сегодня девятое мая.", but "Сегодня девятого мая шёл снег."
 _LAST_SPANISH_ORDINAL = 10  #: num2words has others than Spanish says above it
 
 
@@ -218,9 +221,9 @@ class Dates(Clock):
     def _russian_date(self, match: re.Match[str]) -> str:
         """ "9 мая 1945 года": on that day, unless the words before or after it tell another case."""
         before, first, word, day, month, year = match.groups()
-        case = _RUSSIAN_CASES.get((before or "").lower(), "g")
-        if case == "n" and before.lower() not in ("на", "по") and match.string[match.end() :].lstrip()[:1].islower():
-            case = "g"  # "Сегодня 9 мая прошёл парад"
+        after, case = match.string[match.end() :].lstrip()[:1], _RUSSIAN_CASES.get((before or "").lower(), "g")
+        if (after in ("—", "–") and not before) or ((before or "").lower() in _TODAY and not after.islower()):
+            case = "n"
         said = f"{before} " if before else ""
         if first:
             said += f"{_russian(int(first), case, gender='n')}{word}"

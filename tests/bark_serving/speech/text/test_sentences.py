@@ -130,6 +130,7 @@ def test_what_an_abbreviation_needs_belongs_to_it(language: str, text: str) -> N
         ("ru", "Я был там.|пять человек пришли."),
         ("ru", "Там было 5 чел.|десять минут спустя они ушли."),
         ("tr", "Bu ev.|beş kişi geldi."),
+        ("ru", "Он ест рис.|пять человек ушли."),
         ("pl", "To on.|ona wyszła."),
         ("pl", "Urodził się w 1989 r.|pięć lat później zmarł."),
         ("en", "We meet at 5 p.m.|IT staff stay."),
