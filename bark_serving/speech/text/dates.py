@@ -53,7 +53,7 @@ _AFTER_ORDINALS = {
 }
 #: Cases of a Russian day after these words: "к девятому мая", "празднуем девятое мая".
 _RUSSIAN_CASES = {"к": "d", "ко": "d", "между": "i", "перед": "i"} | dict.fromkeys(
-    "на по за ждём празднуем отмечаем наступит наступило".split(), "n"
+    ("на", "по", "за", "ждём", "празднуем", "отмечаем", "наступит", "наступило"), "n"
 )
 _TODAY = ("это", "сегодня", "завтра", "вчера")  #: "Сегодня девятое мая.", but "Сегодня девятого мая шёл снег."
 _LAST_SPANISH_ORDINAL = 10  #: num2words has others than Spanish says above it
