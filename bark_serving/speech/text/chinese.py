@@ -8,7 +8,7 @@ _YEAR = r"(?:1[1-9]|20)\d\d"
 #: A round number may be how long something took. It is a year where something says so: "在1500年", "2000年代".
 _ROUND_YEAR = rf"(?<=[在于自从到至元])(?<!存在){_YEAR}|{_YEAR}(?=年(?:\d|代|初|底|末))"
 _YEARS = re.compile(
-    r"(?<![\d.,])(?<!历时)(?<!距今)(?<!持续)(?<!长达)(?<!存在了)"
+    r"(?<![\d.,])(?<!历时)(?<!历经)(?<!距今)(?<!持续)(?<!长达)(?<!存在了)"
     rf"(?:{_YEAR}[-–～至到]{_YEAR}|(?:1[1-9]|20)\d[1-9]|19[1-9]0|20[1-4]0|{_ROUND_YEAR})(?=年(?!的?历|[前来以之间]))"
 )
 #: 2 before a word that counts, but 第2个, 2年级 and 2次元 are no such numbers.

@@ -37,7 +37,7 @@ _AN_ENGLISH_YEAR = r"(?=,?\s(?:1[1-9]|20)\d\d\b)"
 _DAY_ENDS = rf"(?:{_AN_ENGLISH_YEAR}|(?=,(?!\d)|[.!?;:)\"”]+(?:\s|$)|\s*$|\s(?:is|was)\b))"
 #: What stands before a day and its month: "Room 3 May be used" has none.
 _BEFORE_A_DAY = (
-    r"^|(?<![A-Z]\w)(?<![A-Z]\w\w)[.!?]\s|(?<!\d),\s|[(\"“]|"
+    r"^|(?<![A-Z]\w)(?<![A-Z]\w\w)[.!?]\s|(?<!\d),\s|\(|"
     rf"\b(?:(?i:on|from|until|till|by|since|of|before|after|the)|{_WEEKDAY})\s"
 )
 _DETERMINER = r"(?:\b(an?|our|my|his|her|its|their|your)\s)?"
@@ -76,6 +76,9 @@ class Dates(Clock):
                 month = rf"\b({months}|{_ENGLISH_MONTHS_IN_SHORT})"
                 no_time = r"(?![\w:/%]|[.,]\d|\s?[ap]\.?m\b)"
                 day = rf"{month}\s(\d{{1,2}})(?:(?:{DASH})(\d{{1,2}}))?{no_time}"
+                to = r"\s(?:to|and|or|until|through|[-–—])\s"
+                days = rf"(?<!\b[Ii]n\s){month}\s(\d{{1,2}})({to}){month}\s(\d{{1,2}}){no_time}"
+                yield re.compile(days), self._english_days
                 yield re.compile(rf"(?:(?<=\b[Oo]n\s)|(?<=day\s)|(?<=day,\s)){day}"), self._english_day
                 yield re.compile(rf"(?<!\b[Ii]n\s){day}(?(3)|{_DAY_ENDS})", re.MULTILINE), self._english_day
                 for before in (_BEFORE_A_DAY, rf"\bof (?:{months}) (?:(?:to|and|or) |[-–—] ?)"):
@@ -92,7 +95,8 @@ class Dates(Clock):
                 yield re.compile(rf"{days}(?: {year})?"), self._russian_date
                 yield re.compile(rf"(?:\b([ВвКк])\s)?{_ALONE}([12]\d{{3}}) (год[ау]?\b|г\.)"), self._russian_year
             case "es" | "it" | "pt":
-                noun = rf"(?=\s(?:{_AFTER_ORDINALS[self._language]})\b)|(?<=\b1[º°])(?=\s(?:de )?(?:{months})\b)"
+                nouns, other = _AFTER_ORDINALS[self._language], r"(?:\s[eoy]\s\d{1,2}[º°])?"
+                noun = rf"(?={other}\s(?:{nouns})\b)|(?<=\b1[º°])(?=\s(?:de )?(?:{months})\b)"
                 sign = rf"(\.?ª(?!\w)|\.º(?!\w|\s?[CF]\b)|[º°](?:{noun}))"
                 yield re.compile(rf"{_ALONE}(\d{{1,2}}){sign}"), self._ordinal_with_sign
 
@@ -204,6 +208,12 @@ class Dates(Clock):
         if not all(1 <= int(day) <= MAX_DAY for day in days):
             return match[0]
         return f"{month} {self._to.join(self._day(int(day)) for day in days)}"
+
+    def _english_days(self, match: re.Match[str]) -> str:
+        month, day, to, other, last = match.groups()
+        if not (1 <= int(day) <= MAX_DAY and 1 <= int(last) <= MAX_DAY):
+            return match[0]
+        return f"{month} {self._day(int(day))}{to}{other} {self._day(int(last))}"
 
     def _english_day_first(self, match: re.Match[str]) -> str:
         before, day, month = match.groups()

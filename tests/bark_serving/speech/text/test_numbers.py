@@ -140,6 +140,8 @@ DATES = [
     ("en", "In March 15 men died. By May 5 men came.", "In March fifteen men died. By May five men came."),
     ("en", "On March 15 it rained, by July 4-6.", "On March fifteenth it rained, by July fourth to sixth."),
     ("en", "Monday, July 4 we met. It is Jan. 5", "Monday, July fourth we met. It is Jan. fifth"),
+    ("en", "from May 5 to June 6 it rained", "from May fifth to June sixth it rained"),
+    ("it", "1° e 2° grado", "primo e secondo grado"),
     ("en", "Room 3 May be used", "Room three May be used"),
     ("en", "Only 12 May attend", "Only twelve May attend"),
     ("en", "Chapter 3 May begins", "Chapter three May begins"),
