@@ -19,12 +19,12 @@ def _set(words: str) -> frozenset[str]:
 #: No "ein", "eine", "mein" or "ihre", after which a number may be a mark: "Ich habe eine 2. Peter hat keine 3. ..."
 _DETERMINERS = _set("am im vom zum zur beim ins ans ab bis seit vor nach der die das dem den des einem einen eines") | {
     stem + ending
-    for stems, endings in (("kein mein dein sein ihr unser eur", "em en es"), ("dies jed jen welch", "e em en er es"))
+    for stems, endings in (("kein mein dein sein ihr unser eur", "em en es"), ("dies jed", "e em en er es"))
     for stem in _set(stems)
     for ending in _set(endings)
 }
 #: Those, beside all that end in "e", after which an ordinal ends in "e": "der dritte", but "dem dritten".
-_NOMINATIVES = _set("der das ins ans dieser dieses jeder jedes jener jenes welcher welches")
+_NOMINATIVES = _set("der das ins ans dieser dieses jeder jedes")
 #: Words that begin a German sentence and are no noun.
 GERMAN_BEGINNINGS = _set(
     "ich du er sie es wir ihr man der die das den dem dies dieser diese dieses ein eine hier da dort dann danach doch "
