@@ -84,8 +84,8 @@ def up(
     address: Annotated[
         str,
         typer.Option(
-            help="Where to listen: an IPv4 address, or a name that has one; 0.0.0.0: all addresses of this machine. "
-            "Keep it on loopback unless a gateway guards it."
+            help="Where Triton listens: an IPv4 address, or a name that has one; 0.0.0.0: all addresses of this "
+            "machine. Triton has no keys. With --gateway it stays on loopback."
         ),
     ] = "127.0.0.1",
     http_port: Annotated[int, typer.Option(help="HTTP port.")] = 8000,
@@ -104,7 +104,11 @@ def up(
     ] = 15.0,
     gateway: Annotated[
         bool,
-        typer.Option("--gateway", help="Run the gateway beside it: OpenAI's interface, on BARK_GATEWAY_PORT (8080)."),
+        typer.Option(
+            "--gateway",
+            help="Run the gateway beside it: OpenAI's interface, on BARK_GATEWAY_PORT (8080) of BARK_GATEWAY_ADDRESS "
+            "(127.0.0.1).",
+        ),
     ] = False,
     detached: Annotated[
         bool, typer.Option("--detach", "-d", help="Return once the server answers; end it with `bark-serve down`.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import subprocess
@@ -131,6 +132,17 @@ def check_installed() -> None:
     missing = [name for name in ("bark_gateway", "bark_client", "fastapi", "uvicorn") if not find_spec(name)]
     if missing:
         raise GatewayFailed(f"The gateway needs {', '.join(missing)}.", remedy=install_remedy("gateway"))
+
+
+def check_address(settings: ServerSettings) -> None:
+    """Raise `GatewayFailed` if a network could reach Triton, which has no keys, past the gateway."""
+    if ipaddress.ip_address(settings.address).is_loopback:
+        return
+    raise GatewayFailed(
+        f"--address {settings.address} opens Triton to the network, without the keys of the gateway.",
+        remedy="Leave --address out. BARK_GATEWAY_ADDRESS=0.0.0.0 in the environment puts the gateway on the network; "
+        "its keys are in BARK_GATEWAY_KEYS or in the file that BARK_GATEWAY_KEY_FILE names.",
+    )
 
 
 @contextmanager
