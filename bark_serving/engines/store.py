@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -193,12 +193,20 @@ class EngineStore:
                 errors.append(error)
         return errors
 
-    def prune(self, *, keep: Iterable[str] | None = None, dry_run: bool = False) -> Sequence[Path]:
+    def prune(
+        self,
+        *,
+        keep: Iterable[str] | None = None,
+        in_use: Collection[Path] = (),
+        on_kept: Callable[[Path], None] = lambda folder: None,
+        dry_run: bool = False,
+    ) -> Sequence[Path]:
         """Remove what no server would load, and return the removed folders.
 
         These are the leftovers of killed builders, broken engines, and engines superseded by a newer one (of the same
         bundle, stage, profile and precision) that loads on the same hosts. With `keep` (hashes of bundles), the
-        engines of all other bundles are removed too. With `dry_run`, nothing is removed.
+        engines of all other bundles are removed too. Folders `in_use`, without links in their paths, stay, and
+        `on_kept` is told each. With `dry_run`, nothing is removed.
         """
         kept = None if keep is None else set(keep)
         to_remove = leftovers(self.root)
@@ -216,6 +224,9 @@ class EngineStore:
                 to_remove.append(engine.folder)
             seen.add(identity)
         to_remove += sorted(broken)
+        for path in [path for path in to_remove if path.resolve() in in_use]:
+            to_remove.remove(path)
+            on_kept(path)
         if not dry_run:
             for path in to_remove:
                 remove(path)

@@ -14,6 +14,8 @@ from bark_serving.cli.options import GptOption, profile_of
 from bark_serving.engines.builders import EXPORTERS
 from bark_serving.engines.store import DEFAULT_ROOT, Engine, EngineStore
 from bark_serving.profiles import STAGES, TABLE
+from bark_serving.server.in_use import engines_in_use
+from bark_serving.server.settings import state_folder
 from build_engines.commands import options
 from build_engines.commands.requirements import require
 
@@ -131,12 +133,17 @@ def prune(
 ) -> None:
     """Remove engines that no server would load: broken, replaced by a newer one, or of bundles not kept.
 
+    The engines of your servers that run on this machine stay in any case.
+
     Example: `bark-build prune --keep build/bundles/bark-small --dry-run`
     """
     with errors_shown():
         hashes = None if keep is None else [Bundle(folder).hash for folder in keep]
+        in_use, kept = engines_in_use(state_folder()), list[Path]()
         with console.status("hashing engines"):
-            removed = EngineStore(store).prune(keep=hashes, dry_run=dry_run)
+            removed = EngineStore(store).prune(keep=hashes, in_use=in_use, on_kept=kept.append, dry_run=dry_run)
+    for folder in kept:
+        console.print(f"kept {folder}: the server {in_use[folder.resolve()]!r} uses it", soft_wrap=True)
     for folder in removed:
         console.print(f"{'would remove' if dry_run else 'removed'} {folder}", soft_wrap=True)
     console.print(f"{len(removed)} {'to remove' if dry_run else 'removed'}")

@@ -296,3 +296,11 @@ def test_a_killed_builder_leaves_no_engine_and_blocks_nobody(store: EngineStore,
     assert store.list() == []
     assert store.publish(manifest(bundle), writes("whole")).model.read_text() == "whole"
     assert not list(store.root.glob(".building-*"))
+
+
+def test_prune_keeps_what_a_server_uses_and_says_so(store: EngineStore, bundle: Bundle) -> None:
+    old = store.publish(manifest(bundle, builder="old"), writes("old"))
+    new = store.publish(manifest(bundle, builder="new"), writes("new"))
+    kept: list[Path] = []
+    assert store.prune(keep=[], in_use={old.folder.resolve()}, on_kept=kept.append) == [new.folder]
+    assert kept == [old.folder] and old.folder.exists()
