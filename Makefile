@@ -145,7 +145,7 @@ install: $(DEV_READY) ## Set up .venv for development
 clean: ## Stop both servers, remove what was made: bundles, engines, caches, out.wav (not .venv, build/voices, build/miniature)
 	@if [ -x $(BIN)/bark-serve ]; then \
 		for name in $(DEMO_SERVER) $(SERVE_SERVER); do $(BIN)/bark-serve down --name $$name; done; \
-		if $(BIN)/bark-serve status --json | grep -F "\"repository\": \"$$(pwd -P)/build/" >/dev/null; then \
+		if ($(BIN)/bark-serve status --json || true) | grep -F "\"repository\": \"$$(pwd -P)/build/" >/dev/null; then \
 			echo "A server still runs from build. Stop it first: $(BIN)/bark-serve down --all"; exit 1; \
 		fi; \
 	fi

@@ -178,7 +178,7 @@ def test_cleaning_leaves_the_files_of_another_server_that_runs_from_them(
 ) -> None:
     servers = json.dumps([{"name": "bark", "repository": where.format(checkout=checkout)}])
     program = environment / "bin/bark-serve"
-    program.write_text(f"#!/bin/sh\n[ $1 = down ] || echo '{servers}'\n")
+    program.write_text(f"#!/bin/sh\n[ $1 = down ] && exit\necho '{servers}'\nexit 1\n")  # 1: it is not ready
     cleaned = clean(checkout, environment)
     assert (cleaned.returncode != 0, "repository" in folders(checkout)) == (stays, stays)
     assert (f"Stop it first: {environment}/bin/bark-serve down --all" in cleaned.stdout) == stays

@@ -25,7 +25,7 @@ from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render
 from bark_serving.server.settings import NAME_PATTERN, state_folder
 from bark_serving.server.start import prepare
-from bark_serving.server.status import COLUMNS, Status, describe, describe_all
+from bark_serving.server.status import COLUMNS, READY, Status, describe, describe_all
 
 app = typer.Typer(
     name="bark-serve",
@@ -235,7 +235,11 @@ def status(
     name_option: NameOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON: one object with NAME, else a list.")] = False,
 ) -> None:
-    """List the servers that run, or show the one called NAME in full. The exit status is 1 if there is none."""
+    """List the servers that run, or show the one called NAME in full.
+
+    The exit status is 1 if there is none, or if one of those shown is not ready. A server is `degraded` while one of
+    its models is not ready.
+    """
     folder, name = state_folder(), name or name_option
     with errors_shown():
         one = describe(folder, name=name) if name else None
@@ -248,7 +252,7 @@ def status(
     else:
         which = f"No server named {escape(repr(name))}" if name else "No server"
         console.print(f"{which} is running.{_others_running(folder)} Start one with `bark-serve up`.", soft_wrap=True)
-    if not servers:
+    if not servers or any(server.state != READY for server in servers):
         raise typer.Exit(1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class Status(BaseModel):
     name: str
     pid: int
     triton_pid: int
-    state: str  #: "starting", "ready" or "restarting"
+    state: str  #: "starting", "ready", "degraded" (a model is not ready) or "restarting"
     restarts: Restarts  #: of Triton: how often, when and why the last time
     bundle: str | None  #: name of the bundle; None, as the next two: another program made the repository
     profile: str | None
@@ -40,7 +41,7 @@ class Status(BaseModel):
     def rows(self) -> list[tuple[str, str]]:
         """Label and text, line by line."""
         return [
-            ("server", f"{self.name}, {self.state}"),
+            ("server", f"{self.name}, {self._state_and_models}"),
             ("pid", f"{self.pid} (Triton {self.triton_pid})"),
             ("serves", self._serves),
             *([("runs on", self.runtime)] if self.runtime else []),
@@ -55,7 +56,15 @@ class Status(BaseModel):
 
     def cells(self) -> tuple[str, ...]:
         """One line of the table of all servers, in the order of `COLUMNS`."""
-        return (self.name, self.state, self._serves, self._ports_and_gateway, self._uptime, str(self.log))
+        return (self.name, self._state_and_models, self._serves, self._ports_and_gateway, self._uptime, str(self.log))
+
+    @property
+    def _state_and_models(self) -> str:
+        """The state; if it is "degraded", with the models that are not ready."""
+        missing = [name for name, ready in self.models.items() if not ready]
+        if self.state != DEGRADED:
+            return self.state
+        return f"{self.state}: {'no model' if len(missing) == len(self.models) else ', '.join(missing)}"
 
     @property
     def _serves(self) -> str:
@@ -76,6 +85,8 @@ class Status(BaseModel):
 
 COLUMNS = ("name", "state", "bundle, profile, precision", "ports", "uptime", "log")
 
+READY, DEGRADED = "ready", "degraded"
+
 
 def describe_all(folder: Path) -> list[Status]:
     """All servers that run, by name."""
@@ -90,12 +101,12 @@ def describe(folder: Path, *, name: str) -> Status | None:
 
 def _describe(found: state.ServerState) -> Status:
     settings = found.settings
-    rendered = read_rendered(settings.repository)
+    rendered, models = read_rendered(settings.repository), _ready(settings)
     return Status(
         name=settings.name,
         pid=found.pid,
         triton_pid=found.triton_pid,
-        state="ready" if found.ready else "restarting" if found.restarts.count else "starting",
+        state=_state(found, models),
         restarts=found.restarts,
         bundle=rendered.bundle if rendered else None,
         profile=rendered.profile if rendered else None,
@@ -107,8 +118,14 @@ def _describe(found: state.ServerState) -> Status:
         gateway=found.gateway_url or None,
         repository=settings.repository,
         log=settings.log_path,
-        models=_ready(settings),
+        models=models,
     )
+
+
+def _state(found: state.ServerState, models: Mapping[str, bool]) -> str:
+    if found.ready:
+        return READY if all(models.values()) else DEGRADED
+    return "restarting" if found.restarts.count else "starting"
 
 
 def _ready(settings: ServerSettings) -> dict[str, bool]:

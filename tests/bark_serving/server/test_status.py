@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 
 from bark_serving.cli.main import app
 from bark_serving.server import ServerSettings, detach, state
+from bark_serving.server import status as module
 from bark_serving.server.process import birth
 from bark_serving.server.repository import Rendered
 from bark_serving.server.settings import state_folder
@@ -80,6 +83,28 @@ def test_status_lists_all_servers_from_any_folder(monkeypatch: pytest.MonkeyPatc
     assert [line.split()[0] for line in lines] == ["name", "one", "two"]
     assert ("runs on", "kernels (avx2)") in describe_all(tmp_path / "state")[0].rows()
     assert "bundle-of-one, cpu, int8" in lines[1] and "grpc 8001" in lines[1] and "one.log" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("ready", "models", "word", "status"),
+    [
+        (True, {"bark": True, "fine": True}, "ready", 0),
+        (True, {"bark": True, "fine": False}, "degraded: fine", 1),
+        (True, {"bark": False, "fine": False}, "degraded: no model", 1),
+        (False, {"bark": False, "fine": False}, "starting", 1),
+    ],
+)
+def test_a_server_with_a_model_that_is_not_ready_is_degraded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ready: bool, models: dict[str, bool], word: str, status: int
+) -> None:
+    monkeypatch.setenv("BARK_STATE", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr(module, "models_ready", lambda *_, **__: models)
+    state.write(started(tmp_path, "one").model_copy(update={"ready": ready}))
+    table, full, as_json = (CliRunner().invoke(app, ["status", *more]) for more in ([], ["one"], ["one", "--json"]))
+    assert f" {word} " in table.output and f"one, {word}\n" in re.sub(" +\n", "\n", full.output)
+    assert json.loads(as_json.stdout)["state"] == word.partition(":")[0]
+    assert [answer.exit_code for answer in (table, full, as_json)] == [status] * 3
 
 
 def test_down_without_a_name_stops_the_only_server_or_asks_which(
