@@ -48,6 +48,7 @@ def gateway(
     max_characters: opt.MaxCharacters = _DEFAULTS.max_characters,
     max_upload_mb: opt.MaxUploadMb = _DEFAULTS.max_upload_bytes >> 20,
     grace: opt.Grace = _DEFAULTS.grace_s,
+    check: opt.Check = False,
     version: opt.Version = False,
 ) -> None:
     """Offer OpenAI's speech interface over HTTP, in front of one Triton server that serves Bark, or several.
@@ -86,6 +87,10 @@ def gateway(
     except checks.WrongSetting as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(_EXIT_WRONG_OPTION) from None
+    if check:
+        for one in (*sockets, *for_wyoming):
+            one.close()
+        return
     if for_wyoming:
         print(f"Wyoming listens on tcp://{wyoming_address}:{wyoming}", file=sys.stderr, flush=True)
     config = uvicorn.Config(

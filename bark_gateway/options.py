@@ -87,6 +87,9 @@ MaxUploadMb: TypeAlias = Annotated[int, _option("MAX_UPLOAD_MB", "MiB of a recor
 Grace: TypeAlias = Annotated[
     float, _option("GRACE", "Seconds that running requests get to end when the gateway is told to stop.", min=0)
 ]
+Check: TypeAlias = Annotated[
+    bool, typer.Option("--check", help="Check the settings and whether the ports are free; exit.")
+]
 Version: TypeAlias = Annotated[
     bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
 ]

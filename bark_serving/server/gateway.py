@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,6 +24,13 @@ START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 5.0  #: that it gets to end, after the grace time of its requests
 MIN_RUN_S: Final = 5.0  #: after a shorter run it is not started again at once
 _POLL_S: Final = 0.05
+_WRONG_VALUE: Final = re.compile(r"Invalid value for '[^']+' \(env var: '(\w+)'\): ")  #: as typer begins it
+#: What stands for options of the gateway in a refusal, where it is not the variable of the same name.
+_FOR_OPTIONS: Final = {
+    "--keys": "BARK_GATEWAY_KEY_FILE",
+    "--new-key": "`bark-gateway --new-key NAME`",
+    "--insecure": "BARK_GATEWAY_INSECURE=true",
+}
 
 
 class GatewayFailed(ServerError):
@@ -45,8 +53,7 @@ class Gateway:
         if where is None:
             self.stop(hurry=lambda: True)
             raise GatewayFailed(
-                self._why_not_started(),
-                remedy="`bark-gateway --help` lists its settings; the environment gives them: BARK_GATEWAY_PORT=9000.",
+                self._why_not_started(), remedy=f"The gateway's log is {self._settings.gateway_log_path}."
             )
         self._listens = True
         return where
@@ -95,13 +102,16 @@ class Gateway:
         if new_log:
             log.rotate(self._settings.gateway_log_path)
         self._child = process.launch(
-            command(self._settings), environment=os.environ, log=self._settings.gateway_log_path
+            command(self._settings), environment=_environment(), log=self._settings.gateway_log_path
         )
         self._ends_by, self._listens = math.inf, False
         return self._child
 
     def _why_not_started(self) -> str:
-        return "\n".join(["The gateway did not start.", *(f"  {line}" for line in self._lines()[-5:])])
+        lines = self._lines()
+        if said := _refusal(lines):
+            return f"The gateway did not start. {said}"
+        return "\n".join(["The gateway did not start.", *(f"  {line}" for line in lines[-5:])])
 
     def _lines(self) -> list[str]:
         return self._settings.gateway_log_path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -143,6 +153,47 @@ def check_address(settings: ServerSettings) -> None:
         remedy="Leave --address out. BARK_GATEWAY_ADDRESS=0.0.0.0 in the environment puts the gateway on the network; "
         "its keys are in BARK_GATEWAY_KEYS or in the file that BARK_GATEWAY_KEY_FILE names.",
     )
+
+
+def check_settings(settings: ServerSettings) -> None:
+    """Raise `GatewayFailed` if a variable of the gateway has a wrong value, or its port is taken.
+
+    The gateway says it by `--check`, because the server does not import it.
+    """
+    for variable, default in (("BARK_GATEWAY_PORT", "8080"), ("BARK_GATEWAY_WYOMING", "")):
+        port = os.environ.get(variable) or default
+        option = next((option for option, taken in settings.ports.items() if str(taken) == port), None)
+        if option:
+            raise GatewayFailed(
+                f"{variable} {port} is the server's --{option}.", remedy="Give one of them another port."
+            )
+    checked = subprocess.run(
+        [*command(settings), "--check"], env=_environment(), capture_output=True, text=True, check=False
+    )
+    if checked.returncode:
+        lines = checked.stderr.splitlines()
+        raise GatewayFailed(f"The gateway can't start. {_refusal(lines) or ' '.join(lines[-1:])}")
+
+
+def _environment() -> dict[str, str]:
+    """The environment of a gateway, which then says what is wrong in plain lines, without a box around them."""
+    return {**os.environ, "TYPER_USE_RICH": "0"}
+
+
+def _refusal(lines: Sequence[str]) -> str:
+    """What a gateway says of a wrong setting, with the names of variables. Empty if it says nothing."""
+    plain = [line.strip("│╭╮╰╯─ ") for line in lines]
+    begins = [number for number, line in enumerate(plain) if re.match(r"error\b", line, re.IGNORECASE)]
+    if not begins:
+        return ""
+    text = re.sub(r"^error:?\s*", "", " ".join(filter(None, plain[begins[-1] :])), flags=re.IGNORECASE)
+    text = _WRONG_VALUE.sub(lambda found: f"{found[1]}={os.environ.get(found[1], '')}: ", text)
+    text = re.sub(r"--[a-z][a-z-]*", lambda found: _FOR_OPTIONS.get(found[0]) or _variable(found[0]), text)
+    return text if text.endswith(".") else f"{text}."
+
+
+def _variable(option: str) -> str:
+    return f"BARK_GATEWAY_{option.removeprefix('--').upper().replace('-', '_')}"
 
 
 @contextmanager

@@ -22,6 +22,7 @@ def prepare(server: ServerSettings, rendering: RenderSettings | None, *, build: 
     if server.gateway:
         gateway.check_installed()
         gateway.check_address(server)
+        gateway.check_settings(server)
     if rendering is None:
         state.check_free(server)
         return server.model_copy(update={"gpu": uses_gpu(server.repository)})

@@ -206,6 +206,14 @@ def test_a_port_that_is_taken_is_named_with_its_option(option: str) -> None:
         assert words in refusal("--port", str(free_port()), option, str(port))
 
 
+def test_settings_and_ports_are_checked_without_serving() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert "another program listens" in refusal("--check", "--port", port)
+    result = CliRunner().invoke(app, ["--check", "--port", port], env={"BARK_GATEWAY_KEYS": ""})
+    assert (result.exit_code, result.output) == (0, "")
+
+
 def make_certificate(folder: Path, *options: str) -> list[str]:
     """A certificate for this machine and its key; the options that name them."""
     certificate, private = folder / "cert.pem", folder / "key.pem"

@@ -318,7 +318,7 @@ def _answers(port: int) -> bool:
         return False
 
 
-def test_a_gateway_that_can_not_start_ends_the_server(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gateway_that_can_not_start_keeps_its_server_from_starting(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BARK_GATEWAY_PORT", "none")
-    assert "The gateway did not start" in cli.run(*cli.up("--gateway", "--detach"), expect=1)
+    assert "BARK_GATEWAY_PORT=none: " in cli.run(*cli.up("--gateway", "--detach"), expect=1)
     assert state.read(cli.settings.folder, name="toy") is None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bark_serving.server import gateway as module
-from bark_serving.server.gateway import LISTENS, Gateway
+from bark_serving.server.gateway import LISTENS, Gateway, GatewayFailed
 from bark_serving.server.log import previous
 from bark_serving.server.settings import ServerSettings
 
@@ -130,3 +130,18 @@ def test_a_gateway_that_ends_is_started_again_and_the_log_of_its_last_run_is_kep
 def test_the_gateway_is_told_the_server_s_grace_time(tmp_path: Path) -> None:
     command = module.command(ServerSettings(repository=tmp_path, folder=tmp_path, grace=2.5))
     assert command[command.index("--grace") + 1] == "2.5"
+
+
+def test_a_gateway_that_refuses_its_settings_is_quoted_in_the_words_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says = (
+        "Usage: bark-gateway\n╭─ Error ───╮\n│ Invalid value for '--max-active' (env var: │\n"
+        "│ 'BARK_GATEWAY_MAX_ACTIVE'): no number │\n╰───╯"
+    )
+    monkeypatch.setattr(module, "command", lambda _settings: [sys.executable, "-c", f"import sys; sys.exit({says!r})"])
+    monkeypatch.setenv("BARK_GATEWAY_MAX_ACTIVE", "foo")
+    with pytest.raises(GatewayFailed) as caught:
+        Gateway(ServerSettings(repository=tmp_path, folder=tmp_path)).start()
+    assert caught.value.problem == "The gateway did not start. BARK_GATEWAY_MAX_ACTIVE=foo: no number."
+    assert caught.value.remedy == f"The gateway's log is {tmp_path / 'bark.gateway.log'}."

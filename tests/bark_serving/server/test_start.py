@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from bark_serving.bundle import MINIATURE
 from bark_serving.server import ServerSettings, start
-from bark_serving.server.gateway import GatewayFailed
+from bark_serving.server.gateway import GatewayFailed, check_settings
 from bark_serving.server.render_settings import RenderSettings
 
 
@@ -24,3 +25,36 @@ def test_beside_a_gateway_triton_is_not_opened_to_a_network(tmp_path: Path, addr
     with pytest.raises(GatewayFailed, match=rf"--address {address} opens Triton .* BARK_GATEWAY_ADDRESS=0\.0\.0\.0"):
         start.prepare(server, RenderSettings(bundle=MINIATURE))
     assert not server.repository.exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"MAX_ACTIVE": "foo"}, r"^The gateway can't start\. BARK_GATEWAY_MAX_ACTIVE=foo: .* integer.*\.$"),
+        ({"PORT": "0"}, r"^The gateway can't start\. BARK_GATEWAY_PORT=0: .*1.*\.$"),
+        ({"ADDRESS": "0.0.0.0"}, r"BARK_GATEWAY_KEY_FILE \(`bark-gateway --new-key NAME` .*, or .*_INSECURE=true\.$"),
+        ({"PORT": "8001"}, r"^BARK_GATEWAY_PORT 8001 is the server's --grpc-port\. Give one of them another port\.$"),
+    ],
+)
+def test_a_wrong_setting_of_the_gateway_is_refused_before_anything_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], words: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"BARK_GATEWAY_{name}", value)
+    server = ServerSettings(repository=tmp_path / "repository", folder=tmp_path, gateway=True)
+    with pytest.raises(GatewayFailed, match=words):
+        start.prepare(server, RenderSettings(bundle=MINIATURE))
+    assert not server.repository.exists()
+
+
+def test_a_port_of_the_gateway_that_is_taken_is_named_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("BARK_GATEWAY_PORT", str(port))
+        server = ServerSettings(repository=tmp_path / "repository", folder=tmp_path, gateway=True)
+        words = f"BARK_GATEWAY_PORT {port}: another program listens on .* give another BARK_GATEWAY_PORT.$"
+        with pytest.raises(GatewayFailed, match=words):
+            check_settings(server)
+    check_settings(server)
