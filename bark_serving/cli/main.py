@@ -142,13 +142,17 @@ def up(
     )
     if repository is None and settings.bundle == MINIATURE:
         console.print(_ABOUT_THE_MINIATURE, soft_wrap=True)
-    server = prepare(server, None if repository else settings, build=build)
+    server = prepare(server, None if repository else settings, build=build, warn=_warn)
     if detached:
         with steps() as report:
             seconds, url = detach.start(server, report=report)
         _announce(server, seconds, end=f"bark-serve down {name}", gateway_url=url)
     else:
         _foreground(server)
+
+
+def _warn(message: str) -> None:
+    console.print(f"[yellow]warning:[/yellow] {escape(message)}", soft_wrap=True)
 
 
 def _foreground(settings: ServerSettings) -> None:

@@ -113,7 +113,7 @@ def test_missing_engines_are_built_before_rendering_if_asked_for(
     monkeypatch.setattr(start, "build_missing", lambda _: done.append("build"))
     monkeypatch.setattr(start, "render", lambda _, output: done.append(f"render {output.name}"))
     server = ServerSettings(repository=tmp_path / "repository", folder=tmp_path / "server")
-    rendering = RenderSettings(bundle=tmp_path, profile="trtllm", gpus=(0,))
+    rendering = RenderSettings(bundle=tmp_path, profile="trtllm", gpus=(0,), voice_store=tmp_path)
     assert start.prepare(server, rendering, build=option).gpu
     assert done == [*(["check tensorrt tensorrtllm", "build"] if option else []), "render repository"]
 

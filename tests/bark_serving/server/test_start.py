@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -58,3 +59,20 @@ def test_a_port_of_the_gateway_that_is_taken_is_named_with_its_variable(
         with pytest.raises(GatewayFailed, match=words):
             check_settings(server)
     check_settings(server)
+
+
+@pytest.mark.parametrize("access", [True, False])
+def test_a_voice_store_that_cannot_be_written_is_told_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, access: bool
+) -> None:
+    monkeypatch.setattr(start, "render", lambda *_, **__: None)
+    monkeypatch.setattr(os, "access", lambda path, _mode: access or path != tmp_path)
+    told: list[str] = []
+    server = ServerSettings(repository=tmp_path / "repository", folder=tmp_path / "state")
+    rendering = RenderSettings(bundle=MINIATURE, voice_store=tmp_path / "voices/of/clients")
+    start.prepare(server, rendering, warn=told.append)
+    words = f"user {os.getuid()} may not write to {tmp_path}. The server speaks without"
+    assert [words in one for one in told] == ([] if access else [True])
+    (tmp_path / "voices").touch()
+    start.prepare(server, rendering, warn=told.append)
+    assert f"{tmp_path / 'voices'} is not a folder" in told[-1]
