@@ -75,6 +75,16 @@ def test_the_panels_of_the_board_explain_themselves_and_do_not_overlap() -> None
     assert {panel["datasource"]["uid"] for panel in panels} == {datasource["uid"]}
 
 
+def test_the_jobs_that_alerts_and_board_look_for_exist_and_are_documented() -> None:
+    named = set(re.findall(r'job="([\w-]+)"', (MONITORING / "rules.yml").read_text()))
+    named |= set(re.findall(r'job=\\"([\w-]+)\\"', BOARD.read_text()))
+    configured = yaml.safe_load((MONITORING / "prometheus.yml").read_text())["scrape_configs"]
+    assert named == {job["job_name"] for job in configured}
+    for page in ("operations", "deployment"):
+        text = (MONITORING.parents[1] / f"docs/{page}.md").read_text()
+        assert [job for job in named if f'job="{job}"' not in text] == []
+
+
 def test_monitoring_is_confined_pinned_and_answers_on_loopback_only(compose: list[str]) -> None:
     found = services(compose, "--profile=monitoring")
     assert set(found) == {"prometheus", "grafana"}
