@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 
 #: A folder ``.building-NAME-*`` will become NAME. Its maker holds the lock file beside it.
 BUILDING_PREFIX = ".building-"
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  #: what the system says of a disk, or a user's part of it, without room
 _LOCK_SUFFIX = ".lock"
 _OLD_SUFFIX = "-old"  #: of the folder that is replaced, until the new one is in its place
 
@@ -53,7 +55,8 @@ def atomic_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
 
     The parent folder is made. Everything in the folder gets the permissions of the umask, because temporary folders
     and some libraries' files are private, and a server may run as another user.
-    What killed makers of `final` left is removed first.
+    What killed makers of `final` left is removed first. The `OSError` of a full disk names `final`, also where the
+    library that wrote a file raised another error.
     replace: `final` may exist. Then the old folder is removed once the new one is in its place.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +69,8 @@ def atomic_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
     try:
         with exclusive(Path(name)):  # before the folder exists: a folder without a holder is a leftover
             work.mkdir()
-            yield work
+            with _naming_a_full_disk(final):
+                yield work
             _apply_umask(work)
             if replace and final.exists():
                 _exchange(final, work)
@@ -74,6 +78,18 @@ def atomic_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
                 work.rename(final)
     finally:
         remove(work, ignore_errors=True)
+
+
+@contextmanager
+def _naming_a_full_disk(folder: Path) -> Iterator[None]:
+    """Raise an `OSError` with the folder's name for an error of a full disk: that of a write has no name."""
+    try:
+        yield
+    except Exception as error:
+        for number in FULL_DISK:
+            if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+                raise OSError(number, os.strerror(number), str(folder)) from error
+        raise
 
 
 def leftovers(folder: Path, *, of: str | None = None) -> list[Path]:

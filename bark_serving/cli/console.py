@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from typer.core import TyperGroup
 
 from bark_serving.errors import UserError
+from bark_serving.files import FULL_DISK
 
 _UNWRAPPED_COLUMNS = 10_000
 #: Wrong usage. Versions of typer differ in whether the class is click's or their own copy of it.
@@ -84,6 +85,8 @@ def errors_shown(*others: type[Exception]) -> Iterator[None]:
 def _problem_and_remedy(error: Exception) -> tuple[str, str]:
     """What the system said of a file, in a sentence, and what gives access to it."""
     if not isinstance(error, OSError) or error.filename is None:
+        if isinstance(error, OSError) and error.errno in FULL_DISK:  # that of a write has no name
+            return f"{error.strerror}.", "`df -h` shows which disk is full. Make room there, or name another folder."
         return str(error), ""
     path, remedy = Path(str(error.filename)), ""
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -92,8 +95,8 @@ def _problem_and_remedy(error: Exception) -> tuple[str, str]:
         remedy += f"`chown {os.getuid()} {folder}`."
     elif error.errno == errno.EROFS:
         remedy = "Mount it for writing, or name another folder."
-    elif error.errno == errno.ENOSPC:
-        remedy = "Make room on its disk."
+    elif error.errno in FULL_DISK:
+        remedy = "Make room on its disk, or name a folder on another one."
     return f"{path}: {error.strerror}.", remedy
 
 

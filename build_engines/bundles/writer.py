@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from bark_serving.bundle import SPEC_FILE, TOKENIZER_FILE, VOICES_FOLDER
 from bark_serving.engines.quick_sums import write_quick_sums
-from bark_serving.files import atomic_folder, sha256
+from bark_serving.files import FULL_DISK, atomic_folder, sha256
 from bark_serving.spec import Network, Spec
 from build_engines.bundles.check import check_tensors
 from build_engines.errors import OutputError
@@ -89,7 +89,8 @@ def new_bundle(out: Path, *, force: bool = False) -> Iterator[BundleWriter]:
             folder = stack.enter_context(atomic_folder(out, replace=force))
         except OSError as error:
             problem = f"{out.parent} cannot be written ({error.strerror})."
-            raise OutputError(problem, remedy="Give another OUT.") from error
+            room = "Make room there, or give" if error.errno in FULL_DISK else "Give"
+            raise OutputError(problem, remedy=f"{room} another OUT.") from error
         writer = BundleWriter(folder)
         yield writer
         if not writer.finished:

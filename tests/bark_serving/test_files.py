@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bark_serving.files import BUILDING_PREFIX, atomic_folder, exclusive, is_held, leftovers, sha256
+from bark_serving.files import BUILDING_PREFIX, FULL_DISK, atomic_folder, exclusive, is_held, leftovers, sha256
 
 
 def test_the_hash_is_that_of_the_whole_file(tmp_path: Path) -> None:
@@ -151,3 +152,13 @@ def test_other_users_may_read_what_the_umask_allows(tmp_path: Path) -> None:
         "folder": 0o777 & ~umask,
         "link": 0o600,  # the link's target is not part of the folder
     }
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("I/O error: Disk quota exceeded")]
+)
+def test_a_full_disk_is_named_with_the_folder_that_was_being_made(tmp_path: Path, error: Exception) -> None:
+    with pytest.raises(OSError) as caught, atomic_folder(tmp_path / "final"):
+        raise error
+    assert caught.value.errno in FULL_DISK and caught.value.filename == str(tmp_path / "final")
+    assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from pathlib import Path
 
 import pytest
 import typer
@@ -34,8 +35,16 @@ def test_a_wrong_option_is_named_and_ends_with_status_2(capsys: pytest.CaptureFi
 
 def test_an_error_of_the_system_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit), errors_shown():
-        raise OSError(28, "No space left on device")
-    assert capsys.readouterr().err == "error: [Errno 28] No space left on device\n"
+        raise OSError("it failed")
+    assert capsys.readouterr().err == "error: it failed\n"
+
+
+def test_a_full_disk_has_a_remedy_also_where_the_system_names_no_file(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit), errors_shown(), Path("/dev/full").open("w") as file:
+        file.write("text")
+        file.flush()
+    first, remedy = capsys.readouterr().err.splitlines()
+    assert first == "error: No space left on device." and remedy.startswith("`df -h` shows which disk is full.")
 
 
 @pytest.mark.parametrize(
