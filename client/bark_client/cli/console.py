@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NoReturn
 
 import typer
 from rich.console import Console, ConsoleDimensions
@@ -57,14 +57,27 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM came."""
 
 
+#: Arguments of the SDK in messages of the server and the SDK, and the options that give them here.
+OPTIONS: Final[Mapping[str, str]] = {
+    "or allow overwriting": "or give --overwrite",
+    "pick a part with start and duration": "pick a part with --start and --duration",
+}
+
+
 @contextlib.contextmanager
-def plain_errors() -> Iterator[None]:
-    """Show an expected error as one red line. Exit with 2 for a wrong request, else with 1."""
+def plain_errors(options: Mapping[str, str] = OPTIONS) -> Iterator[None]:
+    """Show an expected error as one red line. Exit with 2 for a wrong request, else with 1.
+
+    options: phrases of messages, and what stands for them where a command's options are others.
+    """
     try:
         with _sigterm_raises():
             yield
     except InvalidRequest as error:
-        fail(str(error), code=2)
+        message = str(error)
+        for theirs, ours in options.items():
+            message = message.replace(theirs, ours)
+        fail(message, code=2)
     except BrokenPipeError:
         # The player at the other end has quit. Without this, Python would report it again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

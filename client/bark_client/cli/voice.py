@@ -158,7 +158,7 @@ def rename(
 
     For example: `bark voice rename me me-in-the-morning`
     """
-    with plain_errors(), BarkClient(url) as client:
+    with plain_errors({", or allow overwriting": ""}), BarkClient(url) as client:
         _done(client.rename_voice(name, new_name).name, f"was {name}")
 
 

@@ -136,7 +136,7 @@ def test_clone_keeps_a_voice_on_the_server(bark: Any, triton: FakeTriton, clip: 
     assert "warning: the clip is short (1.5 s)" in result.stderr
     assert 'bark say "Hello." --voice ada' in result.stderr
     taken = bark("voice", "clone", clip, "--name", "ada", "--duration", "1")
-    assert (taken.exit_code, "allow overwriting" in taken.stderr) == (2, True)
+    assert (taken.exit_code, "choose another name, or give --overwrite." in taken.stderr) == (2, True)
     assert bark("voice", "clone", clip, "--name", "ada", "--duration", "1", "--overwrite").exit_code == 0
     assert triton.voices.stored["ada"]["fine_prompt"].shape == (8, 75)
 
@@ -185,6 +185,13 @@ def test_rename_and_its_refusal(bark: Any, triton: FakeTriton) -> None:
     assert (result.exit_code, list(triton.voices.stored)) == (0, ["you"])
     refused = bark("voice", "rename", "you", "v2/en_speaker_6")
     assert (refused.exit_code, "comes with the server" in refused.stderr) == (2, True)
+
+
+def test_messages_name_options_not_arguments(bark: Any, triton: FakeTriton) -> None:
+    triton.voices.stored["you"] = arrays_of(75)
+    assert bark("voice", "rename", "me", "you").stderr.endswith("choose another name.\n"), "it has no --overwrite"
+    soundfile.write("long.wav", np.zeros(8_000 * 31), 8_000)
+    assert "pick a part with --start and --duration" in bark("voice", "clone", "long.wav", "-n", "x").stderr
 
 
 def test_delete_asks_first(bark: Any, triton: FakeTriton) -> None:
