@@ -21,6 +21,7 @@ from build_engines.errors import BuildError
 from build_engines.estimate import Estimate, Maker, estimate
 from build_engines.tensorrt import library as tensorrt
 
+BATCH = 32
 ANY = "any"  #: the architecture of engines that run everywhere
 
 
@@ -49,7 +50,7 @@ class EngineJob:
 class BuilderOptions:
     """Options that only TensorRT-LLM has. None: the builder's own default."""
 
-    batch: int = 32  #: sequences that a TensorRT-LLM engine has room for
+    batch: int = BATCH  #: sequences that a TensorRT-LLM engine has room for
     temperature: float | None = None  #: at which a TensorRT-LLM engine computes the end token's probability
     min_eos_p: float | None = None  #: probability of the end token at which a TensorRT-LLM engine ends speech
 

@@ -22,7 +22,8 @@ def arguments(settings: RenderSettings) -> Sequence[str]:
     if settings.precision:
         options += ["--precision", settings.precision]
     # not for the GPUs that do not serve: they may be of a kind that cannot be built for here
-    if architecture := settings.architecture or ",".join(gpus.architectures(settings.used_gpus)):
+    architecture = settings.architecture or ",".join(gpus.architectures(settings.used_gpus))
+    if architecture and TABLE[settings.profile].gpu == "always":
         options += ["--gpu", architecture]
     return ["engines", *options]
 

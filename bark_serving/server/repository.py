@@ -192,7 +192,8 @@ def _raise_missing(missing: Sequence[EngineError], settings: RenderSettings) -> 
     if len(missing) == 1:
         raise missing[0]
     if missing:
-        gpu = f" --gpu {settings.architecture}" if settings.architecture else ""
+        for_gpus = settings.architecture and TABLE[settings.profile].gpu == "always"
+        gpu = f" --gpu {settings.architecture}" if for_gpus else ""
         raise EngineMissing(
             f"{len(missing)} engines are missing or do not fit. {missing[0].problem}",
             remedy=how_to_build(

@@ -17,6 +17,7 @@ from bark_serving.profiles import STAGES, TABLE
 from bark_serving.server.in_use import engines_in_use
 from bark_serving.server.settings import state_folder
 from build_engines.commands import options
+from build_engines.commands.checks import check_used
 from build_engines.commands.requirements import require
 
 
@@ -29,7 +30,7 @@ def engines(
     store: options.EnginesOption = DEFAULT_ROOT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be built.")] = False,
     gpu: options.Architectures = "auto",
-    max_batch: options.MaxBatch = 32,
+    max_batch: options.MaxBatch = None,
     min_eos_p: options.MinEosP = None,
     temperature: options.Temperature = None,
 ) -> None:
@@ -65,7 +66,7 @@ def engines(
     with errors_shown():
         require(*EXPORTERS)
         from build_engines.commands.progress import build_all, print_jobs  # torch is slow to import
-        from build_engines.engine_jobs import BuilderOptions, engine_jobs
+        from build_engines.engine_jobs import BATCH, BuilderOptions, engine_jobs
         from build_engines.tensorrt.architectures import parse
 
         profile = profile_of(profile, gpt)
@@ -74,6 +75,15 @@ def engines(
             raise typer.BadParameter(
                 f"The {profile} profile has {', '.join(row.precisions)}, not {precision}.", param_hint="--precision"
             )
+        check_used(
+            profile,
+            {
+                "--gpu": gpu != "auto",
+                "--max-batch": max_batch is not None,
+                "--min-eos-p": min_eos_p is not None,
+                "--temperature": temperature is not None,
+            },
+        )
         jobs = engine_jobs(
             Bundle(bundle),
             profile=profile,
@@ -81,7 +91,7 @@ def engines(
             architectures=parse(gpu) if row.gpu == "always" else (),
             store=EngineStore(store),
             stages=[name for name in STAGES if not stage or name in stage],
-            options=BuilderOptions(batch=max_batch, temperature=temperature, min_eos_p=min_eos_p),
+            options=BuilderOptions(batch=max_batch or BATCH, temperature=temperature, min_eos_p=min_eos_p),
         )
         print_jobs(jobs, root=store)
         if not dry_run:

@@ -97,8 +97,10 @@ Architectures = Annotated[
     ),
 ]
 MaxBatch = Annotated[
-    int,
-    typer.Option(min=1, rich_help_panel=_TENSORRT, help="Sequences that a TensorRT-LLM engine has room for."),
+    int | None,
+    typer.Option(
+        min=1, rich_help_panel=_TENSORRT, help="Sequences that a TensorRT-LLM engine has room for. Default: 32."
+    ),
 ]
 MinEosP = Annotated[
     float | None,

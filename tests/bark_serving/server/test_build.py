@@ -45,6 +45,7 @@ def test_nothing_is_built_for_gpus_that_do_not_serve(monkeypatch: pytest.MonkeyP
     settings = RenderSettings(bundle=Path("b"), profile="tensorrt", gpus=(0,), precision="fp16")
     assert arguments(settings)[-2:] == ["--gpu", "sm86"]
     assert "--gpu" not in arguments(RenderSettings(bundle=Path("b")))
+    assert "--gpu" not in arguments(RenderSettings(bundle=Path("b"), architecture="sm90")), "it is refused for cpu"
 
 
 def test_what_is_missing_is_built_by_another_process(tiny_bundle: Bundle, tmp_path: Path) -> None:
