@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import typer
 
+from bark_serving.host import gpus
 from bark_serving.profiles import TABLE, Profile, ProfileRow
+from build_engines.errors import BuildError
+from build_engines.tensorrt.architectures import GPUS, parse
 
 
 def _gpu(row: ProfileRow) -> bool:
@@ -34,3 +37,18 @@ def check_used(profile: Profile, given: Mapping[str, bool]) -> None:
         if profile not in users:
             which = f"profile {users[0]} uses" if len(users) == 1 else f"profiles {', '.join(users)} use"
             raise typer.BadParameter(f"Only the {which} it, not {profile}. Leave it out.", param_hint=option)
+
+
+def architectures_of(text: str) -> Sequence[str]:
+    """The architectures of ``--gpu``, one per engine. Raises `BuildError`.
+
+    It also does for one that this version does not know, unless a GPU of this machine has it.
+    """
+    found = parse(text)
+    known = {*GPUS, *gpus.architectures()}
+    for name in (name for entry in found for name in entry.split("+") if name not in known):
+        raise BuildError(
+            f"{name} is not a GPU architecture that is known here.",
+            remedy=f"They are called {', '.join(f'{one} ({examples})' for one, examples in GPUS.items())}.",
+        )
+    return found

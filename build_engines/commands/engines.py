@@ -17,7 +17,7 @@ from bark_serving.profiles import STAGES, TABLE
 from bark_serving.server.in_use import engines_in_use
 from bark_serving.server.settings import state_folder
 from build_engines.commands import options
-from build_engines.commands.checks import check_used
+from build_engines.commands.checks import architectures_of, check_used
 from build_engines.commands.requirements import require
 
 
@@ -28,7 +28,9 @@ def engines(
     stage: options.Stages = None,
     precision: options.PrecisionOption = None,
     store: options.EnginesOption = DEFAULT_ROOT,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be built.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would be built; status 1 if not all can be.")
+    ] = False,
     gpu: options.Architectures = "auto",
     max_batch: options.MaxBatch = None,
     min_eos_p: options.MinEosP = None,
@@ -65,9 +67,8 @@ def engines(
     """
     with errors_shown():
         require(*EXPORTERS)
-        from build_engines.commands.progress import build_all, print_jobs  # torch is slow to import
+        from build_engines.commands.progress import build_all, check_all, print_jobs  # torch is slow to import
         from build_engines.engine_jobs import BATCH, BuilderOptions, engine_jobs
-        from build_engines.tensorrt.architectures import parse
 
         profile = profile_of(profile, gpt)
         row = TABLE[profile]
@@ -88,13 +89,15 @@ def engines(
             Bundle(bundle),
             profile=profile,
             precision=precision,
-            architectures=parse(gpu) if row.gpu == "always" else (),
+            architectures=architectures_of(gpu) if row.gpu == "always" else (),
             store=EngineStore(store),
             stages=[name for name in STAGES if not stage or name in stage],
             options=BuilderOptions(batch=max_batch or BATCH, temperature=temperature, min_eos_p=min_eos_p),
         )
         print_jobs(jobs, root=store)
-        if not dry_run:
+        if dry_run:
+            check_all(jobs, root=store)
+        else:
             build_all(jobs, root=store)
 
 

@@ -57,13 +57,8 @@ def build_all(jobs: Sequence[EngineJob], *, root: Path) -> None:
     Prints each error with its remedy, and leaves with status 1 if there was one, or if a job was refused.
     Raises `BuildError` if the disk is too small.
     """
+    _check_room(jobs, root=root)
     to_build = [job for job in jobs if job.to_build]
-    needed = _size(to_build) + max((job.estimate.scratch for job in to_build), default=0)
-    if needed > _free(root):
-        raise BuildError(
-            f"The engines need about {_bytes(needed)}, {_bytes(_free(root))} are free in {root}.",
-            remedy="Make room with `bark-build prune`, or give another folder with --engines.",
-        )
     errors: list[tuple[EngineJob, UserError]] = [(job, job.refusal) for job in jobs if job.refusal]
     with share_bars() as progress:
         for job in to_build:
@@ -76,6 +71,26 @@ def build_all(jobs: Sequence[EngineJob], *, root: Path) -> None:
                 console.print("Stopped. Finished engines are kept: the same command goes on from here.", soft_wrap=True)
                 raise typer.Exit(INTERRUPTED) from None
     _print_errors(errors)
+
+
+def check_all(jobs: Sequence[EngineJob], *, root: Path) -> None:
+    """Print why engines cannot be built here, and leave with status 1 if there are such. It builds nothing.
+
+    Raises `BuildError` if the disk is too small.
+    """
+    _print_errors([(job, job.refusal) for job in jobs if job.refusal])
+    _check_room(jobs, root=root)
+
+
+def _check_room(jobs: Sequence[EngineJob], *, root: Path) -> None:
+    """Raise `BuildError` if the disk is too small."""
+    to_build = [job for job in jobs if job.to_build]
+    needed = _size(to_build) + max((job.estimate.scratch for job in to_build), default=0)
+    if needed > _free(root):
+        raise BuildError(
+            f"The engines need about {_bytes(needed)}, {_bytes(_free(root))} are free in {root}.",
+            remedy="Make room with `bark-build prune`, or give another folder with --engines.",
+        )
 
 
 def _build(job: EngineJob, progress: Progress) -> None:
