@@ -18,6 +18,7 @@ from bark_client.errors import InvalidRequest
 MIN_CLIP_S, MAX_CLIP_S = 1.0, 30.0
 MAX_COUNTED_S = 600  #: a longer recording is not read to its end only to say how long it is
 MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 192_000
+CUT_S: Final = 0.05  #: that a file may lack without a warning
 _ADVICE: Final = "5 to 12 s of one person's clear speech are best"
 
 #: What to clone from: a sound file by path or open for reading, or samples [n] or [n, channels] with their rate.
@@ -30,6 +31,7 @@ class Recording:
 
     samples: NDArray[np.float32]  #: [channels, n], full scale is ±1
     sample_rate: int
+    warnings: tuple[str, ...] = ()  #: possible problems of its file
 
     @property
     def seconds(self) -> float:
@@ -45,20 +47,21 @@ def read(source: Source, *, start: float = 0.0, duration: float | None = None) -
         raise InvalidRequest(
             f"start {start:g} s and duration {duration} s: the start must be at least 0, the duration above 0"
         )
+    warnings: tuple[str, ...] = ()
     if isinstance(source, tuple):
         name, samples, rate = "the samples", *_from_samples(source)
         first, end = _span(name, samples.shape[1], rate, start=start, duration=duration)
         samples = samples[:, first:end]
     else:
-        name, samples, rate = _from_file(source, start=start, duration=duration)
+        name, samples, rate, warnings = _from_file(source, start=start, duration=duration)
     if not np.isfinite(samples).all():
         raise InvalidRequest(f"{name}: some samples are NaN or infinite")
-    return Recording(np.ascontiguousarray(samples, dtype=np.float32), rate)
+    return Recording(np.ascontiguousarray(samples, dtype=np.float32), rate, warnings)
 
 
 def _from_file(
     source: str | os.PathLike[str] | BinaryIO, *, start: float, duration: float | None
-) -> tuple[str, NDArray[np.float32], int]:
+) -> tuple[str, NDArray[np.float32], int, tuple[str, ...]]:
     if not isinstance(source, str | os.PathLike):
         return _from_open_file(source, name=str(getattr(source, "name", "the clip")), start=start, duration=duration)
     path = Path(source)
@@ -73,9 +76,10 @@ def _from_file(
 
 def _from_open_file(
     file: BinaryIO, *, name: str, start: float, duration: float | None
-) -> tuple[str, NDArray[np.float32], int]:
+) -> tuple[str, NDArray[np.float32], int, tuple[str, ...]]:
     kept: list[NDArray[np.float32]] = []
     count = 0
+    warnings: tuple[str, ...] = ()
     try:
         with sound_file.opened(file) as sound:
             rate = sound.rate
@@ -88,13 +92,22 @@ def _from_open_file(
                 kept.append(block[:, max(0, first - position) : max(0, end - position)])
                 if count >= counted or (duration is not None and count - first > MAX_COUNTED_S * rate):
                     break
+            else:
+                warnings = _of_a_cut(name, count / rate, promised_s=sound.promised_s)
     except sound_file.UnreadableSound as error:
         raise InvalidRequest(
             f"{name}: not a sound file that can be read ({error}); convert it first: "
             f"ffmpeg -i {shlex.quote(name)} clip.wav"
         ) from None
     _span(name, count, rate, start=start, duration=duration)
-    return name, np.concatenate(kept, axis=1), rate
+    return name, np.concatenate(kept, axis=1), rate, warnings
+
+
+def _of_a_cut(name: str, seconds: float, *, promised_s: float | None) -> tuple[str, ...]:
+    """The warning about a file that ends before its header says so, in a tuple; else an empty one."""
+    if promised_s is None or promised_s - seconds < CUT_S:
+        return ()
+    return (f"{name} was cut off: its header promises {promised_s:.1f} s of sound, and it ends at {seconds:.1f} s.",)
 
 
 def _from_samples(source: tuple[ArrayLike, int]) -> tuple[NDArray[Any], int]:

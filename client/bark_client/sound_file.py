@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
@@ -25,6 +26,8 @@ _CONTAINERS: Final = (
 KINDS: Final = "wav, flac, mp3, ogg, opus, m4a, mp4, webm, aac and most others"
 #: Containers whose time stamps are exact to the sample, so that a part can be sought.
 _EXACT: Final = {"aiff", "au", "caf", "flac", "w64", "wav"}
+#: Programs that write to a pipe do not know the size of the sound. They state 0, or at least about so many bytes.
+_UNKNOWN_SIZES: Final = 0x7EFF_0000
 _FULL_SCALE: Final = {"int16": 2.0**15, "int32": 2.0**31, "int64": 2.0**63}
 
 Block = tuple[int, NDArray[np.float32]]  #: the position of its first sample, and samples [channels, n]
@@ -35,9 +38,12 @@ class UnreadableSound(Exception):
 
 
 class SoundFile:
-    """The sound of an open container. Its rate and channels are those of its first samples."""
+    """The sound of an open container. Its rate and channels are those of its first samples.
 
-    def __init__(self, container: Any) -> None:
+    promised_s: seconds of sound that its header states, where that is known to be exact.
+    """
+
+    def __init__(self, container: Any, *, promised_s: float | None = None) -> None:
         self._container = container
         self._stream: Any = container.streams.best("audio")
         if self._stream is None:
@@ -47,6 +53,9 @@ class SoundFile:
         if self._first is None:
             raise UnreadableSound("it holds no sound that can be decoded")
         self.rate: int = self._first.sample_rate
+        self.promised_s = promised_s
+        if container.format.name == "flac" and self._stream.duration:
+            self.promised_s = float(self._stream.duration * self._stream.time_base)
 
     def blocks(self, *, start: int = 0) -> Iterator[Block]:
         """The sound from about sample `start` on, or from the beginning if the file cannot be sought exactly."""
@@ -119,11 +128,32 @@ def opened(file: BinaryIO) -> Iterator[SoundFile]:
 
     source = file if file.seekable() else io.BytesIO(file.read())
     try:
+        promised = _promised_by_wav(source)  # FFmpeg corrects it to what is there
         options = {"format_whitelist": _CONTAINERS}
         with av.open(source, metadata_errors="replace", container_options=options) as container:
-            yield SoundFile(container)
+            yield SoundFile(container, promised_s=promised)
     except _errors() as error:
         raise UnreadableSound(_reason(error)) from None
+
+
+def _promised_by_wav(file: BinaryIO) -> float | None:
+    """Seconds of sound that the header of a WAV file states. None for other files, and for one written to a pipe."""
+    begin = file.tell()
+    try:
+        if (header := file.read(12))[:4] != b"RIFF" or header[8:] != b"WAVE":
+            return None
+        bytes_per_second = 0
+        while len(chunk := file.read(8)) == 8:
+            name, size = struct.unpack("<4sI", chunk)
+            if name == b"data":
+                return size / bytes_per_second if bytes_per_second and 0 < size < _UNKNOWN_SIZES else None
+            content = file.tell()
+            if name == b"fmt " and len(form := file.read(12)) == 12:
+                bytes_per_second = struct.unpack("<8xI", form)[0]
+            file.seek(content + size + size % 2)
+        return None
+    finally:
+        file.seek(begin)
 
 
 def _reason(error: Exception) -> str:

@@ -102,7 +102,7 @@ def clone(recording: Recording) -> Call[Voice]:
 
     def read(result: InferResult) -> Voice:
         report = json.loads(result.as_numpy("report").item())
-        return _voice(result, warnings=tuple(str(warning) for warning in report["warnings"]))
+        return _voice(result, warnings=(*recording.warnings, *map(str, report["warnings"])))
 
     return Call(request, read)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,37 @@ def test_open_files_are_read_also_from_a_player_s_endless_wav() -> None:
     clip = recording.read(io.BytesIO(data))
     assert clip.seconds == 2
     np.testing.assert_allclose(clip.samples[0], tone(2, 24_000), atol=1e-4)
+
+
+def wav_that_promises(size: int | None, *, seconds: float = 2) -> bytes:
+    """A WAV file whose header states so many bytes of samples; None: those that it has."""
+    file = io.BytesIO()
+    soundfile.write(file, tone(seconds, 24_000), 24_000, format="WAV", subtype="PCM_16")
+    data = file.getvalue()
+    at = data.index(b"data") + 4
+    return data if size is None else data[:at] + struct.pack("<I", size) + data[at + 4 :]
+
+
+@pytest.mark.parametrize("size", [None, 0, 0xFFFF_FFFF, 0x7FFF_FFFF, 0x7FFF_F000, 0x7FFF_0000])
+def test_a_whole_file_and_one_from_a_pipe_have_no_warning(size: int | None) -> None:
+    clip = recording.read(io.BytesIO(wav_that_promises(size)))
+    assert clip.seconds == 2 and clip.warnings == ()
+
+
+@pytest.mark.parametrize("form", ["PCM_16", "FLOAT", "ULAW", "IMA_ADPCM", "FLAC"])
+def test_a_file_that_ends_before_its_header_says_so_has_a_warning(tmp_path: Path, form: str) -> None:
+    kind = {"FLAC": ("FLAC", "PCM_16")}.get(form, ("WAV", form))
+    path = tmp_path / "x.sound"
+    noise = np.random.default_rng(0).normal(size=24_000 * 6, scale=0.1)
+    soundfile.write(path, noise, 24_000, format=kind[0], subtype=kind[1])
+    assert recording.read(path).warnings == ()
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    clip = recording.read(path)
+    [warning] = clip.warnings
+    words = rf"{path} was cut off: its header promises 6\.[01] s of sound, and it ends at (2\.9|3\.[01]) s\."
+    assert re.fullmatch(words, warning)
+    assert recording.read(path, duration=1.5).warnings == (), "this part is whole"
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.int8])

@@ -141,6 +141,13 @@ def test_clone_keeps_a_voice_on_the_server(bark: Any, triton: FakeTriton, clip: 
     assert triton.voices.stored["ada"]["fine_prompt"].shape == (8, 75)
 
 
+def test_clone_warns_of_a_recording_that_was_cut_off(bark: Any, clip: str) -> None:
+    data = Path(clip).read_bytes()
+    Path("cut.wav").write_bytes(data[: len(data) * 4 // 5])
+    said = bark("voice", "clone", "cut.wav", "--name", "ada").stderr
+    assert "warning: cut.wav was cut off: its header promises 2.0 s of sound, and it ends at 1.6 s." in said
+
+
 def test_clone_writes_a_voice_to_a_file_and_takes_a_pipe(bark: Any, triton: FakeTriton, clip: str) -> None:
     result = bark("voice", "clone", "-", "-o", "ada.npz", "--start", "0.5", input=Path(clip).read_bytes())
     assert result.exit_code == 0, result.output
