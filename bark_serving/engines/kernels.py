@@ -26,7 +26,8 @@ def instruction_set() -> str | None:
     try:
         return chosen_instruction_set()
     except Unsupported as error:
-        raise EngineError(str(error), remedy="Unset BARK_KERNELS.") from error
+        problem, _, remedy = str(error).partition(". ")
+        raise EngineError(f"{problem.removesuffix('.')}.", remedy=remedy) from error
 
 
 def packed_weights(engine: Path) -> Path | None:
