@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from bark_serving.server import Server, ServerSettings, detach, serve, state
 from bark_serving.server.process import StopRequest
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.server.repository import render
-from bark_serving.server.settings import NAME_PATTERN, state_folder
+from bark_serving.server.settings import check_name, state_folder
 from bark_serving.server.start import prepare
 from bark_serving.server.status import COLUMNS, READY, Status, describe, describe_all
 
@@ -186,9 +185,10 @@ def _announce(settings: ServerSettings, canary_seconds: float, *, end: str, gate
 
 
 def _check_name(name: str | None) -> str | None:
-    if name is not None and not re.match(NAME_PATTERN, name):
-        raise typer.BadParameter(f"{name!r} is not a server's name.")
-    return name
+    try:
+        return name if name is None else check_name(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 NameArgument = Annotated[str | None, typer.Argument(metavar="[NAME]", callback=_check_name, help="The server's name.")]

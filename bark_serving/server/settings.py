@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Annotated, Self
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 STATE_FOLDER_VARIABLE = "BARK_STATE"
 CONFIG = "config.pbtxt"
-NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"  #: of servers
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")  # of servers
 
 
 def state_folder() -> Path:
@@ -23,6 +24,16 @@ def state_folder() -> Path:
     if named := os.environ.get(STATE_FOLDER_VARIABLE):
         return Path(named).absolute()
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "bark-triton"
+
+
+def check_name(name: str) -> str:
+    """The name of a server. Raises `ValueError` for what can be none."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a server's name. It has 1 to 32 of the characters a-z, 0-9, _ and -, and begins with a "
+            "letter or a digit."
+        )
+    return name
 
 
 def configs(repository: Path) -> list[Path]:
@@ -59,7 +70,7 @@ class ServerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(default="bark", pattern=NAME_PATTERN)
+    name: Annotated[str, AfterValidator(check_name)] = "bark"
     repository: Path  #: a rendered model repository
     folder: Path = Field(default_factory=state_folder)  #: state file, lock, log, backend links
     address: Annotated[str, AfterValidator(_ipv4)] = "127.0.0.1"  #: IPv4; a given name is looked up once, at once

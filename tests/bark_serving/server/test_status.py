@@ -162,3 +162,11 @@ def test_what_is_not_a_name_reaches_no_file(monkeypatch: pytest.MonkeyPatch, tmp
         refused = CliRunner().invoke(app, [command, "../other"])
         assert refused.exit_code == 2 and "not a server's name" in refused.output
     assert (tmp_path / "other.json").exists()
+
+
+@pytest.mark.parametrize("arguments", [["up", "--name"], ["down"], ["status", "--name"]])
+@pytest.mark.parametrize("name", ["Ünï", "a" * 33, "_a", "a\n"])
+def test_a_name_that_is_none_is_refused_with_the_characters_that_it_may_have(arguments: list[str], name: str) -> None:
+    refused = CliRunner().invoke(app, [*arguments, name])
+    words = f"{name!r} is not a server's name. It has 1 to 32 of the characters a-z, 0-9, _ and -, and begins with"
+    assert refused.exit_code == 2 and words in " ".join(refused.output.split())
