@@ -65,6 +65,8 @@ def _from_file(
     if not isinstance(source, str | os.PathLike):
         return _from_open_file(source, name=str(getattr(source, "name", "the clip")), start=start, duration=duration)
     path = Path(source)
+    if path.is_dir():
+        raise InvalidRequest(f"{path}: a folder; give the path of one recording in it")
     if not path.is_file():
         raise InvalidRequest(f"{path}: no such file; give the path of a recording")
     try:

@@ -162,6 +162,7 @@ def test_clone_writes_a_voice_to_a_file_and_takes_a_pipe(bark: Any, triton: Fake
         (["clone", "ada.wav", "-o", "ada.wav"], "the suffix must be .npz"),
         (["clone", "ada.wav", "-o", "no/ada.npz"], "there is no folder no"),
         (["clone", "gone.wav", "-n", "ada"], "gone.wav: no such file"),
+        (["clone", "folder", "-n", "ada"], "folder: a folder; give the path of one recording in it"),
         (["clone", "ada.wav", "-n", "ada", "--duration", "0.5"], "0.50 s of sound; a voice is cloned from 1 to 30 s"),
         (["export", "me", "-o", "me.wav"], "the suffix must be .npz"),
         (["import", "gone"], "gone: no such file or folder"),
