@@ -90,14 +90,23 @@ def _problem_and_remedy(error: Exception) -> tuple[str, str]:
         return str(error), ""
     path, remedy = Path(str(error.filename)), ""
     if error.errno in (errno.EACCES, errno.EPERM):
-        folder = next((parent for parent in path.parents if parent.exists()), path.parent)
-        remedy = f"This command runs as user {os.getuid()}. Give that user the folder, or name another: "
-        remedy += f"`chown {os.getuid()} {folder}`."
+        remedy = _access_remedy(path)
     elif error.errno == errno.EROFS:
         remedy = "Mount it for writing, or name another folder."
     elif error.errno in FULL_DISK:
         remedy = "Make room on its disk, or name a folder on another one."
     return f"{path}: {error.strerror}.", remedy
+
+
+def _access_remedy(path: Path) -> str:
+    """What gives this user access to the file, or to the folder that it would be in."""
+    user = os.getuid()
+    place = next((parent for parent in path.absolute().parents if parent.exists()), path.parent)
+    if path.exists() and os.access(place, os.W_OK | os.X_OK):  # so it is the file itself
+        place = path
+    if place.exists() and place.stat().st_uid == user:
+        return f"{place} is this user's, but its mode forbids it: `chmod u+rwX {place}`. Or name another."
+    return f"This command runs as user {user}. Give that user {place}, or name another: `chown {user} {place}`."
 
 
 def print_error(problem: str, remedy: str = "") -> None:

@@ -50,15 +50,16 @@ def test_a_full_disk_has_a_remedy_also_where_the_system_names_no_file(capsys: py
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [
-        (errno.EACCES, f"This command runs as user {os.getuid()}. .*: `chown {os.getuid()} /`"),
+        (errno.EACCES, "This command runs as user 12345. Give that user /, .*: `chown 12345 /`"),
         (errno.EROFS, "Mount it for writing"),
         (errno.ENOSPC, "Make room on its disk"),
         (errno.ENOTDIR, "^$"),
     ],
 )
 def test_an_error_of_a_file_is_a_sentence_with_a_remedy(
-    capsys: pytest.CaptureFixture[str], code: int, remedy: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: int, remedy: str
 ) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
     with pytest.raises(typer.Exit), errors_shown():
         raise OSError(code, os.strerror(code), "/no-such-folder/.locks/x")
     first, *rest = capsys.readouterr().err.splitlines()
@@ -81,3 +82,15 @@ def test_steps_are_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixtur
     with steps() as step:
         step("waiting")
     assert capsys.readouterr().err == "[1/2] first\n[2/2] second\nwaiting\n"
+
+
+@pytest.mark.parametrize(("name", "place"), [("new", "."), ("file", "file")])
+def test_the_owner_of_a_folder_is_told_of_its_mode_not_of_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, place: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(os, "access", lambda *_: name == "file")  # whether the folder may be written
+    with pytest.raises(typer.Exit), errors_shown():
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / name))
+    remedy = capsys.readouterr().err.splitlines()[1]
+    assert remedy.endswith(f"its mode forbids it: `chmod u+rwX {tmp_path / place}`. Or name another.")
