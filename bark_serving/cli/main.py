@@ -195,6 +195,16 @@ NameArgument = Annotated[str | None, typer.Argument(metavar="[NAME]", callback=_
 NameOption = Annotated[str | None, typer.Option("--name", callback=_check_name, help="The same as NAME.")]
 
 
+def _one_name(argument: str | None, option: str | None, *, every: bool = False) -> str | None:
+    """The name that NAME or --name gives. Raises `typer.BadParameter` if they, or --all, contradict each other."""
+    if argument and option and argument != option:
+        raise typer.BadParameter(f"NAME is {argument!r}, and --name is {option!r}. Give one of them.")
+    name = argument or option
+    if name and every:
+        raise typer.BadParameter(f"{name!r} is one server, and --all is every one. Give one of them.")
+    return name
+
+
 @app.command()
 def down(
     name: NameArgument = None,
@@ -206,9 +216,9 @@ def down(
 
     Does nothing if the server does not run.
     """
-    folder, name = state_folder(), name or name_option
+    folder, name = state_folder(), _one_name(name, name_option, every=every)
     with errors_shown(), steps() as report:
-        for one in [name] if name and not every else _names_to_stop(folder, every=every):
+        for one in [name] if name else _names_to_stop(folder, every=every):
             if detach.end(folder, name=one, report=report, now=now):
                 console.print(f"Stopped {one}.")
             else:
@@ -244,7 +254,7 @@ def status(
     The exit status is 1 if there is none, or if one of those shown is not ready. A server is `degraded` while one of
     its models is not ready.
     """
-    folder, name = state_folder(), name or name_option
+    folder, name = state_folder(), _one_name(name, name_option)
     with errors_shown():
         one = describe(folder, name=name) if name else None
         servers = ([one] if one else []) if name else describe_all(folder)

@@ -170,3 +170,22 @@ def test_a_name_that_is_none_is_refused_with_the_characters_that_it_may_have(arg
     refused = CliRunner().invoke(app, [*arguments, name])
     words = f"{name!r} is not a server's name. It has 1 to 32 of the characters a-z, 0-9, _ and -, and begins with"
     assert refused.exit_code == 2 and words in " ".join(refused.output.split())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["down", "--name", "one", "two"], ["status", "two", "--name", "one"], ["down", "one", "--all"]]
+)
+def test_names_that_contradict_each_other_are_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("BARK_STATE", str(tmp_path))
+    monkeypatch.setattr(detach, "end", lambda *_, **__: pytest.fail("a server was stopped"))
+    for name in ("one", "two"):
+        started(tmp_path, name)
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 2 and "Give one of them." in refused.output
+
+
+def test_the_same_name_twice_is_one_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BARK_STATE", str(tmp_path))
+    assert "No server named 'one'" in CliRunner().invoke(app, ["down", "one", "--name", "one"]).output
