@@ -128,6 +128,8 @@ def render_from(templates: Path, settings: RenderSettings, *, output: Path) -> P
     """`render` from another folder of templates."""
     bundle = Bundle(settings.bundle)
     values = _values(settings, bundle)
+    if settings.profile == "cpu" and settings.kernels:
+        instruction_set()  # a wrong BARK_KERNELS is an error of its own: building engines does not help
     architecture = settings.architecture
     host = Host(architectures=[architecture]) if architecture else this_host(settings.used_gpus)
     models: list[_Model] = []

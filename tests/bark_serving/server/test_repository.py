@@ -19,7 +19,14 @@ from bark_serving.engines.served_files import bundle_files, engine_files
 from bark_serving.engines.store import Engine, EngineError, EngineStore
 from bark_serving.server import ServerError
 from bark_serving.server.render_settings import RenderSettings, check_installed, usable_gpus
-from bark_serving.server.repository import Rendered, read_rendered, render_from, uses_gpu, voice_store_of
+from bark_serving.server.repository import (
+    Rendered,
+    read_rendered,
+    render_from,
+    templates_folder,
+    uses_gpu,
+    voice_store_of,
+)
 from bark_serving.spec import Spec
 
 
@@ -296,3 +303,14 @@ def test_a_profile_s_own_template_is_chosen_without_model_py(tmp_path: Path, mon
     output = rendered(tmp_path, templates, profile="torch", gpus=())
     assert (output / "fine/config.pbtxt").read_text() == "python"
     assert [path.name for path in (output / "fine/1").iterdir()] == ["model.py"]
+
+
+def test_a_wrong_bark_kernels_is_not_told_as_engines_that_are_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BARK_KERNELS", "foo")
+    settings = RenderSettings(bundle=MINIATURE, engines=tmp_path / "none")
+    with pytest.raises(EngineError) as caught:
+        render_from(templates_folder(), settings, output=tmp_path / "out")
+    assert caught.value.problem.startswith("BARK_KERNELS is foo; this processor has ")
+    assert caught.value.remedy == "Set it to one of these or to off, or unset it."
