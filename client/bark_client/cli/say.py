@@ -132,7 +132,8 @@ def _speak(
 ) -> None:
     """Speak, and write the audio to the sinks: chunk by chunk if `live`, else all at the end. Then the captions.
 
-    After an error or Ctrl-C, the captions are those of the audio that was written, and it is said where that is.
+    After an error or Ctrl-C, the captions are those of the audio that was written (in the file, if there is one), and
+    it is said where that is.
     """
     try:
         with contextlib.ExitStack() as closing:
@@ -148,7 +149,7 @@ def _speak(
     except BaseException:
         for kept in filter(None, (sink.keeps for sink in sinks)):
             messages.print(escape(kept), highlight=False)
-        _save_captions(until(stream.summary.pieces, max((sink.seconds for sink in sinks), default=0.0)), captions)
+        _save_captions(until(stream.summary.pieces, sinks[0].seconds), captions)
         raise
     _save_captions(stream.summary.pieces, captions)
 

@@ -18,7 +18,7 @@ from bark_client.growing import WavWriter, Writer, is_regular, open_writer, writ
 class Sink(Protocol):
     """Takes audio piece by piece; `close` it after the last one."""
 
-    seconds: float  #: written
+    seconds: float  #: written; after an error, those that are kept
 
     @property
     def keeps(self) -> str:
@@ -73,12 +73,12 @@ class FileSink:
         if self._writer is not None:
             self._writer.abandon()
             self._writer = None
-        kept = ""
+        self.seconds, kept = 0.0, ""
         if self._file is not None and is_regular(self._file):
             self._file.close()
-            seconds = _readable_seconds(self._path)
-            kept = _kept(seconds)
-            if not seconds:
+            self.seconds = _readable_seconds(self._path)
+            kept = _kept(self.seconds)
+            if not self.seconds:
                 self._path.resolve().unlink()  # the file itself, not a link to it
         return _write_error(str(self._path), error, kept)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import resource
@@ -166,6 +167,28 @@ def test_a_file_that_may_not_grow_says_what_was_kept(
     assert 2 <= seconds_of(path) == pytest.approx(float(said.group(1)), abs=0.06)
     if kind in ("wav", "flac"):
         assert soundfile.info(path).frames / SAMPLE_RATE == pytest.approx(seconds_of(path))
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]], ids=["whole", "stream"])
+@pytest.mark.parametrize("kind", ["wav", "flac"])
+def test_the_captions_of_a_file_that_may_not_grow_end_where_its_audio_ends(
+    triton: FakeTriton, tmp_path: Path, kind: str, stream: list[str]
+) -> None:
+    path, captions = tmp_path / f"x.{kind}", tmp_path / "x.json"
+    arguments = ("-o", str(path), *stream, "--captions", str(captions))
+    limit = limit_files(LIMITS_BYTES[kind])
+    text = "It is cold. " * 100  # 10 s
+    assert run_bark(triton, "say", text, *arguments, stdout=subprocess.DEVNULL, preexec_fn=limit)[0] == 1
+    assert json.loads(captions.read_text())[-1]["end"] == pytest.approx(seconds_of(path), abs=2e-3)
+
+
+def test_a_file_of_which_nothing_is_kept_has_no_captions(triton: FakeTriton, tmp_path: Path) -> None:
+    path, captions = tmp_path / "x.flac", tmp_path / "x.json"
+    arguments = ("-o", str(path), "--captions", str(captions))
+    limit = limit_files(1_000)
+    status, errors = run_bark(triton, "say", "a. b.", *arguments, stdout=subprocess.DEVNULL, preexec_fn=limit)
+    assert status == 1 and "nothing was kept" in errors
+    assert not path.exists() and not captions.exists()
 
 
 @pytest.fixture
