@@ -36,6 +36,7 @@ def triton(shared_triton: FakeTriton) -> FakeTriton:
     shared_triton.request_ids.clear()
     shared_triton.traceparents.clear()
     shared_triton.voices = FakeVoices()
+    shared_triton.unary_plan.clear()
     shared_triton.cancelled = threading.Semaphore(0)
     shared_triton.ready = True
     shared_triton.release.clear()

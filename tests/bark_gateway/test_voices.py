@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import httpx2
 import numpy as np
 import pytest
 from openai import BadRequestError, OpenAI
 
+from bark_gateway import voice_names
 from tests.bark_gateway.decoded import RATE, decode, tone
 from tests.bark_gateway.served import Served
 from tests.bark_gateway.test_encoding import encoded
@@ -36,8 +39,12 @@ def upload(http: httpx2.Client, data: bytes, **fields: Any) -> httpx2.Response:
 
 
 def test_a_name_of_no_voice_is_not_listed_and_the_gateway_warns_once(
-    serve: Callable[..., Served], triton: FakeTriton, caplog: pytest.LogCaptureFixture
+    serve: Callable[..., Served],
+    triton: FakeTriton,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(voice_names, "AGAIN_S", 0.01)
     triton.ready = False
     gateway = serve(voices={"alloy": "me", "nova": "mee"})
     triton.ready = True
@@ -45,7 +52,21 @@ def test_a_name_of_no_voice_is_not_listed_and_the_gateway_warns_once(
     names = [one["id"] for one in httpx2.get(gateway.url + VOICES).json()["voices"]]
     assert "alloy" in names and "nova" not in names
     assert "--voice nova=mee: there is no voice 'mee' yet. Did you mean me?" in caplog.text
+    time.sleep(0.3)  # many intervals
     assert caplog.text.count("there is no voice") == 1
+
+
+def test_a_server_whose_list_of_voices_fails_is_asked_once_and_does_not_rest(
+    serve: Callable[..., Served], triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice_names, "AGAIN_S", 0.01)
+    triton.unary_plan.extend([grpc.StatusCode.INTERNAL] * 100)
+    before = triton.unary_calls
+    (server,) = serve(voices={"nova": "mee"}).gateway.servers.all
+    wait_until(lambda: triton.unary_calls > before)
+    time.sleep(0.3)
+    assert (server.failures, server.rests_until) == (0, 0.0)
+    assert triton.unary_calls == before + 1
 
 
 def test_the_list_names_every_voice(http: httpx2.Client) -> None:
