@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from bark_client import BarkError, InvalidRequest, RequestCancelled, RequestTimeout, ServerUnavailable, SpeechFailed
@@ -30,6 +31,7 @@ _KINDS: Final = {
 }
 VOICE_STORE: Final = "the voice store "  #: begins what a server says that can't write voices
 _NO_JSON: Final = "There was an error parsing the body"  #: what FastAPI says of all but wrong signs
+_NO_FORM: Final = ("Missing boundary", "Invalid multipart")  #: begins what Starlette says of a body that is no form
 _NO_FIELDS: Final = ("body", "query", "path", "str", "VoiceId")  #: in pydantic's place of an error: parts and types
 _QUOTED: Final = re.compile("'([^']*)'")
 _ADDRESS: Final = re.compile(r" at (\[[0-9a-f:.]+\]|[\w.-]+):\d+")
@@ -79,6 +81,11 @@ def invalid(message: str, *, param: str | None = None, code: str | None = None) 
     return GatewayError(400, message, param=param, code=code)
 
 
+def left() -> GatewayError:
+    """The error of a client that has left. Only the log shows it."""
+    return GatewayError(499, "The client has left.", code="left")
+
+
 def from_sdk(error: BarkError) -> GatewayError:
     """What a client is told of an error of the SDK. It names no address of a server."""
     if isinstance(error, InvalidRequest):
@@ -120,15 +127,19 @@ def from_http(error: HTTPException) -> GatewayError:
 
 def _unreadable(error: HTTPException) -> GatewayError:
     """A body that is neither JSON nor a form. FastAPI's own words for JSON say nothing; its cause says what it is."""
+    cause = error.__cause__
+    if isinstance(cause, ClientDisconnect):
+        return left()
     if error.detail != _NO_JSON:
-        return invalid(
-            f"{error.detail} Send multipart/form-data, as `curl -F` does, not compressed.", code="invalid_form"
-        )
-    if isinstance(error.__cause__, UnicodeDecodeError):
+        advice = " Send multipart/form-data, as `curl -F` does, not compressed."
+        return invalid(f"{error.detail}{advice if error.detail.startswith(_NO_FORM) else ''}", code="invalid_form")
+    if isinstance(cause, UnicodeDecodeError):
         return invalid("The body is not in UTF-8. Send JSON in UTF-8, and not compressed.", code="invalid_json")
-    return invalid(
-        "The body can't be read as JSON: it is nested too deep, or has too long a number.", code="invalid_json"
-    )
+    if isinstance(cause, RecursionError):
+        return invalid("The body can't be read as JSON: it is nested too deep.", code="invalid_json")
+    if isinstance(cause, ValueError):
+        return invalid("The body can't be read as JSON: it has too long a number.", code="invalid_json")
+    return invalid("The body can't be read.", code="invalid_body")
 
 
 def from_validation(errors: Sequence[Mapping[str, Any]], *, fields: Iterable[str]) -> GatewayError:

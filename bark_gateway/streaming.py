@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from bark_client import BarkError
 from bark_gateway.access import note_outcome
-from bark_gateway.errors import GatewayError, as_answer
+from bark_gateway.errors import GatewayError, as_answer, left
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -98,8 +98,3 @@ async def unless_left(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     finally:
         leaving.cancel()
         task.cancel()
-
-
-def left() -> GatewayError:
-    """The error of a client that has left. Only the log shows it."""
-    return GatewayError(499, "The client has left.", code="left")

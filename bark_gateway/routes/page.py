@@ -17,11 +17,10 @@ from starlette.types import Scope
 from bark_client.audio import FULL_SCALE, blocks
 from bark_client.protocol import SAMPLE_RATE
 from bark_gateway.encoding import Samples, open_encoder
-from bark_gateway.errors import invalid
+from bark_gateway.errors import invalid, left
 from bark_gateway.formats import MEDIA_TYPES, Format
 from bark_gateway.gateway import OfKey
 from bark_gateway.routes.keyed import UploadRoute
-from bark_gateway.streaming import left
 
 router = APIRouter(include_in_schema=False)
 uploads = APIRouter(include_in_schema=False, route_class=UploadRoute)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -134,6 +136,19 @@ def test_the_log_says_that_a_client_left(
         http.post(SPEECH, json={"input": "Hello."}, timeout=0.3)
     wait_until(lambda: bool(lines(log)))
     assert lines(log)[0]["outcome"] == "left"
+
+
+@pytest.mark.parametrize("path", [SPEECH, VOICES, "/v1/audio/speech/batch"])
+def test_the_log_says_that_a_client_left_within_its_body(
+    gateway: Served, log: pytest.LogCaptureFixture, path: str
+) -> None:
+    kind = "multipart/form-data; boundary=x" if path == VOICES else "application/json"
+    place = urlsplit(gateway.url)
+    head = f"POST {path} HTTP/1.1\r\nhost: {place.netloc}\r\ncontent-type: {kind}\r\ncontent-length: 1000\r\n\r\n"
+    with socket.create_connection((str(place.hostname), place.port or 0), timeout=5) as connection:
+        connection.sendall(head.encode() + b"-")
+    wait_until(lambda: bool(lines(log)))
+    assert (lines(log)[0]["status"], lines(log)[0]["outcome"]) == (499, "left")
 
 
 def test_a_consent_is_in_the_log(http: httpx2.Client, log: pytest.LogCaptureFixture) -> None:

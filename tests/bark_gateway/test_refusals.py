@@ -104,8 +104,8 @@ def test_a_body_that_is_no_request_is_refused(http: httpx2.Client, body: bytes) 
     [
         ('{"input": "Grüße"}'.encode("latin-1"), "Send JSON in UTF-8, and not compressed."),
         (gzip.compress(b'{"input": "x"}'), "Send JSON in UTF-8, and not compressed."),
-        (b"[" * 100_000, "nested too deep"),
-        (b'{"seed": ' + b"9" * 6_000 + b"}", "too long a number"),
+        (b"[" * 100_000, "JSON: it is nested too deep."),
+        (b'{"seed": ' + b"9" * 6_000 + b"}", "JSON: it has too long a number."),
     ],
     ids=["Latin-1", "gzip", "nested", "a long number"],
 )
@@ -119,6 +119,17 @@ def test_a_form_that_can_not_be_read_says_what_to_send(http: httpx2.Client, kind
     body = gzip.compress(b"--x--")
     error = refused(http.post("/v1/audio/voices", content=body, headers={"content-type": kind}), 400)
     assert "Send multipart/form-data" in error["message"] and error["code"] == "invalid_form"
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [({"name": "x" * (2 << 20)}, "exceeded"), ({f"field{number}": "x" for number in range(1_100)}, "Too many fields")],
+    ids=["a long field", "many fields"],
+)
+def test_a_form_that_can_be_read_is_not_told_to_be_one(http: httpx2.Client, fields: dict[str, str], words: str) -> None:
+    answer = http.post("/v1/audio/voices", data=fields, files={"audio_sample": b"x"})
+    error = refused(answer, 400)
+    assert words in error["message"] and "Send multipart" not in error["message"]
 
 
 def test_a_body_without_its_type_is_refused(http: httpx2.Client) -> None:
