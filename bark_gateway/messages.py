@@ -42,12 +42,13 @@ _MESSAGE: Final[TypeAdapter[Message]] = TypeAdapter(Annotated[Message, Field(dis
 
 
 def may_be_start(data: str | bytes) -> bool:
-    """Whether a message that was refused could have been meant as `start`: all that is plainly another one is not."""
+    """Whether a message that was refused was meant as `start`."""
     try:
         values = json.loads(data)
     except (ValueError, RecursionError):
-        return True
-    return not isinstance(values, dict) or values.get("type") not in _TYPES or values["type"] == "start"
+        text = data if isinstance(data, str) else data.decode(errors="replace")
+        return "start" in text.casefold()
+    return isinstance(values, dict) and str(values.get("type")).casefold() == "start"
 
 
 def parse(data: str | bytes) -> Message:

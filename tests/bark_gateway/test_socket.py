@@ -171,7 +171,13 @@ def test_a_wrong_message_is_an_error_and_the_socket_lives(
 
 
 @pytest.mark.parametrize(
-    "wrong", ['{"type": "start", "speed": 9}', '{"type": "start", "voice": "joe"', '{"type": "Start"}']
+    "wrong",
+    [
+        '{"type": "start", "speed": 9}',
+        '{"type": "start", "voice": "joe"',
+        b'{"type": "start", \xff',
+        '{"type": "Start"}',
+    ],
 )
 def test_no_text_is_spoken_in_another_way_than_was_asked_for(
     socket: ClientConnection, triton: FakeTriton, wrong: str
@@ -187,6 +193,20 @@ def test_no_text_is_spoken_in_another_way_than_was_asked_for(
     say(socket, "end")
     events, audio = heard(socket, until="done")
     assert events[0]["format"] == "pcm" and audio == tones(1) and texts(triton) == [TWO]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["{", "[]", "null", "7", '{"type": "txet", "text": "start"}', '{"type": ["start"]}', b"\xff", "hello"]
+)
+def test_a_garbled_message_that_is_no_start_does_not_ask_for_one(
+    socket: ClientConnection, triton: FakeTriton, wrong: str | bytes
+) -> None:
+    socket.send(wrong)
+    heard(socket, until="error")
+    say(socket, "text", text=ONE)
+    say(socket, "end")
+    heard(socket, until="done")
+    assert texts(triton) == [ONE]
 
 
 def test_a_client_that_ends_after_a_refused_start_is_closed(socket: ClientConnection, triton: FakeTriton) -> None:
