@@ -150,8 +150,8 @@ def _job(folder: Folder, wanted: Wanted, found: Found, console: Console) -> Job:
     job = replace(now, rows=rows, shard_rows=shard_rows, shards=shards)
     folder.write_readme(readme(job))
     folder.begin(job)
-    if repeats.warning:
-        console.print(f"[yellow]warning:[/] {repeats.warning}", highlight=False)
+    if warning := repeats.warning():
+        console.print(f"[yellow]warning:[/] {warning}", highlight=False)
     return job
 
 

@@ -69,25 +69,25 @@ def row_of(values: Mapping[str, Any], *, number: int, columns: Columns, voice: s
 
 
 class Repeats:
-    """Counts ids that an earlier row has, too. A row takes 8 bytes of memory."""
+    """Counts ids that an earlier row has, too, of rows that are spoken. A row takes 8 bytes of memory."""
 
     def __init__(self) -> None:
-        self._hashes = array("q")  # 64 bits: by chance, two ids of 100 million rows are alike once in 3 000 jobs
+        self._hashes = array("q")
 
     def seen(self, rows: Iterable[Row]) -> Iterator[Row]:
         """The same rows, counted while they pass."""
         for row in rows:
-            self._hashes.append(hash(row.id))
+            if row.error is None:
+                self._hashes.append(hash(row.id))
             yield row
 
-    @property
     def warning(self) -> str:
         """What is told of them; empty if there is none."""
         count = len(self._hashes) - np.unique(np.frombuffer(self._hashes, np.int64)).size if self._hashes else 0
         if not count:
             return ""
-        had = "row has the id of an earlier one" if count == 1 else "rows have the id of an earlier one"
-        return f"{count} {had}: all are spoken, and without a seed of their own with the same one"
+        repeat = "row repeats" if count == 1 else "rows repeat"
+        return f"{count} {repeat} an earlier id. All are spoken; those without a seed in the table get the same seed."
 
 
 def broken_row(problem: str, *, number: int) -> Row:

@@ -70,14 +70,20 @@ def test_what_is_wrong_with_a_row_is_said_in_words(values: dict[str, Any], words
     [
         ("", ""),
         ("abc", ""),
-        ("aba", "1 row has the id of an earlier one: all are spoken"),
+        ("aba", "1 row repeats an earlier id. All are spoken; "),
         (
             "aabbb",
-            "3 rows have the id of an earlier one: all are spoken, and without a seed of their own with the same one",
+            "3 rows repeat an earlier id. All are spoken; those without a seed in the table get the same seed.",
         ),
     ],
 )
 def test_ids_that_repeat_are_counted(ids: str, words: str) -> None:
     repeats, rows = Repeats(), [Row(one, "Hello.") for one in ids]
     assert list(repeats.seen(rows)) == rows
-    assert repeats.warning.startswith(words) and bool(repeats.warning) == bool(words)
+    assert repeats.warning().startswith(words) and bool(repeats.warning()) == bool(words)
+
+
+def test_rows_that_are_not_spoken_repeat_no_id() -> None:
+    repeats = Repeats()
+    list(repeats.seen([Row("a", "Hello."), Row("a", "?!", error="text: it has no word to speak")]))
+    assert repeats.warning() == ""
