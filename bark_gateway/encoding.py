@@ -10,7 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from bark_client.audio import endless_wav_header, integers, pcm16, wav_header
+from bark_client.audio import WAV_HEADER_BYTES, endless_wav_header, integers, pcm16, wav_header
 from bark_gateway.formats import CODINGS, Coding
 
 Samples = NDArray[np.float32]  #: [n], -1..1 (louder is clipped), mono
@@ -26,7 +26,7 @@ class Encoder(ABC):
         """The bytes that are ready now. The first ones hold the header."""
 
     @abstractmethod
-    def end(self) -> bytes:
+    def end(self) -> bytes | bytearray:
         """The rest."""
 
 
@@ -57,17 +57,19 @@ class RawEncoder(Encoder):
 
 
 class WholeWav(Encoder):
-    """A WAV that says how long it is."""
+    """A WAV that says how long it is. Its header, blank until the end, is in the buffer that is the file."""
 
     def __init__(self, sample_rate: int) -> None:
-        self._rate, self._data = sample_rate, bytearray()
+        self._rate, self._file = sample_rate, bytearray(WAV_HEADER_BYTES)
 
     def feed(self, samples: Samples) -> bytes:
-        self._data += pcm16(samples)
+        self._file += pcm16(samples)
         return b""
 
-    def end(self) -> bytes:
-        return wav_header(sample_rate=self._rate, data_bytes=len(self._data)) + self._data
+    def end(self) -> bytes | bytearray:
+        data_bytes = len(self._file) - WAV_HEADER_BYTES
+        self._file[:WAV_HEADER_BYTES] = wav_header(sample_rate=self._rate, data_bytes=data_bytes)
+        return self._file
 
 
 class _Sink:

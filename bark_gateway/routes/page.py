@@ -79,8 +79,10 @@ async def _encoded(body: AsyncIterator[bytes], *, format: str) -> memoryview:  #
             data += await asyncio.to_thread(coder.feed, block)  # other requests come between
     if rest or not count:
         raise invalid(f"The body must be 16-bit samples; {count} bytes are none.", code="invalid_body")
-    data += await asyncio.to_thread(coder.end)
-    return memoryview(data)
+    end = await asyncio.to_thread(coder.end)
+    if data:  # PCM: other formats come as a whole, at the end
+        data += end
+    return memoryview(data or end)
 
 
 def _samples(data: bytes) -> Samples:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import tracemalloc
+from collections.abc import AsyncIterator
 
 import httpx2
 import numpy as np
 import pytest
 
 from bark_gateway.keys import Key, hashed
-from bark_gateway.routes.page import FILES
+from bark_gateway.routes.page import FILES, _encoded
 from tests.bark_gateway.decoded import RATE, decode, messages, pcm, tone
 from tests.bark_gateway.served import served
 from tests.client.fake_triton import FakeTriton
@@ -112,3 +115,18 @@ def test_a_take_may_arrive_in_fragments_of_any_size(http: httpx2.Client) -> None
 def test_a_file_of_a_take_needs_the_key(triton: FakeTriton) -> None:
     with served(triton.url, keys=[Key(name="one", sha256=hashed("secret"))]) as gateway:
         assert httpx2.post(f"{gateway.url}/page/encode/mp3", content=b"1234").status_code == 401
+
+
+@pytest.mark.parametrize("kind", ["wav", "pcm"])
+def test_a_file_of_a_take_is_in_memory_once(kind: str) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(300):
+            yield bytes(1 << 16)
+
+    tracemalloc.start()
+    try:
+        file = asyncio.run(_encoded(body(), format=kind))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(file) >= 300 << 16 and peak < 1.4 * len(file)
