@@ -121,8 +121,10 @@ def from_http(error: HTTPException) -> GatewayError:
         404: "There is no such path. `/openapi.json` lists those that exist.",
         405: "This path does not take this method. `/openapi.json` lists those that it takes.",
     }
-    message = words.get(error.status_code, str(error.detail))
-    return GatewayError(error.status_code, message, headers=error.headers)
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"  # by `HeadAsGet`
+    return GatewayError(error.status_code, words.get(error.status_code, str(error.detail)), headers=headers)
 
 
 def _unreadable(error: HTTPException) -> GatewayError:

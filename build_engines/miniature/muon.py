@@ -1,7 +1,7 @@
 """Muon, the optimizer of matrices (Jordan et al., 2024), in the number format that the processor computes in.
 
-`torch.optim.Muon` computes in bfloat16 on every device. A CPU without bfloat16 imitates it: on a Zen 3, that took half
-the time of a training step.
+`torch.optim.Muon` computes in bfloat16 on every device. A CPU without bfloat16 imitates it: on a Zen 3, that took over
+half the time of a training step.
 """
 
 from __future__ import annotations

@@ -27,7 +27,8 @@ def refused(answer: httpx2.Response, status: int) -> dict[str, Any]:
         ({"input": ""}, "input", "empty"),
         ({"input": " \n"}, "input", "empty"),
         ({"input": 7}, "input", "string"),
-        ({"input": None}, "input", "string"),
+        ({"input": None}, "input", "missing"),
+        ({"input": "x", "colour": None}, "colour", "no such field"),
         ({"input": "x" * 20_001}, "input", "at most 20000"),
         ({"input": "\ud800"}, "input", "Unicode"),
         ({"input": "x", "speed": 0.2}, "speed", "0.25"),
@@ -149,6 +150,13 @@ def test_a_body_that_is_too_large_is_413(http: httpx2.Client, declared: bool) ->
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nope", 404), ("GET", SPEECH, 405)])
 def test_a_wrong_path_or_method_says_so(http: httpx2.Client, method: str, path: str, status: int) -> None:
     refused(http.request(method, path), status)
+
+
+@pytest.mark.parametrize(("path", "allowed"), [("/v1/models", "GET, HEAD"), ("/", "GET, HEAD"), (SPEECH, "POST")])
+def test_a_wrong_method_is_told_which_are_right(http: httpx2.Client, path: str, allowed: str) -> None:
+    answer = http.put(path)
+    refused(answer, 405)
+    assert answer.headers["allow"] == allowed
 
 
 def test_a_wrong_model_in_the_path_is_404(http: httpx2.Client) -> None:
