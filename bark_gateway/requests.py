@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from bark_client import BarkClient, SpeakOptions, Voice
 from bark_gateway.errors import GatewayError, invalid
@@ -23,7 +23,6 @@ from bark_gateway.wording import FIELDS, listed
 
 MAX_SEED: Final = 2**64 - 1
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")  #: a seed as a string
-_DEFAULT_MODEL: Final = "bark"
 _LEFT_OUT: Final = {"return_tokens"}  #: no answer of the gateway can hold tokens
 _INSTRUCTIONS: Final = (
     "instructions: it must be empty, because Bark follows none. Write sounds into the text ([laughs], [sighs], ♪), or "
@@ -69,7 +68,7 @@ def _number(seed: Any) -> Any:
 class HowToSpeak(BarkOptions):  # type: ignore[misc, valid-type]
     """How something is spoken, without what is said. Null is as if a field were left out: its default applies."""
 
-    model: str | None = Field(_DEFAULT_MODEL, description="`GET /v1/models` lists the names. All mean the same model.")
+    model: str = Field("bark", description="`GET /v1/models` lists the names. All mean the same model.")
     voice: str | VoiceId | None = Field(
         None,
         description="The name of a voice (`GET /v1/audio/voices` lists them). Without it, Bark makes up a speaker.",
@@ -78,9 +77,12 @@ class HowToSpeak(BarkOptions):  # type: ignore[misc, valid-type]
         None,
         description="Must be empty: Bark follows none. Write sounds into `input`, or choose another voice or seed.",
     )
-    response_format: Format | None = Field(DEFAULT_FORMAT, description="The format of the audio.")
-    speed: Annotated[float, Field(ge=MIN_SPEED, le=MAX_SPEED)] | None = Field(
-        1.0, description="The pace of the speech. The pitch stays. See `schedule` for how it is computed."
+    response_format: Format = Field(DEFAULT_FORMAT, description="The format of the audio.")
+    speed: float = Field(
+        1.0,
+        ge=MIN_SPEED,
+        le=MAX_SPEED,
+        description="The pace of the speech. The pitch stays. See `schedule` for how it is computed.",
     )
     seed: Annotated[int, BeforeValidator(_number), Field(ge=0, le=MAX_SEED)] | None = Field(
         None,
@@ -88,12 +90,19 @@ class HowToSpeak(BarkOptions):  # type: ignore[misc, valid-type]
         "a string of digits, as answers have it: the numbers of JavaScript are exact below 2^53 only.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value is not None or name not in cls.model_fields}
+
 
 class SpeechRequest(HowToSpeak):
-    """The body of `POST /v1/audio/speech`."""
+    """The body of `POST /v1/audio/speech`. Null is as if a field were left out: its default applies."""
 
     input: str = Field(description="The text to say.")
-    stream_format: Literal["audio", "sse"] | None = Field(
+    stream_format: Literal["audio", "sse"] = Field(
         "audio", description="audio: the bytes of the file. sse: events with base64, and at the end what was spoken."
     )
 
@@ -114,7 +123,7 @@ class Call:
     def of(cls, how: HowToSpeak, text: str, *, settings: Settings) -> Self:
         """Check what the types can't. Raises GatewayError."""
         given: Mapping[str, Any] = how.model_dump(exclude_none=True)
-        check_model(_DEFAULT_MODEL if how.model is None else how.model, settings)
+        check_model(how.model, settings)
         if how.instructions and how.instructions.strip():
             raise invalid(_INSTRUCTIONS, param="instructions", code="unsupported_field")
         check_text(text, settings=settings)
@@ -124,8 +133,8 @@ class Call:
             voice=_voice(how.voice, settings),
             seed=secrets.randbits(32) if how.seed is None else how.seed,
             options=options,  # type: ignore[arg-type]
-            format=how.response_format or DEFAULT_FORMAT,
-            speed=how.speed or 1.0,
+            format=how.response_format,
+            speed=how.speed,
         )
 
 

@@ -34,7 +34,7 @@ class Part:
     sentences: int
     summary: Summary | None = None
     tokens: Voice | None = None  #: what was generated, with the summary, if the call asked for it
-    text: str | None = None  #: of the sentence, as it is spoken
+    text: str | None = None  #: of the piece, as it is spoken; None if the server does not say it
 
 
 class Coder:
@@ -89,13 +89,14 @@ async def spoken(bark: AsyncBarkClient, call: Call, *, heard: Callable[[float], 
     Raises BarkError, and GatewayError if there is no audio at all.
     """
     chunk: Chunk | None = None
-    text: str | None = None  # of the sentence
+    piece, text = 0, None  # its number, and its text
     async with bark.stream(call.text, voice=call.voice, seed=call.seed, **call.options) as stream:
         open_coder = partial(Coder, format=call.format, speed=call.speed, whole=call.whole)
         coder = open_coder(sample_rate=SAMPLE_RATE)
         async for chunk in stream:
             heard(chunk.seconds)
-            text = text if chunk.text is None else chunk.text
+            text = text if chunk.text is None and chunk.sentence == piece else chunk.text
+            piece = chunk.sentence
             if chunk.sample_rate != coder.sample_rate:
                 coder = open_coder(sample_rate=chunk.sample_rate)
             async for data in coder.feed(chunk.samples):
@@ -118,7 +119,7 @@ async def as_audio(parts: AsyncGenerator[Part]) -> AsyncGenerator[bytes]:
 
 
 async def as_events(parts: AsyncGenerator[Part], *, call: Call) -> AsyncGenerator[bytes]:
-    """OpenAI's server-sent events, with fields of our own: the sentence of each delta, and `bark` at the end."""
+    """OpenAI's server-sent events, with fields of our own: the piece of each delta, and `bark` at the end."""
     async with aclosing(parts):
         async for part in parts:
             if part.data:

@@ -68,6 +68,19 @@ def test_every_event_with_audio_tells_the_text_of_its_piece(http: httpx2.Client,
     assert len(texts) >= 2 and set(texts) == {"One.", "Two."} and texts[-1] == "Two."
 
 
+def test_the_text_of_a_piece_is_not_told_of_the_next_one(http: httpx2.Client, triton: FakeTriton) -> None:
+    def in_pieces(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Any:
+        yield chunk(0, 2, report={"piece": "One."})
+        yield chunk(0, 2)
+        yield chunk(1, 2)
+        yield last_chunk(inputs, 1, 2)
+        yield final()
+
+    triton.plan.append(in_pieces)
+    *deltas, _ = events(speak(http, stream_format="sse"))
+    assert [delta["text"] for delta in deltas] == ["One.", "One.", None, None]
+
+
 def test_null_is_as_if_a_field_were_left_out(http: httpx2.Client, triton: FakeTriton) -> None:
     nulls = dict.fromkeys(SpeechRequest.model_fields.keys() - {"input"})
     answer = http.post(SPEECH, json={**nulls, "input": "One."})
