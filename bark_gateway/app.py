@@ -97,7 +97,7 @@ def make_app(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors,
-            allow_methods=["GET", "HEAD", "POST", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "DELETE"],  # a HEAD with a key is asked for by its name
             allow_headers=["*"],  # OpenAI's client for JavaScript sends a dozen of its own
             expose_headers=["x-bark-seed", "x-request-id", "retry-after"],
         )
