@@ -127,7 +127,7 @@ def test_too_short_and_too_long_are_refused_with_advice(
     ("source", "sentence"),
     [
         ("gone.wav", r"gone\.wav: no such file"),
-        (".", "no such file"),
+        (".", "a folder; give the path of one recording"),
         ("text.wav", r"text\.wav: not a sound file.*ffmpeg -i text\.wav clip\.wav"),
         ("samples.raw", r"samples\.raw: not a sound file"),
         ((np.zeros(0), 8_000), "the samples: expected floats"),
