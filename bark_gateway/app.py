@@ -133,7 +133,11 @@ def _handle_errors(app: FastAPI) -> None:
 
     async def of_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return _answer(request, from_validation(error.errors(), fields=SpeechRequest.model_fields))
+        if request.url.path == batch.PATH:
+            told = from_validation(error.errors(), fields=batch.Batch.model_fields, of_items=SpeechRequest.model_fields)
+        else:
+            told = from_validation(error.errors(), fields=SpeechRequest.model_fields)
+        return _answer(request, told)
 
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(BarkError, of_sdk)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -144,8 +144,13 @@ def _unreadable(error: HTTPException) -> GatewayError:
     return invalid("The body can't be read.", code="invalid_body")
 
 
-def from_validation(errors: Sequence[Mapping[str, Any]], *, fields: Iterable[str]) -> GatewayError:
-    """The first of pydantic's errors, in words. fields: the names that the request may have."""
+def from_validation(
+    errors: Sequence[Mapping[str, Any]], *, fields: Iterable[str], of_items: Collection[str] = ()
+) -> GatewayError:
+    """The first of pydantic's errors, in words.
+
+    fields: the names that the request may have. of_items: those that its items may have.
+    """
     first = min(errors, key=_rank)
     kind, message = str(first["type"]), str(first["msg"])
     *above, last = first["loc"] or ("body",)
@@ -157,7 +162,7 @@ def from_validation(errors: Sequence[Mapping[str, Any]], *, fields: Iterable[str
         why = first.get("ctx", {}).get("error", "")
         return invalid(f"The body is not valid JSON ({why} at character {first['loc'][-1]}).", code="invalid_json")
     if kind == "extra_forbidden":
-        hint = did_you_mean(str(last), list(fields))
+        hint = " Give it to each of the items." if last in of_items else did_you_mean(str(last), list(fields))
         return invalid(f"{name}: there is no such field.{hint}", param=name, code="unknown_field")
     if not name:
         return invalid("The body must be a JSON object, with content-type: application/json.", code="invalid_body")

@@ -68,6 +68,17 @@ def test_a_wrong_batch_is_refused(http: httpx2.Client, body: dict[str, Any]) -> 
     refused(http.post(BATCH, json=body), 400)
 
 
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [("response_format", " Give it to each of the items."), ("item", " Did you mean items?"), ("colour", "")],
+)
+def test_a_field_that_a_batch_does_not_have_is_told_where_it_belongs(
+    http: httpx2.Client, field: str, hint: str
+) -> None:
+    answer = http.post(BATCH, json={"items": [{"input": "Hello."}], field: "flac"})
+    assert answer.json()["error"]["message"] == f"{field}: there is no such field.{hint}"
+
+
 def test_a_batch_of_many_wrong_items_is_refused_for_the_first_of_them(http: httpx2.Client) -> None:
     answer = http.post(BATCH, json={"items": [0] * 100_000})
     assert answer.status_code == 400
