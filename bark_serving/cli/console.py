@@ -109,6 +109,11 @@ def _access_remedy(path: Path) -> str:
     return f"This command runs as user {user}. Give that user {place}, or name another: `chown {user} {place}`."
 
 
+def print_warning(message: str) -> None:
+    """Print what a command can go on with."""
+    console.print(f"[yellow]warning:[/yellow] {escape(message)}", soft_wrap=True)
+
+
 def print_error(problem: str, remedy: str = "") -> None:
     """Print a problem in red, and the remedy on a line of its own."""
     console.print(f"[red]error:[/red] {escape(problem)}", soft_wrap=True)

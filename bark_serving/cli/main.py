@@ -15,7 +15,7 @@ from rich.table import Table
 
 from bark_serving import __version__
 from bark_serving.bundle import MINIATURE
-from bark_serving.cli.console import Commands, Lines, console, errors_shown, steps
+from bark_serving.cli.console import Commands, Lines, console, errors_shown, print_warning, steps
 from bark_serving.cli.options import with_render_options
 from bark_serving.errors import UserError
 from bark_serving.server import Server, ServerSettings, detach, serve, state
@@ -141,17 +141,13 @@ def up(
     )
     if repository is None and settings.bundle == MINIATURE:
         console.print(_ABOUT_THE_MINIATURE, soft_wrap=True)
-    server = prepare(server, None if repository else settings, build=build, warn=_warn)
+    server = prepare(server, None if repository else settings, build=build, warn=print_warning)
     if detached:
         with steps() as report:
             seconds, url = detach.start(server, report=report)
         _announce(server, seconds, end=f"bark-serve down {name}", gateway_url=url)
     else:
         _foreground(server)
-
-
-def _warn(message: str) -> None:
-    console.print(f"[yellow]warning:[/yellow] {escape(message)}", soft_wrap=True)
 
 
 def _foreground(settings: ServerSettings) -> None:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from bark_serving.bundle import Bundle
 from benchmarks import bundles, machine
+from tests.client.fake_triton import FakeTriton
 
 
 @pytest.fixture(scope="session")
 def endless(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A bundle of random weights, of tiny size, whose speech does not end by itself."""
     return bundles.bundle_of("tiny", folder=tmp_path_factory.mktemp("benchmarks"))
+
+
+@pytest.fixture
+def triton() -> Iterator[FakeTriton]:
+    server = FakeTriton()
+    yield server
+    server.close()
 
 
 @pytest.fixture(autouse=True)

@@ -93,13 +93,6 @@ def test_a_starving_process_shares_one_core_until_the_end(victim: psutil.Process
     assert {thread.id: psutil.Process(thread.id).cpu_affinity() for thread in victim.threads()} == cores
 
 
-@pytest.fixture
-def triton() -> Iterator[FakeTriton]:
-    server = FakeTriton()
-    yield server
-    server.close()
-
-
 def test_an_answer_is_compared_with_its_solo_answer(triton: FakeTriton) -> None:
     with BarkClient(triton.url) as client:
         alone = client.speak(PROBE.text, **PROBE.options).samples

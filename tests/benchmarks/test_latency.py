@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -45,13 +44,6 @@ def test_the_table_compares_low_latency_with_normal() -> None:
     ]
     (row,) = latency.table(result("latency", *measured, speed="fast")).rows
     assert row == ["10 s", "2.00 s", "0.25 s", "0.12×", "0 ms", "0.10 s", "0.50", "0.60", "1.20×"]
-
-
-@pytest.fixture
-def triton() -> Iterator[FakeTriton]:
-    server = FakeTriton()
-    yield server
-    server.close()
 
 
 def test_the_command_speaks_every_text_in_both_modes_in_turns(triton: FakeTriton, tmp_path: Path) -> None:

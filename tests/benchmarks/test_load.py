@@ -28,13 +28,6 @@ def server(endless: Bundle) -> Iterator[servers.Target]:
         yield target
 
 
-@pytest.fixture
-def triton() -> Iterator[FakeTriton]:
-    server = FakeTriton()
-    yield server
-    server.close()
-
-
 @pytest.mark.slow
 def test_memory_is_measured_by_model(server: servers.Target) -> None:
     memory = server.memory()
