@@ -10,6 +10,7 @@ from typing import Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -21,7 +22,6 @@ from bark_gateway.access import BodyLimit, Bugs, HeadAsGet, KnownOrigins, Observ
 from bark_gateway.errors import GatewayError, from_http, from_sdk, from_validation
 from bark_gateway.gateway import Gateway
 from bark_gateway.keys import Key, KeyRing
-from bark_gateway.requests import SpeechRequest
 from bark_gateway.routes import batch, health, models, speech, voices
 from bark_gateway.routes import socket as socket_route
 from bark_gateway.routes.page import ENCODE, add_page
@@ -133,11 +133,9 @@ def _handle_errors(app: FastAPI) -> None:
 
     async def of_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        if request.url.path == batch.PATH:
-            told = from_validation(error.errors(), fields=batch.Batch.model_fields, of_items=SpeechRequest.model_fields)
-        else:
-            told = from_validation(error.errors(), fields=SpeechRequest.model_fields)
-        return _answer(request, told)
+        body = request.scope["route"].body_field
+        model = body.field_info.annotation if body else BaseModel  # the path alone can be wrong, too
+        return _answer(request, from_validation(error.errors(), model=model))
 
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(BarkError, of_sdk)

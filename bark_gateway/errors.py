@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -144,12 +145,10 @@ def _unreadable(error: HTTPException) -> GatewayError:
     return invalid("The body can't be read.", code="invalid_body")
 
 
-def from_validation(
-    errors: Sequence[Mapping[str, Any]], *, fields: Iterable[str], of_items: Collection[str] = ()
-) -> GatewayError:
+def from_validation(errors: Sequence[Mapping[str, Any]], *, model: type[BaseModel]) -> GatewayError:
     """The first of pydantic's errors, in words.
 
-    fields: the names that the request may have. of_items: those that its items may have.
+    model: what was asked for. If it has items, its `item` is the model of each.
     """
     first = min(errors, key=_rank)
     kind, message = str(first["type"]), str(first["msg"])
@@ -162,7 +161,8 @@ def from_validation(
         why = first.get("ctx", {}).get("error", "")
         return invalid(f"The body is not valid JSON ({why} at character {first['loc'][-1]}).", code="invalid_json")
     if kind == "extra_forbidden":
-        hint = " Give it to each of the items." if last in of_items else did_you_mean(str(last), list(fields))
+        of_items = getattr(model, "item", BaseModel).model_fields
+        hint = " Give it to each of the items." if last in of_items else did_you_mean(str(last), model.model_fields)
         return invalid(f"{name}: there is no such field.{hint}", param=name, code="unknown_field")
     if not name:
         return invalid("The body must be a JSON object, with content-type: application/json.", code="invalid_body")

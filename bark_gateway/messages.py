@@ -66,7 +66,7 @@ def parse(data: str | bytes) -> Message:
             raise wrong_choice("type", asked, _TYPES) from None
         for one in found:
             one["loc"] = one["loc"][1:]  # without the tag
-        raise from_validation(found, fields=Start.model_fields) from None
+        raise from_validation(found, model=Start) from None
 
 
 def told(kind: str, **fields: Any) -> Told:

@@ -267,7 +267,7 @@ class _Talk:
                 model=settings.models[0], voice=voice.name, language=voice.language, response_format="pcm"
             )  # fmt: skip
         except ValidationError as error:
-            raise from_validation(error.errors(), fields=HowToSpeak.model_fields) from None
+            raise from_validation(error.errors(), model=HowToSpeak) from None
         return Call.of(how, text, settings=settings)
 
     async def _info(self) -> Info:

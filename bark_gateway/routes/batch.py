@@ -6,7 +6,7 @@ import asyncio
 import base64
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
@@ -30,6 +30,7 @@ class Batch(BaseModel):
     """Some texts."""
 
     model_config = ConfigDict(extra="forbid")
+    item: ClassVar = SpeechRequest  # a wrong one is an error of its own, so `items` does not check it
     items: Annotated[list[dict[str, Any]], FailFast()] = Field(  # an error for each of a million takes gigabytes
         min_length=1, description="Each is what `POST /v1/audio/speech` takes, without `stream_format`."
     )
@@ -84,7 +85,7 @@ async def _speech(fields: dict[str, Any], *, gateway: Gateway, key: Key) -> tupl
     try:
         item = SpeechRequest.model_validate(fields)
     except ValidationError as error:
-        raise from_validation(error.errors(), fields=SpeechRequest.model_fields) from None
+        raise from_validation(error.errors(), model=SpeechRequest) from None
     if item.stream_format == "sse":
         raise invalid("stream_format: a batch is not streamed; leave it out.", param="stream_format")
     call = replace(Call.of(item, item.input, settings=gateway.settings), whole=True)

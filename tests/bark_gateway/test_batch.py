@@ -70,7 +70,7 @@ def test_a_wrong_batch_is_refused(http: httpx2.Client, body: dict[str, Any]) -> 
 
 @pytest.mark.parametrize(
     ("field", "hint"),
-    [("response_format", " Give it to each of the items."), ("item", " Did you mean items?"), ("colour", "")],
+    [("response_format", " Give it to each of the items."), ("item", " Did you mean items?"), ("inptu", "")],
 )
 def test_a_field_that_a_batch_does_not_have_is_told_where_it_belongs(
     http: httpx2.Client, field: str, hint: str
