@@ -165,7 +165,7 @@ def from_validation(errors: Sequence[Mapping[str, Any]], *, model: type[BaseMode
         hint = " Give it to each of the items." if last in of_items else did_you_mean(str(last), model.model_fields)
         return invalid(f"{name}: there is no such field.{hint}", param=name, code="unknown_field")
     if not name:
-        return invalid("The body must be a JSON object, with content-type: application/json.", code="invalid_body")
+        return invalid("The body must be a JSON object.", code="invalid_body")
     if kind == "missing":
         return invalid(f"{name}: it is missing.", param=name, code="missing_field")
     if kind == "literal_error":

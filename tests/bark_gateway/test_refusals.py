@@ -10,6 +10,9 @@ import httpx2
 import pytest
 
 SPEECH = "/v1/audio/speech"
+JSON, FORM = "application/json", "multipart/form-data"
+SEND_JSON = f"this path takes {JSON}. Send a JSON object, with -H 'content-type: {JSON}' if you use curl."
+SEND_FORM = f"this path takes {FORM}. Send a form, as `curl -F name=NAME -F audio_sample=@FILE` does."
 
 
 def refused(answer: httpx2.Response, status: int) -> dict[str, Any]:
@@ -133,9 +136,26 @@ def test_a_form_that_can_be_read_is_not_told_to_be_one(http: httpx2.Client, fiel
     assert words in error["message"] and "Send multipart" not in error["message"]
 
 
-def test_a_body_without_its_type_is_refused(http: httpx2.Client) -> None:
-    error = refused(http.post(SPEECH, content=b'{"input": "x"}', headers={"content-type": "text/plain"}), 400)
-    assert "application/json" in error["message"]
+@pytest.mark.parametrize(
+    ("path", "other", "told"),
+    [(SPEECH, FORM, SEND_JSON), (f"{SPEECH}/batch", FORM, SEND_JSON), ("/v1/audio/voices", JSON, SEND_FORM)],
+)
+def test_a_body_of_another_type_is_told_the_right_one(http: httpx2.Client, path: str, other: str, told: str) -> None:
+    for sent in (other, "", "json", "text/plain", "application/x-www-form-urlencoded"):
+        answer = http.post(path, content=b"{}", headers={"content-type": f"{sent}; charset=utf-8"})
+        error = refused(answer, 400)
+        assert error["message"] == f"The content-type is {sent or 'missing'}; {told}"
+        assert error["code"] == "unsupported_content_type"
+
+
+def test_a_request_without_a_body_is_told_the_type_of_one(http: httpx2.Client) -> None:
+    assert SEND_JSON in refused(http.post(SPEECH), 400)["message"]
+    assert SEND_FORM in refused(http.post("/v1/audio/voices"), 400)["message"]
+
+
+@pytest.mark.parametrize("kind", ["Application/JSON ; charset=utf-8", "application/ld+json"])
+def test_json_has_more_than_one_type(http: httpx2.Client, kind: str) -> None:
+    assert http.post(SPEECH, content=b'{"input": "x"}', headers={"content-type": kind}).status_code == 200
 
 
 @pytest.mark.parametrize("declared", [True, False])

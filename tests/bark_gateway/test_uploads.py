@@ -39,6 +39,11 @@ def test_a_body_without_a_key_is_refused_before_it_is_read(serve: Callable[..., 
         assert connection.recv(1000).startswith(b"HTTP/1.1 401 ")
 
 
+def test_a_body_of_another_type_is_refused_before_it_is_read(serve: Callable[..., Served]) -> None:
+    with begun(serve().url, "/v1/audio/speech") as connection:
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
 def test_a_client_that_is_refused_while_it_sends_sees_the_answer(serve: Callable[..., Served]) -> None:
     url = serve(keys=[key()]).url + ENCODE
     for _ in range(10):  # a closed connection would be a reset, now and then

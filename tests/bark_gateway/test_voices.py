@@ -121,7 +121,7 @@ def test_the_refusal_of_a_recording_names_its_field(http: httpx2.Client) -> None
 
 
 def test_an_upload_without_a_file_is_refused(http: httpx2.Client) -> None:
-    assert "audio_sample" in refused(http.post(VOICES, data={"name": "x"}), 400)["message"]
+    assert "audio_sample" in refused(http.post(VOICES, files={"name": (None, "x")}), 400)["message"]
 
 
 def test_an_upload_may_replace_a_voice_where_it_says_so(http: httpx2.Client) -> None:
