@@ -90,6 +90,9 @@ def gateway(
     if check:
         for one in (*sockets, *for_wyoming):
             one.close()
+        print(f"--port {port} is free")  # `bark-serve up --gateway` compares it with the ports of the server
+        if for_wyoming:
+            print(f"--wyoming {wyoming} is free")
         return
     if for_wyoming:
         print(f"Wyoming listens on tcp://{wyoming_address}:{wyoming}", file=sys.stderr, flush=True)

@@ -24,6 +24,7 @@ START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 5.0  #: that it gets to end, after the grace time of its requests
 MIN_RUN_S: Final = 5.0  #: after a shorter run it is not started again at once
 _POLL_S: Final = 0.05
+_FREE: Final = re.compile(r"(--\S+) (\d+) is free")  #: what the gateway's `--check` says of each port
 _WRONG_VALUE: Final = re.compile(r"Invalid value for '[^']+' \(env var: '(\w+)'\): ")  #: as typer begins it
 #: What stands for options of the gateway in a refusal, where it is not the variable of the same name.
 _FOR_OPTIONS: Final = {
@@ -158,21 +159,21 @@ def check_address(settings: ServerSettings) -> None:
 def check_settings(settings: ServerSettings) -> None:
     """Raise `GatewayFailed` if a variable of the gateway has a wrong value, or its port is taken.
 
-    The gateway says it by `--check`, because the server does not import it.
+    The gateway says it by `--check`, and which ports it wants, because the server does not import it.
     """
-    for variable, default in (("BARK_GATEWAY_PORT", "8080"), ("BARK_GATEWAY_WYOMING", "")):
-        port = os.environ.get(variable) or default
-        option = next((option for option, taken in settings.ports.items() if str(taken) == port), None)
-        if option:
-            raise GatewayFailed(
-                f"{variable} {port} is the server's --{option}.", remedy="Give one of them another port."
-            )
     checked = subprocess.run(
         [*command(settings), "--check"], env=_environment(), capture_output=True, text=True, check=False
     )
     if checked.returncode:
         lines = checked.stderr.splitlines()
         raise GatewayFailed(f"The gateway can't start. {_refusal(lines) or ' '.join(lines[-1:])}")
+    of_server = {str(port): option for option, port in settings.ports.items()}
+    for option, port in _FREE.findall(checked.stdout):
+        if port in of_server:
+            raise GatewayFailed(
+                f"{_variable(option)} {port} is the server's --{of_server[port]}.",
+                remedy="Give one of them another port.",
+            )
 
 
 def _environment() -> dict[str, str]:

@@ -210,8 +210,9 @@ def test_settings_and_ports_are_checked_without_serving() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert "another program listens" in refusal("--check", "--port", port)
-    result = CliRunner().invoke(app, ["--check", "--port", port], env={"BARK_GATEWAY_KEYS": ""})
-    assert (result.exit_code, result.output) == (0, "")
+    other = str(free_port())
+    result = CliRunner().invoke(app, ["--check", "--port", port, "--wyoming", other], env={"BARK_GATEWAY_KEYS": ""})
+    assert (result.exit_code, result.output) == (0, f"--port {port} is free\n--wyoming {other} is free\n")
 
 
 def make_certificate(folder: Path, *options: str) -> list[str]:

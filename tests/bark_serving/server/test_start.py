@@ -12,6 +12,7 @@ from bark_serving.bundle import MINIATURE
 from bark_serving.server import ServerSettings, start
 from bark_serving.server.gateway import GatewayFailed, check_settings
 from bark_serving.server.render_settings import RenderSettings
+from tests.client.fake_triton import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,6 @@ def test_beside_a_gateway_triton_is_not_opened_to_a_network(tmp_path: Path, addr
         ({"MAX_ACTIVE": "foo"}, r"^The gateway can't start\. BARK_GATEWAY_MAX_ACTIVE=foo: .* integer.*\.$"),
         ({"PORT": "0"}, r"^The gateway can't start\. BARK_GATEWAY_PORT=0: .*1.*\.$"),
         ({"ADDRESS": "0.0.0.0"}, r"BARK_GATEWAY_KEY_FILE \(`bark-gateway --new-key NAME` .*, or .*_INSECURE=true\.$"),
-        ({"PORT": "8001"}, r"^BARK_GATEWAY_PORT 8001 is the server's --grpc-port\. Give one of them another port\.$"),
     ],
 )
 def test_a_wrong_setting_of_the_gateway_is_refused_before_anything_is_written(
@@ -46,6 +46,19 @@ def test_a_wrong_setting_of_the_gateway_is_refused_before_anything_is_written(
     with pytest.raises(GatewayFailed, match=words):
         start.prepare(server, RenderSettings(bundle=MINIATURE))
     assert not server.repository.exists()
+
+
+@pytest.mark.parametrize("variable", ["BARK_GATEWAY_PORT", "BARK_GATEWAY_WYOMING"])
+def test_a_port_that_the_server_wants_too_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    port = free_port()
+    monkeypatch.setenv("BARK_GATEWAY_PORT", str(free_port()))
+    monkeypatch.setenv(variable, f"0{port}")
+    server = ServerSettings(repository=tmp_path / "repository", folder=tmp_path, grpc_port=port, gateway=True)
+    words = rf"^{variable} {port} is the server's --grpc-port\. Give one of them another port\.$"
+    with pytest.raises(GatewayFailed, match=words):
+        check_settings(server)
 
 
 def test_a_port_of_the_gateway_that_is_taken_is_named_with_its_variable(
