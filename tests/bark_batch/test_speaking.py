@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -14,7 +13,7 @@ from bark_batch.desk import Slot
 from bark_batch.rows import Row
 from bark_batch.speaking import MAX_ATTEMPTS, Clients, JobStopped, Manner, Spoken, speak_row
 from tests.client import fake_triton
-from tests.client.fake_triton import SAMPLE_RATE, FakeTriton
+from tests.client.fake_triton import SAMPLE_RATE, FakeTriton, started
 
 ROW = Row("7", "One. Two.", "joe", 5)
 
@@ -40,11 +39,7 @@ class OneSlot:
         self.stopped = reason
 
 
-@pytest.fixture
-def triton() -> Iterator[FakeTriton]:
-    server = FakeTriton()
-    yield server
-    server.close()
+triton = pytest.fixture(started)
 
 
 def speak(row: Row, desk: OneSlot, **manner: Any) -> Spoken:

@@ -11,15 +11,11 @@ import pytest
 from openai import OpenAI
 
 from tests.bark_gateway.served import Served, served
-from tests.client.fake_triton import FakeTriton
+from tests.client.fake_triton import FakeTriton, started
 from tests.client.fake_voices import FakeVoices
 
-
-@pytest.fixture(scope="module")
-def shared_triton() -> Iterator[FakeTriton]:
-    server = FakeTriton()
-    yield server
-    server.close()
+shared_triton = pytest.fixture(started, scope="module")
+other = pytest.fixture(started)
 
 
 @pytest.fixture(scope="module")

@@ -25,11 +25,9 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 
 @pytest.fixture(scope="module")
-def lasting_gateway() -> Iterator[Served]:
-    triton = FakeTriton()
-    with served(triton.url, max_upload_bytes=200_000) as gateway:
+def lasting_gateway(shared_triton: FakeTriton) -> Iterator[Served]:
+    with served(shared_triton.url, max_upload_bytes=200_000) as gateway:
         yield gateway
-    triton.close()
 
 
 schema = schemathesis.openapi.from_dict(make_app(Settings()).openapi())

@@ -73,19 +73,17 @@ def test_a_server_whose_model_is_not_loaded_gets_no_request(serve: Callable[...,
     assert triton.requests == []
 
 
-def test_the_server_with_the_fewest_requests_speaks(serve: Callable[..., Served], triton: FakeTriton) -> None:
-    other = FakeTriton()
-    try:
-        triton.plan.append(hang(after_chunks=1))
-        url = serve(triton.url, other.url).url
-        with httpx2.stream("POST", url + SPEECH, json={"input": "Hello.", "response_format": "pcm"}) as slow:
-            audio = slow.iter_raw()
-            assert next(audio)
-            for _ in range(3):
-                assert httpx2.post(url + SPEECH, json={"input": "Hello."}).status_code == 200
-        assert (len(triton.requests), len(other.requests)) == (1, 3)
-    finally:
-        other.close()
+def test_the_server_with_the_fewest_requests_speaks(
+    serve: Callable[..., Served], triton: FakeTriton, other: FakeTriton
+) -> None:
+    triton.plan.append(hang(after_chunks=1))
+    url = serve(triton.url, other.url).url
+    with httpx2.stream("POST", url + SPEECH, json={"input": "Hello.", "response_format": "pcm"}) as slow:
+        audio = slow.iter_raw()
+        assert next(audio)
+        for _ in range(3):
+            assert httpx2.post(url + SPEECH, json={"input": "Hello."}).status_code == 200
+    assert (len(triton.requests), len(other.requests)) == (1, 3)
 
 
 def test_another_server_speaks_when_one_is_dead(serve: Callable[..., Served], triton: FakeTriton) -> None:

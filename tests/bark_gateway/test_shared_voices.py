@@ -16,13 +16,6 @@ from tests.client.fake_triton import FakeTriton
 
 
 @pytest.fixture
-def other() -> Iterator[FakeTriton]:
-    server = FakeTriton()
-    yield server
-    server.close()
-
-
-@pytest.fixture
 def http(serve: Callable[..., Served], triton: FakeTriton, other: FakeTriton) -> Iterator[httpx2.Client]:
     with httpx2.Client(base_url=serve(triton.url, other.url, shared_voices_s=0.5).url, timeout=20) as client:
         yield client

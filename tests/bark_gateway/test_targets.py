@@ -66,30 +66,27 @@ def test_servers_are_known_before_the_first_request(serve: Callable[..., Served]
     assert post(serve(NAME, resolve=Dns(triton.url)).url).status_code == 200
 
 
-def test_a_server_that_leaves_finishes_and_gets_nothing_new(serve: Callable[..., Served], triton: FakeTriton) -> None:
-    other = FakeTriton()
-    try:
-        dns = Dns(triton.url, other.url)
-        triton.plan.append(hang(after_chunks=1))
-        other.plan.append(hang(after_chunks=1))
-        gateway = serve(NAME, resolve=dns)
-        body = {"input": "Hello.", "response_format": "pcm"}
-        with httpx2.stream("POST", gateway.url + "/v1/audio/speech", json=body) as one:
-            audio = one.iter_raw()
-            assert next(audio)
-            slow, quick = (triton, other) if triton.requests else (other, triton)
-            quick.plan.clear()
-            dns.urls = [quick.url]
-            wait_until(lambda: [server.url for server in gateway.gateway.servers.ready] == [quick.url])
-            assert [post(gateway.url).status_code for _ in range(3)] == [200] * 3
-            assert len(slow.requests) == 1
-            assert metrics(gateway.url)["bark_gateway_server_active", slow.url] == 1
-            slow.release.set()  # it finishes what it has
-        wait_until(lambda: [server.url for server in gateway.gateway.servers.all] == [quick.url])
-        wait_until(lambda: not any(slow.url in name for name in metrics(gateway.url)))
-    finally:
-        triton.release.clear()
-        other.close()
+def test_a_server_that_leaves_finishes_and_gets_nothing_new(
+    serve: Callable[..., Served], triton: FakeTriton, other: FakeTriton
+) -> None:
+    dns = Dns(triton.url, other.url)
+    triton.plan.append(hang(after_chunks=1))
+    other.plan.append(hang(after_chunks=1))
+    gateway = serve(NAME, resolve=dns)
+    body = {"input": "Hello.", "response_format": "pcm"}
+    with httpx2.stream("POST", gateway.url + "/v1/audio/speech", json=body) as one:
+        audio = one.iter_raw()
+        assert next(audio)
+        slow, quick = (triton, other) if triton.requests else (other, triton)
+        quick.plan.clear()
+        dns.urls = [quick.url]
+        wait_until(lambda: [server.url for server in gateway.gateway.servers.ready] == [quick.url])
+        assert [post(gateway.url).status_code for _ in range(3)] == [200] * 3
+        assert len(slow.requests) == 1
+        assert metrics(gateway.url)["bark_gateway_server_active", slow.url] == 1
+        slow.release.set()  # it finishes what it has
+    wait_until(lambda: [server.url for server in gateway.gateway.servers.all] == [quick.url])
+    wait_until(lambda: not any(slow.url in name for name in metrics(gateway.url)))
 
 
 def test_a_dns_that_is_silent_changes_nothing(serve: Callable[..., Served], triton: FakeTriton) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -19,13 +19,6 @@ from tests.client.fake_triton import Cable, FakeTriton, abort, final, hang, last
 
 SPEECH = "/v1/audio/speech"
 STOPPING = say_error("[UNAVAILABLE] the server is stopping.")
-
-
-@pytest.fixture
-def other() -> Iterator[FakeTriton]:
-    server = FakeTriton()
-    yield server
-    server.close()
 
 
 def post(url: str, **fields: Any) -> httpx2.Response:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from bark_serving.bundle import Bundle
 from benchmarks import bundles, machine
-from tests.client.fake_triton import FakeTriton
+from tests.client.fake_triton import started
 
 
 @pytest.fixture(scope="session")
@@ -17,11 +15,7 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return bundles.bundle_of("tiny", folder=tmp_path_factory.mktemp("benchmarks"))
 
 
-@pytest.fixture
-def triton() -> Iterator[FakeTriton]:
-    server = FakeTriton()
-    yield server
-    server.close()
+triton = pytest.fixture(started)
 
 
 @pytest.fixture(autouse=True)

@@ -11,14 +11,9 @@ from typer.testing import CliRunner, Result
 
 from bark_client import AsyncBarkClient, BarkClient, Chunk
 from bark_client.cli.main import app
-from tests.client.fake_triton import FakeTriton
+from tests.client.fake_triton import FakeTriton, started
 
-
-@pytest.fixture
-def triton() -> Iterator[FakeTriton]:
-    server = FakeTriton()
-    yield server
-    server.close()
+triton = pytest.fixture(started)
 
 
 class AsyncDriver:

@@ -181,6 +181,13 @@ def final() -> service_pb2.ModelStreamInferResponse:
     return message
 
 
+def started() -> Iterator[FakeTriton]:
+    """For fixtures: one that runs as long as theirs do."""
+    server = FakeTriton()
+    yield server
+    server.close()
+
+
 def speak(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Answers:
     """Speaks without a fault: one chunk for each full stop, then the end."""
     sentences = max(1, inputs["text"].decode().count("."))
