@@ -27,6 +27,15 @@ def command(
         typer.Option("--voice", help="A voice to speak with; may be repeated. Default: all voices of the bundle."),
     ] = None,
     sentences: Annotated[int, typer.Option(min=1, help="Sentences per voice for the speech recogniser.")] = 20,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            "--texts",
+            exists=True,
+            dir_okay=False,
+            help="A file of sentences, one per line. Default: sentences that the miniature was not trained on.",
+        ),
+    ] = None,
     endings: Annotated[
         int, typer.Option(min=0, help="More sentences, by the voices in turns, to see whether speech ends by itself.")
     ] = 100,
@@ -35,7 +44,7 @@ def command(
         typer.Option(
             "--recordings",
             help="A folder of the same sentences, spoken by the teacher of the bundle: SPEAKER/00.ogg, 01.ogg, … "
-            "Default: the recordings of the miniature's teacher.",
+            "Default: the recordings of the miniature's teacher; with --texts, none.",
         ),
     ] = None,
     threads: opt.Threads = None,
@@ -57,6 +66,8 @@ def command(
 
     Try it: `python -m benchmarks listen --variant "cpu int8" --sentences 5 --endings 10`
 
+    Your own sentences: `python -m benchmarks listen --texts FILE --sentences 40 --endings 0`
+
     To keep: `python -m benchmarks listen -o benchmarks/results/listen-miniature.json`
     """
     with errors_shown():
@@ -64,21 +75,22 @@ def command(
         count, here, chosen = opt.threads_of(threads), machine.describe(), variants.chosen(variant)
         # first, because they may not be installed
         judges = understanding.Judges(Listener(threads=count), Dnsmos(threads=count))
-        texts = recordings.sentences(sentences + endings)
+        lines = recordings.sentences(sentences + endings, path=texts or recordings.SENTENCES)
         opened, store = prepare("tiny", bundle, variants=chosen, engines=engines)
         trial = understanding.Trial(
             bundle=opened,
             variants=chosen,
             store=store,
             threads=count,
-            spoken=texts[:sentences],
-            ended=texts[sentences:],
-            recordings=recorded or (recordings.TEACHER if recordings.TEACHER.is_dir() else None),
+            spoken=lines[:sentences],
+            ended=lines[sentences:],
+            recordings=recorded or (recordings.TEACHER if recordings.TEACHER.is_dir() and not texts else None),
             voices=[*voice, None] if voice else understanding.voices_of(opened),
         )
         with steps(understanding.step_count(trial)) as step:
             measured = understanding.measure(trial, judges=judges, on_step=step)
         settings = {"bundle": opened.spec.name, "threads": count, "sentences": sentences, "endings": endings}
+        settings |= {"texts": texts.name} if texts else {}
         notes = understanding.caveats(trial, measured)
         finish(
             results.make("listen", measured, on=here, settings=settings, notes=notes),

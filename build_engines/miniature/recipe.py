@@ -60,7 +60,7 @@ class Recipe(_Frozen):
     spec: Spec | None = None  #: of the networks; None: what `spec_for` returns
     codec: Schedule = Schedule(steps=6_500, batch=12, rate=1e-3)
     hubert: Schedule = Schedule(steps=2_000, batch=12, rate=1e-3)
-    semantic: Schedule = Schedule(steps=4_500, batch=24, rate=1e-3)
+    semantic: Schedule = Schedule(steps=6_000, batch=24, rate=1e-3)
     coarse: Schedule = Schedule(steps=5_100, batch=16, rate=1e-3)
     fine: Schedule = Schedule(steps=2_200, batch=16, rate=1e-3)
 

@@ -9,12 +9,18 @@ import pytest
 
 from build_engines.miniature.sentences import TEXTS, fill_template, letter_tokenizer, sentences
 
-UNSEEN = Path(__file__).parents[2] / "data/miniature/unseen.txt"
+DATA = Path(__file__).parents[2] / "data/miniature"
 
 
 @pytest.fixture(scope="module")
 def spoken() -> list[str]:
     return sentences(drawn=3_000, seed=0)
+
+
+@pytest.fixture(scope="module")
+def unseen() -> list[str]:
+    """The sentences that speech is tested with."""
+    return [line for name in ("unseen.txt", "first_words.txt") for line in (DATA / name).read_text().splitlines()]
 
 
 def test_the_same_seed_gives_the_same_sentences_each_once(spoken: list[str]) -> None:
@@ -24,21 +30,21 @@ def test_the_same_seed_gives_the_same_sentences_each_once(spoken: list[str]) -> 
     assert len(spoken) == written + 3_000
 
 
-def test_every_sentence_has_known_tokens_only_and_fits_a_prompt(spoken: list[str]) -> None:
+def test_every_sentence_has_known_tokens_only_and_fits_a_prompt(spoken: list[str], unseen: list[str]) -> None:
     tokenizer = letter_tokenizer()
     unknown = tokenizer.token_to_id("[UNK]")
-    for sentence in [*spoken, *UNSEEN.read_text().splitlines()]:
+    for sentence in [*spoken, *unseen]:
         ids = tokenizer.encode(sentence, add_special_tokens=False).ids
         assert unknown not in ids, sentence
         assert 0 < len(ids) <= 80, sentence
         assert "{" not in sentence and sentence[-1] in ".!?", sentence
 
 
-def test_no_sentence_of_the_test_set_is_spoken(spoken: list[str]) -> None:
+def test_no_sentence_of_the_test_sets_is_spoken(spoken: list[str], unseen: list[str]) -> None:
     def plain(sentence: str) -> str:
         return "".join(letter for letter in sentence.lower() if letter.isalnum())
 
-    assert not {plain(s) for s in spoken} & {plain(s) for s in UNSEEN.read_text().splitlines()}
+    assert not {plain(s) for s in spoken} & {plain(s) for s in unseen}
 
 
 def test_a_template_is_filled_from_its_slots_and_with_numbers_in_range() -> None:
