@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from bark_serving.bundle import MINIATURE
-from bark_serving.server import ServerSettings, start
+from bark_serving.server import ServerSettings, gateway, start
 from bark_serving.server.gateway import GatewayFailed, check_settings
 from bark_serving.server.render_settings import RenderSettings
-from tests.client.fake_triton import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -48,15 +48,14 @@ def test_a_wrong_setting_of_the_gateway_is_refused_before_anything_is_written(
     assert not server.repository.exists()
 
 
-@pytest.mark.parametrize("variable", ["BARK_GATEWAY_PORT", "BARK_GATEWAY_WYOMING"])
+@pytest.mark.parametrize("option", ["port", "wyoming"])
 def test_a_port_that_the_server_wants_too_is_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: str
 ) -> None:
-    port = free_port()
-    monkeypatch.setenv("BARK_GATEWAY_PORT", str(free_port()))
-    monkeypatch.setenv(variable, f"0{port}")
-    server = ServerSettings(repository=tmp_path / "repository", folder=tmp_path, grpc_port=port, gateway=True)
-    words = rf"^{variable} {port} is the server's --grpc-port\. Give one of them another port\.$"
+    says = [sys.executable, "-c", f"print('--{option} 9001 is free')"]  # as `bark-gateway --check` does
+    monkeypatch.setattr(gateway, "command", lambda _: says)
+    server = ServerSettings(repository=tmp_path / "repository", folder=tmp_path, grpc_port=9001, gateway=True)
+    words = rf"^BARK_GATEWAY_{option.upper()} 9001 is the server's --grpc-port\. Give one of them another port\.$"
     with pytest.raises(GatewayFailed, match=words):
         check_settings(server)
 
