@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 VENV ?= .venv
-TEXT ?= Good morning! How are you today? I made a cup of tea for my sister.
+TEXT ?= Good morning! How are you today? It is a beautiful day, and the sun is out.
 VOICE ?=
 # With this seed, a speech recogniser (Whisper tiny.en) hears the default text word for word, as int8 and as fp32.
 SEED ?= 3

@@ -14,7 +14,7 @@ except (ImportError, OSError) as error:  # OSError: the package is there, and th
     sys.exit(f"error: {error}. Run `pip install './client[play]'` in the checkout, and `apt install libportaudio2`.")
 
 url = sys.argv[1] if len(sys.argv) > 1 else "localhost:8001"
-text = "Good morning! How are you today? I made a cup of tea for my sister."
+text = "Good morning! How are you today? It is a beautiful day, and the sun is out."
 speaker, arrived, asked = None, 0.0, time.monotonic()
 
 try:
