@@ -17,7 +17,7 @@ from bark_serving.bundle import MINIATURE, Bundle, BundleError
 from benchmarks.listen.measure import clip_of, ended, pitches, speak_all, write_down
 from reference import recordings
 from reference.listener import Heard, Listener, error_rate, pitch
-from reference.recordings import TEACHER, Clip
+from reference.recordings import Clip
 from tests.judges import judge
 from tests.system.conftest import RealServer
 
@@ -36,7 +36,7 @@ except BundleError as missing:
 TEXTS = recordings.sentences(120)
 FIRST, REST = TEXTS[:20], TEXTS[20:]  #: the teacher spoke the first ones, too
 #: What people type first, such as greetings. It is shorter, and has other words.
-FIRST_WORDS = recordings.sentences(40, path=TEACHER.with_name("first_words.txt"))[:20]
+FIRST_WORDS = recordings.sentences(40, path=recordings.SENTENCES.with_name("first_words.txt"))[:20]
 
 
 @pytest.fixture(scope="module")

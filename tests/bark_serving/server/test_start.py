@@ -57,7 +57,8 @@ def test_a_port_that_the_server_wants_too_is_refused(
     server = ServerSettings(repository=tmp_path / "repository", folder=tmp_path, grpc_port=9001, gateway=True)
     words = rf"^BARK_GATEWAY_{option.upper()} 9001 is the server's --grpc-port\. Give one of them another port\.$"
     with pytest.raises(GatewayFailed, match=words):
-        check_settings(server)
+        start.prepare(server, RenderSettings(bundle=MINIATURE))
+    assert not server.repository.exists()
 
 
 def test_a_port_of_the_gateway_that_is_taken_is_named_with_its_variable(
