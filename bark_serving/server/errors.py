@@ -25,6 +25,10 @@ class StartFailed(ServerError):
     """Triton ended before it was ready, or did not answer the canary."""
 
 
+class StartCrashed(StartFailed):
+    """A signal ended Triton before it answered, and memory had not run out."""
+
+
 class Stopped(ServerError):
     """The user ended the server before it was ready."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 #: An entry in --log-format=ISO8601, or one of a stub, which knows only the older format.
@@ -13,6 +14,8 @@ _LOADED = re.compile(r"successfully loaded '([^']+)'")
 #: Tables, what Triton says of a machine without a GPU, the frames of a native stack, empty lines.
 _NOISE = re.compile(r"^[+|]|CudaDriverHelper|CUDA driver version|^\s*\d+# |^\s*$")
 _OWN = re.compile(r"^\S+Z bark-serve: ")
+#: Triton names a process ``<model>_<instance>_<device>``.
+_GIVEN_UP = re.compile(r"Stub process '(\w+)_\d+_\d+' is not healthy")
 
 
 def rotate(log: Path) -> None:
@@ -51,6 +54,11 @@ def tells(line: str) -> bool:
     if entry and "I" in (entry["level"], entry["stub"]):
         return False
     return not _NOISE.search(entry["text"].strip('"') if entry else line)
+
+
+def given_up(lines: Iterable[str]) -> set[str]:
+    """The models of the processes that Triton has given up, by these lines. A process may still run."""
+    return {model for line in lines for model in _GIVEN_UP.findall(line)}
 
 
 def relevant_lines(log: Path, *, limit: int = 20) -> list[str]:

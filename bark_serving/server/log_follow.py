@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bark_serving.server.log import previous, tells
+from bark_serving.server.log import given_up, previous, tells
 from bark_serving.server.settings import ServerSettings
 
 MAX_LOG_BYTES = 32 * 2**20  #: of a log; the part before it is kept in a second file of at most this size
@@ -39,24 +39,17 @@ def cut(log: Path, *, limit: int = MAX_LOG_BYTES) -> None:
 
 
 class Follower:
-    """Shows the lines of a log that tell of a warning or an error, as they are written."""
+    """Reads a log as it is written."""
 
-    def __init__(self, log: Path, *, show: Callable[[str], None]) -> None:
-        self._log, self._show = log, show
+    def __init__(self, log: Path) -> None:
+        self.log = log
         self._place = 0
         self._unfinished = b""
 
-    def look(self) -> None:
-        """Show what has been written since the last look: at most `MAX_LINES` lines."""
-        lines = [line for line in self._new_lines() if tells(line)]
-        for line in lines[:MAX_LINES]:
-            self._show(line[:MAX_LINE_CHARACTERS])
-        if len(lines) > MAX_LINES:
-            self._show(f"{len(lines) - MAX_LINES} more lines are in {self._log}")
-
-    def _new_lines(self) -> list[str]:
+    def new_lines(self) -> list[str]:
+        """The lines that have been written since the last look."""
         try:
-            with self._log.open("rb") as file:
+            with self.log.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < self._place:  # it was cut
                     self._place, self._unfinished = 0, b""
@@ -72,14 +65,26 @@ class Follower:
 
 
 class Logs:
-    """The logs of a running server and its gateway: Triton's is shown if `show` is given; both are kept small."""
+    """The logs of a running server and its gateway. Both are kept small; `show` gets what Triton's log tells."""
 
     def __init__(self, settings: ServerSettings, *, show: Callable[[str], None] | None) -> None:
         self._paths = (settings.log_path, settings.gateway_log_path)
-        self._follower = Follower(settings.log_path, show=show) if show else None
+        self._follower, self._show = Follower(settings.log_path), show
 
-    def look(self) -> None:
-        if self._follower:
-            self._follower.look()
+    def look(self) -> set[str]:
+        """Show the new warnings and errors. Returns the models whose process Triton has given up, by the new lines."""
+        lines = self._follower.new_lines()
+        if self._show:
+            show_telling(lines, log=self._follower.log, show=self._show)
         for path in self._paths:
             cut(path)
+        return given_up(lines)
+
+
+def show_telling(lines: Iterable[str], *, log: Path, show: Callable[[str], None]) -> None:
+    """Show those of a log's lines that tell of a warning or an error, at most `MAX_LINES` of them."""
+    telling = [line for line in lines if tells(line)]
+    for line in telling[:MAX_LINES]:
+        show(line[:MAX_LINE_CHARACTERS])
+    if len(telling) > MAX_LINES:
+        show(f"{len(telling) - MAX_LINES} more lines are in {log}")

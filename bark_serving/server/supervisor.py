@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import psutil
 
@@ -19,13 +20,21 @@ from bark_serving.host import memory
 from bark_serving.host.processes import is_running
 from bark_serving.server import binary, canary, gateway, log, log_follow, process, resources, state
 from bark_serving.server.drain import drain
-from bark_serving.server.errors import RepositoryError, ResourcesMissing, ServerDied, ServerError, StartFailed, Stopped
+from bark_serving.server.errors import (
+    RepositoryError,
+    ResourcesMissing,
+    ServerDied,
+    ServerError,
+    StartCrashed,
+    StartFailed,
+    Stopped,
+)
 from bark_serving.server.process import StopRequest
 from bark_serving.server.reloads import MIN_PATIENCE_S, PATIENCE
 from bark_serving.server.repository import read_rendered
 from bark_serving.server.restarts import NO_RESTARTS, SHORT_RUN_S, Restarts, why_ended, why_not_run
 from bark_serving.server.settings import ServerSettings
-from bark_serving.server.watchdog import WATCH_INTERVAL_S, StartWatch, StoppedWatch, StubWatch
+from bark_serving.server.watchdog import MAX_STOPPED_S, WATCH_INTERVAL_S, StartWatch, StoppedWatch, StubWatch
 
 VERIFIED_FILE = "verified.sums"  #: in the folder of server state: which files were found whole
 Report = Callable[[str], None]
@@ -67,9 +76,9 @@ class Server:
 def running(settings: ServerSettings, *, report: Report = _silent, stop: StopRequest | None = None) -> Iterator[Server]:
     """Run a server while the block runs. The block begins when the canary is answered; nothing is left after it.
 
-    Nothing is started again; `serve` does that. `report` gets a text whenever the wait is for something else. `stop`
-    ends the wait. Call it in the main thread only (see `process.launch`). Raises `ServerError` or `EngineError`; all
-    checks that need no server are made before the start.
+    Triton is not started again once it has answered; `serve` does that. `report` gets a text whenever the wait is for
+    something else. `stop` ends the wait. Call it in the main thread only (see `process.launch`). Raises `ServerError`
+    or `EngineError`; all checks that need no server are made before the start.
     """
     stop = stop or StopRequest()
     with _held(settings) as found, _triton(settings, found, report=report, stop=stop) as server:
@@ -103,7 +112,42 @@ def _triton(
     restarts: Restarts = NO_RESTARTS,
     gateway_url: str = "",
 ) -> Iterator[Server]:
-    """Run Triton while the block runs. Afterwards only the server's state file is left."""
+    """Run Triton while the block runs. Afterwards only the server's state file is left.
+
+    If a signal ends it before it answers, it is started once more: on a busy machine it sometimes aborts, because it
+    takes one of its models' processes for dead.
+    """
+    start = partial(
+        _started_once,
+        settings,
+        found,
+        report=report,
+        stop=stop,
+        started=started,
+        restarts=restarts,
+        gateway_url=gateway_url,
+    )
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(start())
+        except StartCrashed as error:
+            _tell(settings, report)(f"{error.problem}\nStarting Triton once more")
+            server = stack.enter_context(start())
+        yield server
+
+
+@contextmanager
+def _started_once(
+    settings: ServerSettings,
+    found: binary.Triton,
+    *,
+    report: Report,
+    stop: StopRequest,
+    started: float | None,
+    restarts: Restarts,
+    gateway_url: str,
+) -> Iterator[Server]:
+    """`_triton`, without a second try."""
     files = _file_check(settings, report)
     log.rotate(settings.log_path)
     prefix, key = f"bark-{secrets.token_hex(4)}-", secrets.token_urlsafe(24)
@@ -139,8 +183,10 @@ def _triton(
         files.start()  # after the launch: a process with threads should not fork
         try:
             seconds = canary.wait_until_answering(settings, oom_kills=oom_kills, ended=ended, stop=stop, report=report)
-        except StartFailed:
+        except StartFailed as error:
             files.finish()  # a damaged file explains the failure
+            if (child.poll() or 0) < 0 and not memory.killed_for_memory(oom_kills):
+                raise StartCrashed(error.problem, remedy=error.remedy) from error
             raise
         files.finish()
         state.note(description.model_copy(update={"ready": True}))
@@ -262,14 +308,14 @@ def watch(
     front: its gateway, which is started again if it ends. show: gets the warnings and errors of its log.
     """
     tell, logs = _tell(server.settings, report), log_follow.Logs(server.settings, show=show)
-    stopped = StoppedWatch()
+    stopped = StoppedWatch(limit_s=MAX_STOPPED_S)
     try:
         patience_s = max(MIN_PATIENCE_S, PATIENCE * server.canary_seconds)
         stubs = StubWatch(
             server.process, settings=server.settings, control_key=server.control_key, patience_s=patience_s
         )
         while not stop.wait(WATCH_INTERVAL_S):
-            logs.look()
+            given_up = logs.look()
             if front is not None:
                 front.look(report=tell)
             for hanging in stopped.hanging([server.process]):
@@ -277,7 +323,7 @@ def watch(
                 process.kill([hanging])
             if not is_running(server.process):
                 raise _died(server)
-            stubs.look(report=tell)
+            stubs.look(given_up=given_up, report=tell)
     except psutil.NoSuchProcess as error:
         raise _died(server) from error
     finally:

@@ -17,22 +17,26 @@ from bark_serving.server.process import kill
 from bark_serving.server.reloads import Reloads, reload_model
 from bark_serving.server.settings import ServerSettings
 
-#: A process that is stopped for so long is killed. Triton itself gives up a stub that is silent for a second.
-MAX_STOPPED_S = 2.0
+#: A process that is stopped for so long is killed: Triton, and a model's. Triton itself gives up a model's process that
+#: is silent for a second. If such a process then goes on, both can write into their shared memory at once.
+MAX_STOPPED_S, MAX_STUB_STOPPED_S = 2.0, 0.5
+#: What the log says about a model's process that is younger is about the one before it.
+MIN_AGE_S = 2.0
 WATCH_INTERVAL_S = 0.5  #: between two checks of a server's processes
 
 
 class StoppedWatch:
     """Finds processes that someone stopped (``kill -STOP``) and did not let go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit_s: float) -> None:
+        self._limit_s = limit_s
         self._since: dict[psutil.Process, float] = {}
 
     def hanging(self, processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-        """Those of `processes` that have been stopped for `MAX_STOPPED_S`, each time that they were looked at."""
+        """Those of `processes` that have been stopped for `limit_s`, each time that they were looked at."""
         now = time.monotonic()
         self._since = {one: self._since.get(one, now) for one in processes if is_stopped(one)}
-        return [one for one, since in self._since.items() if now - since >= MAX_STOPPED_S]
+        return [one for one, since in self._since.items() if now - since >= self._limit_s]
 
 
 class StartWatch:
@@ -41,7 +45,7 @@ class StartWatch:
     def __init__(self, triton: psutil.Process, *, report: Callable[[str], None]) -> None:
         self._triton = triton
         self._report = report
-        self._stopped = StoppedWatch()
+        self._stopped = StoppedWatch(limit_s=MAX_STOPPED_S)
         self._due = 0.0
 
     def look(self) -> None:
@@ -67,13 +71,17 @@ class StubWatch:
         self._triton = triton
         self._stubs = running_stubs(triton)
         self._expected = Counter(self._stubs.values())  # processes by model
-        self._stopped = StoppedWatch()
+        self._stopped = StoppedWatch(limit_s=MAX_STUB_STOPPED_S)
         self._reloads = Reloads(
             partial(reload_model, triton=triton, settings=settings, control_key=control_key, patience_s=patience_s)
         )
 
-    def look(self, *, report: Callable[[str], None]) -> None:
-        """Find what is wrong, and mend it. Never waits. Reports every fault, every reload and every failure."""
+    def look(self, *, given_up: Iterable[str] = (), report: Callable[[str], None]) -> None:
+        """Find what is wrong, and mend it. Reports every fault, every reload and every failure.
+
+        given_up: models whose process Triton has given up, by its log. If it still runs, Triton is ended: a thread of
+        Triton and the process can wait for each other for ever. Waits only for what it kills.
+        """
         for model in self._reloads.go_on(report=report):
             others = {process: name for process, name in self._stubs.items() if name != model}
             own = {process: name for process, name in running_stubs(self._triton).items() if name == model}
@@ -87,6 +95,15 @@ class StubWatch:
                 died = [one.pid for one, name in self._stubs.items() if name == model and not is_running(one)]
                 delay = self._reloads.ask(model)
                 report(f"model {model}: its process {', '.join(map(str, died))} died; reloading it in {delay:.0f} s")
+        for model in given_up:
+            if not self.reloading(model) and self._is_old(model):
+                report(f"model {model}: Triton has given up its process, which still runs; Triton is ended")
+                kill([self._triton])
+
+    def _is_old(self, model: str) -> bool:
+        """Whether all processes of a model have run for `MIN_AGE_S`."""
+        own = [process for process, name in self._stubs.items() if name == model]
+        return bool(own) and all(is_running(one) and time.time() - one.create_time() > MIN_AGE_S for one in own)
 
     def reloading(self, model: str) -> bool:
         """Whether a model is being reloaded, or will be."""

@@ -100,7 +100,7 @@ def test_a_model_that_dies_during_another_reload_is_reloaded_too(models: Models,
 def test_a_model_whose_process_hangs_is_killed_and_reloaded(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watchdog, "MAX_STOPPED_S", 0.1)
+    monkeypatch.setattr(watchdog, "MAX_STUB_STOPPED_S", 0.1)
     watch = watch_of(tmp_path)
     models.send("echo", signal.SIGSTOP)
     said = look_until(watch, lambda: models.reloaded == ["echo"])
@@ -116,6 +116,34 @@ def test_a_process_that_goes_on_in_time_is_left_alone(models: Models, tmp_path: 
     models.send("echo", signal.SIGCONT)
     watch.look(report=said.append)
     assert said == [] and sorted(models.alive().values()) == ["bark", "echo"]
+
+
+@pytest.mark.parametrize(("age_s", "ended"), [(60.0, True), (0.5, False)])
+def test_triton_is_ended_when_it_gave_up_a_process_that_still_runs(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age_s: float, ended: bool
+) -> None:
+    """What the log says of a process that has just been started is about the one before it."""
+    triton = subprocess.Popen(["sleep", "600"])
+    models.children.append(triton)
+    settings = ServerSettings(repository=tmp_path, folder=tmp_path)
+    watch = StubWatch(psutil.Process(triton.pid), settings=settings, control_key="key", patience_s=20)
+    [echo] = [process for process, name in models.running.items() if name == "echo"]
+    monkeypatch.setattr(watchdog, "time", MagicMock(time=lambda: echo.create_time() + age_s, monotonic=time.monotonic))
+    said: list[str] = []
+    watch.look(given_up=["echo"], report=said.append)
+    assert is_running(psutil.Process(triton.pid)) is not ended
+    assert said == ["model echo: Triton has given up its process, which still runs; Triton is ended"] * ended
+
+
+def test_a_process_that_triton_gave_up_because_it_died_is_only_reloaded(models: Models, tmp_path: Path) -> None:
+    watch = watch_of(tmp_path)
+    [echo] = [process for process, name in models.running.items() if name == "echo"]
+    echo.kill()
+    echo.wait()
+    said: list[str] = []
+    watch.look(given_up=["echo"], report=said.append)
+    assert "reloading it" in said[0] and len(said) == 1
+    look_until(watch, lambda: models.reloaded == ["echo"])
 
 
 @pytest.mark.parametrize("stopped", ["tritonserver", "echo"])
