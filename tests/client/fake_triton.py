@@ -361,7 +361,11 @@ class Cable:
                 near, _ = self._listener.accept()
             except OSError:
                 return  # cut
-            far = socket.create_connection(("127.0.0.1", self._target))
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except ConnectionRefusedError:  # the server has ended
+                near.close()
+                continue
             for end in (near, far):
                 self._sockets.put(end)
             for source, sink in ((near, far), (far, near)):
