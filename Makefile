@@ -90,7 +90,7 @@ import-checkpoint: $(BUILD_READY)
 
 .PHONY: test
 test: $(DEV_READY) ## Run the tests that take minutes in all
-	@$(BIN)/python -m pytest -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow" --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations 20 --durations-min 5 $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(DEV_READY) ## Run the tests at Bark's true sizes

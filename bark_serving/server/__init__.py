@@ -2,6 +2,7 @@
 
 from bark_serving.server.errors import ServerError
 from bark_serving.server.settings import ServerSettings
-from bark_serving.server.supervisor import Server, running, serve
+from bark_serving.server.supervisor import serve
+from bark_serving.server.triton_run import Server, running
 
 __all__ = ["Server", "ServerError", "ServerSettings", "running", "serve"]

@@ -11,7 +11,8 @@ from bark_serving.errors import UserError
 from bark_serving.server import log
 from bark_serving.server.process import StopRequest
 from bark_serving.server.settings import ServerSettings
-from bark_serving.server.supervisor import Server, serve
+from bark_serving.server.supervisor import serve
+from bark_serving.server.triton_run import Server
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bark_serving.server import ServerSettings, binary, process, supervisor
+from bark_serving.server import ServerSettings, binary, process, triton_run
 from bark_serving.server.errors import TritonMissing
 
 
@@ -96,7 +96,7 @@ def test_a_server_checks_backends_before_it_starts(
     monkeypatch.setattr(process, "launch", lambda *_, **__: pytest.fail("Triton was started"))
     model(tmp_path / "repository", "bark", "tensorrt")
     wanted = ServerSettings(repository=tmp_path / "repository", folder=tmp_path / "server", gpu=True)
-    with pytest.raises(TritonMissing, match="has no tensorrt backend"), supervisor.running(wanted):
+    with pytest.raises(TritonMissing, match="has no tensorrt backend"), triton_run.running(wanted):
         pytest.fail("a server was entered")
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 
 from bark_serving.server import ServerSettings, detached, state, supervisor
-from bark_serving.server.errors import ResourcesMissing, ServerDied, ServerError, StartCrashed, StartFailed
+from bark_serving.server.errors import ResourcesMissing, ServerDied, ServerError, StartFailed
 from bark_serving.server.process import StopRequest
 from bark_serving.server.restarts import MAX_SHORT_RUNS, Restarts
 
@@ -64,8 +63,8 @@ class Runs:
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     found = Runs(ServerSettings(repository=tmp_path, folder=tmp_path))
-    monkeypatch.setattr(supervisor, "_held", found.held)
-    monkeypatch.setattr(supervisor, "_triton", found.triton)
+    monkeypatch.setattr(supervisor, "held", found.held)
+    monkeypatch.setattr(supervisor, "run_triton", found.triton)
     monkeypatch.setattr(supervisor.gateway, "beside", found.gateway)
     monkeypatch.setattr(supervisor, "watch", found.watch)
     monkeypatch.setattr(supervisor, "drain", lambda *_, **__: found.events.append("requests end"))
@@ -93,51 +92,6 @@ def test_a_first_start_that_fails_is_not_repeated(runs: Runs) -> None:
     with pytest.raises(StartFailed, match="no engine"):
         runs.serve(StartFailed("no engine"))
     assert runs.events == []
-
-
-@pytest.mark.parametrize(("ends", "crashed"), [("kill -ABRT $$", True), ("exit 1", False)])
-def test_a_start_that_a_signal_ended_is_told_from_one_that_triton_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str, crashed: bool
-) -> None:
-    triton = MagicMock(command=lambda *_, **__: ["sh", "-c", ends], environment=lambda *_, **__: {})
-    monkeypatch.setattr(supervisor, "binary", triton)
-    monkeypatch.setattr(supervisor, "_held", lambda _settings: nullcontext(triton))
-    monkeypatch.setattr(supervisor, "_file_check", lambda *_: MagicMock(failed=False))
-    said: list[str] = []
-    settings = ServerSettings(repository=tmp_path, folder=tmp_path)
-    failure = pytest.raises(StartFailed, match=r"Triton ended before it was ready\.")
-    with failure, supervisor.running(settings, report=said.append):
-        pytest.fail("it does not answer")
-    assert said.count("Starting Triton") == 1 + crashed
-
-
-@pytest.mark.parametrize(
-    ("starts", "raised"),
-    [
-        ([StartCrashed("SIGABRT"), None], None),
-        ([StartCrashed("SIGABRT"), StartCrashed("SIGABRT")], StartCrashed),
-        ([StartFailed("no engine"), None], StartFailed),
-    ],
-)
-def test_a_start_that_a_signal_ended_is_tried_once_more(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    starts: list[Exception | None],
-    raised: type[Exception] | None,
-) -> None:
-    @contextmanager
-    def started_once(*_: object, **__: object) -> Iterator[str]:
-        if (end := starts.pop(0)) is not None:
-            raise end
-        yield "a server"
-
-    monkeypatch.setattr(supervisor, "_started_once", started_once)
-    monkeypatch.setattr(supervisor, "_held", lambda _settings: nullcontext())
-    said: list[str] = []
-    settings = ServerSettings(repository=tmp_path, folder=tmp_path)
-    with pytest.raises(raised) if raised else nullcontext(), supervisor.running(settings, report=said.append) as server:
-        assert server == "a server"
-    assert said == ["SIGABRT\nStarting Triton once more"] * (raised is not StartFailed)
 
 
 def test_a_server_that_ends_again_and_again_is_given_up_with_the_reason(runs: Runs) -> None:
