@@ -16,7 +16,7 @@ from bark_serving.layouts.decoder import context_frames
 from bark_serving.spec import EncodecSpec
 
 PIECES = 4  #: `decode_in_pieces` cuts a latent into this many
-_LAYERS_TO_LSTM = 2  #: the decoder's first layers, up to the LSTM
+LAYERS_TO_LSTM = 2  #: the decoder's first layers, up to the LSTM
 
 
 class Conv(nn.Module):
@@ -178,13 +178,13 @@ def decode_in_pieces(decoder: Seanet, latent: Tensor, spec: EncodecSpec) -> Tens
     The layers after the LSTM depend on at most `context_frames` earlier frames. So each piece but the first begins
     that many frames earlier, and that much of its audio is dropped.
     """
-    latent = run_layers(decoder.layers[:_LAYERS_TO_LSTM], latent)
+    latent = run_layers(decoder.layers[:LAYERS_TO_LSTM], latent)
     context = context_frames(spec)
     rest = latent.shape[2] - context
     pieces: list[Tensor] = []
     for piece in range(PIECES):
         x = latent[:, :, rest * piece // PIECES : rest * (piece + 1) // PIECES + context]
-        x = run_layers(decoder.layers[_LAYERS_TO_LSTM:], x)
+        x = run_layers(decoder.layers[LAYERS_TO_LSTM:], x)
         pieces.append(x[:, :, context * spec.samples_per_frame :] if piece else x)
     return torch.cat(pieces, dim=2)
 

@@ -25,7 +25,7 @@ from bark_serving.runtimes.onnx_session import WIDE_FILE, multiplies_int8_exactl
 from bark_serving.spec import GptSpec, Spec
 from build_engines.builder import builder_version
 from build_engines.errors import BuildError, ExportError
-from build_engines.export import decoder_chunks, graph, kv_cache, quantize, row_pairs
+from build_engines.export import decoder_chunks, decoder_layers, graph, kv_cache, quantize, row_pairs
 from build_engines.export.graphs import GRAPHS, Decode, with_int8_cache
 from build_engines.export.operators import onnxruntime_operators
 from build_engines.export.validate import validate
@@ -106,13 +106,15 @@ def _export(
             inputs=stage_graph.inputs(spec),
             outputs=stage_graph.outputs(spec),
         )
+    if isinstance(module, Decode):
+        layers = decoder_layers.export(module.codec)
+        model = decoder_layers.insert(layers, into=model)
+        decoder_chunks.export(module.codec, layers, folder=folder)
     if precision not in BITS:
         report("save")
         graph.save(model, folder / MODEL_FILE)
         report("validate")
         validate(stage, module=module, spec=spec, precision=precision, path=folder / MODEL_FILE)
-        if isinstance(module, Decode):
-            decoder_chunks.export(module.codec, folder=folder)
         return {}
     if _kernels_version(stage, precision):
         _pack(module, spec, stage=stage, precision=precision, folder=folder, report=report)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import torch
+from onnx import ModelProto
 from torch import Tensor, nn
 
 from bark_serving.arrays import Array, Floats
@@ -16,7 +17,7 @@ from bark_serving.networks import Encodec
 from bark_serving.runtimes.onnx_session import CHUNK_FILE
 from bark_serving.spec import EncodecSpec
 from build_engines.errors import ExportError
-from build_engines.export import graph
+from build_engines.export import decoder_layers, graph
 from build_engines.export.operators import onnxruntime_operators
 from build_engines.export.validate import BATCHES, open_session, run_graph
 
@@ -35,8 +36,11 @@ class DecodeChunk(nn.Module):
         return self.codec.decode_chunk(codes, state)
 
 
-def export(codec: Encodec, *, folder: Path) -> None:
-    """Write the graph to `folder`. Raises `ExportError` if its chunks do not join to what `Encodec.decode` gives."""
+def export(codec: Encodec, layers: ModelProto, *, folder: Path) -> None:
+    """Write the graph to `folder`. Raises `ExportError` if its chunks do not join to what `Encodec.decode` gives.
+
+    layers: of `decoder_layers.export`.
+    """
     spec = codec.spec
     path = folder / CHUNK_FILE
     codes = TensorInfo(dtype="int32", axes=("batch", spec.codebooks, "frames"))
@@ -53,7 +57,7 @@ def export(codec: Encodec, *, folder: Path) -> None:
             inputs={"codes": codes, "state": state},
             outputs={"audio": TensorInfo(dtype="float32", axes=("batch", "samples")), "next_state": state},
         )
-    graph.save(model, path)
+    graph.save(decoder_layers.insert(layers, into=model), path)
     validate(codec, path=path)
 
 

@@ -2,6 +2,7 @@
 
 Plain ONNX operators cannot express attention over a shared KV cache. With them, full attention is slower and takes
 quadratic memory, and an LSTM becomes one node per step. The codec's decoder runs in pieces, which takes less memory.
+Its layers after the LSTM are one node until `decoder_layers` replaces it.
 Each function has the signature of the function that it replaces.
 """
 
@@ -16,6 +17,7 @@ from onnx import ModelProto, NodeProto
 from torch import Tensor, nn
 
 from bark_serving.networks import encodec, fine, gpt, hubert
+from bark_serving.spec import EncodecSpec
 
 CONTRIB = "com.microsoft"
 
@@ -89,6 +91,25 @@ class OnnxLstm(nn.Module):
         return x, (torch.cat([hidden for hidden, _ in ends]), torch.cat([cell for _, cell in ends]))
 
 
+class AfterLstm(nn.Module):
+    """The layers of the codec's decoder after the LSTM as one node: [B, width, T] → [B, 1, T × samples_per_frame]."""
+
+    DOMAIN = "bark"
+
+    def __init__(self, spec: EncodecSpec) -> None:
+        super().__init__()
+        self.samples_per_frame = spec.samples_per_frame
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.onnx.ops.symbolic(
+            f"{self.DOMAIN}::{AfterLstm.__name__}",
+            (x,),
+            dtype=x.dtype,
+            shape=(x.shape[0], 1, x.shape[2] * self.samples_per_frame),
+            version=1,
+        )
+
+
 @contextlib.contextmanager
 def onnxruntime_operators(network: nn.Module) -> Iterator[None]:
     """Swap the operators in until the block ends. Afterwards the module is the reference for validation again."""
@@ -105,6 +126,8 @@ def onnxruntime_operators(network: nn.Module) -> Iterator[None]:
             swap(module, "attend", multi_head_attention)
         elif isinstance(module, encodec.Encodec):
             swap(module, "run_decoder", encodec.decode_in_pieces)
+            layers = module.decoder.layers[: encodec.LAYERS_TO_LSTM]
+            swap(module.decoder, "layers", nn.ModuleList([*layers, AfterLstm(module.spec)]))
         elif isinstance(getattr(module, "lstm", None), nn.LSTM):
             swap(module, "lstm", OnnxLstm(module.lstm))  # type: ignore[arg-type]
     try:

@@ -18,6 +18,7 @@ from bark_serving.bundle import Bundle
 from bark_serving.engines.manifest import key
 from bark_serving.engines.store import MODEL_FILE, PRECISIONS, Engine, EngineStore
 from bark_serving.networks import Encodec, load
+from bark_serving.networks.encodec import PIECES
 from bark_serving.profiles import STAGES, Precision, Stage
 from bark_serving.runtimes.onnx_session import CHUNK_FILE, WIDE_FILE, multiplies_int8_exactly, wide_graph
 from bark_serving.spec import GptSpec
@@ -235,6 +236,14 @@ def test_the_codec_computes_short_and_long_audio(bundle: Bundle, store: EngineSt
         expected = module.encode(torch.from_numpy(audio)).numpy()
     np.testing.assert_allclose(validation.run_graph(decode, {"codes": codes})["audio"], audio, atol=1e-4)
     assert (validation.run_graph(encode, {"audio": audio})["codes"] == expected).mean() > 0.99
+
+
+def test_the_pieces_of_a_decoder_share_their_weights(bundle: Bundle, store: EngineStore) -> None:
+    model = onnx.load(make(bundle, stage="encodec_decode", precision="fp32", store=store).model)
+    assert [opset.domain for opset in model.opset_import] == [""]
+    upsampled = [node.input[1] for node in model.graph.node if node.op_type == "ConvTranspose"]
+    layers = len(bundle.spec.encodec.ratios)
+    assert (len(upsampled), len(set(upsampled))) == (PIECES * layers, layers)
 
 
 def test_validation_refuses_a_decoder_whose_chunks_do_not_join(
