@@ -10,6 +10,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from pydantic import ValidationError
@@ -72,7 +73,7 @@ class Bundle:
         """What puts good files in the place of broken ones."""
         if self.folder == Path(__file__).parent / MINIATURE:
             return INSTALL_AGAIN
-        return f"Import it again: `bark-build import CHECKPOINT {self.folder} --force`."
+        return f"Import it again: `bark-build import CHECKPOINT {quote(str(self.folder))} --force`."
 
     @property
     def label(self) -> str:

@@ -37,6 +37,19 @@ def exclusive(path: Path, *, wait: bool = True) -> Iterator[None]:
         yield
 
 
+def existing_place(path: Path) -> Path:
+    """The path itself if it exists, else the nearest one above it that does. It is absolute."""
+    return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+
+
+def why_not_writable(folder: Path) -> str:
+    """Why nothing can be kept in this folder, as the end of a sentence; empty if something can. Writes nothing."""
+    place = existing_place(folder)
+    if not place.is_dir():
+        return f"{place} is not a folder"
+    return "" if os.access(place, os.W_OK | os.X_OK) else f"user {os.getuid()} may not write to {place}"
+
+
 def is_held(path: Path) -> bool:
     """Whether a process holds the lock file `path`, or it is another user's. False if there is no such file."""
     try:

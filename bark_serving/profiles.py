@@ -44,6 +44,7 @@ class ProfileRow:
     module: str | None  #: the library that its Python models import
     extra: str | None  #: our extra that installs that library
     stages: Mapping[Stage, StageRow]
+    max_batch: int | None = None  #: the largest of a server; None: not known before it is tried
     architectures: tuple[str, ...] | None = None  #: of the GPUs that it serves on; None: not known before it is tried
 
     @property
@@ -72,6 +73,7 @@ _TORCH = StageRow(("bf16", "fp16", "fp32"), engine=False)
 _TORCH_HALF = StageRow(("fp16", "fp32"), engine=False)  # 8 bits of bf16 are audible noise in a waveform
 _TORCH_EXACT = StageRow(("fp32",), engine=False)  # fp16 moves up to 7 % of the encoder's codes
 _PLAN = "model.plan"
+PLAN_ROWS = 32  #: sequences that a plan of a GPT decodes together, at most
 _PLANS = _rows(
     StageRow(("fp16", "bf16", "int4"), plan=_PLAN),
     StageRow(("fp16",), plan=_PLAN),
@@ -107,6 +109,7 @@ TABLE: Mapping[Profile, ProfileRow] = {
         module="tensorrt_rtx_bindings",
         extra="rtx",
         stages=_PLANS,
+        max_batch=PLAN_ROWS,
         # it also builds for SM 75, but not HuBERT and the codec's encoder, which need products in fp32
         architectures=("sm80", "sm86", "sm89", "sm120", "sm121"),
     ),
@@ -118,6 +121,7 @@ TABLE: Mapping[Profile, ProfileRow] = {
         module="tensorrt_bindings",
         extra="tensorrt",
         stages=_PLANS,
+        max_batch=PLAN_ROWS,
     ),
     "trtllm": ProfileRow(
         "TensorRT-LLM and TensorRT",

@@ -16,7 +16,7 @@ from rich.table import Table
 from bark_serving import __version__
 from bark_serving.bundle import MINIATURE
 from bark_serving.cli.console import Commands, Lines, console, errors_shown, print_warning, steps
-from bark_serving.cli.options import with_render_options
+from bark_serving.cli.options import changed_options, with_render_options
 from bark_serving.errors import UserError
 from bark_serving.server import Server, ServerSettings, detach, serve, state
 from bark_serving.server.process import StopRequest
@@ -125,6 +125,10 @@ def up(
 
     Example: `bark-serve up --bundle build/bundles/bark-small --build --detach`
     """
+    if repository and (ignored := [*changed_options(settings), *(["--build"] if build else [])]):
+        raise typer.BadParameter(
+            f"{repository} is served as it was rendered. Leave {', '.join(ignored)} out.", param_hint="--repository"
+        )
     server = ServerSettings(
         name=name,
         repository=repository or Path("build/repository") / name,
@@ -260,8 +264,9 @@ def status(
     elif servers:
         Lines(highlight=False).print(_table(servers, in_full=bool(name)))
     else:
-        which = f"No server named {escape(repr(name))}" if name else "No server"
-        console.print(f"{which} is running.{_others_running(folder)} Start one with `bark-serve up`.", soft_wrap=True)
+        which, options = (f"No server named {name!r}", f" --name {name}") if name else ("No server", "")
+        said = f"{which} is running.{_others_running(folder)} Start one with `bark-serve up{options}`."
+        console.print(escape(said), soft_wrap=True)
     if not servers or any(server.state != READY for server in servers):
         raise typer.Exit(1)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from bark_serving.bundle import MINIATURE
 from bark_serving.cli.console import errors_shown
 from bark_serving.engines.store import DEFAULT_ROOT
-from bark_serving.host.gpus import parse_gpus
-from bark_serving.profiles import TABLE, Gpt, Precision, Profile, with_gpt
+from bark_serving.host.gpus import architecture_name, parse_gpus
+from bark_serving.profiles import TABLE, Gpt, Precision, Profile, ProfileRow, with_gpt
 from bark_serving.server.render_settings import RenderSettings
 from bark_serving.voices.store import MAX_BYTES, MAX_VOICES
 
@@ -24,6 +24,34 @@ def _gpu_numbers(text: str) -> tuple[int, ...] | None:
         return parse_gpus(text)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.", param_hint="--gpus") from None
+
+
+def _architecture(text: str | None) -> str | None:
+    name = architecture_name(text) if text is not None else None
+    if text is not None and name is None:
+        raise typer.BadParameter(f"{text!r} is not a GPU architecture such as sm90.", param_hint="--gpu-architecture")
+    return name
+
+
+#: Whether a profile uses an option. A stage on a GPU has no threads.
+_USES: Final[Mapping[str, Callable[[ProfileRow], bool]]] = {
+    "--gpu-architecture": lambda row: row.gpu == "always",
+    "--threads": lambda row: row.gpu != "always",
+}
+
+
+def refuse_unused(
+    profile: Profile, given: Mapping[str, bool], *, uses: Mapping[str, Callable[[ProfileRow], bool]]
+) -> None:
+    """Refuse options that the profile would ignore.
+
+    given: whether each option has another value than its default. uses: whether a profile uses it.
+    """
+    for option in (option for option, is_given in given.items() if is_given):
+        users = [name for name, row in TABLE.items() if uses[option](row)]
+        if profile not in users:
+            which = f"profile {users[0]} uses" if len(users) == 1 else f"profiles {', '.join(users)} use"
+            raise typer.BadParameter(f"Only the {which} it, not {profile}. Leave it out.", param_hint=option)
 
 
 def profile_of(profile: Profile, gpt: Gpt | None) -> Profile:
@@ -40,6 +68,10 @@ GptOption = Annotated[
         "--gpt", help="With --profile tensorrt: TensorRT-LLM runs semantic and coarse. The same as --profile trtllm."
     ),
 ]
+
+
+#: The options whose names are not those of their settings.
+_OPTION_OF: Final = {"architecture": "--gpu-architecture", "max_voice_bytes": "--max-voice-mb"}
 
 
 def _render_settings(
@@ -80,17 +112,24 @@ def _render_settings(
     ] = None,
     max_voices: Annotated[int, typer.Option(min=0, help="The store keeps at most so many voices.")] = MAX_VOICES,
     max_voice_mb: Annotated[int, typer.Option(min=1, help="The store keeps at most so many MiB.")] = MAX_BYTES // 2**20,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of one stage call. Default: all cores.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of one stage call on the CPU. Default: all cores.")
+    ] = None,
     max_batch: Annotated[int, typer.Option(min=1, help="A stage runs at most so many sequences together.")] = 8,
 ) -> RenderSettings:
     """What a repository is rendered from; the parameters are options of every command that renders one."""
+    profile = profile_of(profile, gpt)
+    architecture = _architecture(gpu_architecture)
+    refuse_unused(
+        profile, {"--gpu-architecture": architecture is not None, "--threads": threads is not None}, uses=_USES
+    )
     return RenderSettings(
         bundle=bundle,
         engines=engines,
-        profile=profile_of(profile, gpt),
+        profile=profile,
         precision=precision,
         gpus=_gpu_numbers(gpus),
-        architecture=gpu_architecture,
+        architecture=architecture,
         voices=tuple(voices or ()),
         voice_store=voice_store,
         max_voices=max_voices,
@@ -98,6 +137,16 @@ def _render_settings(
         threads=threads,
         max_batch=max_batch,
     )
+
+
+def changed_options(settings: RenderSettings) -> list[str]:
+    """The options that made these settings differ from the default. --engines is left out: a variable gives it, too."""
+    default = _render_settings()
+    return [
+        _OPTION_OF.get(name, f"--{name.replace('_', '-')}")
+        for name in RenderSettings.model_fields
+        if name != "engines" and getattr(settings, name) != getattr(default, name)
+    ]
 
 
 def with_render_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,7 +35,7 @@ def engine_files(engine: Engine, *, kernels: bool, build_command: str) -> Sequen
     """An engine's files that a stage reads: the packed weights alone if the `kernels` run it, else all others."""
     manifest, folder = engine.manifest, engine.folder.absolute()
     quick = read_quick_sums(folder)
-    remedy = how_to_build(build_command, first=f"rm -r {folder}")
+    remedy = how_to_build(build_command, first=f"rm -r {quote(str(folder))}")
     return [
         ServedFile(
             path=folder / name,

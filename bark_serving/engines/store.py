@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 
 from pydantic import ValidationError
 
@@ -24,20 +25,25 @@ from bark_serving.engines.compatibility import Host, incompatibility, loader_ver
 from bark_serving.engines.manifest import MANIFEST_FILE, Manifest, key
 from bark_serving.engines.quick_sums import write_quick_sums
 from bark_serving.errors import UserError
-from bark_serving.files import atomic_folder, exclusive, leftovers, remove, sha256
+from bark_serving.files import atomic_folder, exclusive, existing_place, leftovers, remove, sha256
 from bark_serving.profiles import STAGES, TABLE, Precision, Profile, Stage
 
 #: The precisions in which the cpu profile's engines can be built, by stage.
 PRECISIONS: dict[Stage, tuple[Precision, ...]] = {stage: TABLE["cpu"].stages[stage].precisions for stage in STAGES}
 
 DEFAULT_ROOT = Path("build/engines")  #: of a store, where no other is named
+NAME_A_STORE = "Name the folder of your engines with --engines, or in $BARK_ENGINES."
 MODEL_FILE = "model.onnx"
 _LOCKS = ".locks"
 _KEY = re.compile(r"[0-9a-f]{32}")  # other folders do not belong to the store
 
 
+class StoreError(UserError):
+    """The folder that was named cannot be a store of engines."""
+
+
 class EngineError(UserError):
-    """Base of this module's errors. `remedy` names the command that makes or repairs the engine."""
+    """Base of the errors about an engine. `remedy` names the command that makes or repairs the engine."""
 
 
 class EngineMissing(EngineError):
@@ -77,15 +83,17 @@ class Engine:
             if actual != expected:
                 raise EngineBroken(
                     f"{path} has sha256 {actual}, its manifest says {expected}.",
-                    remedy="Run `bark-build prune`, then build the engine again.",
+                    remedy=_how_to_repair(self.folder),
                 )
 
 
 class EngineStore:
-    """The engines under `root`."""
+    """The engines under `root`, a folder. The first build makes it. Raises `StoreError` if `root` cannot be one."""
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+        if not (place := existing_place(self.root)).is_dir():
+            raise StoreError(f"{place} is not a folder, so it keeps no engines.", remedy=NAME_A_STORE)
 
     def list(self) -> Sequence[Engine]:
         """All engines with a readable manifest, by stage, newest first."""
@@ -241,20 +249,28 @@ class EngineStore:
         """The command that builds the engine."""
         row = TABLE[profile]
         gpu = f" --gpu {','.join(host.architectures)}" if row.gpu == "always" and host.architectures else ""
-        options = f"--bundle {bundle.folder} --stage {stage} --precision {precision} --engines {self.root}"
-        return f"{row.build}{gpu} {options}"
+        of_stage = f"--bundle {quote(str(bundle.folder))} --stage {stage} --precision {precision}"
+        return f"{row.build}{gpu} {of_stage} {engines_option(self.root)}"
 
     def _lock(self, name: str) -> Path:
         return self.root / _LOCKS / name
+
+
+def engines_option(root: Path) -> str:
+    """The option that names a store in the command of a message."""
+    return f"--engines {quote(str(root))}"
+
+
+def _how_to_repair(folder: Path) -> str:
+    """What replaces a broken engine, by its folder."""
+    return f"Run `bark-build prune {engines_option(folder.parent)}`, then build the engine again."
 
 
 def read_engine(folder: Path) -> Engine:
     """The engine in a folder. Raises `EngineBroken`."""
     engine = _read(folder)
     if engine is None:
-        raise EngineBroken(
-            f"{folder / MANIFEST_FILE} cannot be read.", remedy="Run `bark-build prune`, then build the engine again."
-        )
+        raise EngineBroken(f"{folder / MANIFEST_FILE} cannot be read.", remedy=_how_to_repair(folder))
     return engine
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Sequence
 
 DRIVER = "libcuda.so.1"
+_ARCHITECTURE = re.compile(r"sm_?(\d{2,3})")
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, …_MINOR
 
 
@@ -31,6 +33,12 @@ def architectures(numbers: Sequence[int] | None = None) -> Sequence[str]:
     existing = range(count) if numbers is None else [number for number in numbers if number < count]
     capabilities = {found for number in existing if (found := _compute_capability(number))}
     return [f"sm{major}{minor}" for major, minor in sorted(capabilities)]
+
+
+def architecture_name(text: str) -> str | None:
+    """The name of an architecture as it is written here: SM_90 → sm90. None if the text is no such name."""
+    match = _ARCHITECTURE.fullmatch(text.strip().lower())
+    return f"sm{match[1]}" if match else None
 
 
 def _compute_capability(number: int) -> tuple[int, int] | None:

@@ -223,14 +223,14 @@ def _list(what: str, names: set[str], otherwise: str) -> str:
 
 
 def _stopped() -> Stopped:
-    return Stopped("Stopped before the server was ready.", remedy="Start it again with `bark-serve up`.")
+    return Stopped("Stopped before the server was ready.", remedy="Start it again with the same `bark-serve up`.")
 
 
 def _start_failed(settings: ServerSettings, message: str, *, slow: bool = False) -> StartFailed:
     """slow: more time may be what is missing."""
     lines = log.relevant_lines(settings.log_path)
     detail = "\n".join(f"  {line}" for line in lines)
-    more_time = " `bark-serve up --start-timeout` gives a slow machine more time." if slow else ""
+    more_time = " A larger --start-timeout gives a slow machine more time." if slow else ""
     return StartFailed(
         f"{message}\n{detail}" if lines else message, remedy=f"The whole log is {settings.log_path}.{more_time}"
     )

@@ -55,7 +55,7 @@ def start(settings: ServerSettings, *, report: Callable[[str], None]) -> tuple[f
     said = crash.read_text(errors="replace")
     raise StartFailed(
         f"The supervisor ended without a report (exit status {supervisor.wait()}):\n{said}",
-        remedy="Run `bark-serve up` without --detach to see more.",
+        remedy="Run the same `bark-serve up` without --detach to see more.",
     )
 
 

@@ -44,6 +44,14 @@ class RenderSettings(BaseModel):
             raise ValueError(f"the {profile} profile has {', '.join(TABLE[profile].precisions)}, not {precision}")
         return precision
 
+    @field_validator("max_batch")
+    @classmethod
+    def _within_a_plan(cls, max_batch: int, info: ValidationInfo) -> int:
+        profile: Profile | None = info.data.get("profile")
+        if profile and max_batch > (limit := TABLE[profile].max_batch or max_batch):
+            raise ValueError(f"a plan of the {profile} profile decodes at most {limit} sequences at once: give {limit}")
+        return max_batch
+
     @property
     def chosen_precision(self) -> Precision:
         return self.precision or TABLE[self.profile].precision

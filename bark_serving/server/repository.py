@@ -20,6 +20,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import jinja2
@@ -30,7 +31,7 @@ from bark_serving.engines.builders import how_to_build
 from bark_serving.engines.compatibility import Host, this_host
 from bark_serving.engines.kernels import instruction_set, packed_weights
 from bark_serving.engines.served_files import ServedFile, bundle_files, engine_files
-from bark_serving.engines.store import EngineError, EngineMissing, EngineStore, read_engine
+from bark_serving.engines.store import EngineError, EngineMissing, EngineStore, engines_option, read_engine
 from bark_serving.errors import INSTALL_AGAIN
 from bark_serving.files import atomic_folder
 from bark_serving.host.cores import usable_cores
@@ -119,7 +120,7 @@ def render(settings: RenderSettings, *, output: Path) -> Path:
     """Render the repository to `output`, replacing one that is there, and return its absolute path.
 
     A repository appears whole or not at all.
-    Raises `BundleError`, `RepositoryError`, or an `EngineError` with the command that builds the engine.
+    Raises `BundleError`, `RepositoryError`, `StoreError`, or an `EngineError` with the command that builds the engine.
     """
     return render_from(templates_folder(), settings, output=output)
 
@@ -199,9 +200,9 @@ def _raise_missing(missing: Sequence[EngineError], settings: RenderSettings) -> 
         raise EngineMissing(
             f"{len(missing)} engines are missing or do not fit. {missing[0].problem}",
             remedy=how_to_build(
-                f"{TABLE[settings.profile].build} --bundle {settings.bundle} "
-                f"--precision {settings.chosen_precision} --engines {settings.engines}{gpu}",
-                otherwise=", or let `bark-serve up --build` do it",
+                f"{TABLE[settings.profile].build} --bundle {quote(str(settings.bundle))} "
+                f"--precision {settings.chosen_precision} {engines_option(settings.engines)}{gpu}",
+                otherwise=", or give --build to your `bark-serve up`",
             ),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bark_serving.bundle import Bundle
+from bark_serving.files import why_not_writable
 from bark_serving.profiles import TABLE
 from bark_serving.server import gateway, state
 from bark_serving.server.binary import check_backends, find
@@ -13,7 +14,6 @@ from bark_serving.server.gpu_check import PLAN_PROFILES, check_gpus
 from bark_serving.server.render_settings import RenderSettings, check_installed
 from bark_serving.server.repository import render, uses_gpu, voice_store_of
 from bark_serving.server.settings import ServerSettings
-from bark_serving.voices.store import why_not_writable
 
 
 def prepare(

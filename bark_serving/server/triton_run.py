@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from shlex import quote
 
 import psutil
 
@@ -212,7 +213,7 @@ def check_repository(settings: ServerSettings) -> None:
     if canary.MODEL not in settings.models:
         raise RepositoryError(
             f"{settings.repository} holds no model {canary.MODEL!r} (no {canary.MODEL}/config.pbtxt).",
-            remedy="Render a repository with `bark-serve render`.",
+            remedy=f"Render one with `bark-serve render --bundle BUNDLE -o {quote(str(settings.repository))}`.",
         )
 
 

@@ -25,14 +25,6 @@ MAX_BYTES = 256 * 2**20
 _LOCK = ".lock"
 
 
-def why_not_writable(folder: Path) -> str:
-    """Why a store in this folder could keep no voice, as the end of a sentence; empty if it could. Writes nothing."""
-    place = next((path for path in (folder, *folder.parents) if path.exists()), folder)
-    if not place.is_dir():
-        return f"{place} is not a folder"
-    return "" if os.access(place, os.W_OK | os.X_OK) else f"user {os.getuid()} may not write to {place}"
-
-
 class VoiceStore:
     """Puts, removes and renames voices in one folder. The first put makes the folder.
 

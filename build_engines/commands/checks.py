@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-import typer
-
 from bark_serving.host import gpus
-from bark_serving.profiles import TABLE, Profile, ProfileRow
+from bark_serving.profiles import ProfileRow
 from build_engines.errors import BuildError
 from build_engines.tensorrt.architectures import GPUS, parse
 
@@ -22,21 +20,12 @@ def _tensorrt_llm(row: ProfileRow) -> bool:
 
 
 #: Whether a profile uses an option.
-_USES: Final[Mapping[str, Callable[[ProfileRow], bool]]] = {
+USES: Final[Mapping[str, Callable[[ProfileRow], bool]]] = {
     "--gpu": _gpu,
     "--max-batch": _tensorrt_llm,
     "--min-eos-p": _tensorrt_llm,
     "--temperature": _tensorrt_llm,
 }
-
-
-def check_used(profile: Profile, given: Mapping[str, bool]) -> None:
-    """Refuse options that the profile would ignore. given: whether each has another value than its default."""
-    for option in (option for option, is_given in given.items() if is_given):
-        users = [name for name, row in TABLE.items() if _USES[option](row)]
-        if profile not in users:
-            which = f"profile {users[0]} uses" if len(users) == 1 else f"profiles {', '.join(users)} use"
-            raise typer.BadParameter(f"Only the {which} it, not {profile}. Leave it out.", param_hint=option)
 
 
 def architectures_of(text: str) -> Sequence[str]:

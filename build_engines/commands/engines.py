@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.cli.console import Lines, console, errors_shown, print_error
-from bark_serving.cli.options import GptOption, profile_of
+from bark_serving.cli.options import GptOption, profile_of, refuse_unused
 from bark_serving.engines.builders import EXPORTERS
-from bark_serving.engines.store import DEFAULT_ROOT, Engine, EngineStore
+from bark_serving.engines.store import DEFAULT_ROOT, NAME_A_STORE, Engine, EngineStore, engines_option
 from bark_serving.profiles import STAGES, TABLE
 from bark_serving.server.in_use import engines_in_use
 from bark_serving.server.settings import state_folder
 from build_engines.commands import options
-from build_engines.commands.checks import architectures_of, check_used
+from build_engines.commands.checks import USES, architectures_of
 from build_engines.commands.requirements import require
+from build_engines.errors import BuildError
 
 
 def engines(
@@ -76,7 +78,7 @@ def engines(
             raise typer.BadParameter(
                 f"The {profile} profile has {', '.join(row.precisions)}, not {precision}.", param_hint="--precision"
             )
-        check_used(
+        refuse_unused(
             profile,
             {
                 "--gpu": gpu != "auto",
@@ -84,6 +86,7 @@ def engines(
                 "--min-eos-p": min_eos_p is not None,
                 "--temperature": temperature is not None,
             },
+            uses=USES,
         )
         jobs = engine_jobs(
             Bundle(bundle),
@@ -109,7 +112,8 @@ def list_engines(store: options.EnginesOption = DEFAULT_ROOT) -> None:
     with errors_shown():
         found = EngineStore(store).list()
     if not found:
-        console.print(f"{store} has no engines. Build some with `bark-build engines`.", soft_wrap=True)
+        build = f"bark-build engines {engines_option(store)}"
+        console.print(escape(f"{store} has no engines. Build some with `{build}`."), soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False)
     for column in ("stage", "profile", "precision", "GPU", "bundle", "MB", "built", "key"):
@@ -120,12 +124,16 @@ def list_engines(store: options.EnginesOption = DEFAULT_ROOT) -> None:
 
 
 def verify(store: options.EnginesOption = DEFAULT_ROOT) -> None:
-    """Hash every file of every engine and compare the hash with the manifest. Status 1 if one differs.
+    """Hash every file of every engine and compare the hash with the manifest.
+
+    The status is 1 if one differs, or if there is no such store.
 
     Example: `bark-build verify`
     """
     with errors_shown():
         engine_store = EngineStore(store)
+        if not store.exists():
+            raise BuildError(f"There is no folder {store.absolute()}.", remedy=NAME_A_STORE)
         count = len(engine_store.list())
         with console.status(f"hashing {count} engines"):
             errors = engine_store.verify()

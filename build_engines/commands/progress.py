@@ -12,7 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bark_serving.cli.console import console, print_error
+from bark_serving.engines.store import engines_option
 from bark_serving.errors import UserError
+from bark_serving.files import existing_place, why_not_writable
 from build_engines.engine_jobs import ANY, EngineJob
 from build_engines.errors import BuildError
 from build_engines.steps import OnStep
@@ -55,7 +57,7 @@ def build_all(jobs: Sequence[EngineJob], *, root: Path) -> None:
     """Build the engines that are to be built, one after the other. An error in one does not stop the others.
 
     Prints each error with its remedy, and leaves with status 1 if there was one, or if a job was refused.
-    Raises `BuildError` if the disk is too small.
+    Raises `BuildError` if the disk is too small, or if this user may not write to the store.
     """
     _check_room(jobs, root=root)
     to_build = [job for job in jobs if job.to_build]
@@ -76,21 +78,23 @@ def build_all(jobs: Sequence[EngineJob], *, root: Path) -> None:
 def check_all(jobs: Sequence[EngineJob], *, root: Path) -> None:
     """Print why engines cannot be built here, and leave with status 1 if there are such. It builds nothing.
 
-    Raises `BuildError` if the disk is too small.
+    Raises `BuildError` if the disk is too small, or if this user may not write to the store.
     """
     _print_errors([(job, job.refusal) for job in jobs if job.refusal])
     _check_room(jobs, root=root)
 
 
 def _check_room(jobs: Sequence[EngineJob], *, root: Path) -> None:
-    """Raise `BuildError` if the disk is too small."""
+    """Raise `BuildError` if the disk is too small, or if this user may not write there."""
     to_build = [job for job in jobs if job.to_build]
     needed = _size(to_build) + max((job.estimate.scratch for job in to_build), default=0)
     if needed > _free(root):
         raise BuildError(
             f"The engines need about {_bytes(needed)}, {_bytes(_free(root))} are free in {root}.",
-            remedy="Make room with `bark-build prune`, or give another folder with --engines.",
+            remedy=f"Make room with `bark-build prune {engines_option(root)}`, or give another folder with --engines.",
         )
+    if to_build and (why := why_not_writable(root)):
+        raise BuildError(f"No engine can be kept in {root}: {why}.", remedy="Give another folder with --engines.")
 
 
 def _build(job: EngineJob, progress: Progress) -> None:
@@ -149,10 +153,7 @@ def _size(jobs: Sequence[EngineJob]) -> int:
 
 def _free(root: Path) -> int:
     """Free bytes where the store is, or will be."""
-    folder = root.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return shutil.disk_usage(existing_place(root)).free
 
 
 def _bytes(count: int) -> str:

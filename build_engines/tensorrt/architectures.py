@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -23,7 +22,6 @@ GPUS = {
     "sm120": "RTX PRO 6000, RTX 50",
     "sm121": "GB10",
 }
-_NAME = re.compile(r"sm_?(\d{2,3})")
 _NOT_ARCHITECTURES = ("NONE", "CURRENT")
 
 
@@ -44,11 +42,11 @@ def parse(text: str) -> Sequence[str]:
 
 
 def _one(name: str) -> str:
-    match = _NAME.fullmatch(name.strip())
-    if match is None:
+    found = gpus.architecture_name(name)
+    if found is None:
         known = ", ".join(f"{name} ({examples})" for name, examples in GPUS.items())
         raise BuildError(f"{name.strip()!r} is not a GPU architecture.", remedy=f"They are called {known}.")
-    return f"sm{match[1]}"
+    return found
 
 
 def join(names: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bark_serving.profiles import Stage
+from bark_serving.profiles import PLAN_ROWS, Stage
 from bark_serving.spec import Spec
 from bark_serving.voices.cloning import hubert_samples, shortest_wave, units_of
 from bark_serving.voices.limits import MAX_CLIP_S
@@ -24,7 +24,7 @@ USUAL_SECONDS = 10  #: what a plan is tuned for
 #: Only requests of equal length are batched. Windows of the fine stage always are, sentences and recordings seldom.
 FINE_BATCH: Range = (1, 4, 8)
 CODEC_BATCH: Range = (1, 1, 2)
-GPT_BATCH: Range = (1, 4, 32)
+GPT_BATCH: Range = (1, 4, PLAN_ROWS)
 USUAL_PROMPT = 512  #: positions
 
 

@@ -55,7 +55,7 @@ def installed_release() -> Release:
         raise BuildError(
             "TensorRT-LLM is not installed here.",
             remedy=f"Run this command in the container that will serve, {row.container} (TensorRT-LLM {DEFAULT}). "
-            "`bark-build trtllm-checkpoint` writes what it is built from on any machine.",
+            "`bark-build trtllm-checkpoint` with the same --bundle writes what it is built from, on any machine.",
         )
     if version not in RELEASES:
         raise BuildError(

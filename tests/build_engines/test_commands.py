@@ -143,8 +143,39 @@ def test_too_little_disk_is_an_error_before_anything_is_built(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10, 10, 1_000))
     done = run("engines", "--bundle", bundle.folder, "--engines", root)
     assert done.exit_code == 1
-    assert "free in" in done.output and "bark-build prune" in done.output
+    assert "free in" in done.output and f"`bark-build prune --engines {root}`" in done.output
     assert not root.exists()
+
+
+@pytest.mark.parametrize("command", [("engines", "--dry-run"), ("engines",), ("list",), ("verify",), ("prune",)])
+@pytest.mark.parametrize("below", ["", "engines"])
+def test_a_file_is_refused_as_a_store_by_every_command(tmp_path: Path, command: tuple[str, ...], below: str) -> None:
+    (tmp_path / "x.csv").touch()
+    done = run(*command, "--engines", tmp_path / "x.csv" / below)
+    assert done.exit_code == 1
+    assert f"{tmp_path / 'x.csv'} is not a folder, so it keeps no engines." in done.output
+    assert "--engines, or in $BARK_ENGINES" in done.output and "to build" not in done.output
+
+
+def test_a_dry_run_refuses_a_store_that_this_user_may_not_write_to(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != tmp_path)
+    done = run("engines", "--bundle", bundle.folder, "--engines", tmp_path / "none", "--dry-run")
+    assert done.exit_code == 1
+    assert f"user {os.getuid()} may not write to {tmp_path}. Give another folder" in " ".join(done.output.split())
+
+
+def test_verify_fails_where_there_is_no_store(tmp_path: Path) -> None:
+    done = run("verify", "--engines", tmp_path / "none")
+    assert done.exit_code == 1
+    assert f"There is no folder {tmp_path / 'none'}." in done.output and "$BARK_ENGINES" in done.output
+    empty = run("verify", "--engines", tmp_path)
+    assert empty.exit_code == 0 and f"no engines in {tmp_path}" in empty.output
+
+
+def test_an_empty_store_is_named_in_the_command_that_fills_it(tmp_path: Path) -> None:
+    assert f"`bark-build engines --engines '{tmp_path}/my st'`" in run("list", "--engines", tmp_path / "my st").output
 
 
 def job(bundle: Bundle, root: Path, make: object, *, stage: str = "fine") -> EngineJob:
@@ -229,7 +260,15 @@ def test_without_torch_a_command_says_what_to_install(arguments: Sequence[str], 
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("--version",), ("engines", "--help"), ("list",), ("verify",), ("prune", "--dry-run")]
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("engines", "--help"),
+        ("list",),
+        ("verify", "--engines", "."),
+        ("prune", "--dry-run"),
+    ],
 )
 def test_commands_that_need_no_torch_work_without_it(arguments: Sequence[str], tmp_path: Path) -> None:
     said = without_torch(*arguments, folder=tmp_path)

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from bark_serving.bundle import Bundle
+from bark_serving.engines.compatibility import Host
 from bark_serving.engines.manifest import Manifest, TensorInfo, key
-from bark_serving.engines.store import EngineBroken, EngineMismatch, EngineMissing, EngineStore
+from bark_serving.engines.store import EngineBroken, EngineMismatch, EngineMissing, EngineStore, StoreError
 from bark_serving.profiles import stage_precision
 from bark_serving.spec import Spec
 
@@ -179,6 +180,26 @@ def test_verify_names_the_file_that_changed(store: EngineStore, bundle: Bundle) 
     assert str(made.model) in str(error)
     made.model.unlink()
     assert "is missing" in str(store.verify()[0])
+
+
+def test_a_broken_engine_names_the_command_that_removes_it_from_its_own_store(bundle: Bundle, tmp_path: Path) -> None:
+    store = EngineStore(tmp_path / "my engines")
+    changed = store.publish(manifest(bundle), writes("graph"))
+    unreadable = store.publish(manifest(bundle, stage="fine"), writes("graph"))
+    changed.model.write_text("grapf")
+    (unreadable.folder / "manifest.json").write_text("{")
+    command = f"`bark-build prune --engines '{store.root}'`"
+    assert [command in error.remedy for error in store.verify()] == [True, True]
+    command = store.build_command(bundle, stage="fine", profile="cpu", precision="int8", host=Host())
+    assert command.endswith(f"--engines '{store.root}'")
+
+
+def test_a_file_is_no_store_and_neither_is_what_would_be_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.touch()
+    for root in (file, file / "engines"):
+        with pytest.raises(StoreError, match=f"{file} is not a folder, so it keeps no engines"):
+            EngineStore(root)
 
 
 def test_prune_removes_the_broken_the_replaced_and_what_is_not_kept(

@@ -16,8 +16,10 @@ from bark_serving.engines.kernels import instruction_set
 from bark_serving.engines.manifest import Manifest
 from bark_serving.engines.quick_sums import quick_sum
 from bark_serving.engines.served_files import bundle_files, engine_files
-from bark_serving.engines.store import Engine, EngineError, EngineStore
+from bark_serving.engines.store import Engine, EngineError, EngineStore, StoreError
+from bark_serving.profiles import TABLE
 from bark_serving.server import ServerError
+from bark_serving.server.gpu_check import PLAN_PROFILES
 from bark_serving.server.render_settings import RenderSettings, check_installed, usable_gpus
 from bark_serving.server.repository import (
     Rendered,
@@ -28,6 +30,7 @@ from bark_serving.server.repository import (
     voice_store_of,
 )
 from bark_serving.spec import Spec
+from build_engines.tensorrt.shapes import shapes
 
 
 def bundle_in(folder: Path, *, hubert: bool = True, codec: str | None = None) -> Bundle:
@@ -132,6 +135,32 @@ def test_one_command_builds_the_missing_engines_however_many(tmp_path: Path) -> 
     engine_in(tmp_path / "engines", bundle, stage="fine", precision="int8")
     with pytest.raises(EngineError, match=r"bark-build engines --profile cpu .*--stage coarse"):
         rendered(tmp_path, templates)
+
+
+def test_the_command_that_builds_the_missing_engines_names_the_bundle_and_the_store_for_a_shell(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path / "my bundle")
+    templates = templates_in(tmp_path / "templates", fine="f", coarse="c")
+    with pytest.raises(EngineError) as caught:
+        rendered(tmp_path, templates, bundle=bundle.folder, engines=tmp_path / "my engines")
+    assert f"--bundle '{bundle.folder}' --precision int8 --engines '{tmp_path}/my engines'" in caught.value.remedy
+    assert "--build to your `bark-serve up`" in caught.value.remedy, "`bark-serve up --build` is another bundle's"
+
+
+def test_a_file_is_refused_as_a_store_instead_of_engines_that_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").touch()
+    templates = templates_in(tmp_path / "templates", fine="f", coarse="c")
+    with pytest.raises(StoreError, match=f"^{tmp_path}/x.csv is not a folder, so it keeps no engines"):
+        rendered(tmp_path, templates, engines=tmp_path / "x.csv")
+    rendered(tmp_path, templates, engines=tmp_path / "x.csv", profile="torch", gpus=())  # it needs no engines
+
+
+def test_more_sequences_than_a_plan_decodes_are_refused_before_anything_is_built() -> None:
+    for profile in PLAN_PROFILES:
+        assert shapes("semantic", Spec(name="test"))["batch"][2] == TABLE[profile].max_batch == 32
+        assert RenderSettings(bundle=MINIATURE, profile=profile, max_batch=32)
+        with pytest.raises(ValidationError, match=f"a plan of the {profile} profile decodes at most 32 .*: give 32"):
+            RenderSettings(bundle=MINIATURE, profile=profile, max_batch=33)
+    assert RenderSettings(bundle=MINIATURE, max_batch=64).max_batch == 64
 
 
 def test_a_failed_rendering_leaves_only_the_old_repository(tmp_path: Path) -> None:

@@ -144,6 +144,14 @@ def test_down_of_an_unknown_name_says_which_servers_run_and_nothing_else(
     assert "Running: one, two." in CliRunner().invoke(app, ["status", "three"]).output
 
 
+def test_status_of_a_server_that_does_not_run_names_the_command_that_starts_that_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BARK_STATE", str(tmp_path))
+    assert "Start one with `bark-serve up --name three`." in CliRunner().invoke(app, ["status", "three"]).output
+    assert "Start one with `bark-serve up`." in CliRunner().invoke(app, ["status"]).output
+
+
 def test_a_server_is_shown_with_its_gateway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("BARK_STATE", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "300")

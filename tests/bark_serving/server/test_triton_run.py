@@ -10,7 +10,13 @@ from unittest.mock import MagicMock
 import pytest
 
 from bark_serving.server import ServerSettings, triton_run
-from bark_serving.server.errors import StartCrashed, StartFailed
+from bark_serving.server.errors import RepositoryError, StartCrashed, StartFailed
+
+
+def test_a_repository_without_the_model_names_the_command_that_renders_this_one(tmp_path: Path) -> None:
+    settings = ServerSettings(repository=tmp_path / "my repository", folder=tmp_path)
+    with pytest.raises(RepositoryError, match=f"-o '{tmp_path}/my repository'`"):
+        triton_run.check_repository(settings)
 
 
 @pytest.mark.parametrize(("ends", "crashed"), [("kill -ABRT $$", True), ("exit 1", False)])

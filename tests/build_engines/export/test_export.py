@@ -356,5 +356,6 @@ def test_the_commands_build_list_verify_and_prune(bundle: Bundle, tmp_path: Path
     broken = runner.invoke(app, ["verify", "--engines", engines])
     assert broken.exit_code == 1
     assert "has sha256" in broken.output
+    assert f"Run `bark-build prune --engines {engines}`, then build the engine again." in broken.output
     assert str(engine.folder) in runner.invoke(app, ["prune", "--engines", engines]).output
     assert "has no engines" in runner.invoke(app, ["list", "--engines", engines]).output
