@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,23 @@ class Found:
     checkpoint: str
     sample_rate: int  #: Hz
     silent: dict[str, str]  #: servers that did not speak, and why
+    voices: dict[str, dict[str, str]]  #: of each server that spoke: hashes of its voices by name
+
+    def hashes(self, names: Collection[str]) -> dict[str, str]:
+        """The hashes of these voices, without those that no server has.
+
+        InvalidRequest if servers have different voices of one name.
+        """
+        first: dict[str, str] = {}
+        for url, voices in self.voices.items():
+            for name in sorted(voices.keys() & names):
+                other = first.setdefault(name, url)
+                if self.voices[other][name] != voices[name]:
+                    raise InvalidRequest(
+                        f"the servers {other} and {url} have different voices of the name {name}: import one of them "
+                        "to both (`bark voice export`, `bark voice import --overwrite`)"
+                    )
+        return {name: self.voices[url][name] for name, url in first.items()}
 
 
 def check_servers(urls: Sequence[str], *, voice: VoiceLike | None, options: dict[str, Any]) -> Found:
@@ -30,10 +47,11 @@ def check_servers(urls: Sequence[str], *, voice: VoiceLike | None, options: dict
     some of the servers; if none speaks, the error of the first one is raised.
     """
     spoken: dict[str, tuple[str, int]] = {}
+    voices: dict[str, dict[str, str]] = {}
     failures: dict[str, BarkError] = {}
     for url in urls:
         try:
-            spoken[url] = _speak(url, voice=voice, options=options)
+            spoken[url], voices[url] = _ask(url, voice=voice, options=options)
         except InvalidRequest:
             raise
         except BarkError as error:
@@ -47,10 +65,11 @@ def check_servers(urls: Sequence[str], *, voice: VoiceLike | None, options: dict
                 f"the servers speak with different checkpoints: {first} with {checkpoint}, {url} with {other}; "
                 "a job needs one"
             )
-    return Found(checkpoint, rate, {url: str(error) for url, error in failures.items()})
+    return Found(checkpoint, rate, {url: str(error) for url, error in failures.items()}, voices)
 
 
-def _speak(url: str, *, voice: VoiceLike | None, options: dict[str, Any]) -> tuple[str, int]:
+def _ask(url: str, *, voice: VoiceLike | None, options: dict[str, Any]) -> tuple[tuple[str, int], dict[str, str]]:
+    """A server's checkpoint and sample rate, once it has spoken, and the hashes of its voices by name."""
     limits = {"max_duration": min(_MAX_DURATION_S, options.get("max_duration") or _MAX_DURATION_S)}
     once = {"retries": 0, "on_failure": "warn"}
     with (
@@ -62,4 +81,4 @@ def _speak(url: str, *, voice: VoiceLike | None, options: dict[str, Any]) -> tup
             rate = chunk.sample_rate
         if not rate:
             raise BarkError(f"the server at {url} answered without audio: see its log")
-        return stream.summary.checkpoint, rate
+        return (stream.summary.checkpoint, rate), {one.name: one.hash for one in bark.voices()}

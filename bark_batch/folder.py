@@ -20,7 +20,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,6 +53,7 @@ class Job:
     rows: int
     shard_rows: int  #: of a shard at most
     shards: int
+    voices: dict[str, str] = field(default_factory=dict)  #: hashes of the servers' voices that rows name
 
 
 class Folder:
@@ -74,6 +75,7 @@ class Folder:
             values = json.loads(path.read_text(encoding="utf-8"))
             if values.get("version") != VERSION:
                 raise InvalidRequest(f"{path}: another version of bark-batch wrote it; name another folder")
+            values.setdefault("voices", {})  # a job of an older version
             return Job(**{one.name: values[one.name] for one in fields(Job)})
         except (ValueError, KeyError, AttributeError):
             raise InvalidRequest(f"{path} is damaged; name another folder for a new job") from None
@@ -205,6 +207,9 @@ def difference(before: Job, now: Job) -> str | None:
         if one.name == "columns":
             name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
             return f"--{name}-column was {_shown(old.get(name))} and is {_shown(new.get(name))}"
+        if one.name == "voices":
+            name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
+            return f"the servers' voice {name} was replaced after it began"
         if one.name == "checkpoint":
             return f"the servers spoke with the checkpoint {_shown(old)}, and now have {_shown(new)}"
         return f"--{one.name.replace('_', '-')} was {_shown(old)} and is {_shown(new)}"

@@ -26,7 +26,7 @@ from bark_batch.folder import (
 )
 from bark_batch.progress import JobProgress, summary
 from bark_batch.readme import readme
-from bark_batch.rows import Repeats, Row, broken_row, row_of
+from bark_batch.rows import Repeats, Row, broken_row, noting_voices, row_of
 from bark_batch.shard_speaker import Orders
 from bark_batch.speaking import Manner
 from bark_batch.wanted import Wanted
@@ -134,6 +134,7 @@ def _job(folder: Folder, wanted: Wanted, found: Found, console: Console) -> Job:
         rows=before.rows if before else 0,
         shard_rows=_given(wanted.shard_rows, before.shard_rows if before else 0),
         shards=before.shards if before else 0,
+        voices={**before.voices, **found.hashes(before.voices)} if before else {},
     )
     if before:
         if words := difference(before, now):
@@ -141,13 +142,13 @@ def _job(folder: Folder, wanted: Wanted, found: Found, console: Console) -> Job:
         return before
     shard_rows = wanted.shard_rows or usual_shard_rows(_count(wanted, now))
     max_characters = math.inf if wanted.shard_rows else MAX_SHARD_CHARACTERS
-    repeats = Repeats()
+    repeats, names = Repeats(), set[str]()
     with console.status("reading the tables …"):
-        read = repeats.seen(_rows(wanted, now))
+        read = noting_voices(repeats.seen(_rows(wanted, now)), names)
         rows, shards = folder.write_rows(cut(read, max_rows=shard_rows, max_characters=max_characters))
     if not rows:
         raise InvalidRequest("the tables have no rows")
-    job = replace(now, rows=rows, shard_rows=shard_rows, shards=shards)
+    job = replace(now, rows=rows, shard_rows=shard_rows, shards=shards, voices=found.hashes(names))
     folder.write_readme(readme(job))
     folder.begin(job)
     if warning := repeats.warning():

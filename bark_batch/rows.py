@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from bark_client.tags import voices_in
+
 MAX_CHARACTERS: Final = 20_000  #: of one text; the client speaks a longer one in several requests
 _MAX_SEED: Final = 2**64 - 1
 _SEED_BYTES: Final = 4
@@ -66,6 +68,14 @@ def row_of(values: Mapping[str, Any], *, number: int, columns: Columns, voice: s
         return Row(row_id, words, spoken_by, chosen, _problem(words), number)
     except ValueError as error:
         return Row(row_id, words, spoken_by, None, str(error), number)
+
+
+def noting_voices(rows: Iterable[Row], names: set[str]) -> Iterator[Row]:
+    """The same rows. While they pass, `names` gets the voices of those that are spoken, and of tags in their texts."""
+    for row in rows:
+        if row.error is None:
+            names.update(voices_in(row.text), [row.voice] if row.voice else [])
+        yield row
 
 
 class Repeats:

@@ -140,7 +140,10 @@ def _checked(audio: Array, *, sample_rate: int) -> Floats:
         raise InvalidRequest("audio holds samples that are not finite numbers; all must be in -1..1.")
     peak = float(np.abs(samples).max())
     if peak > MAX_CLIP_AMPLITUDE:
-        raise InvalidRequest(f"audio has a peak of {peak:g}; its samples must be in -1..1: divide integers by 32768.")
+        raise InvalidRequest(
+            f"audio has a peak of {peak:g}; full scale is 1, and a clip has at most {MAX_CLIP_AMPLITUDE:g}: divide "
+            "integers by 32768."
+        )
     return samples
 
 

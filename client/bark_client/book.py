@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -124,6 +124,19 @@ class Book:
     def chapter(self) -> ChapterState:
         """The one under way."""
         return next(chapter for chapter in self.state.chapters if not chapter.complete)
+
+    def check_voices(self, found: Mapping[str, str]) -> None:
+        """Note the hashes of the server's voices, by name. InvalidRequest if a voice is another than before.
+
+        A book that an older version began has none. The first that are found are noted then.
+        """
+        for name, before in self.state.voices.items():
+            if found.get(name, before) != before:
+                raise InvalidRequest(
+                    f"the server's voice {name} was replaced after {self.folder} was begun with it: import the former "
+                    "voice under this name again, or begin again in another folder"
+                )
+        self.state.voices = {**found, **self.state.voices}
 
     def write(self, chunk: Chunk) -> None:
         """Add audio of the request under way. OSError for a full disk."""

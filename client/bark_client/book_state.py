@@ -44,6 +44,7 @@ class State:
     sample_rate: int = SAMPLE_RATE
     checkpoint: str = ""  #: the one that speaks, as the server reports it; empty: not known
     speaker: str = ""  #: hash of the voice that speaks where none was given, once it is made
+    voices: dict[str, str] = field(default_factory=dict)  #: hashes of the server's voices that speak, by name
 
 
 def write(folder: Path, state: State) -> None:

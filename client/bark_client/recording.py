@@ -19,6 +19,7 @@ MIN_CLIP_S, MAX_CLIP_S = 1.0, 30.0
 MAX_COUNTED_S = 600  #: a longer recording is not read to its end only to say how long it is
 MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 192_000
 CUT_S: Final = 0.05  #: that a file may lack without a warning
+MAX_PEAK: Final = 8.0  #: full scale is 1. The server brings any clip to one level; what is louder was not scaled at all
 _ADVICE: Final = "5 to 12 s of one person's clear speech are best"
 
 #: What to clone from: a sound file by path or open for reading, or samples [n] or [n, channels] with their rate.
@@ -41,12 +42,13 @@ class Recording:
 def read(source: Source, *, start: float = 0.0, duration: float | None = None) -> Recording:
     """Read the clip, or `duration` seconds of it from `start` on (None: to its end). The rest of a file isn't read.
 
-    Integer samples are scaled to ±1. Raises InvalidRequest: not a sound file, not 1 to 30 s, not 8 to 192 kHz.
+    Integer samples are scaled to ±1. Raises InvalidRequest: not a sound file, not 1 to 30 s, not 8 to 192 kHz, samples
+    above `MAX_PEAK`.
     """
-    if not 0 <= start < math.inf or (duration is not None and not 0 < duration < math.inf):
-        raise InvalidRequest(
-            f"start {start:g} s and duration {duration} s: the start must be at least 0, the duration above 0"
-        )
+    if not 0 <= start < math.inf:
+        raise InvalidRequest(f"start: expected seconds from 0 on, not {start:g}")
+    if duration is not None and not 0 < duration < math.inf:
+        raise InvalidRequest(f"duration: expected seconds above 0, not {duration:g}")
     warnings: tuple[str, ...] = ()
     if isinstance(source, tuple):
         name, samples, rate = "the samples", *_from_samples(source)
@@ -54,8 +56,7 @@ def read(source: Source, *, start: float = 0.0, duration: float | None = None) -
         samples = samples[:, first:end]
     else:
         name, samples, rate, warnings = _from_file(source, start=start, duration=duration)
-    if not np.isfinite(samples).all():
-        raise InvalidRequest(f"{name}: some samples are NaN or infinite")
+    _check_samples(name, samples, of_file=not isinstance(source, tuple))
     return Recording(np.ascontiguousarray(samples, dtype=np.float32), rate, warnings)
 
 
@@ -110,6 +111,20 @@ def _of_a_cut(name: str, seconds: float, *, promised_s: float | None) -> tuple[s
     if promised_s is None or promised_s - seconds < CUT_S:
         return ()
     return (f"{name} was cut off: its header promises {promised_s:.1f} s of sound, and it ends at {seconds:.1f} s.",)
+
+
+def _check_samples(name: str, samples: NDArray[Any], *, of_file: bool) -> None:
+    """Raise InvalidRequest for samples that are no numbers, or far above full scale: floats that were never scaled."""
+    if not np.isfinite(samples).all():
+        raise InvalidRequest(f"{name}: some samples are NaN or infinite; record or export it again")
+    peak = float(np.abs(samples).max())
+    if peak <= MAX_PEAK:
+        return
+    divisor = math.ceil(peak)
+    remedy = f"divide them by {divisor}"
+    if of_file:
+        remedy = f"make it quieter first: ffmpeg -i {shlex.quote(name)} -af volume=1/{divisor} quieter.wav"
+    raise InvalidRequest(f"{name}: a peak of {peak:g}; full scale is 1, and a clip has at most {MAX_PEAK:g}: {remedy}")
 
 
 def _from_samples(source: tuple[ArrayLike, int]) -> tuple[NDArray[Any], int]:

@@ -31,6 +31,11 @@ def voice_of(tag: re.Match[str]) -> str:
     return (tag["name"] or "").strip() if tag["kind"].lower() == "voice" else ""
 
 
+def voices_in(text: str) -> set[str]:
+    """The voices that the tags of a text name."""
+    return {voice_of(tag) for tag in tags(text)} - {""}
+
+
 def without_tags(text: str) -> str:
     """The text with a blank for each tag."""
     return _TAG.sub(" ", text)

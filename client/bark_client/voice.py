@@ -200,7 +200,7 @@ def resolve(voice: VoiceLike) -> str | Voice:
 
 
 def voice_identity(voice: VoiceLike | None) -> str | None:
-    """What tells a voice from another: its name on the server, or the hash of its arrays."""
+    """What a command line says of its voice: its name on the server, or the hash of its arrays."""
     found = None if voice is None else resolve(voice)
     return found.hash if isinstance(found, Voice) else found
 

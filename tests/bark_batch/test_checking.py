@@ -9,6 +9,7 @@ import pytest
 from bark_batch.checking import check_servers
 from bark_client import InvalidRequest, ServerError
 from tests.client.fake_triton import Behaviour, FakeTriton, free_port, say_error
+from tests.client.fake_voices import arrays_of, hash_of
 
 
 @pytest.fixture
@@ -42,3 +43,23 @@ def test_a_wrong_option_is_told_by_any_server(server: Callable[..., FakeTriton])
     wrong = server(say_error("[INVALID_ARGUMENT] top_k: -1 is below 1"))
     with pytest.raises(InvalidRequest, match="top_k"):
         check_servers([server().url, wrong.url], voice=None, options={})
+
+
+def test_voices_of_a_job_are_told_by_their_hashes_and_those_that_no_server_has_are_left_out(
+    server: Callable[..., FakeTriton],
+) -> None:
+    one, other = server(), server()
+    other.voices.stored["joe"] = arrays_of(75)
+    found = check_servers([one.url, other.url], voice=None, options={})
+    assert found.hashes({"me", "joe", "nobody"}) == {"me": hash_of(arrays_of(150)), "joe": hash_of(arrays_of(75))}
+
+
+def test_servers_with_different_voices_of_one_name_are_refused_where_the_job_names_it(
+    server: Callable[..., FakeTriton],
+) -> None:
+    one, other = server(), server()
+    other.voices.stored["me"] = arrays_of(75)
+    found = check_servers([one.url, other.url], voice=None, options={})
+    assert list(found.hashes({"v2/en_speaker_6"})) == ["v2/en_speaker_6"]
+    with pytest.raises(InvalidRequest, match=f"{one.url} and {other.url} have different voices of the name me"):
+        found.hashes({"me"})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from bark_client import InvalidRequest
 JOB = Job(
     version=VERSION, inputs="abc", columns={"text": "text", "voice": None}, voice="joe", seed=0, format="flac",
     tokens=True, options={"top_k": 3}, checkpoint="tiny 0123", sample_rate=24_000, rows=41, shard_rows=20, shards=3,
+    voices={"jo": "sha256:01", "joe": "sha256:02"},
 )  # fmt: skip
 
 
@@ -23,6 +25,16 @@ def test_a_job_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert not folder.begun
     folder.begin(JOB)
     assert folder.begun and folder.job() == JOB
+
+
+def test_a_job_of_an_older_version_has_no_hashes_of_voices(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "out")
+    folder.begin(JOB)
+    path = tmp_path / "out/_job/job.json"
+    values = json.loads(path.read_text())
+    del values["voices"]
+    path.write_text(json.dumps(values))
+    assert folder.job() == replace(JOB, voices={})
 
 
 def test_rows_are_cut_into_shards_and_none_is_lost(tmp_path: Path) -> None:
@@ -63,6 +75,7 @@ def test_shards_of_a_small_job_are_small_and_never_too_large(rows: int) -> None:
         ({"columns": {"text": "words", "voice": None}}, "--text-column was text and is words"),
         ({"shard_rows": 10}, "--shard-rows was 20 and is 10"),
         ({"tokens": False}, "--tokens was True and is False"),
+        ({"voices": {"jo": "sha256:01", "joe": "sha256:03"}}, "the servers' voice joe was replaced after it began"),
         ({"checkpoint": "large 9"}, "the servers spoke with the checkpoint tiny 0123, and now have large 9"),
     ],
 )

@@ -20,10 +20,12 @@ from bark_batch.folder import Folder
 from bark_batch.rows import Columns
 from bark_batch.speaking import Manner
 from bark_batch.wanted import Wanted
+from bark_client import InvalidRequest
 from bark_serving.bundle import MINIATURE, Bundle
 from bark_serving.profiles import TABLE
 from tests.bark_batch.servers import CountingServer
 from tests.bark_batch.test_speaking import OneSlot
+from tests.client.fake_voices import arrays_of
 
 ray = pytest.importorskip("ray", reason="bark-batch's tests on Ray need it: pip install 'ray[data]' 'pandas<3'")
 
@@ -155,6 +157,24 @@ def test_a_killed_node_loses_nothing_and_makes_nothing_twice(
     before = sum(servers[0].finished.values())
     again = jobs.run(replace(what, resume=True), Console(file=io.StringIO()))
     assert again.lines[0] == "nothing is left to do" and sum(servers[0].finished.values()) == before + 1  # a check
+
+
+@pytest.mark.timeout(180)
+def test_a_job_whose_voice_was_replaced_is_not_resumed_until_the_former_one_is_back(
+    cluster: TwoNodes, servers: list[CountingServer], tmp_path: Path
+) -> None:
+    what = wanted(tmp_path, ["One.", "Two. [voice:v2/en_speaker_6] Three."], urls=[servers[0].url], shard_rows=1)
+    what = replace(what, voice="me")
+    jobs.run(what, Console(file=io.StringIO()))
+    assert sorted(Folder(what.output).job().voices) == ["me", "v2/en_speaker_6"]
+    (what.output / "_job/done/00001.json").unlink()
+    voices = servers[0].voices
+    for known, name in ((voices.stored, "me"), (voices.built_in, "v2/en_speaker_6")):
+        former, known[name] = known[name], arrays_of(75)
+        with pytest.raises(InvalidRequest, match=f"the servers' voice {name} was replaced after it began"):
+            jobs.run(replace(what, resume=True), Console(file=io.StringIO()))
+        known[name] = former
+    assert jobs.run(replace(what, resume=True), Console(file=io.StringIO())).spoken
 
 
 def run(*arguments: str | Path) -> tuple[int, str]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bark_batch.rows import MAX_CHARACTERS, Columns, Repeats, Row, row_of, seed_of
+from bark_batch.rows import MAX_CHARACTERS, Columns, Repeats, Row, noting_voices, row_of, seed_of
 
 CELLS = st.one_of(
     st.none(), st.text(), st.integers(), st.floats(), st.booleans(), st.binary(), st.lists(st.integers(), max_size=2)
@@ -87,3 +87,11 @@ def test_rows_that_are_not_spoken_repeat_no_id() -> None:
     repeats = Repeats()
     list(repeats.seen([Row("a", "Hello."), Row("a", "?!", error="text: it has no word to speak")]))
     assert repeats.warning() == ""
+
+
+def test_the_voices_of_rows_that_are_spoken_are_those_of_their_cells_and_of_tags() -> None:
+    names: set[str] = set()
+    rows = [Row("a", "Hello. [voice: jo] Hi. [/voice] [pause 1s]", voice="joe"), Row("b", "Hello.")]
+    rows.append(Row("c", "?! [voice:x]", voice="y", error="text: it has no word to speak"))
+    assert list(noting_voices(rows, names)) == rows
+    assert names == {"jo", "joe"}

@@ -11,6 +11,7 @@ import grpc
 import httpx2
 import numpy as np
 import pytest
+import soundfile
 from openai import BadRequestError, OpenAI
 
 from bark_gateway import voice_names
@@ -118,6 +119,15 @@ def test_the_refusal_of_a_recording_names_its_field(http: httpx2.Client) -> None
     answer = http.post(VOICES, data={"name": "new"}, files={"audio_sample": ("recording", clip(31))})
     error = refused(answer, 400)
     assert error["param"] == "audio_sample" and error["message"].endswith("send a part of it.")
+
+
+def test_a_recording_far_above_full_scale_is_refused_with_its_name_and_how_to_mend_it(http: httpx2.Client) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.full(48_000, 86.9, np.float32), 24_000, format="WAV", subtype="FLOAT")
+    error = refused(http.post(VOICES, data={"name": "new"}, files={"audio_sample": ("loud.wav", file.getvalue())}), 400)
+    assert error["param"] == "audio_sample"
+    assert error["message"].startswith("loud.wav: a peak of 86.9;")
+    assert "ffmpeg -i loud.wav -af volume=1/87 quieter.wav" in error["message"]
 
 
 def test_an_upload_without_a_file_is_refused(http: httpx2.Client) -> None:

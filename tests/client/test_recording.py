@@ -106,11 +106,11 @@ def test_a_part_of_a_long_file_is_read_alone(tmp_path: Path) -> None:
         (60.0, {"start": 5}, "55.0 s of sound"),
         (60.0, {"start": 59.5}, "0.50 s of sound"),
         (60.0, {"start": 61}, "it ends at 60.0 s, before the start of 61 s"),
-        (5.0, {"start": -1}, "the start must be at least 0"),
-        (5.0, {"duration": 0}, "the duration above 0"),
-        (5.0, {"duration": math.inf}, "the duration above 0"),
-        (5.0, {"start": math.inf}, "the duration above 0"),
-        (5.0, {"start": float("nan")}, "the start must be at least 0"),
+        (5.0, {"start": -3}, "^start: expected seconds from 0 on, not -3$"),
+        (5.0, {"start": math.inf, "duration": 2}, "^start: expected seconds from 0 on, not inf$"),
+        (5.0, {"start": float("nan")}, "^start: expected seconds from 0 on, not nan$"),
+        (5.0, {"duration": 0}, "^duration: expected seconds above 0, not 0$"),
+        (5.0, {"start": 1, "duration": math.inf}, "^duration: expected seconds above 0, not inf$"),
     ],
 )
 def test_too_short_and_too_long_are_refused_with_advice(
@@ -133,7 +133,13 @@ def test_too_short_and_too_long_are_refused_with_advice(
         ((np.zeros(0), 8_000), "the samples: expected floats"),
         ((np.zeros((2, 2, 2)), 8_000), "the samples: expected floats"),
         ((np.zeros(9_000, dtype=np.uint8), 8_000), "not uint8"),
-        ((np.full(9_000, np.nan), 8_000), "are NaN or infinite"),
+        ((np.full(9_000, np.nan), 8_000), "are NaN or infinite; record or export it again"),
+        (
+            "very loud.wav",
+            r"very loud\.wav: a peak of 86\.9; full scale is 1, and a clip has at most 8: make it quieter first: "
+            r"ffmpeg -i 'very loud\.wav' -af volume=1/87 quieter\.wav$",
+        ),
+        ((np.full(9_000, 20_000.0), 8_000), "the samples: a peak of 20000; .* at most 8: divide them by 20000$"),
         ((np.zeros(9_000), 8_000.0), "rate: expected a whole number"),
         ((np.zeros(9_000), 7_999), "its sample rate is 7999 Hz; a clip needs 8000 to 192000 Hz"),
         ((np.zeros(300_000), 192_001), "its sample rate is 192001 Hz"),
@@ -146,5 +152,14 @@ def test_what_is_no_clip_is_refused_with_its_name(
     monkeypatch.chdir(tmp_path)
     Path("text.wav").write_text("hello")
     Path("samples.raw").write_bytes(bytes(99_999))
+    soundfile.write("very loud.wav", np.float32(86.9) * np.sign(tone(2, 8_000)), 8_000, subtype="FLOAT")
     with pytest.raises(InvalidRequest, match=sentence):
         recording.read(source)
+
+
+@pytest.mark.parametrize("peak", [1.02, 8.0])
+def test_floats_somewhat_above_full_scale_are_taken_as_they_are(tmp_path: Path, peak: float) -> None:
+    samples = (peak * np.sign(tone(2, 8_000))).astype(np.float32)
+    soundfile.write(tmp_path / "x.wav", samples, 8_000, subtype="FLOAT")
+    for source in (tmp_path / "x.wav", (samples, 8_000)):
+        np.testing.assert_array_equal(recording.read(source).samples[0], samples)

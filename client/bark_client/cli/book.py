@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -25,6 +25,7 @@ from bark_client.errors import BarkError, InvalidRequest
 from bark_client.long_stream import LongStream
 from bark_client.protocol import SpeakOptions
 from bark_client.script import Finished, Script
+from bark_client.tags import voices_in
 from bark_client.voice import voice_identity
 
 _Texts = Annotated[
@@ -74,9 +75,12 @@ def book(
             chosen = secrets.randbits(32) if seed is None else seed
             job = Book.begin(output, found, seed=chosen, settings=settings)
         with job, _resumable(job), BarkClient(url, timeout=timeout, answer_timeout=answer_timeout) as client:
+            named = _named(settings["voice"], found)
+            if not job.complete:
+                job.check_voices(_hashes(client, named))
             script = Script(voice=voice, seed=job.state.seed, options=speaking, first=job.first, speaker=job.speaker)
             with client.speak_passages(job.remaining(), script=script) as stream:
-                _speak(stream, job)
+                _speak(stream, job, check=lambda: job.check_voices(_hashes(client, named)))
         count = len(job.state.chapters)
         messages.print(
             f"[bold green]{escape(str(output))}[/]: {count} chapter{'s' * (count > 1)}, "
@@ -85,12 +89,25 @@ def book(
         )
 
 
-def _speak(stream: LongStream, job: Book) -> None:
+def _named(voice: str | None, chapters: list[Chapter]) -> set[str]:
+    """The server's voices that --voice and tags name, without hashes: the voice of a hash never changes."""
+    names = {voice or ""}.union(*(voices_in(chapter.text) for chapter in chapters))
+    return {name for name in names if name and not name.startswith("sha256:")}
+
+
+def _hashes(client: BarkClient, names: set[str]) -> dict[str, str]:
+    """The hashes of those of the voices that the server has."""
+    return {voice.name: voice.hash for voice in client.voices() if voice.name in names} if names else {}
+
+
+def _speak(stream: LongStream, job: Book, *, check: Callable[[], None]) -> None:
+    """Write what is spoken. check: raises an error if the voices are no longer those of the book."""
     progress = LongProgress(messages, characters=job.characters, done=job.spoken_characters, audio_seconds=job.seconds)
     chapters = job.state.chapters
     with progress:
         for event in stream.events():
             if isinstance(event, Finished):
+                check()  # before the audio counts as done
                 name = job.chapter.name
                 for warning in event.summary.warnings:
                     messages.print(f"[yellow]warning:[/] {escape(f'{name}: {warning}')}", highlight=False)

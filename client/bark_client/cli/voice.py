@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -65,8 +66,8 @@ def show(
 
     For example: `bark voice show joe`
     """
-    with plain_errors(), BarkClient(url) as client:
-        target = _picture(voice, output)
+    with plain_errors(), BarkClient(url) as client, _file_of(voice, "-voice.png", asked=output) as path:
+        target = _picture(path, asked=output is not None)
         info = None if voice.lower().endswith(".npz") else client.voice_info(voice)
         preview = client.preview_voice(voice)
         Lines().print(terminal.voice_table(preview, info))
@@ -78,7 +79,7 @@ def show(
 def preview(
     voice: opt.AnyVoice,
     output: Annotated[
-        str | None,
+        Path | None,
         typer.Option(
             "--output",
             "-o",
@@ -93,8 +94,9 @@ def preview(
 
     For example: `bark voice preview me --play`
     """
-    with plain_errors(), BarkClient(url) as client:
-        target = output or (None if play else f"{_stem(voice)}-preview.wav")
+    file = contextlib.nullcontext() if play and not output else _file_of(voice, "-preview.wav", asked=output)
+    with plain_errors(), BarkClient(url) as client, file as path:
+        target = None if path is None else str(path)
         with contextlib.ExitStack() as closing:
             sinks = open_sinks(target, play=play)
             for sink in sinks:
@@ -193,8 +195,7 @@ def export(
 
     For example: `bark voice export me -o me.npz`
     """
-    with plain_errors(), BarkClient(url) as client:
-        target = output or Path(f"{_stem(name)}.npz")
+    with plain_errors(), BarkClient(url) as client, _file_of(name, ".npz", asked=output) as target:
         check_voice_file(target)
         voice = client.get_voice(name)
         _done(voice.save(target), str(voice))
@@ -256,9 +257,8 @@ def _import(client: BarkClient, files: list[VoiceFile], *, overwrite: bool) -> i
     return refused
 
 
-def _picture(voice: str, asked: Path | None) -> Path | None:
+def _picture(target: Path, *, asked: bool) -> Path | None:
     """Where to draw. None if it can't be drawn and the user did not ask for it."""
-    target = asked or Path(f"{_stem(voice)}-voice.png")
     try:
         picture.check(target)
     except (MissingExtra, InvalidRequest) as error:
@@ -269,9 +269,26 @@ def _picture(voice: str, asked: Path | None) -> Path | None:
     return target
 
 
-def _stem(voice: str) -> str:
-    """The beginning of a file name for a voice: the last part of the voice's name."""
-    return Path(voice.removesuffix(".npz").removeprefix("sha256:")).name
+@contextlib.contextmanager
+def _file_of(voice: str, ending: str, *, asked: Path | None) -> Iterator[Path]:
+    """The file that a command writes about a voice: the one that was asked for, else the voice's name and an ending.
+
+    The whole name: v2/joe.npz is not the file of joe. Its folder is made, and removed if nothing was written there.
+    """
+    if asked:
+        yield asked
+        return
+    name = voice[: -len(".npz")] if voice.lower().endswith(".npz") else voice.removeprefix("sha256:")
+    path = Path(name + ending)
+    new = [folder for folder in path.parents if not folder.exists()]
+    with contextlib.suppress(OSError):  # the check of the file, which follows, says that there is no folder
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path
+    finally:
+        for folder in new:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
 
 
 def _confirmed(question: str) -> bool:

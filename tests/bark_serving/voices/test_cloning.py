@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bark_client import recording
 from bark_serving.errors import InvalidRequest
 from bark_serving.spec import EncodecSpec, HubertSpec, Spec
 from bark_serving.voices import cloning, limits, voice_from_arrays
@@ -128,3 +129,9 @@ def test_the_coarse_prompt_is_the_first_codebooks_of_the_fine_one() -> None:
     np.testing.assert_array_equal(voice.fine, codes)
     with pytest.raises(InvalidRequest, match=r"must be in 0\.\.9999"):
         cloning.assemble(np.full(20, 10_000), codes, spec=SPEC)
+
+
+def test_client_and_server_have_the_same_limits_of_a_clip() -> None:
+    assert (recording.MIN_CLIP_S, recording.MAX_CLIP_S) == (limits.MIN_CLIP_S, limits.MAX_CLIP_S)
+    assert (recording.MIN_RATE_HZ, recording.MAX_RATE_HZ) == (limits.MIN_CLIP_RATE_HZ, limits.MAX_CLIP_RATE_HZ)
+    assert recording.MAX_PEAK == limits.MAX_CLIP_AMPLITUDE

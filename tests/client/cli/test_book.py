@@ -8,7 +8,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bark_client.protocol import OPTIONS
 from bark_client.script import request_seed
 from tests.client.cli.processes import python_bark
 from tests.client.fake_triton import CHUNK, FakeTriton, free_port, hang, say_error, speak
+from tests.client.fake_voices import arrays_of, hash_of
 
 SENTENCES = "".join(f"This is the sentence number {number} of a chapter which has many. " for number in range(30))
 NOVEL = f"# One\n\n{SENTENCES}\n\n# Two\n\nA short chapter. It ends here.\n"
@@ -102,6 +103,57 @@ def test_after_a_kill_it_goes_on_to_the_very_same_book(bark: Any, triton: FakeTr
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
     spoken = [request["text"] for request in triton.requests[whole:]]
     assert [text for text in spoken if spoken.count(text) > 1] == [triton.requests[2]["text"]] * 2  # the one cut off
+
+
+@pytest.mark.parametrize("arguments", [["--voice", "me"], []], ids=["option", "tag"])
+def test_a_book_whose_voice_was_replaced_is_not_resumed_until_the_former_one_is_back(
+    bark: Any, triton: FakeTriton, arguments: list[str]
+) -> None:
+    if not arguments:
+        Path("novel.md").write_text(f"{NOVEL}\n\n[voice:me] And this is me.\n")
+    triton.plan.extend([speak, say_error("[INTERNAL] a stage died")])
+    command = ["book", "novel.md", "-o", "out", *arguments]
+    assert bark(*command).exit_code == 1
+    assert json.loads(Path("out/book.json").read_text())["voices"] == {"me": hash_of(triton.voices.stored["me"])}
+    spoken, former = len(triton.requests), triton.voices.stored["me"]
+    triton.voices.stored["me"] = arrays_of(75)
+    refused = bark(*command, "--resume")
+    assert refused.exit_code == 2
+    assert "the server's voice me was replaced after out was begun with it: import the former voice" in refused.stderr
+    assert len(triton.requests) == spoken
+    triton.voices.stored["me"] = former
+    assert bark(*command, "--resume").exit_code == 0
+
+
+def test_audio_is_not_kept_of_a_request_during_which_the_voice_was_replaced(bark: Any, triton: FakeTriton) -> None:
+    former = triton.voices.stored["me"]
+
+    def speak_and_replace(*arguments: Any) -> Iterator[Any]:
+        triton.voices.stored["me"] = arrays_of(75)
+        yield from speak(*arguments)
+
+    triton.plan.extend([speak, speak_and_replace])
+    command = ("book", "novel.md", "-o", "out", "--voice", "me", "--seed", "3")
+    refused = bark(*command)
+    assert refused.exit_code == 2 and "the server's voice me was replaced" in refused.stderr
+    assert done_requests(Path("out")) <= 1
+    triton.voices.stored["me"] = former
+    assert bark(*command, *["--resume"] * Path("out").exists()).exit_code == 0
+    assert bark(*command[:3], "whole", *command[4:]).exit_code == 0
+    assert contents(Path("out")) == contents(Path("whole"))
+
+
+def test_a_book_that_an_older_version_began_without_hashes_is_resumed_and_notes_them(
+    bark: Any, triton: FakeTriton
+) -> None:
+    triton.plan.extend([speak, say_error("[INTERNAL] a stage died")])
+    command = ("book", "novel.md", "-o", "out", "--voice", "me")
+    assert bark(*command).exit_code == 1
+    state = json.loads(Path("out/book.json").read_text())
+    del state["voices"]
+    Path("out/book.json").write_text(json.dumps(state))
+    assert bark(*command, "--resume").exit_code == 0
+    assert list(json.loads(Path("out/book.json").read_text())["voices"]) == ["me"]
 
 
 def test_ctrl_c_says_the_command_that_goes_on(bark: Any, triton: FakeTriton, tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def test_show_says_all_about_a_voice_and_draws_it(bark: Any) -> None:
     for fact in ("v2/en_speaker_6", "English", "6.0 s", "300 semantic; 450 frames of 8 codebooks", "built in"):
         assert fact in result.stdout
     assert hash_of(arrays_of(450)) in result.stdout
-    assert "en_speaker_6-voice.png: waveform and spectrogram" in result.stderr
-    data = Path("en_speaker_6-voice.png").read_bytes()
+    assert "v2/en_speaker_6-voice.png: waveform and spectrogram" in result.stderr
+    data = Path("v2/en_speaker_6-voice.png").read_bytes()
     assert struct.unpack(">II", data[16:24]) == (1600, 800)
 
 
@@ -91,8 +91,8 @@ def test_preview_writes_pipes_and_plays(bark: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "sounddevice", device)
     written = bark("voice", "preview", "v2/en_speaker_6")
     assert written.exit_code == 0, written.output
-    assert "en_speaker_6-preview.wav: English · 6.0 s" in written.stderr
-    assert soundfile.info("en_speaker_6-preview.wav").frames == 6 * 24_000
+    assert "v2/en_speaker_6-preview.wav: English · 6.0 s" in written.stderr
+    assert soundfile.info("v2/en_speaker_6-preview.wav").frames == 6 * 24_000
     piped = bark("voice", "preview", "me", "-o", "-")
     assert soundfile.read(io.BytesIO(piped.stdout_bytes))[0].size == 2 * 24_000
     assert bark("voice", "preview", "me", "--play").exit_code == 0
@@ -219,12 +219,43 @@ def test_delete_asks_first(bark: Any, triton: FakeTriton) -> None:
 def test_export_writes_what_any_bark_reads(bark: Any) -> None:
     result = bark("voice", "export", "v2/en_speaker_6")
     assert result.exit_code == 0, result.output
-    with np.load("en_speaker_6.npz", allow_pickle=False) as arrays:
+    with np.load("v2/en_speaker_6.npz", allow_pickle=False) as arrays:
         assert set(arrays) == set(arrays_of(1))
         for name, array in arrays_of(450).items():
             np.testing.assert_array_equal(arrays[name], array)
     assert bark("voice", "export", "me", "-o", "mine.npz").exit_code == 0
     assert frames_of("mine.npz") == 150
+
+
+def test_voices_that_share_the_last_part_of_their_names_have_files_of_their_own(bark: Any, triton: FakeTriton) -> None:
+    pytest.importorskip("matplotlib")
+    triton.voices.stored |= {"joe": arrays_of(75), "v2/joe": arrays_of(150)}
+    for command in ("export", "preview", "show"):
+        for name in ("joe", "v2/joe"):
+            assert bark("voice", command, name).exit_code == 0
+    for folder in (Path(), Path("v2")):
+        assert sorted(path.name for path in folder.glob("joe*")) == ["joe-preview.wav", "joe-voice.png", "joe.npz"]
+    assert (frames_of("joe.npz"), frames_of("v2/joe.npz")) == (75, 150)
+    assert bark("voice", "preview", "v2/joe.npz").exit_code == 0, "a file, too, has its own"
+    assert soundfile.info("joe-preview.wav").frames == 24_000
+    triton.voices.stored.clear()
+    assert "2 voices imported" in bark("voice", "import", ".").stderr
+    assert sorted(triton.voices.stored) == ["joe", "v2/joe"]
+
+
+def test_a_voice_that_does_not_exist_leaves_no_folder(bark: Any) -> None:
+    for command in ("export", "preview", "show"):
+        refused = bark("voice", command, "v3/nobody")
+        assert (refused.exit_code, "no voice 'v3/nobody'" in refused.stderr) == (2, True)
+    assert not Path("v3").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(bark: Any) -> None:
+    Path("v2").write_text("a file")
+    refused = bark("voice", "export", "v2/en_speaker_6")
+    assert (refused.exit_code, "there is no folder v2" in refused.stderr) == (2, True)
+    shown = bark("voice", "show", "v2/en_speaker_6")
+    assert (shown.exit_code, "450 frames" in shown.stdout) == (0, True), shown.output
 
 
 def test_a_voice_survives_export_and_import(bark: Any, triton: FakeTriton) -> None:
