@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from bark_client import marks
+
 _MARKDOWN: Final = re.compile(r"#{1,2}[ \t]+(?P<title>\S.*?)[ \t]*#*")
 _DIGITS: Final = r"\d{1,4}"
 _ROMAN: Final = r"[ivxlcdm]{1,15}"  # MMMDCCCLXXXVIII is the longest
@@ -27,7 +29,6 @@ _EAST_ASIAN: Final = re.compile(
     r"(?:第[ \t]*[\d〇零一二两兩三四五六七八九十百千]+[ \t]*[章回部話话]|제?[ \t]*\d+[ \t]*[장화부])"
     r"(?:[ \t:：].{0,40}|)"
 )
-_FENCE: Final = ("```", "~~~")
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,16 @@ class Chapter:
     text: str  #: with its heading
 
 
-def split_chapters(text: str, *, title: str) -> list[Chapter]:
+def split_chapters(text: str, *, title: str, markdown: bool = True) -> list[Chapter]:
     """The chapters of a text. What is before the first heading is a chapter, called `title`; so is a text without any.
 
     A heading is a line `# …` or `## …` outside code, or one like "Chapter 3" with empty lines around it. A heading
-    without text, such as that of a table of contents, belongs to the chapter after it.
+    without text, such as that of a table of contents, belongs to the chapter after it. Without `markdown` there is no
+    code.
     """
     lines = text.splitlines(keepends=True)
-    starts = _headings([line.strip() for line in lines])
+    stripped = [line.strip() for line in lines]
+    starts = _headings(stripped, code=marks.code_lines(stripped) if markdown else set())
     found: list[Chapter] = []
     pending = ""  # headings without text
     bounds = [(0, title), *starts, (len(lines), "")]
@@ -64,13 +67,11 @@ def split_chapters(text: str, *, title: str) -> list[Chapter]:
     return found
 
 
-def _headings(lines: list[str]) -> list[tuple[int, str]]:
-    """Line numbers and titles."""
-    found, in_code = [], False
+def _headings(lines: list[str], *, code: set[int]) -> list[tuple[int, str]]:
+    """Line numbers and titles. code: the numbers of lines that are none."""
+    found = []
     for number, line in enumerate(lines):
-        if line.startswith(_FENCE):
-            in_code = not in_code
-        if in_code:
+        if number in code:
             continue
         if markdown := _MARKDOWN.fullmatch(line):
             found.append((number, markdown["title"]))

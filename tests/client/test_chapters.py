@@ -47,6 +47,19 @@ def test_a_heading_in_a_paragraph_or_in_code_is_none() -> None:
     assert titles("Begin.\n\n```\n# a comment\n```\n") == ["book"]
 
 
+@pytest.mark.parametrize("line", ["~~~", "~~~ A week later ~~~", "~~~ Later", "``` A week later", "```", "***"])
+@pytest.mark.parametrize("markdown", [True, False])
+def test_a_chapter_after_a_scene_break_is_found(line: str, markdown: bool) -> None:
+    text = f"Chapter 1\n\nNight.\n\n{line}\n\nMorning.\n\nChapter 2\n\nDay.\n"
+    assert [one.title for one in split_chapters(text, title="book", markdown=markdown)] == ["Chapter 1", "Chapter 2"]
+
+
+def test_without_markdown_no_heading_is_in_code() -> None:
+    text = "Begin.\n\n```\n\nChapter 2\n\nText.\n```\n"
+    assert [one.title for one in split_chapters(text, title="book", markdown=True)] == ["book"]
+    assert [one.title for one in split_chapters(text, title="book", markdown=False)] == ["book", "Chapter 2"]
+
+
 def roman(number: int) -> str:
     return "".join(
         ("", one, 2 * one, 3 * one, one + five, five, five + one, five + 2 * one, five + 3 * one, one + ten)[digit]

@@ -85,7 +85,7 @@ def prepare(
 
     text, tags = spans.hide(signs.compose(text))
     if reading.markdown:
-        text = markup.plain(text)
+        text = markup.plain(spans.past_markdown(text))
     letters = signs.fold_letters(text, knows=knows) if reading.fold_signs else signs.Cleaned(text)
     text = letters.text
     voice = voice or next((tag.name for tag in tags if isinstance(tag, spans.VoiceChange) and tag.name), None)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock, fence
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
@@ -31,6 +32,45 @@ _FOOTNOTE = re.compile(r"\[\^[\w-]+\]:?")
 #: The sign of a product or a power is no emphasis: "5*6", "2*x*3", "x**2".
 _PRODUCT = re.compile(r"(?<=\d)\*+(?:[A-Za-z]\*+)?(?=\d)|(?<![\w*][a-z])(?<=[a-z])\*\*(?=\d)")
 
+#: What begins code: ``` or ```python, and ~~~python. ~~~ alone parts scenes. `bark_client.marks` has the same rule.
+_FENCE = re.compile(r"(`{3,})[ \t]*[^\s`]*|(~{3,})[^\s~]+")
+
+
+def _code(state: StateBlock, first: int, end: int, silent: bool) -> bool:
+    """A rule of the parser: code has an end, and at most a word at its beginning. Else the line is a paragraph."""
+    text = _line(state, first)
+    if not text.startswith(("```", "~~~")):
+        return False
+    begins = _FENCE.fullmatch(text)
+    if begins and _is_closed(state, begins[1] or begins[2], first, end):
+        return fence(state, first, end, silent)
+    words = text.strip(text[0]).strip()
+    if "`" in words:
+        return False  # code within the line
+    if not silent:
+        state.line = first + 1
+        state.push("paragraph_open", "p", 1)
+        inline = state.push("inline", "", 0)
+        inline.content, inline.children = words, []
+        state.push("paragraph_close", "p", -1)
+    return True
+
+
+def _is_closed(state: StateBlock, signs: str, first: int, end: int) -> bool:
+    """Whether a line after the first one ends code that began with these signs. No lines are searched in vain twice."""
+    unclosed: set[tuple[str, int]] = state.env.setdefault("unclosed", set())
+    if (signs, end) in unclosed:
+        return False
+    lines = (_line(state, number) for number in range(first + 1, end))
+    closed = any(line.startswith(signs) and not line.strip(signs[0]) for line in lines)
+    if not closed:
+        unclosed.add((signs, end))
+    return closed
+
+
+def _line(state: StateBlock, number: int) -> str:
+    return state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]].rstrip()
+
 
 def _product(state: StateInline, silent: bool) -> bool:
     """A rule of the parser: the sign of a product is a plain character, as ``_`` within a word is."""
@@ -42,6 +82,7 @@ def _product(state: StateInline, silent: bool) -> bool:
 
 
 _PARSER.inline.ruler.before("emphasis", "product", _product)
+_PARSER.block.ruler.at("fence", _code, {"alt": ["paragraph", "reference", "blockquote", "list"]})
 
 
 def plain(text: str) -> str:

@@ -23,6 +23,13 @@ _DIGITS = "".join(map(chr, range(0xFDD0, 0xFDDA)))
 _OPEN, _CLOSE = "\ufdda", "\ufddb"
 _MARKS = frozenset(_DIGITS + _OPEN + _CLOSE)
 _MARK = re.compile(f"{_OPEN}([{_DIGITS}]+){_CLOSE}")
+#: Marks before signs that Markdown has at the beginning of a line: of code, headings, lists, quotations and tables.
+_BEFORE_MARKDOWN = re.compile(
+    rf"^[^\S\n]*((?:{_OPEN}[{_DIGITS}]+{_CLOSE}[^\S\n]*)+)"
+    r"((?:`{3,}[ \t]*[^\s`]*|~{3,}[^\s~]*)[ \t]*\n|`{3,}|~{3,}"
+    r"|(?:#{1,6}[ \t]+|[-+*][ \t]+(?:\[[ xX]\][ \t]+)?|>[ \t]*)+|\|)",
+    re.MULTILINE,
+)
 _TO_MARK = str.maketrans("0123456789", _DIGITS)
 _FROM_MARK = str.maketrans(_DIGITS, "0123456789")
 
@@ -78,6 +85,11 @@ def hide(text: str) -> tuple[str, tuple[Tag, ...]]:
     text = _TAG.sub(mark, text.translate(dict.fromkeys(map(ord, _MARKS))))
     _check(found)
     return text, tuple(found)
+
+
+def past_markdown(text: str) -> str:
+    """The text with its marks after the signs that Markdown has at the beginning of a line."""
+    return _BEFORE_MARKDOWN.sub(r"\2\1", text)
 
 
 def apart(text: str) -> str:

@@ -65,7 +65,7 @@ def book(
     """
     with plain_errors():
         speaking = cast(SpeakOptions, options)
-        found = _chapters(texts, split=chapters)
+        found = _chapters(texts, split=chapters, markdown=speaking.get("markdown") is not False)
         settings = {"format": format_, "voice": voice_identity(voice)}
         settings |= {name: value for name, value in options.items() if value is not None}
         Script(voice=voice, seed=seed, options=speaking)  # a wrong option is an error before there is a folder
@@ -134,10 +134,10 @@ def _resumable(job: Book) -> Iterator[None]:
         raise
 
 
-def _chapters(texts: list[Path], *, split: bool) -> list[Chapter]:
+def _chapters(texts: list[Path], *, split: bool, markdown: bool) -> list[Chapter]:
     read = [Chapter(path.stem, decoded(path.read_bytes(), source=str(path))) for path in texts]
     if split and len(read) == 1:
-        return split_chapters(read[0].text, title=read[0].title)
+        return split_chapters(read[0].text, title=read[0].title, markdown=markdown)
     for path, chapter in zip(texts, read, strict=True):
         if not any(map(str.isalnum, chapter.text)):
             raise InvalidRequest(f"{path}: it has no word to speak; leave it out")

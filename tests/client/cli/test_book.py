@@ -80,6 +80,12 @@ def test_options_are_those_of_say(bark: Any, triton: FakeTriton) -> None:
     assert soundfile.info("x/01-one.wav").frames == 30 * CHUNK
 
 
+def test_a_book_without_markdown_has_chapters_where_markdown_has_code(bark: Any) -> None:
+    Path("code.txt").write_text("It begins.\n\n```\n\nChapter 2\n\nIt ends.\n```\n")
+    assert "1 chapter," in bark("book", "code.txt", "-o", "one").stderr
+    assert "2 chapters," in bark("book", "code.txt", "-o", "two", "--no-markdown").stderr
+
+
 def test_several_texts_are_chapters_and_one_is_split_unless_told_not_to(bark: Any) -> None:
     Path("end.txt").write_text("# A heading\n\nThe end.")
     assert bark("book", "novel.md", "end.txt", "-o", "a").exit_code == 0

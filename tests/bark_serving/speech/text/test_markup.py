@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,38 @@ def test_markup_is_taken_away_and_the_words_stay(text: str, said: list[str]) -> 
 )
 def test_what_is_no_markup_stays(text: str) -> None:
     assert plain(text).strip() == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Bed.\n\n~~~ Three days later ~~~\n\nHe *ran* and __sat__.", ["Bed.", "Three days later", "He ran and sat."]),
+        ("Bed.\n\n``` Three days later\n\nHe *ran*.", ["Bed.", "Three days later", "He ran."]),
+        ("Bed.\n~~~ Later\nHe *ran*.", ["Bed.", "Later", "He ran."]),
+        ("Bed.\n\n~~~\n\nHe *ran*.\n\n~~~\n\nThe *end*.", ["Bed.", "He ran.", "The end."]),
+        ("> Bed.\n>\n> ~~~ Three days later ~~~\n>\n> He *ran*.", ["Bed.", "Three days later", "He ran."]),
+        ("- one\n- ~~~ two or three ~~~\n- *four*", ["one", "two or three", "four"]),
+        ("```python\nprint(*x)", ["python", "print(*x)"]),
+        ("```so `it` was```", ["so `it` was"]),
+    ],
+)
+def test_a_line_of_back_ticks_or_tildes_that_is_no_code_keeps_its_words(text: str, said: list[str]) -> None:
+    assert lines(text) == said
+
+
+@pytest.mark.parametrize("first", ["```", "```python", "``` python", "~~~python", "~~~~python"])
+def test_code_that_is_closed_is_read_as_it_stands(first: str) -> None:
+    last = "~~~~" if "~" in first else "```"
+    text = f"So:\n{first}\nx = *y* # __z__\n\n# no heading\n{last}\nIt *ran*."
+    assert lines(text) == ["So:", "x = *y* # __z__", "# no heading", "It ran."]
+    assert lines(text.replace("\n", "\n> ")) == ["So:", "x = *y* # __z__", "# no heading", "It ran."]
+
+
+@pytest.mark.parametrize("text", ["```a\n" * 4_000, "````a\n" * 2_000 + "```\n" * 2_000, "x\n~~~a\n" * 2_500])
+def test_a_text_of_ends_of_code_is_read_in_no_time(text: str) -> None:
+    begun = time.process_time()
+    plain(text)
+    assert time.process_time() - begun < 1.0
 
 
 @given(st.lists(st.text("abcdeXYZ ,.!?'äßñж字♪:;\n", max_size=40)).map("\n".join))

@@ -216,3 +216,20 @@ def test_whatever_comes_is_read_or_refused(bark: Vocabulary, text: str) -> None:
         return
     assert all(piece.text for piece in found.pieces)
     assert not set("\ufdd0\ufdda\ufddb") & set("".join(piece.text for piece in found.pieces))
+
+
+@pytest.mark.parametrize("tag", ["[pause 1s]", "[voice:joe] ", "[pause 1s] [voice:joe]"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "## A good title", "- A good title", "- [x] A good title", "> A good title", "> ## A good title",
+        "```\nA good title\n```", "```py\nA good title\n```", "~~~ A good title ~~~", "| A good title |\n|---|",
+    ],
+)  # fmt: skip
+def test_markdown_after_a_tag_at_the_beginning_of_a_line_is_read(line: str, tag: str, bark: Vocabulary) -> None:
+    for before in ("", "Hello to all of you.\n\n"):
+        found = read(f"{before}{tag}{line}", bark)
+        assert [piece.text for piece in found.pieces][-1] == "A good title"
+        assert found.notes == ()
+        assert found.pieces[-1].voice == ("joe" if "joe" in tag else None)
+        assert (found.pieces[-1].silence_s == 1.0) == ("pause" in tag)
