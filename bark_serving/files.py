@@ -38,8 +38,12 @@ def exclusive(path: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 def existing_place(path: Path) -> Path:
-    """The path itself if it exists, else the nearest one above it that does. It is absolute."""
-    return next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    """The path itself if it exists, else the nearest one above it that does. It is absolute.
+
+    A link whose target is missing exists: no folder can be made in its place.
+    """
+    places = (path.absolute(), *path.absolute().parents)
+    return next(place for place in places if place.exists() or place.is_symlink())
 
 
 def why_not_writable(folder: Path) -> str:

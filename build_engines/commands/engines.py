@@ -131,9 +131,7 @@ def verify(store: options.EnginesOption = DEFAULT_ROOT) -> None:
     Example: `bark-build verify`
     """
     with errors_shown():
-        engine_store = EngineStore(store)
-        if not store.exists():
-            raise BuildError(f"There is no folder {store.absolute()}.", remedy=NAME_A_STORE)
+        engine_store = _existing(store)
         count = len(engine_store.list())
         with console.status(f"hashing {count} engines"):
             errors = engine_store.verify()
@@ -154,7 +152,7 @@ def prune(
 ) -> None:
     """Remove engines that no server would load: broken, replaced by a newer one, or of bundles not kept.
 
-    The engines of your servers that run on this machine stay in any case.
+    The engines of your servers that run on this machine stay in any case. The status is 1 if there is no such store.
 
     Example: `bark-build prune --keep build/bundles/bark-small --dry-run`
     """
@@ -162,12 +160,20 @@ def prune(
         hashes = None if keep is None else [Bundle(folder).hash for folder in keep]
         in_use, kept = engines_in_use(state_folder()), list[Path]()
         with console.status("hashing engines"):
-            removed = EngineStore(store).prune(keep=hashes, in_use=in_use, on_kept=kept.append, dry_run=dry_run)
+            removed = _existing(store).prune(keep=hashes, in_use=in_use, on_kept=kept.append, dry_run=dry_run)
     for folder in kept:
         console.print(f"kept {folder}: the server {in_use[folder.resolve()]!r} uses it", soft_wrap=True)
     for folder in removed:
         console.print(f"{'would remove' if dry_run else 'removed'} {folder}", soft_wrap=True)
     console.print(f"{len(removed)} {'to remove' if dry_run else 'removed'}")
+
+
+def _existing(root: Path) -> EngineStore:
+    """The store at `root`. Raises `BuildError` if there is no such folder."""
+    store = EngineStore(root)
+    if not root.exists():
+        raise BuildError(f"There is no folder {root.absolute()}.", remedy=NAME_A_STORE)
+    return store
 
 
 def _row(engine: Engine) -> tuple[str, ...]:

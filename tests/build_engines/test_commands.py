@@ -166,12 +166,13 @@ def test_a_dry_run_refuses_a_store_that_this_user_may_not_write_to(
     assert f"user {os.getuid()} may not write to {tmp_path}. Give another folder" in " ".join(done.output.split())
 
 
-def test_verify_fails_where_there_is_no_store(tmp_path: Path) -> None:
-    done = run("verify", "--engines", tmp_path / "none")
+@pytest.mark.parametrize(("command", "said"), [("verify", "no engines in"), ("prune", "0 removed")])
+def test_a_store_that_does_not_exist_fails_and_an_empty_one_passes(tmp_path: Path, command: str, said: str) -> None:
+    done = run(command, "--engines", tmp_path / "none")
     assert done.exit_code == 1
     assert f"There is no folder {tmp_path / 'none'}." in done.output and "$BARK_ENGINES" in done.output
-    empty = run("verify", "--engines", tmp_path)
-    assert empty.exit_code == 0 and f"no engines in {tmp_path}" in empty.output
+    empty = run(command, "--engines", tmp_path)
+    assert empty.exit_code == 0 and said in empty.output
 
 
 def test_an_empty_store_is_named_in_the_command_that_fills_it(tmp_path: Path) -> None:
@@ -267,7 +268,7 @@ def test_without_torch_a_command_says_what_to_install(arguments: Sequence[str], 
         ("engines", "--help"),
         ("list",),
         ("verify", "--engines", "."),
-        ("prune", "--dry-run"),
+        ("prune", "--engines", ".", "--dry-run"),
     ],
 )
 def test_commands_that_need_no_torch_work_without_it(arguments: Sequence[str], tmp_path: Path) -> None:

@@ -195,11 +195,13 @@ def test_a_broken_engine_names_the_command_that_removes_it_from_its_own_store(bu
 
 
 def test_a_file_is_no_store_and_neither_is_what_would_be_in_it(tmp_path: Path) -> None:
-    file = tmp_path / "x.csv"
+    file, link = tmp_path / "x.csv", tmp_path / "link"
     file.touch()
-    for root in (file, file / "engines"):
-        with pytest.raises(StoreError, match=f"{file} is not a folder, so it keeps no engines"):
-            EngineStore(root)
+    link.symlink_to(tmp_path / "none")  # as to a disk that is not there
+    for no_folder in (file, link):
+        for root in (no_folder, no_folder / "engines"):
+            with pytest.raises(StoreError, match=f"{no_folder} is not a folder, so it keeps no engines"):
+                EngineStore(root)
 
 
 def test_prune_removes_the_broken_the_replaced_and_what_is_not_kept(
