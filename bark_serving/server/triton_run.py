@@ -101,8 +101,8 @@ def run_triton(
 ) -> Iterator[Server]:
     """Run Triton while the block runs. Afterwards only the server's state file is left.
 
-    If a signal ends it before it answers, it is started once more: on a busy machine it sometimes aborts, because it
-    takes one of its models' processes for dead.
+    If a signal ends the first run before it answers, it is started once more: on a busy machine it sometimes aborts,
+    because it takes one of its models' processes for dead. Later runs are counted by who starts them again.
     """
     start = partial(
         _started_once,
@@ -118,6 +118,8 @@ def run_triton(
         try:
             server = stack.enter_context(start())
         except StartCrashed as error:
+            if restarts.count:
+                raise
             tell_log(settings, report)(f"{error.problem}\nStarting Triton once more")
             server = stack.enter_context(start())
         yield server
