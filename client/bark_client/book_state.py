@@ -89,7 +89,7 @@ def _slug(title: str) -> str:
 
 
 def _hash(chapter: Chapter) -> str:
-    passages = [{"text": one.text, "gap": one.gap, "tags": one.tags} for one in gather(chapter.text)]
+    passages = [asdict(passage) for passage in gather(chapter.text)]
     return hashlib.sha256(json.dumps(passages).encode()).hexdigest()
 
 

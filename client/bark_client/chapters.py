@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from bark_client import marks
-
 _MARKDOWN: Final = re.compile(r"#{1,2}[ \t]+(?P<title>\S.*?)[ \t]*#*")
 _DIGITS: Final = r"\d{1,4}"
 _ROMAN: Final = r"[ivxlcdm]{1,15}"  # MMMDCCCLXXXVIII is the longest
@@ -29,6 +27,8 @@ _EAST_ASIAN: Final = re.compile(
     r"(?:第[ \t]*[\d〇零一二两兩三四五六七八九十百千]+[ \t]*[章回部話话]|제?[ \t]*\d+[ \t]*[장화부])"
     r"(?:[ \t:：].{0,40}|)"
 )
+#: What begins code: ``` with anything, and ~~~ with one word. The server has the same rule.
+_FENCE: Final = re.compile(r"(`{3,})[^`]*|(~{3,})[ \t]*[^\s~]+")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def split_chapters(text: str, *, title: str, markdown: bool = True) -> list[Chap
     """
     lines = text.splitlines(keepends=True)
     stripped = [line.strip() for line in lines]
-    starts = _headings(stripped, code=marks.code_lines(stripped) if markdown else set())
+    starts = _headings(stripped, code=_code(stripped) if markdown else set())
     found: list[Chapter] = []
     pending = ""  # headings without text
     bounds = [(0, title), *starts, (len(lines), "")]
@@ -80,3 +80,23 @@ def _headings(lines: list[str], *, code: set[int]) -> list[tuple[int, str]]:
             if alone:
                 found.append((number, line))
     return found
+
+
+def _code(lines: list[str]) -> set[int]:
+    """The numbers of the lines that are code, with its first and last. Code that is never closed is text."""
+    found: set[int] = set()
+    unclosed: set[str] = set()
+    for number, line in enumerate(lines):
+        match = _FENCE.fullmatch(line)
+        if number in found or not match or (fence := match[1] or match[2]) in unclosed:
+            continue
+        ends = (end for end in range(number + 1, len(lines)) if _closes(lines[end], fence))
+        if (end := next(ends, None)) is None:
+            unclosed.add(fence)
+        else:
+            found.update(range(number, end + 1))
+    return found
+
+
+def _closes(line: str, fence: str) -> bool:
+    return line.startswith(fence) and not line.strip(fence[0])

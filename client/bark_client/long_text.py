@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias
 
-from bark_client import marks
 from bark_client.errors import InvalidRequest
-from bark_client.sentence_ends import SENTENCE_END, in_brackets, paragraph_ends, sentence_ends
 from bark_client.tags import is_pause, tags, voice_of, without_tags
 
 MAX_REQUEST_CHARACTERS: Final = 20_000  #: the server's limit; a text up to it is spoken in one request
@@ -25,8 +23,16 @@ MIN_SENTENCE_CHARACTERS: Final = 20  #: of a passage that is a sentence: Bark sa
 _LOOKAHEAD_CHARACTERS: Final = 40  # after a possible end, to see what follows it
 _MIN_WRAPPED_CHARACTERS: Final = 45  # of a line that a program has broken; the server has the same rule
 
+_PARAGRAPH_END: Final = re.compile(r"\n[^\S\n]*(?=\n)")
+#: It begins only where a row of dots does: else a row of thousands would be read again from each of them.
+_SENTENCE_END: Final = re.compile(
+    r"""(?<![.!?…۔؟।])[.!?…۔؟।]+["'”’»›)\]*_]*(?=\s)|[。！？]+["'”’」』）]*"""
+)  # fmt: skip
+_WORD_OR_SIGN: Final = re.compile(r"\S")
 _CLAUSE_END: Final = re.compile(r"[,;:–—](?=\s)|[，、；：]")
 _SPACE: Final = re.compile(r"\s")
+_WORD_BEFORE: Final = re.compile(r"[\w.]*$")
+_LATIN_VOWEL: Final = re.compile("[aeiouyAEIOUY]")
 
 
 Gap: TypeAlias = Literal["none", "part", "sentence", "paragraph"]
@@ -41,13 +47,6 @@ class Passage:
     #: goes on with a sentence.
     gap: Gap = "none"
     tags: str = ""  #: of the text before it, which count on: the voice that speaks, and pauses
-    opened: str = ""  #: marks of Markdown that the text before it left open
-    closed: str = ""  #: closes the marks that it leaves open
-
-    @property
-    def markdown(self) -> str:
-        """The text with both ends of each mark."""
-        return marks.resumed(self.opened, self.text) + self.closed
 
 
 class Gatherer:
@@ -64,7 +63,6 @@ class Gatherer:
         self._newlines = 0  # since the text that was given
         self._gap: Gap = "none"
         self._voice = self._pauses = ""  # tags that count on
-        self._opened = ""  # marks that the text that was given left open
 
     def feed(self, piece: str) -> Iterator[Passage]:
         """Add a piece; yields what can be given now."""
@@ -95,7 +93,6 @@ class Gatherer:
             if end is None:
                 return
             text, self._text = self._text[:end], self._text[end:]
-            self._opened = marks.kept(self._opened, text, newlines=self._newlines)
             self._newlines = 0
             unwrapped = self._unwrapped(text)
             self._line_start = 0 if "\n" in text else self._line_start
@@ -104,18 +101,16 @@ class Gatherer:
 
     def _passage(self, text: str) -> Iterator[Passage]:
         """The passage of this text; none if it has no word. Keeps what counts on."""
-        left = marks.left_open(marks.resumed(self._opened, text))
         found = list(tags(text))
         pauses = [tag for tag in found if is_pause(tag)]
         if _has_word(text):
             paused = self._pauses or any(not _has_word(text[: tag.start()]) for tag in pauses)
-            yield Passage(text, "none" if paused else self._gap, self._voice + self._pauses, self._opened, left.end)
+            yield Passage(text, "none" if paused else self._gap, self._voice + self._pauses)
             self._limit = min(2 * self._limit, MAX_PASSAGE_CHARACTERS)
             self._gap = "none" if any(not _has_word(text[tag.end() :]) for tag in pauses) else "sentence"
             self._pauses = ""
         elif len(self._pauses) < MAX_PASSAGE_CHARACTERS:  # else a text of pauses alone would grow for ever
             self._pauses += "".join(tag[0] for tag in pauses)
-        self._opened = left.again
         for tag in found:
             if not is_pause(tag):
                 self._voice = tag[0] if voice_of(tag) else ""
@@ -137,8 +132,7 @@ class Gatherer:
         """
         line, newline, rest = text.rstrip().partition("\n")
         broken = self._line_start and self._line_start + len(line) >= _MIN_WRAPPED_CHARACTERS
-        after = rest.lstrip(" \t")
-        if newline and broken and after[:1] not in ("\n", "") and not marks.begins_line(after):
+        if newline and broken and rest.lstrip(" \t")[:1] not in ("\n", ""):
             return f"{line.rstrip()} {rest}"
         return f"{line}{newline}{rest}"
 
@@ -167,7 +161,7 @@ async def gather_async(source: Iterable[str] | AsyncIterable[str]) -> AsyncGener
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text by simple rules, each on one line. The server has better ones, for each language."""
-    ends = [*sentence_ends(text), *paragraph_ends(text), len(text)]
+    ends = [*_sentence_ends(text), *_paragraph_ends(text), len(text)]
     bounds = sorted({0, *ends})
     found = (" ".join(text[start:end].split()) for start, end in pairwise(bounds))
     return [sentence for sentence in found if any(map(str.isalnum, sentence))]
@@ -204,7 +198,7 @@ def _end_of_passage(text: str, *, limit: int, ended: bool) -> int | None:
         if len(text.rstrip()) <= limit:
             return len(text.rstrip())
     near = text[:seen]
-    for ends in (paragraph_ends(near), sentence_ends(near)):
+    for ends in (_paragraph_ends(near), _sentence_ends(near)):
         if found := [end for end in ends if limit // 2 <= end <= limit]:
             return found[-1]
     seen = MAX_PASSAGE_CHARACTERS + _LOOKAHEAD_CHARACTERS
@@ -218,7 +212,7 @@ def _end_of_sentence(text: str, *, ended: bool) -> int | None:
     near = text[: MAX_PASSAGE_CHARACTERS + _LOOKAHEAD_CHARACTERS]
     firsts = (
         next((end for end in ends if end >= MIN_SENTENCE_CHARACTERS), None)
-        for ends in (paragraph_ends(near), sentence_ends(near))
+        for ends in (_paragraph_ends(near), _sentence_ends(near))
     )
     end = min((first for first in firsts if first is not None), default=None)
     if end is not None and end <= MAX_PASSAGE_CHARACTERS:
@@ -230,7 +224,7 @@ def _end_of_sentence(text: str, *, ended: bool) -> int | None:
 
 def _end_within_maximum(text: str, *, limit: int) -> int:
     most = MAX_PASSAGE_CHARACTERS
-    paragraphs, sentences = [*paragraph_ends(text)], [*sentence_ends(text)]
+    paragraphs, sentences = [*_paragraph_ends(text)], [*_sentence_ends(text)]
     later = [end for end in (*paragraphs, *sentences) if limit < end <= most]
     if later:
         return min(later)
@@ -239,20 +233,40 @@ def _end_within_maximum(text: str, *, limit: int) -> int:
     fallbacks = (
         paragraphs,
         sentences,
-        [found.end() for found in SENTENCE_END.finditer(text)],
+        [found.end() for found in _SENTENCE_END.finditer(text)],
         [place for place, sign in enumerate(text) if sign == "\n"],
         [found.end() for found in _CLAUSE_END.finditer(text)],
         [found.start() for found in _SPACE.finditer(text)],
     )
     for ends in fallbacks:
-        if found := [end for end in ends if 0 < end <= most and not in_brackets(text, end)]:
+        if found := [end for end in ends if 0 < end <= most and not _in_brackets(text, end)]:
             return found[-1]
     return _between_characters(text, most)
 
 
+def _paragraph_ends(text: str) -> Iterator[int]:
+    return (found.start() for found in _PARAGRAPH_END.finditer(text))
+
+
+def _sentence_ends(text: str) -> Iterator[int]:
+    """Where sentences end for certain. What may be no end is left out: the server knows the rules of each language."""
+    for match in _SENTENCE_END.finditer(text):
+        following = _WORD_OR_SIGN.search(text, match.end())
+        if following is None or following[0].islower() or _may_be_abbreviated(text, match.start()):
+            continue
+        if not _in_brackets(text, match.end()):
+            yield match.end()
+
+
 def _ends_sentence(text: str) -> bool:
     """Whether a text ends with a sentence for certain, when another one follows."""
-    return any(not _has_word(text[end:]) for end in sentence_ends(f"{text} A"))
+    return any(not _has_word(text[end:]) for end in _sentence_ends(f"{text} A"))
+
+
+def _in_brackets(text: str, end: int) -> bool:
+    """Whether a place is inside something like `[pause 0.5s]`."""
+    start = max(0, end - 40)
+    return text.rfind("]", start, end) < text.rfind("[", start, end)
 
 
 def _between_characters(text: str, end: int) -> int:
@@ -260,3 +274,14 @@ def _between_characters(text: str, end: int) -> int:
     while end > 1 and (unicodedata.combining(text[end]) or unicodedata.category(text[end]) in ("Mc", "Cf")):
         end -= 1
     return end
+
+
+def _may_be_abbreviated(text: str, stop: int) -> bool:
+    """Whether the full stop may belong to the word: `Dr.`, `Prof.`, `z. B.`, `i.e.`, `vs.`, `20.`, `डॉ.`."""
+    if text[stop] != ".":
+        return False
+    word = _WORD_BEFORE.search(text, max(0, stop - 20), stop).group()  # type: ignore[union-attr]
+    if len(word) <= 1 or "." in word or word.isdecimal():
+        return True
+    without_case, without_vowel = word.lower() == word.upper(), word.isascii() and not _LATIN_VOWEL.search(word)
+    return (word[0].isupper() and len(word) <= 4) or (len(word) <= 3 and (without_case or without_vowel))

@@ -83,8 +83,7 @@ class Script:
             "paragraph": _given(self._options.get("paragraph_pause"), protocol.PARAGRAPH_PAUSE_S),
         }
         pause = pauses[passage.gap]
-        said = passage.text if self._options.get("markdown") is False else passage.markdown
-        return (f"[pause {pause:g}s]" if pause else "") + passage.tags + said
+        return (f"[pause {pause:g}s]" if pause else "") + passage.tags + passage.text
 
     def arguments(self) -> dict[str, Any]:
         """Those of the next request: voice, seed and options."""

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from num2words import num2words
 
-from bark_client.chapters import Chapter, split_chapters
+from bark_client.chapters import Chapter, _code, split_chapters
+from bark_serving.speech.text.markup import plain
 
 
 def titles(text: str) -> list[str]:
@@ -105,3 +106,15 @@ def test_no_word_is_lost_and_none_comes_twice(lines: list[str]) -> None:
     text = "\n".join(lines)
     joined = "".join(chapter.text for chapter in split_chapters(text, title="book"))
     assert [sign for sign in joined if sign.isalnum()] == [sign for sign in text if sign.isalnum()]
+
+
+LINES = st.sampled_from(
+    ["```", "```py", "``` py", "``` py x", "````", "```x```", "~~~", "~~~sh", "~~~ sh", "~~~~", "~~~ so it was ~~~"]
+)
+
+
+@given(st.lists(LINES | st.just("It is *so* here"), max_size=12))
+def test_client_and_server_take_the_same_lines_for_code(lines: list[str]) -> None:
+    found = _code(lines)
+    code = ["It is *so* here" in line for line in plain("\n".join(lines)).splitlines() if "is" in line]
+    assert code == [number in found for number, line in enumerate(lines) if line == "It is *so* here"]

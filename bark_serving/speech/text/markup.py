@@ -32,12 +32,18 @@ _FOOTNOTE = re.compile(r"\[\^[\w-]+\]:?")
 #: The sign of a product or a power is no emphasis: "5*6", "2*x*3", "x**2".
 _PRODUCT = re.compile(r"(?<=\d)\*+(?:[A-Za-z]\*+)?(?=\d)|(?<![\w*][a-z])(?<=[a-z])\*\*(?=\d)")
 
-#: What begins code: ``` or ```python, and ~~~python. ~~~ alone parts scenes. `bark_client.marks` has the same rule.
-_FENCE = re.compile(r"(`{3,})[ \t]*[^\s`]*|(~{3,})[^\s~]+")
+#: A mark of emphasis without its other end, as in a sentence out of a longer bold text: at an edge of a word.
+_STRAY_MARK = re.compile(
+    r"""(?<![\w*])(?:\*(?!\d)|\*{2,3}|_{1,3}|~~)(?=[^\W_]|["'“‘«(¿¡])"""
+    r"""|(?:(?<=[^\W_])|(?<=[.!?,;:…"'”’»)]))(?:(?<!\d)\*|\*{2,3}|_{1,3}|~~)(?=[\s.,;:!?…"'”’»)]|$)"""
+)
+
+#: What begins code: ``` with anything, and ~~~ with one word. `bark_client.chapters` has the same rule.
+_FENCE = re.compile(r"(`{3,})[^`]*|(~{3,})[ \t]*[^\s~]+")
 
 
 def _code(state: StateBlock, first: int, end: int, silent: bool) -> bool:
-    """A rule of the parser: code has an end, and at most a word at its beginning. Else the line is a paragraph."""
+    """A rule of the parser: code has an end. A line that begins none is a paragraph of its words."""
     text = _line(state, first)
     if not text.startswith(("```", "~~~")):
         return False
@@ -165,4 +171,4 @@ def _inline(tokens: Sequence[Token]) -> str:
                 said.append(token.content)
             case "softbreak" | "hardbreak":
                 said.append("\n")
-    return _FOOTNOTE.sub("", "".join(said))
+    return _STRAY_MARK.sub("", _FOOTNOTE.sub("", "".join(said)))

@@ -81,7 +81,7 @@ def test_what_is_no_markup_stays(text: str) -> None:
         ("Bed.\n\n~~~\n\nHe *ran*.\n\n~~~\n\nThe *end*.", ["Bed.", "He ran.", "The end."]),
         ("> Bed.\n>\n> ~~~ Three days later ~~~\n>\n> He *ran*.", ["Bed.", "Three days later", "He ran."]),
         ("- one\n- ~~~ two or three ~~~\n- *four*", ["one", "two or three", "four"]),
-        ("```python\nprint(*x)", ["python", "print(*x)"]),
+        ("```python\nprint(*x*)", ["python", "print(x)"]),
         ("```so `it` was```", ["so `it` was"]),
     ],
 )
@@ -89,12 +89,36 @@ def test_a_line_of_back_ticks_or_tildes_that_is_no_code_keeps_its_words(text: st
     assert lines(text) == said
 
 
-@pytest.mark.parametrize("first", ["```", "```python", "``` python", "~~~python", "~~~~python"])
+@pytest.mark.parametrize(
+    "first", ["```", "```python", "``` python", '```python title="a.py"', "```js {1,3}", "~~~python", "~~~~ python"]
+)
 def test_code_that_is_closed_is_read_as_it_stands(first: str) -> None:
     last = "~~~~" if "~" in first else "```"
     text = f"So:\n{first}\nx = *y* # __z__\n\n# no heading\n{last}\nIt *ran*."
     assert lines(text) == ["So:", "x = *y* # __z__", "# no heading", "It ran."]
     assert lines(text.replace("\n", "\n> ")) == ["So:", "x = *y* # __z__", "# no heading", "It ran."]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("**Read this note with care.", "Read this note with care."),
+        ("It is about your health.** Then go on.", "It is about your health. Then go on."),
+        ("*Italic* two is here.** Then", "Italic two is here. Then"),
+        ('_"Hello there," he said.', '"Hello there," he said.'),
+        ("He is my friend__, and yours.", "He is my friend, and yours."),
+        ("**[A link](https://x.org/a_b) is here.", "A link is here."),
+    ],
+)
+def test_a_mark_of_emphasis_without_its_other_end_is_left_out(text: str, said: str) -> None:
+    assert plain(text).strip() == said
+
+
+@pytest.mark.parametrize(
+    "text", ["5 * 6 is 30", "2*x*3", "all *.py files", "a snake_case name", "C*-algebras", "dial *67*123#"]
+)
+def test_signs_that_are_no_emphasis_stay(text: str) -> None:
+    assert plain(text).strip() == text
 
 
 @pytest.mark.parametrize("text", ["```a\n" * 4_000, "````a\n" * 2_000 + "```\n" * 2_000, "x\n~~~a\n" * 2_500])
