@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bark_client import BarkClient, BarkError, InvalidRequest
-from bark_client.voice import VoiceLike
+from bark_client.named_voices import voices_named
+from bark_client.voice import VoiceInfo, VoiceLike
 
 _TEXT: Final = "Hello."
 _MAX_DURATION_S: Final = 0.5
@@ -21,23 +22,25 @@ class Found:
     checkpoint: str
     sample_rate: int  #: Hz
     silent: dict[str, str]  #: servers that did not speak, and why
-    voices: dict[str, dict[str, str]]  #: of each server that spoke: hashes of its voices by name
+    spoke: list[str]  #: the other servers
 
     def hashes(self, names: Collection[str]) -> dict[str, str]:
-        """The hashes of these voices, without those that no server has.
+        """Ask the servers that spoke for the hashes of these voices. Voices that no server has are left out.
 
-        InvalidRequest if servers have different voices of one name.
+        InvalidRequest if servers have different voices of one name. ServerError if a server cannot list its voices.
         """
-        first: dict[str, str] = {}
-        for url, voices in self.voices.items():
-            for name in sorted(voices.keys() & names):
-                other = first.setdefault(name, url)
-                if self.voices[other][name] != voices[name]:
+        first: dict[str, tuple[str, VoiceInfo]] = {}
+        for url in self.spoke:
+            with BarkClient(url, timeout=_TIMEOUT_S) as bark:
+                voices = voices_named(bark, names, url=url)
+            for name, voice in sorted(voices.items()):
+                other, known = first.setdefault(name, (url, voice))
+                if known.hash != voice.hash:
                     raise InvalidRequest(
-                        f"the servers {other} and {url} have different voices of the name {name}: import one of them "
-                        "to both (`bark voice export`, `bark voice import --overwrite`)"
+                        f"the servers {other} and {url} have different voices of the name {name}: "
+                        + _remedy((other, known), (url, voice))
                     )
-        return {name: self.voices[url][name] for name, url in first.items()}
+        return {name: voice.hash for name, (_, voice) in first.items()}
 
 
 def check_servers(urls: Sequence[str], *, voice: VoiceLike | None, options: dict[str, Any]) -> Found:
@@ -47,11 +50,10 @@ def check_servers(urls: Sequence[str], *, voice: VoiceLike | None, options: dict
     some of the servers; if none speaks, the error of the first one is raised.
     """
     spoken: dict[str, tuple[str, int]] = {}
-    voices: dict[str, dict[str, str]] = {}
     failures: dict[str, BarkError] = {}
     for url in urls:
         try:
-            spoken[url], voices[url] = _ask(url, voice=voice, options=options)
+            spoken[url] = _ask(url, voice=voice, options=options)
         except InvalidRequest:
             raise
         except BarkError as error:
@@ -65,11 +67,11 @@ def check_servers(urls: Sequence[str], *, voice: VoiceLike | None, options: dict
                 f"the servers speak with different checkpoints: {first} with {checkpoint}, {url} with {other}; "
                 "a job needs one"
             )
-    return Found(checkpoint, rate, {url: str(error) for url, error in failures.items()}, voices)
+    return Found(checkpoint, rate, {url: str(error) for url, error in failures.items()}, list(spoken))
 
 
-def _ask(url: str, *, voice: VoiceLike | None, options: dict[str, Any]) -> tuple[tuple[str, int], dict[str, str]]:
-    """A server's checkpoint and sample rate, once it has spoken, and the hashes of its voices by name."""
+def _ask(url: str, *, voice: VoiceLike | None, options: dict[str, Any]) -> tuple[str, int]:
+    """A server's checkpoint and sample rate, once it has spoken."""
     limits = {"max_duration": min(_MAX_DURATION_S, options.get("max_duration") or _MAX_DURATION_S)}
     once = {"retries": 0, "on_failure": "warn"}
     with (
@@ -81,4 +83,15 @@ def _ask(url: str, *, voice: VoiceLike | None, options: dict[str, Any]) -> tuple
             rate = chunk.sample_rate
         if not rate:
             raise BarkError(f"the server at {url} answered without audio: see its log")
-        return (stream.summary.checkpoint, rate), {one.name: one.hash for one in bark.voices()}
+        return stream.summary.checkpoint, rate
+
+
+def _remedy(one: tuple[str, VoiceInfo], other: tuple[str, VoiceInfo]) -> str:
+    """How two servers get the same voice of a name. A voice that is built in cannot be replaced."""
+    (source, voice), (target, replaced) = (one, other) if other[1].stored else (other, one)
+    if not replaced.stored:
+        return "start both servers with the same bundle and --voices"
+    return (
+        f"copy that of {source} with `bark voice export {voice.name} -o voice.npz --url {source}`, then "
+        f"`bark voice import voice.npz --name {voice.name} --overwrite --url {target}`"
+    )

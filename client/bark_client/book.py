@@ -25,7 +25,7 @@ from bark_client.long_text import Passage, gather
 from bark_client.pieces import Piece, moved
 from bark_client.script import Finished
 from bark_client.speech import Chunk
-from bark_client.voice import Voice
+from bark_client.voice import Voice, VoiceInfo
 
 SPEAKER: Final = "speaker.npz"  #: the made-up speaker, where no voice was given
 _BYTES_PER_SAMPLE: Final = 2
@@ -125,18 +125,28 @@ class Book:
         """The one under way."""
         return next(chapter for chapter in self.state.chapters if not chapter.complete)
 
-    def check_voices(self, found: Mapping[str, str]) -> None:
-        """Note the hashes of the server's voices, by name. InvalidRequest if a voice is another than before.
+    def check_voices(self, found: Mapping[str, VoiceInfo], *, url: str) -> None:
+        """Note the hashes of the voices of the server at `url`. InvalidRequest if a voice is another than before.
 
         A book that an older version began has none. The first that are found are noted then.
         """
-        for name, before in self.state.voices.items():
-            if found.get(name, before) != before:
+        for name, voice in found.items():
+            if self.state.voices.get(name, voice.hash) != voice.hash:
+                remedy = "start the server with the former bundle and --voices"
+                if voice.stored:
+                    remedy = (
+                        "import the former voice again from its file "
+                        f"(`bark voice import voice.npz --name {name} --overwrite --url {url}`)"
+                    )
                 raise InvalidRequest(
-                    f"the server's voice {name} was replaced after {self.folder} was begun with it: import the former "
-                    "voice under this name again, or begin again in another folder"
+                    f"the server's voice {name} was replaced after {self.folder} was begun with it: {remedy}, or begin "
+                    "again in another folder"
                 )
-        self.state.voices = {**found, **self.state.voices}
+        voices = {name: voice.hash for name, voice in found.items()} | self.state.voices
+        if voices != self.state.voices:
+            self.state.voices = voices
+            if self.first:  # else a failure leaves no folder
+                book_state.write(self.folder, self.state)
 
     def write(self, chunk: Chunk) -> None:
         """Add audio of the request under way. OSError for a full disk."""

@@ -19,7 +19,7 @@ MIN_CLIP_S, MAX_CLIP_S = 1.0, 30.0
 MAX_COUNTED_S = 600  #: a longer recording is not read to its end only to say how long it is
 MIN_RATE_HZ, MAX_RATE_HZ = 8_000, 192_000
 CUT_S: Final = 0.05  #: that a file may lack without a warning
-MAX_PEAK: Final = 8.0  #: full scale is 1. The server brings any clip to one level; what is louder was not scaled at all
+MAX_PEAK: Final = 8.0  #: full scale is 1. The server brings any clip to one level. Louder ones are mostly a mistake
 _ADVICE: Final = "5 to 12 s of one person's clear speech are best"
 
 #: What to clone from: a sound file by path or open for reading, or samples [n] or [n, channels] with their rate.
@@ -56,7 +56,7 @@ def read(source: Source, *, start: float = 0.0, duration: float | None = None) -
         samples = samples[:, first:end]
     else:
         name, samples, rate, warnings = _from_file(source, start=start, duration=duration)
-    _check_samples(name, samples, of_file=not isinstance(source, tuple))
+    _check_samples(name, samples, path=_path_of(source), of_file=not isinstance(source, tuple))
     return Recording(np.ascontiguousarray(samples, dtype=np.float32), rate, warnings)
 
 
@@ -64,7 +64,8 @@ def _from_file(
     source: str | os.PathLike[str] | BinaryIO, *, start: float, duration: float | None
 ) -> tuple[str, NDArray[np.float32], int, tuple[str, ...]]:
     if not isinstance(source, str | os.PathLike):
-        return _from_open_file(source, name=str(getattr(source, "name", "the clip")), start=start, duration=duration)
+        name = str(getattr(source, "name", "the clip"))
+        return _from_open_file(source, name=name, path=_path_of(source), start=start, duration=duration)
     path = Path(source)
     if path.is_dir():
         raise InvalidRequest(f"{path}: a folder; give the path of one recording in it")
@@ -72,13 +73,13 @@ def _from_file(
         raise InvalidRequest(f"{path}: no such file; give the path of a recording")
     try:
         with path.open("rb") as file:
-            return _from_open_file(file, name=str(path), start=start, duration=duration)
+            return _from_open_file(file, name=str(path), path=path, start=start, duration=duration)
     except OSError as error:
         raise InvalidRequest(f"{path}: it cannot be read ({error.strerror}); you must be allowed to read it") from None
 
 
 def _from_open_file(
-    file: BinaryIO, *, name: str, start: float, duration: float | None
+    file: BinaryIO, *, name: str, path: Path | None, start: float, duration: float | None
 ) -> tuple[str, NDArray[np.float32], int, tuple[str, ...]]:
     kept: list[NDArray[np.float32]] = []
     count = 0
@@ -98,10 +99,8 @@ def _from_open_file(
             else:
                 warnings = _of_a_cut(name, count / rate, promised_s=sound.promised_s)
     except sound_file.UnreadableSound as error:
-        raise InvalidRequest(
-            f"{name}: not a sound file that can be read ({error}); convert it first: "
-            f"ffmpeg -i {shlex.quote(name)} clip.wav"
-        ) from None
+        remedy = "convert it to WAV first" if path is None else f"convert it first: {_ffmpeg(path)} clip.wav"
+        raise InvalidRequest(f"{name}: not a sound file that can be read ({error}); {remedy}") from None
     _span(name, count, rate, start=start, duration=duration)
     return name, np.concatenate(kept, axis=1), rate, warnings
 
@@ -113,18 +112,32 @@ def _of_a_cut(name: str, seconds: float, *, promised_s: float | None) -> tuple[s
     return (f"{name} was cut off: its header promises {promised_s:.1f} s of sound, and it ends at {seconds:.1f} s.",)
 
 
-def _check_samples(name: str, samples: NDArray[Any], *, of_file: bool) -> None:
-    """Raise InvalidRequest for samples that are no numbers, or far above full scale: floats that were never scaled."""
+def _path_of(source: Source) -> Path | None:
+    """The path of a file, also of one that is open. None for samples, bytes in memory and standard input."""
+    path = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
+    known = isinstance(path, os.PathLike) or (isinstance(path, str) and path and not path.startswith("<"))
+    return Path(path) if path is not None and known else None
+
+
+def _ffmpeg(path: Path) -> str:
+    """The beginning of a command that reads the file. ffmpeg takes `-a.wav` for an option, and `a:b.wav` for a link."""
+    plain = path.is_absolute() or not (str(path).startswith("-") or ":" in str(path))
+    return f"ffmpeg -i {shlex.quote(str(path) if plain else f'./{path}')}"
+
+
+def _check_samples(name: str, samples: NDArray[Any], *, path: Path | None, of_file: bool) -> None:
+    """Raise InvalidRequest for samples that are no numbers, or far above full scale."""
     if not np.isfinite(samples).all():
         raise InvalidRequest(f"{name}: some samples are NaN or infinite; record or export it again")
     peak = float(np.abs(samples).max())
     if peak <= MAX_PEAK:
         return
     divisor = math.ceil(peak)
-    remedy = f"divide them by {divisor}"
-    if of_file:
-        remedy = f"make it quieter first: ffmpeg -i {shlex.quote(name)} -af volume=1/{divisor} quieter.wav"
-    raise InvalidRequest(f"{name}: a peak of {peak:g}; full scale is 1, and a clip has at most {MAX_PEAK:g}: {remedy}")
+    remedy = f"make it quieter by a factor of {divisor} first" if of_file else f"divide them by {divisor}"
+    if path is not None:
+        remedy = f"make it quieter first: {_ffmpeg(path)} -af volume=1/{divisor} quieter.wav"
+    shown = f"{peak:g}" if float(f"{peak:g}") > MAX_PEAK else repr(peak)  # 8.000001 is not shown as 8
+    raise InvalidRequest(f"{name}: a peak of {shown}; full scale is 1, and a clip has at most {MAX_PEAK:g}: {remedy}")
 
 
 def _from_samples(source: tuple[ArrayLike, int]) -> tuple[NDArray[Any], int]:

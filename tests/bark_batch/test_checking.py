@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from bark_batch.checking import check_servers
 from bark_client import InvalidRequest, ServerError
+from bark_client.cli.main import app
 from tests.client.fake_triton import Behaviour, FakeTriton, free_port, say_error
 from tests.client.fake_voices import arrays_of, hash_of
 
@@ -63,3 +68,39 @@ def test_servers_with_different_voices_of_one_name_are_refused_where_the_job_nam
     assert list(found.hashes({"v2/en_speaker_6"})) == ["v2/en_speaker_6"]
     with pytest.raises(InvalidRequest, match=f"{one.url} and {other.url} have different voices of the name me"):
         found.hashes({"me"})
+
+
+@pytest.mark.parametrize("built_in", [False, True], ids=["stored", "built in at the other server"])
+def test_the_commands_of_the_refusal_give_both_servers_one_voice_and_change_no_other(
+    server: Callable[..., FakeTriton], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built_in: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, other = server(), server()
+    one.voices.stored |= {"joe": arrays_of(75), "v2/joe": arrays_of(150)}
+    other.voices.stored["joe"] = arrays_of(75)
+    (other.voices.built_in if built_in else other.voices.stored)["v2/joe"] = arrays_of(225)
+    found = check_servers([one.url, other.url], voice=None, options={})
+    with pytest.raises(InvalidRequest) as refused:
+        found.hashes({"v2/joe"})
+    for command in re.findall("`(bark .*?)`", str(refused.value)):
+        result = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert result.exit_code == 0, result.output
+    assert found.hashes({"joe"}) == {"joe": hash_of(arrays_of(75))}
+    assert found.hashes({"v2/joe"}) == {"v2/joe": hash_of(arrays_of(225 if built_in else 150))}
+
+
+def test_for_different_built_in_voices_the_refusal_names_the_bundle(server: Callable[..., FakeTriton]) -> None:
+    one, other = server(), server()
+    other.voices.built_in["v2/en_speaker_6"] = arrays_of(75)
+    found = check_servers([one.url, other.url], voice=None, options={})
+    with pytest.raises(InvalidRequest, match=r"start both servers with the same bundle and --voices$"):
+        found.hashes({"v2/en_speaker_6"})
+
+
+def test_a_server_is_asked_for_its_voices_only_if_the_job_names_some(server: Callable[..., FakeTriton]) -> None:
+    broken = server()
+    broken.voices.rows = [b"no JSON"]
+    found = check_servers([broken.url], voice=None, options={})
+    assert found.hashes([]) == found.hashes(["sha256:0123456789ab"]) == {}
+    with pytest.raises(ServerError, match=f"the server at {broken.url} cannot list its voices .*: see its log"):
+        found.hashes(["me"])

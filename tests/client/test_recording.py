@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import re
 import struct
 from pathlib import Path
@@ -163,3 +164,44 @@ def test_floats_somewhat_above_full_scale_are_taken_as_they_are(tmp_path: Path, 
     soundfile.write(tmp_path / "x.wav", samples, 8_000, subtype="FLOAT")
     for source in (tmp_path / "x.wav", (samples, 8_000)):
         np.testing.assert_array_equal(recording.read(source).samples[0], samples)
+
+
+def test_a_peak_just_above_the_limit_is_shown_above_it() -> None:
+    peak = float(np.nextafter(np.float32(8), np.float32(9)))
+    with pytest.raises(InvalidRequest, match=f"a peak of {peak!r}; .* at most 8: divide them by 9$"):
+        recording.read((np.full(9_000, peak), 8_000))
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("-a.wav", "./-a.wav"), ("a:b.wav", "./a:b.wav"), ("a b.wav", "'a b.wav'")]
+)
+def test_the_command_of_a_refusal_takes_the_name_for_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, given: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for content in (b"hello", loud_wav()):
+        Path(name).write_bytes(content)
+        with Path(name).open("rb") as file:
+            for source in (name, Path(name), file):
+                with pytest.raises(InvalidRequest, match=re.escape(f"ffmpeg -i {given} ")):
+                    recording.read(source)
+
+
+def test_a_recording_without_a_path_is_refused_without_a_command(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    for content, remedy in (
+        (b"hello", "convert it to WAV first"),
+        (loud_wav(), "make it quieter by a factor of 87 first"),
+    ):
+        path.write_bytes(content)
+        with os.fdopen(os.open(path, os.O_RDONLY), "rb") as without_name:
+            for source in (io.BytesIO(content), without_name):
+                with pytest.raises(InvalidRequest, match=f"{remedy}$") as refused:
+                    recording.read(source)
+                assert "ffmpeg" not in str(refused.value)
+
+
+def loud_wav() -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, np.float32(86.9) * np.sign(tone(2, 8_000)), 8_000, format="WAV", subtype="FLOAT")
+    return file.getvalue()

@@ -21,8 +21,9 @@ from bark_client.cli.progress import LongProgress, duration
 from bark_client.cli.say import decoded, say
 from bark_client.client import BarkClient
 from bark_client.connection import DEFAULT_URL
-from bark_client.errors import BarkError, InvalidRequest
+from bark_client.errors import BarkError, InvalidRequest, ServerUnavailable
 from bark_client.long_stream import LongStream
+from bark_client.named_voices import voices_named
 from bark_client.protocol import SpeakOptions
 from bark_client.script import Finished, Script
 from bark_client.tags import voices_in
@@ -75,12 +76,12 @@ def book(
             chosen = secrets.randbits(32) if seed is None else seed
             job = Book.begin(output, found, seed=chosen, settings=settings)
         with job, _resumable(job), BarkClient(url, timeout=timeout, answer_timeout=answer_timeout) as client:
-            named = _named(settings["voice"], found)
+            check = _check_of(job, client, _named(settings["voice"], found), url=url)
             if not job.complete:
-                job.check_voices(_hashes(client, named))
+                check(spoken=False)
             script = Script(voice=voice, seed=job.state.seed, options=speaking, first=job.first, speaker=job.speaker)
             with client.speak_passages(job.remaining(), script=script) as stream:
-                _speak(stream, job, check=lambda: job.check_voices(_hashes(client, named)))
+                _speak(stream, job, check=lambda: check(spoken=True))
         count = len(job.state.chapters)
         messages.print(
             f"[bold green]{escape(str(output))}[/]: {count} chapter{'s' * (count > 1)}, "
@@ -90,14 +91,35 @@ def book(
 
 
 def _named(voice: str | None, chapters: list[Chapter]) -> set[str]:
-    """The server's voices that --voice and tags name, without hashes: the voice of a hash never changes."""
-    names = {voice or ""}.union(*(voices_in(chapter.text) for chapter in chapters))
-    return {name for name in names if name and not name.startswith("sha256:")}
+    """The voices that --voice and tags name."""
+    return {voice or ""}.union(*(voices_in(chapter.text) for chapter in chapters)) - {""}
 
 
-def _hashes(client: BarkClient, names: set[str]) -> dict[str, str]:
-    """The hashes of those of the voices that the server has."""
-    return {voice.name: voice.hash for voice in client.voices() if voice.name in names} if names else {}
+def _check_of(job: Book, client: BarkClient, names: set[str], *, url: str) -> Callable[..., None]:
+    """A check that raises InvalidRequest if the server's voices are no longer those of the book.
+
+    If the server cannot list them, the check warns once, and the book goes on. So no audio is lost. After a failure of
+    the first check the voices are not compared again, because each attempt can take seconds.
+    """
+    warned, compared = False, set(names)
+
+    def check(*, spoken: bool) -> None:
+        nonlocal warned
+        try:
+            found = voices_named(client, compared, url=url)
+        except BarkError as error:
+            if not spoken and isinstance(error, ServerUnavailable):  # it does not speak, either
+                raise
+            if not warned:
+                text = f"the voices could not be compared with those of the book: {error}"
+                messages.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
+            warned = True
+            if not spoken:
+                compared.clear()
+            return
+        job.check_voices(found, url=url)
+
+    return check
 
 
 def _speak(stream: LongStream, job: Book, *, check: Callable[[], None]) -> None:

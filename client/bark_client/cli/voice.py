@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from rich.markup import escape
 from bark_client.cli import options as opt
 from bark_client.cli import picture, terminal, voice_files
 from bark_client.cli.console import Lines, fail, messages, plain_errors
-from bark_client.cli.outputs import check_voice_file
+from bark_client.cli.outputs import check_voice_file, file_of
 from bark_client.cli.sinks import open_sinks
 from bark_client.cli.voice_files import VoiceFile
 from bark_client.client import BarkClient
@@ -66,7 +65,7 @@ def show(
 
     For example: `bark voice show joe`
     """
-    with plain_errors(), BarkClient(url) as client, _file_of(voice, "-voice.png", asked=output) as path:
+    with plain_errors(), BarkClient(url) as client, file_of(voice, "-voice.png", asked=output) as path:
         target = _picture(path, asked=output is not None)
         info = None if voice.lower().endswith(".npz") else client.voice_info(voice)
         preview = client.preview_voice(voice)
@@ -94,7 +93,7 @@ def preview(
 
     For example: `bark voice preview me --play`
     """
-    file = contextlib.nullcontext() if play and not output else _file_of(voice, "-preview.wav", asked=output)
+    file = contextlib.nullcontext() if play and not output else file_of(voice, "-preview.wav", asked=output)
     with plain_errors(), BarkClient(url) as client, file as path:
         target = None if path is None else str(path)
         with contextlib.ExitStack() as closing:
@@ -195,7 +194,7 @@ def export(
 
     For example: `bark voice export me -o me.npz`
     """
-    with plain_errors(), BarkClient(url) as client, _file_of(name, ".npz", asked=output) as target:
+    with plain_errors(), BarkClient(url) as client, file_of(name, ".npz", asked=output) as target:
         check_voice_file(target)
         voice = client.get_voice(name)
         _done(voice.save(target), str(voice))
@@ -267,28 +266,6 @@ def _picture(target: Path, *, asked: bool) -> Path | None:
         messages.print(f"[yellow]no picture:[/] {escape(str(error))}", highlight=False)
         return None
     return target
-
-
-@contextlib.contextmanager
-def _file_of(voice: str, ending: str, *, asked: Path | None) -> Iterator[Path]:
-    """The file that a command writes about a voice: the one that was asked for, else the voice's name and an ending.
-
-    The whole name: v2/joe.npz is not the file of joe. Its folder is made, and removed if nothing was written there.
-    """
-    if asked:
-        yield asked
-        return
-    name = voice[: -len(".npz")] if voice.lower().endswith(".npz") else voice.removeprefix("sha256:")
-    path = Path(name + ending)
-    new = [folder for folder in path.parents if not folder.exists()]
-    with contextlib.suppress(OSError):  # the check of the file, which follows, says that there is no folder
-        path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield path
-    finally:
-        for folder in new:
-            with contextlib.suppress(OSError):  # it is not empty
-                folder.rmdir()
 
 
 def _confirmed(question: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import soundfile
 
@@ -126,6 +127,7 @@ def test_a_book_whose_voice_was_replaced_is_not_resumed_until_the_former_one_is_
     refused = bark(*command, "--resume")
     assert refused.exit_code == 2
     assert "the server's voice me was replaced after out was begun with it: import the former voice" in refused.stderr
+    assert f"(`bark voice import voice.npz --name me --overwrite --url {triton.url}`)" in refused.stderr
     assert len(triton.requests) == spoken
     triton.voices.stored["me"] = former
     assert bark(*command, "--resume").exit_code == 0
@@ -160,6 +162,47 @@ def test_a_book_that_an_older_version_began_without_hashes_is_resumed_and_notes_
     Path("out/book.json").write_text(json.dumps(state))
     assert bark(*command, "--resume").exit_code == 0
     assert list(json.loads(Path("out/book.json").read_text())["voices"]) == ["me"]
+
+
+def test_the_hashes_of_an_older_book_are_noted_before_its_first_request(bark: Any, triton: FakeTriton) -> None:
+    triton.plan.extend([speak, say_error("[INTERNAL] a stage died"), say_error("[INTERNAL] a stage died")])
+    command = ("book", "novel.md", "-o", "out", "--voice", "me")
+    assert bark(*command).exit_code == 1
+    state = json.loads(Path("out/book.json").read_text())
+    del state["voices"]
+    Path("out/book.json").write_text(json.dumps(state))
+    assert bark(*command, "--resume").exit_code == 1
+    assert list(json.loads(Path("out/book.json").read_text())["voices"]) == ["me"]
+
+
+def test_a_book_whose_built_in_voice_was_replaced_names_the_bundle(bark: Any, triton: FakeTriton) -> None:
+    triton.plan.extend([speak, say_error("[INTERNAL] a stage died")])
+    command = ("book", "novel.md", "-o", "out", "--voice", "v2/en_speaker_6")
+    assert bark(*command).exit_code == 1
+    triton.voices.built_in["v2/en_speaker_6"] = arrays_of(75)
+    refused = bark(*command, "--resume")
+    assert refused.exit_code == 2 and "start the server with the former bundle and --voices, or" in refused.stderr
+
+
+def test_a_server_that_cannot_list_its_voices_speaks_a_book_with_one_warning(bark: Any, triton: FakeTriton) -> None:
+    triton.voices.rows = [b"no JSON"]
+    result = bark("book", "novel.md", "-o", "out", "--voice", "me")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("warning: the voices could not be compared with those of the book: the server at") == 1
+    assert len(triton.requests) > 2 and Path("out/02-two.flac").exists()
+    assert triton.voices.commands() == ["list"]
+
+
+def test_audio_is_kept_of_a_request_after_which_the_voices_cannot_be_listed(bark: Any, triton: FakeTriton) -> None:
+    def speak_and_break(*arguments: Any) -> Iterator[Any]:
+        triton.unary_plan.extend([grpc.StatusCode.INTERNAL] * 9)
+        yield from speak(*arguments)
+
+    Path("short.txt").write_text("It begins. It ends.")
+    triton.plan.append(speak_and_break)
+    result = bark("book", "short.txt", "-o", "out", "--voice", "me")
+    assert (result.exit_code, "the voices could not be compared" in result.stderr) == (0, True), result.output
+    assert len(triton.requests) == 1 and list(Path("out").glob("*.flac"))
 
 
 def test_ctrl_c_says_the_command_that_goes_on(bark: Any, triton: FakeTriton, tmp_path: Path) -> None:
@@ -222,8 +265,8 @@ def test_a_failure_before_anything_is_done_leaves_no_folder(bark: Any, triton: F
     result = bark("book", "novel.md", "-o", "out", "--voice", "jim")
     assert result.exit_code == 2 and "did you mean jo?" in result.stderr
     assert not Path("out").exists()
-    no_server = bark("book", "novel.md", "-o", "out", "--url", f"127.0.0.1:{free_port()}")
-    assert no_server.exit_code == 1 and "bark-serve up" in no_server.stderr
+    no_server = bark("book", "novel.md", "-o", "out", "--voice", "me", "--url", f"127.0.0.1:{free_port()}")
+    assert no_server.exit_code == 1 and "bark-serve up" in no_server.stderr and "warning" not in no_server.stderr
     assert not Path("out").exists()
 
 

@@ -155,6 +155,16 @@ def test_clone_writes_a_voice_to_a_file_and_takes_a_pipe(bark: Any, triton: Fake
     assert list(triton.voices.stored) == ["me"]
 
 
+@pytest.mark.parametrize("loud", [False, True])
+def test_a_pipe_that_is_no_clip_is_refused_without_a_command_for_a_file(bark: Any, loud: bool) -> None:
+    file = io.BytesIO(b"no sound")
+    if loud:
+        soundfile.write(file, np.full(16_000, 86.9, np.float32), 8_000, format="WAV", subtype="FLOAT")
+    refused = bark("voice", "clone", "-", "-o", "x.npz", input=file.getvalue())
+    remedy = "make it quieter by a factor of 87 first" if loud else "convert it to WAV first"
+    assert (refused.exit_code, remedy in refused.stderr, "ffmpeg" in refused.stderr) == (2, True, False), refused.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -236,11 +246,19 @@ def test_voices_that_share_the_last_part_of_their_names_have_files_of_their_own(
     for folder in (Path(), Path("v2")):
         assert sorted(path.name for path in folder.glob("joe*")) == ["joe-preview.wav", "joe-voice.png", "joe.npz"]
     assert (frames_of("joe.npz"), frames_of("v2/joe.npz")) == (75, 150)
-    assert bark("voice", "preview", "v2/joe.npz").exit_code == 0, "a file, too, has its own"
-    assert soundfile.info("joe-preview.wav").frames == 24_000
     triton.voices.stored.clear()
     assert "2 voices imported" in bark("voice", "import", ".").stderr
     assert sorted(triton.voices.stored) == ["joe", "v2/joe"]
+
+
+def test_what_is_said_of_a_voice_file_is_written_to_the_current_folder(bark: Any) -> None:
+    pytest.importorskip("matplotlib")
+    Path("voices").mkdir()
+    Voice.from_arrays(arrays_of(75)).save("voices/ada.npz")
+    for command in ("preview", "show"):
+        assert bark("voice", command, "voices/ada.npz").exit_code == 0
+    assert sorted(path.name for path in Path().glob("ada*")) == ["ada-preview.wav", "ada-voice.png"]
+    assert [path.name for path in Path("voices").iterdir()] == ["ada.npz"]
 
 
 def test_a_voice_that_does_not_exist_leaves_no_folder(bark: Any) -> None:
