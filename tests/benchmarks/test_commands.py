@@ -36,7 +36,7 @@ def test_the_load_is_read_before_any_work_of_the_command(
 
     for name in ("drag_race", "stages"):
         monkeypatch.setattr(import_module(f"benchmarks.{name}.command"), "prepare", busy)
-    options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu int8"]
+    options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "torch fp32"]
     result = run(tmp_path / "result.json", *arguments, *options)
     assert result.machine.load == 0.12 and loads == [0.125, 3.0]
     assert (result.machine.bandwidth_gb_s or 0) > 0 and (result.machine.compute_gflop_s or 0) > 1

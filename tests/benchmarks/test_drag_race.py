@@ -35,6 +35,7 @@ def test_the_drag_race_measures_our_runtimes_in_batches(endless: Bundle, tmp_pat
     assert [m.facts["tokens"] for m in result.measurements] == [20, 20, 60]
 
 
+@pytest.mark.slow  # it exports the GPTs; the test above runs the same command
 def test_the_drag_race_runs_without_other_packages(endless: Bundle, tmp_path: Path) -> None:
     options = [*common(endless), "--tokens-scale", SCALE, "--repeats", "1", "--variant", "cpu fp32", *TORCH_ONLY]
     assert run(tmp_path / "race.json", "drag-race", *options).subjects() == ["torch fp32", "cpu fp32"]
