@@ -204,12 +204,11 @@ def difference(before: Job, now: Job) -> str | None:
         if one.name == "options":
             name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
             return f"--{name.replace('_', '-')} was {_shown(old.get(name))} and is {_shown(new.get(name))}"
-        if one.name == "columns":
+        if one.name in ("columns", "voices"):
             name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
+            if one.name == "voices":
+                return f"the servers' voice {name} was replaced after it began"
             return f"--{name}-column was {_shown(old.get(name))} and is {_shown(new.get(name))}"
-        if one.name == "voices":
-            name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
-            return f"the servers' voice {name} was replaced after it began"
         if one.name == "checkpoint":
             return f"the servers spoke with the checkpoint {_shown(old)}, and now have {_shown(new)}"
         return f"--{one.name.replace('_', '-')} was {_shown(old)} and is {_shown(new)}"
