@@ -76,6 +76,8 @@ def command(
         # first, because they may not be installed
         judges = understanding.Judges(Listener(threads=count), Dnsmos(threads=count))
         lines = recordings.sentences(sentences + endings, path=texts or recordings.SENTENCES)
+        folder = recorded or (recordings.TEACHER if recordings.TEACHER.is_dir() and not texts else None)
+        clips = recordings.by_teacher(lines[:sentences], folder=folder) if folder else None
         opened, store = prepare("tiny", bundle, variants=chosen, engines=engines)
         trial = understanding.Trial(
             bundle=opened,
@@ -84,7 +86,7 @@ def command(
             threads=count,
             spoken=lines[:sentences],
             ended=lines[sentences:],
-            recordings=recorded or (recordings.TEACHER if recordings.TEACHER.is_dir() and not texts else None),
+            recordings=clips,
             voices=[*voice, None] if voice else understanding.voices_of(opened),
         )
         with steps(understanding.step_count(trial)) as step:

@@ -45,7 +45,7 @@ class Trial:
     threads: int
     spoken: Sequence[str]  #: sentences that each voice speaks for the recogniser
     ended: Sequence[str]  #: sentences that the voices speak in turns, to see whether speech ends by itself
-    recordings: Path | None  #: folder of the teacher's recordings
+    recordings: Clips | None  #: the teacher's, of the first of these sentences
     voices: Sequence[str | None] = field(default=(None,))  #: None: speech without a voice
 
 
@@ -72,13 +72,12 @@ def measure(trial: Trial, *, judges: Judges, on_step: Callable[[str], None]) -> 
     found: list[Measurement] = []
     if trial.recordings:
         on_step(TEACHER)
-        clips = recordings.by_teacher(trial.spoken, folder=trial.recordings)
-        found += judge(clips, TEACHER, judges)
+        found += judge(trial.recordings, TEACHER, judges)
         on_step(CODED)
-        coded = recordings.through_codec(clips, trial.bundle)
+        coded = recordings.through_codec(trial.recordings, trial.bundle)
         on_step(f"{CODED}: listening")
         found += judge(coded, CODED, judges)
-        found += _by_stage(trial, clips, judges, on_step)
+        found += _by_stage(trial, trial.recordings, judges, on_step)
     by_server = sorted(trial.variants, key=lambda variant: variant.server)
     for _, variants in groupby(by_server, key=lambda variant: variant.server):
         found += _one_server(trial, list(variants), judges, on_step)

@@ -28,13 +28,13 @@ def miniature(
         Device,
         typer.Option(help="Where to train. auto: a GPU if torch sees one. A stopped training may change device."),
     ] = "auto",
-    until: Annotated[str, typer.Option(help="The last step to run: recordings, units, codec … bundle.")] = "bundle",
+    until: Annotated[str, typer.Option(help="The last step to run: recordings, times, hubert … bundle.")] = "bundle",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle at OUT.")] = False,
 ) -> None:
     """Train a **miniature Bark** that speaks English: for demonstration and tests, 28 MB.
 
-    A teacher (Piper) speaks thousands of sentences, which takes minutes. Then five networks learn from them, one after
-    the other. With two CPU cores this takes hours. You can stop it at any time: the same command continues.
+    A teacher (Piper) speaks thousands of sentences, which takes half an hour. Then five networks learn from them, one
+    after the other. With two CPU cores this takes hours. You can stop it at any time: the same command continues.
 
     Needs `pip install -e '.[train]'` in the checkout of bark-triton.
 
@@ -44,9 +44,9 @@ def miniature(
         require(*TORCH, "soxr", extra="train")
         import torch
 
-        from build_engines.miniature.make import STEPS, Teachers, make_miniature  # torch is slow to import
+        from build_engines.miniature.make import STEPS, make_miniature  # torch is slow to import
         from build_engines.miniature.recipe import Recipe
-        from build_engines.miniature.teacher import Piper, Whisper
+        from build_engines.miniature.teacher import Piper
 
         if until not in STEPS:
             raise typer.BadParameter(
@@ -65,13 +65,12 @@ def miniature(
                 tasks[step] = progress.add_task(step, total=total)
             progress.update(tasks[step], completed=done, description=f"{step}  {note}" if note else step)
 
-        teachers = Teachers(speak=lambda rate: Piper(chosen, rate=rate), listen=Whisper)
         with bars() as progress:
             bundle = make_miniature(
                 out,
                 work=work,
                 recipe=chosen,
-                teachers=teachers,
+                teacher=lambda rate: Piper(chosen, rate=rate),
                 device=device,
                 until=until,
                 force=force,

@@ -14,14 +14,13 @@ from build_engines.miniature.recordings import Clip, Recordings
 
 @dataclass(frozen=True)
 class Clips:
-    """All clips with their tokens. The tables hold the clips end to end.
+    """All clips with their tokens.
 
-    unit_table: i32 [2 × cells of all clips]. code_table: i32 [3 × cells of all clips, codebooks]. See `Clip` for cells.
+    code_table: i32 [3 × cells of all clips, codebooks], the clips end to end. See `Clip` for cells.
     """
 
     recordings: Recordings
     tokenizer: Tokenizer
-    unit_table: Ids
     code_table: Ids
 
     @functools.cached_property
@@ -40,7 +39,7 @@ class Clips:
 
     def units(self, clip: Clip) -> Ids:
         """Semantic tokens [n]."""
-        return self.recordings.rows(self.unit_table, clip)
+        return np.asarray(clip.units, np.int32)
 
     def codes(self, clip: Clip) -> Ids:
         """Codes [codebooks, frames]."""

@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from bark_serving.arrays import Floats, Ids
 from bark_serving.networks import Encodec
+from build_engines.miniature.k_means import k_means, nearest
 from build_engines.miniature.recordings import Recordings
 from build_engines.miniature.training import bfloat16, tensor
-from build_engines.miniature.units import k_means, nearest
 
 SCALES = (256, 512, 1_024, 2_048)  #: window lengths of the spectrograms, in samples
 SLOW_SCALES = (1_024, 2_048)  #: the scales that do not show the single pulses of a voice
@@ -117,7 +117,7 @@ class CodecLoss(nn.Module):
         batches = [self.codec.encoder(self.random_audio(random)[:, None]) for _ in range(INIT_BATCHES)]
         residual = torch.cat([latents.transpose(1, 2) for latents in batches]).flatten(0, 1)
         for book in range(len(self.sizes)):
-            centres = k_means(self._visible(book, residual), self.sizes.shape[1], seed=book, rounds=10)
+            centres = k_means(self._visible(book, residual), self.sizes.shape[1], seed=book)
             self.codec.quantizer.codebooks[book] = centres
             self.sizes[book] = 1.0
             self.sums[book] = centres

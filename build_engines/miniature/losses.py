@@ -17,6 +17,7 @@ from bark_serving.layouts import semantic as semantic_layout
 from bark_serving.networks import Fine, Gpt, Hubert
 from bark_serving.networks.gpt import merge_heads, split_heads
 from bark_serving.spec import HubertSpec, Spec
+from build_engines.miniature.attention import causal_attention
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.recordings import Clip
 from build_engines.miniature.training import Loss, bfloat16, tensor
@@ -29,16 +30,16 @@ FINE_HISTORY_SHARE = 0.5  #: share of examples of the fine network that have a h
 LETTERS_HZ = 15.15  #: mean number of letters per second of the teacher's speech
 
 
-def logits(gpt: Gpt, embeddings: Tensor, *, first: int) -> Tensor:
-    """Sums of token embeddings [B, S, width] → logits [B, S - first, output_vocab] of the positions from `first` on."""
+def hidden(gpt: Gpt, embeddings: Tensor, *, first: int) -> Tensor:
+    """Sums of token embeddings [B, S, width] → the head's inputs from `first` on, [B, S - first, width]."""
 
     def attend(_: int, qkv: Tensor) -> Tensor:
         """Causal attention of a whole sequence over itself: [B, S, 3 × width] → [B, S, width]."""
         query, key, value = (split_heads(part, gpt.spec.heads) for part in qkv.chunk(3, dim=-1))
-        return merge_heads(F.scaled_dot_product_attention(query, key, value, is_causal=True))
+        return merge_heads(causal_attention(query, key, value))
 
     x = gpt.transform(embeddings + gpt.position_embedding.weight[: embeddings.shape[1]], attend)
-    out: Tensor = gpt.head(gpt.norm(x[:, first:]))
+    out: Tensor = gpt.norm(x[:, first:])
     return out
 
 
@@ -97,7 +98,7 @@ def semantic_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
         embeddings = torch.cat([prompt, infer, table(stacked(inputs, fill=0))], dim=1)
         expected = stacked(targets, fill=IGNORED)
         with bfloat16():
-            scores = logits(gpt, embeddings, first=numbers.prefill - 1).float()
+            scores = gpt.head(hidden(gpt, embeddings, first=numbers.prefill - 1)).float()
         value = F.cross_entropy(scores.flatten(0, 1), expected.flatten(), ignore_index=IGNORED)
         return value, {"accuracy": accuracy(scores, expected)}
 
@@ -142,16 +143,20 @@ def coarse_times(spec: Spec) -> Tensor:
 
 
 def coarse_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
-    """From semantic tokens and the codes of a voice: the clip's codes of the coarse codebooks, frame by frame."""
-    numbers = spec.coarse
-    codes = spec.encodec.codebook_size * numbers.codebooks
+    """From semantic tokens and the codes of a voice: the clip's codes of the coarse codebooks, frame by frame.
+
+    Each position learns to choose among the codes of its codebook, as the server lets it.
+    """
+    numbers, size = spec.coarse, spec.encodec.codebook_size
+    books = range(numbers.codebooks)
+    firsts = [numbers.offset + book * size for book in books]  # ids of each codebook's first code
 
     def loss(random: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         prompts, inputs, targets = [], [], []
         for clip in clips.similar_length(random, batch):
             semantic, ids, past = coarse_example(clip, clips, random, spec=spec)
             prompts.append(np.append(semantic, numbers.infer_token))
-            low, high = numbers.offset, numbers.offset + codes
+            low, high = numbers.offset, numbers.offset + len(books) * size
             inputs.append(with_mistakes(ids[:-1], random, share=WRONG_CODES_SHARE, low=low, high=high))
             # the voice's own codes are not learnt: they do not belong to the clip's semantic tokens
             targets.append(np.where(np.arange(len(ids)) < past, IGNORED, ids))
@@ -159,11 +164,21 @@ def coarse_loss(gpt: Gpt, clips: Clips, *, spec: Spec, batch: int) -> Loss:
         embeddings = gpt.token_embedding(torch.cat([prompt, stacked(inputs, fill=numbers.semantic_pad)], dim=1))
         expected = stacked(targets, fill=IGNORED)
         with bfloat16():
-            scores = logits(gpt, embeddings, first=numbers.semantic_context).float()
-        value = F.cross_entropy(scores.flatten(0, 1), expected.flatten(), ignore_index=IGNORED)
-        return value, {"accuracy": accuracy(scores, expected)}
+            read = hidden(gpt, embeddings, first=numbers.semantic_context)
+            scores = [
+                F.linear(read[:, book :: len(books)], gpt.head.weight[first : first + size]).float().flatten(0, 1)
+                for book, first in enumerate(firsts)
+            ]
+        codes = [_codes(expected[:, book :: len(books)], first).flatten() for book, first in enumerate(firsts)]
+        every, right = torch.cat(scores), torch.cat(codes)
+        return F.cross_entropy(every, right, ignore_index=IGNORED), {"accuracy": accuracy(every, right)}
 
     return loss
+
+
+def _codes(ids: Tensor, first: int) -> Tensor:
+    """Codes of coarse ids of one codebook, whose ids begin at `first`. What is ignored stays so."""
+    return torch.where(ids == IGNORED, ids, ids - first)
 
 
 def fine_loss(network: Fine, clips: Clips, *, spec: Spec, batch: int) -> Loss:

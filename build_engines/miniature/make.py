@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast, get_args
 
@@ -31,13 +31,13 @@ from build_engines.miniature.losses import (
     semantic_loss,
     semantic_times,
 )
-from build_engines.miniature.recipe import Recipe, Trained, spec_for
-from build_engines.miniature.recordings import Recordings, Speak
-from build_engines.miniature.sentences import letter_tokenizer, sentences
+from build_engines.miniature.phones import Phone, Speech
+from build_engines.miniature.recipe import Recipe, Speaker, Trained, spec_for
+from build_engines.miniature.recordings import Recordings
+from build_engines.miniature.sentences import letter_tokenizer, sentences, varied
 from build_engines.miniature.training import Loss, train
-from build_engines.miniature.units import Listen, extract_features, units
 
-STEPS = ("recordings", "units", "hubert", "semantic", "codec", "codes", "coarse", "fine", "bundle")
+STEPS = ("recordings", "times", "hubert", "semantic", "codec", "codes", "coarse", "fine", "bundle")
 RECIPE_FILE = "recipe.json"
 
 
@@ -47,12 +47,12 @@ class Progress(Protocol):
     def __call__(self, step: str, done: int, total: int, note: str = "") -> None: ...
 
 
-@dataclass(frozen=True)
-class Teachers:
-    """Loaders of the model that speaks and of the one that listens. A step that needs one calls its loader."""
+class Teacher(Protocol):
+    """Speaks a text, or only says when each of its phones would sound."""
 
-    speak: Callable[[int], Speak]  #: takes the sample rate of the recordings
-    listen: Callable[[], Listen]
+    def __call__(self, text: str, speaker: Speaker) -> Speech: ...
+
+    def time(self, text: str, speaker: Speaker) -> Sequence[Phone]: ...
 
 
 def make_miniature(
@@ -60,7 +60,7 @@ def make_miniature(
     *,
     work: Path,
     recipe: Recipe,
-    teachers: Teachers,
+    teacher: Callable[[int], Teacher],
     device: str = "cpu",
     until: str = STEPS[-1],
     force: bool = False,
@@ -68,6 +68,7 @@ def make_miniature(
 ) -> Bundle | None:
     """Make the bundle at `out`. Returns None if `until` names a step before the last.
 
+    teacher: loads it. Takes the sample rate of the recordings. Called only by a step that needs it.
     device: torch's name of the device that trains, as in ``cuda``. Another device can continue the work.
 
     Raises `OutputError` if `work` belongs to another recipe, if another process works there, or if `out` cannot be
@@ -75,7 +76,7 @@ def make_miniature(
     """
     if until == STEPS[-1]:
         check_target(out, force=force)  # hours before the bundle is written
-    maker = _Maker(work, recipe=recipe, teachers=teachers, on_progress=on_progress)
+    maker = _Maker(work, recipe=recipe, teacher=teacher, on_progress=on_progress)
     with _locked(work), torch.device(device):
         for step in STEPS[: STEPS.index(until) + 1]:
             if step == "bundle":
@@ -99,12 +100,12 @@ def _locked(work: Path) -> Iterator[None]:
 class _Maker:
     """The steps in one work folder."""
 
-    def __init__(self, work: Path, *, recipe: Recipe, teachers: Teachers, on_progress: Progress) -> None:
+    def __init__(self, work: Path, *, recipe: Recipe, teacher: Callable[[int], Teacher], on_progress: Progress) -> None:
         self.work = work
         self.recipe = recipe
         self.tokenizer = letter_tokenizer()
         self.spec = recipe.spec or spec_for(recipe, tokens=self.tokenizer.get_vocab_size())
-        self._teachers = teachers
+        self._teacher = teacher
         self._progress = on_progress
         self._check_recipe()
 
@@ -119,7 +120,7 @@ class _Maker:
 
     def run(self, step: str) -> None:
         """Run one step before the bundle, unless its file exists."""
-        without_training = {"recordings": self._record, "units": self._units, "codes": self._codes}
+        without_training = {"recordings": self._record, "times": self._time, "codes": self._codes}
         if step in without_training:
             without_training[step]()
         else:
@@ -128,27 +129,31 @@ class _Maker:
     def _record(self) -> None:
         if (self.work / "audio.i16").exists():
             return
-        texts = sentences(drawn=self.recipe.drawn, seed=self.recipe.seed)
+        texts, rate = self._texts(), self.spec.encodec.sample_rate
         recording.record(
             self.work,
             texts,
-            speak=self._teachers.speak(self.spec.encodec.sample_rate),
+            speak=self._teacher(rate),
             recipe=self.recipe,
-            rate=self.spec.encodec.sample_rate,
+            rate=rate,
             on_clip=self._counter("recordings", len(texts)),
         )
+
+    def _texts(self) -> list[str]:
+        return sentences(drawn=self.recipe.drawn, seed=self.recipe.seed)
 
     def recordings(self) -> Recordings:
         return recording.read(self.work, rate=self.spec.encodec.sample_rate)
 
-    def _units(self) -> None:
-        if (self.work / "units.npy").exists():
+    def _time(self) -> None:
+        if (self.work / "timed.json").exists():
             return
-        clips = self.recordings()
-        features = extract_features(
-            clips, listen=self._teachers.listen(), on_clip=self._counter("units", len(clips.clips))
+        count, longest = self.recipe.timed, self.spec.semantic.text_context
+        texts = varied(self._texts(), count=count, longest=longest, seed=self.recipe.seed)
+        teacher = self._teacher(self.spec.encodec.sample_rate)
+        recording.record_times(
+            self.work, texts, time=teacher.time, recipe=self.recipe, on_clip=self._counter("times", count)
         )
-        self._save("units.npy", units(features, count=self.recipe.units, seed=self.recipe.seed))
 
     def _codes(self) -> None:
         if (self.work / "codes.npy").exists():
@@ -161,7 +166,13 @@ class _Maker:
     def clips(self) -> Clips:
         codes = self.work / "codes.npy"  # HuBERT and the semantic network are trained before the codes exist
         table = np.load(codes) if codes.exists() else np.empty((0, self.spec.encodec.codebooks), np.int32)
-        return Clips(self.recordings(), self.tokenizer, np.load(self.work / "units.npy"), table)
+        return Clips(self.recordings(), self.tokenizer, table)
+
+    def _timed_clips(self) -> Clips:
+        """All clips with semantic tokens: the recordings, and the clips without audio."""
+        spoken = self.recordings()
+        every = replace(spoken, clips=spoken.clips + recording.read_times(self.work))
+        return Clips(every, self.tokenizer, np.empty((0, self.spec.encodec.codebooks), np.int32))
 
     def networks(self) -> dict[str, nn.Module]:
         return {name: self.trained(name) for name in get_args(Trained)}
@@ -182,7 +193,7 @@ class _Maker:
             case Hubert() if spec.hubert:
                 loss = hubert_loss(network, self.clips(), spec=spec.hubert, batch=schedule.batch)
             case Gpt() if name == "semantic":
-                loss = semantic_loss(network, self.clips(), spec=spec, batch=schedule.batch)
+                loss = semantic_loss(network, self._timed_clips(), spec=spec, batch=schedule.batch)
             case Gpt():
                 loss = coarse_loss(network, self.clips(), spec=spec, batch=schedule.batch)
             case Fine():

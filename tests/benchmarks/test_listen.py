@@ -73,10 +73,13 @@ def test_listen_transcribes_recordings_and_variants(
     assert pitch is not None and 60 < pitch.median < 400
 
 
-def test_listen_refuses_missing_sentences_and_recordings(endless: Bundle, tmp_path: Path) -> None:
+def test_listen_refuses_missing_sentences_and_recordings_before_it_builds_engines(
+    endless: Bundle, tmp_path: Path
+) -> None:
     pytest.importorskip("faster_whisper", reason="listen needs the bench extra: pip install -e '.[bench]'")
     many = CliRunner().invoke(app, ["listen", *common(endless), "--sentences", "1000"])
     assert many.exit_code == 1 and "has 120 sentences; 1100 were asked for" in many.output
     options = ["--variant", "cpu int8", "--recordings", str(tmp_path)]
-    none = CliRunner().invoke(app, ["listen", *common(endless), *options])
+    none = CliRunner().invoke(app, ["listen", *common(endless), "--engines", str(tmp_path / "engines"), *options])
+    assert not (tmp_path / "engines").exists()
     assert none.exit_code == 1 and "has no recordings of these sentences" in " ".join(none.output.split())

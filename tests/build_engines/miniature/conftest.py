@@ -1,27 +1,29 @@
-"""A recipe that takes seconds, and teachers that hum tones."""
+"""A recipe that takes seconds, and a teacher that hums tones."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bark_serving.arrays import Floats
 from bark_serving.spec import Spec
-from build_engines.miniature.make import STEPS, Teachers, make_miniature
+from build_engines.miniature.make import STEPS, make_miniature
+from build_engines.miniature.phones import Phone, Speech
 from build_engines.miniature.recipe import Recipe, Schedule, Speaker, spec_for
 from build_engines.miniature.sentences import letter_tokenizer
 
 TEXTS = ("Good morning.", "How are you?", "It is 7 o'clock, and it rains.", "We go home now!", "I like tea.", "No.")
+PHONES = (" ", ".", ",", *"abcdefghijklmnopqrstuvwxyz")
 MIN_TONE_HZ = 80.0  #: of the tones that stand for letters
+LETTER_S, PAUSE_S = 0.06, 0.3
 
 
 def small_recipe(**numbers: object) -> Recipe:
     """Networks of a few thousand weights, three steps each."""
-    spec = spec_for(Recipe(units=16), tokens=letter_tokenizer().get_vocab_size())
+    spec = spec_for(Recipe(phones=PHONES), tokens=letter_tokenizer().get_vocab_size())
     gpt = {"layers": 1, "heads": 2, "width": 8}
     small = Spec.model_validate(
         spec.model_dump()
@@ -36,35 +38,42 @@ def small_recipe(**numbers: object) -> Recipe:
     networks = dict.fromkeys(("codec", "hubert", "semantic", "coarse", "fine"), short)
     speakers = (Speaker(name="low", pitch=1.0), Speaker(name="high", pitch=2.0))
     return Recipe.model_validate(
-        {"speakers": speakers, "units": 16, "spec": small, "codec_seconds": 0.24, **networks, **numbers}
+        {
+            "speakers": speakers,
+            "phones": PHONES,
+            "timed": 4,
+            "spec": small,
+            "codec_seconds": 0.24,
+            **networks,
+            **numbers,
+        }
     )
 
 
-def hum(text: str, speaker: Speaker, *, rate: int = 24_000) -> Floats:
-    """A tone of 60 ms per letter, with silence before and after."""
-    letters = [MIN_TONE_HZ + zlib.crc32(letter.encode()) % 200 for letter in text]
-    time = np.arange(round(0.06 * rate)) / rate
-    tones = [0.3 * np.sin(2 * np.pi * speaker.pitch * hertz * time) for hertz in letters]
-    silence = np.zeros(round(0.3 * rate))
-    return np.concatenate([silence, *tones, silence]).astype(np.float32)
+class Hum:
+    """Speaks a tone of 60 ms per letter, with silence before and after."""
 
+    def __init__(self, rate: int = 24_000) -> None:
+        self._rate = rate
 
-def listen(clips: Sequence[Floats]) -> list[Floats]:
-    """One spectrum per 20 ms, as features."""
-    features = []
-    for clip in clips:
-        frames = clip[: len(clip) // 320 * 320].reshape(-1, 320)
-        features.append(np.log(np.abs(np.fft.rfft(frames))[:, 1:9] + 1e-3).astype(np.float32))
-    return features
+    def __call__(self, text: str, speaker: Speaker) -> Speech:
+        letters = [MIN_TONE_HZ + zlib.crc32(letter.encode()) % 200 for letter in text]
+        time = np.arange(round(LETTER_S * self._rate)) / self._rate
+        tones = [0.3 * np.sin(2 * np.pi * speaker.pitch * hertz * time) for hertz in letters]
+        silence = np.zeros(round(PAUSE_S * self._rate))
+        return Speech(np.concatenate([silence, *tones, silence]).astype(np.float32), self.time(text, speaker))
 
-
-TEACHERS = Teachers(speak=lambda rate: lambda text, speaker: hum(text, speaker, rate=rate), listen=lambda: listen)
+    def time(self, text: str, speaker: Speaker) -> list[Phone]:
+        starts = [PAUSE_S + LETTER_S * i for i in range(len(text) + 1)]
+        letters = [Phone(letter, at, at + LETTER_S) for letter, at in zip(text.lower(), starts, strict=False)]
+        return [Phone(".", 0.0, PAUSE_S), *letters, Phone(".", starts[-1], starts[-1] + PAUSE_S)]
 
 
 @pytest.fixture(scope="module")
 def few_sentences() -> Iterator[None]:
     """The teacher speaks only `TEXTS`."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("build_engines.miniature.sentences._frequent_words", lambda: (["tree", "to"], [1, 100]))
         patch.setattr("build_engines.miniature.make.sentences", lambda **_: list(TEXTS))
         yield
 
@@ -76,7 +85,7 @@ def run(work: Path, out: Path, *, recipe: Recipe, until: str = STEPS[-1]) -> lis
         out,
         work=work,
         recipe=recipe,
-        teachers=TEACHERS,
+        teacher=Hum,
         until=until,
         on_progress=lambda step, *_: done.append(step),
     )

@@ -1,4 +1,4 @@
-"""All steps from sentences to a bundle in seconds, with teachers that hum and networks of a few weights."""
+"""All steps from sentences to a bundle in seconds, with a teacher that hums and networks of a few weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bark_serving.networks import load
 from bark_serving.spec import NETWORKS
 from bark_serving.voices.files import read
 from build_engines.errors import OutputError
-from build_engines.miniature.make import STEPS, Teachers, make_miniature
+from build_engines.miniature.make import STEPS, make_miniature
 from build_engines.miniature.recipe import Recipe
 from tests.build_engines.miniature.conftest import run, small_recipe
 
@@ -81,16 +81,17 @@ def test_a_work_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
     with (work / ".lock").open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(OutputError, match=f"Another process is at work in {work}"):
-            run(work, tmp_path / "out", recipe=small_recipe(), until="units")
-    assert run(work, tmp_path / "out", recipe=small_recipe(), until="units") == ["units"]
+            run(work, tmp_path / "out", recipe=small_recipe(), until="times")
+    assert run(work, tmp_path / "out", recipe=small_recipe(), until="times") == ["times"]
 
 
 def test_an_existing_folder_is_told_before_the_work_begins(tmp_path: Path) -> None:
     out, work = tmp_path / "out", tmp_path / "work"
     out.mkdir()
-    teachers = Teachers(speak=lambda rate: pytest.fail("it spoke"), listen=lambda: pytest.fail("it listened"))
     with pytest.raises(OutputError, match="out exists"):
-        make_miniature(out, work=work, recipe=Recipe(), teachers=teachers, on_progress=lambda *_: None)
+        make_miniature(
+            out, work=work, recipe=Recipe(), teacher=lambda _: pytest.fail("it spoke"), on_progress=lambda *_: None
+        )
     assert not work.exists()
 
 

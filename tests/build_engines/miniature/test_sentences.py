@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from build_engines.miniature.sentences import TEXTS, fill_template, letter_tokenizer, sentences
+from build_engines.miniature.sentences import TEXTS, fill_template, letter_tokenizer, sentences, varied
 
 DATA = Path(__file__).parents[2] / "data/miniature"
 
@@ -53,6 +53,23 @@ def test_a_template_is_filled_from_its_slots_and_with_numbers_in_range() -> None
     assert {sentence.split()[0] for sentence in found} == {"Anna", "Tom"}
     numbers = [int(sentence.split()[2]) for sentence in found]
     assert min(numbers) >= 2 and max(numbers) <= 100
+
+
+def test_variations_keep_the_shape_of_a_sentence_and_have_other_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("build_engines.miniature.sentences._frequent_words", lambda: (["tree", "to"], [1, 100]))
+    texts = ["Where is my yellow umbrella?", "No."]
+    made = varied(texts, count=400, longest=27, seed=0)
+    assert made == varied(texts, count=400, longest=27, seed=0) != varied(texts, count=400, longest=27, seed=1)
+    assert len(made) == 400 and max(map(len, made)) <= 27
+    long = [text for text in made if text.endswith("?")]
+    assert 100 < len(long) < 300 and all(text[0].isupper() for text in made)
+    words = [text.rstrip("?").split() for text in long]
+    assert all(len(found) == 5 for found in words)
+    replaced = np.mean([found[3] != "yellow" for found in words])
+    assert 0.4 < replaced < 0.6
+    # words are drawn with the square root of their frequency
+    drawn = [found[3] for found in words if found[3] != "yellow"]
+    assert 5 < drawn.count("to") / drawn.count("tree") < 20
 
 
 def test_tokens_are_letters_and_ignore_case() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bark_serving.layouts import coarse as coarse_layout
@@ -14,10 +15,11 @@ from bark_serving.networks import Encodec, Gpt
 from bark_serving.networks.gpt import split_heads
 from bark_serving.spec import EncodecSpec, GptSpec
 from build_engines.miniature import losses
+from build_engines.miniature.attention import BLOCK, causal_attention
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.codec import SCALES, SLOW_SCALES, CodecLoss, spectral_distance
 from build_engines.miniature.init_weights import init_weights
-from build_engines.miniature.losses import coarse_example, coarse_times, logits, with_mistakes
+from build_engines.miniature.losses import coarse_example, coarse_loss, coarse_times, hidden, with_mistakes
 from build_engines.miniature.muon import Muon
 from build_engines.miniature.recipe import Recipe, Schedule, spec_for
 from build_engines.miniature.recordings import Clip, Recordings
@@ -33,12 +35,12 @@ def clips() -> Clips:
     random = np.random.default_rng(0)
     cells, clips = 0, []
     for length in [25, 75, 150] * 2:
-        clips.append(Clip(text="A sentence.", speaker=0, start=cells, cells=length))
+        units = random.integers(0, SPEC.semantic.vocab, 2 * length).tolist()
+        clips.append(Clip(text="A sentence.", speaker=0, units=tuple(units), start=cells))
         cells += length
     samples = (random.standard_normal(cells * 960) * 3_000).astype(np.int16)
-    units = random.integers(0, SPEC.semantic.vocab, 2 * cells).astype(np.int32)
     codes = random.integers(0, 1_024, (3 * cells, 8)).astype(np.int32)
-    return Clips(Recordings(tuple(clips), samples, 24_000), letter_tokenizer(), units, codes)
+    return Clips(Recordings(tuple(clips), samples, 24_000), letter_tokenizer(), codes)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0], ids=["without a voice", "after a voice"])
@@ -80,13 +82,42 @@ def test_the_logits_of_a_whole_sequence_equal_those_of_single_steps() -> None:
     ids = torch.randint(50, (2, 9))
     embeddings = gpt.token_embedding(ids)
     with torch.no_grad():
-        whole = logits(gpt, embeddings, first=3)
+        whole = gpt.head(hidden(gpt, embeddings, first=3))
         for length in range(4, 10):
             cache = gpt.empty_cache(batch=2, capacity=9)
             positions = torch.arange(length).expand(2, -1)
             seqlens = torch.full((2,), length - 1, dtype=torch.int32)
             last, *_ = gpt(embeddings[:, :length], positions, seqlens, torch.tensor([length]), *cache)
             torch.testing.assert_close(whole[:, length - 4], last, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("length", [1, BLOCK, 2 * BLOCK + 44])
+def test_attention_in_blocks_equals_torchs(length: int) -> None:
+    torch.manual_seed(0)
+    inputs = [torch.randn(2, 3, length, 8, requires_grad=True) for _ in range(3)]
+    ours = causal_attention(*inputs)
+    theirs = F.scaled_dot_product_attention(*inputs, is_causal=True)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+    weights = torch.randn_like(ours)
+    for one, other in zip(
+        torch.autograd.grad(ours, inputs, weights), torch.autograd.grad(theirs, inputs, weights), strict=True
+    ):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_a_coarse_network_learns_to_choose_among_the_codes_of_one_codebook(clips: Clips) -> None:
+    torch.manual_seed(0)
+    gpt = Gpt(SPEC.coarse.gpt)
+    init_weights(gpt)
+    loss, figures = coarse_loss(gpt, clips, spec=SPEC, batch=2)(np.random.default_rng(0))
+    assert loss.item() == pytest.approx(np.log(1_024), rel=0.05)  # a new network knows nothing
+    assert figures["accuracy"] < 0.1
+    torch.autograd.backward(loss)
+    learnt = gpt.head.weight.grad
+    assert learnt is not None
+    first, size = SPEC.coarse.offset, 2 * SPEC.encodec.codebook_size
+    assert learnt[first : first + size].abs().sum(1).all()
+    assert not learnt[:first].any() and not learnt[first + size :].any()
 
 
 def test_mistakes_replace_the_requested_share_of_ids() -> None:
