@@ -12,7 +12,7 @@ VENV ?= .venv
 TEXT ?= Good morning! How are you today? It is a beautiful day, and the sun is out.
 VOICE ?=
 # With this seed, a speech recogniser (Whisper tiny.en) hears the default text word for word, as int8 and as fp32.
-SEED ?= 4
+SEED ?= 0
 PRECISION ?= int8
 CHECKPOINT ?=
 IMPORT_ARGS ?=

@@ -139,9 +139,9 @@ def spec_for(recipe: Recipe, *, tokens: int) -> Spec:
             feature_layer=3,
             head=TokenHeadSpec(input_width=128, hidden=128, layers=1, output_vocab=units),
         ),
-        sampling=SamplingSpec(semantic_temperature=0.05, coarse_temperature=0.15, fine_temperature=0.5),
+        sampling=SamplingSpec(semantic_temperature=0.05, coarse_temperature=0.05, fine_temperature=0.5),
         text=TextSpec(languages=("en",), pace=1.4, piece_duration_s=2.0, spell_numbers=True),
-        guard=GuardSpec(min_pace=0.6, max_pace=1.6, slack_s=0.5, min_repeats=0.06, min_change_db=5.0),
+        guard=GuardSpec(min_pace=0.6, max_pace=1.6, slack_s=0.5, min_repeats=0.08, min_change_db=5.0),
     )
 
 

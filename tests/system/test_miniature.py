@@ -21,8 +21,8 @@ from reference.recordings import Clip
 from tests.judges import judge
 from tests.system.conftest import RealServer
 
-MOST_ERRORS = 0.25  #: of the words of 20 sentences. Of many it is 0.17; 20 differ from that by 0.04, by processor, too
-MOST_ERRORS_AGAIN = 0.30  #: of those of 10
+MOST_ERRORS = 0.18  #: of the words of 20 sentences. Of many it is 0.10; 20 differ from that by 0.04, by processor, too
+MOST_ERRORS_AGAIN = 0.22  #: of those of 10
 PITCH_SLACK = 0.12  #: of a pitch, or of a ratio of pitches; the two speakers' differ by 0.3
 LEAST_ENDED = 95  #: of 100 sentences
 MOST_ENDLESS = 1  #: of 50 texts: of a miniature that ends 9 of 10, 3 % of such samples pass; of 8 of 10, 0.02 %
@@ -190,7 +190,7 @@ def test_another_seed_says_it_otherwise_and_is_understood(
 
 
 def test_a_sentence_that_failed_is_spoken_again_and_reported(bark: BarkClient) -> None:
-    spoiled = bark.speak(FIRST[0], voice="joe", seed=3, semantic_temperature=2.5)
+    spoiled = bark.speak(FIRST[0], voice="joe", seed=3, semantic_temperature=4.0)
     (piece,) = spoiled.pieces
     assert piece.verdict in ("babble", "short") and piece.attempts == 3
     assert any("in 3 takes; try another seed" in warning for warning in spoiled.warnings)
@@ -201,8 +201,8 @@ def test_a_sentence_that_failed_is_spoken_again_and_reported(bark: BarkClient) -
 def test_a_sentence_that_failed_is_left_out_or_ends_the_request(bark: BarkClient) -> None:
     text = f"{FIRST[0]} {FIRST[1]}"
     with pytest.raises(SpeechFailed, match=r"piece 1 \(.*\) failed 3 times: its last take is (babble|short)"):
-        bark.speak(text, voice="joe", seed=3, semantic_temperature=2.5, on_failure="error")
-    skipped = bark.speak(text, voice="joe", seed=3, semantic_temperature=2.5, on_failure="skip")
+        bark.speak(text, voice="joe", seed=3, semantic_temperature=4.0, on_failure="error")
+    skipped = bark.speak(text, voice="joe", seed=3, semantic_temperature=4.0, on_failure="skip")
     assert skipped.samples.size == 0 and len(skipped.warnings) == 2
     assert "it was left out" in skipped.warnings[0]
 
