@@ -64,7 +64,7 @@ class Recipe(_Frozen):
     seed: int = 0
     speakers: tuple[Speaker, ...] = (Speaker(name="joe", pitch=1.0), Speaker(name="jo", pitch=1.3))
     drawn: int = 7_800  #: sentences made from templates, in addition to those written by hand
-    timed: int = 20_000  #: sentences with other words in them, of which the semantic network learns the times only
+    timed: int = 28_000  #: sentences with other words in them, of which the semantic network learns the times only
     pace: float = 1.1  #: the teacher's length scale; above 1 is slower than usual
     longest: float = 7.0  #: seconds; longer recordings are left out
     phones: tuple[str, ...] = PHONES

@@ -272,7 +272,7 @@ def test_validation_refuses_int8_logits_that_differ_too_much(
     bundle: Bundle, store: EngineStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make(bundle, stage="coarse", precision="int8", store=store)
-    monkeypatch.setattr(validation, "MIN_NARROW_COSINE", 1 - 1e-9)
+    monkeypatch.setitem(validation.MIN_NARROW_COSINE, "int8", 1 - 1e-9)
     with pytest.raises(ExportError, match="int8 logits have cosine"):
         module = GRAPHS["coarse"].forward(load("coarse", bundle), bundle.spec)
         validation.validate("coarse", module=module, spec=bundle.spec, precision="int8", path=engine.model)
