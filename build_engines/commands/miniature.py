@@ -31,7 +31,7 @@ def miniature(
     until: Annotated[str, typer.Option(help="The last step to run: recordings, times, hubert … bundle.")] = "bundle",
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle at OUT.")] = False,
 ) -> None:
-    """Train a **miniature Bark** that speaks English: for demonstration and tests, 28 MB.
+    """Train a **miniature Bark** that speaks English: for demonstration and tests, 27 MB.
 
     A teacher (Piper) speaks thousands of sentences, which takes half an hour. Then five networks learn from them, one
     after the other. With two CPU cores this takes hours. You can stop it at any time: the same command continues.
