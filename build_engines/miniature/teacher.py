@@ -73,7 +73,7 @@ class Piper:
         return Speech(np.asarray(audio, np.float32), phones)
 
     def time(self, text: str, speaker: Speaker) -> list[Phone]:
-        """The phones of a text as this speaker would speak it, with their times. It takes a tenth of the time."""
+        """The phones of a text as this speaker would speak it, with their times. It takes an eighth of the time."""
         phones: list[Phone] = []
         for symbols in self._sentences(text):
             (durations,) = self._run(self._time, symbols, speaker)
