@@ -146,5 +146,5 @@ def spec_for(recipe: Recipe, *, tokens: int) -> Spec:
 
 
 def _eights(size: int) -> int:
-    """The size of a vocabulary, rounded up to what matrix products like."""
+    """The size of a vocabulary, rounded up to a multiple of 8."""
     return math.ceil(size / 8) * 8
