@@ -19,7 +19,7 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -197,22 +197,30 @@ def difference(before: Job, now: Job) -> str | None:
     """How a command line differs from that of the job that it wants to go on with. None: not at all."""
     for one in fields(Job):
         old, new = getattr(before, one.name), getattr(now, one.name)
-        if old == new:
-            continue
-        if one.name == "inputs":
-            return "the tables have changed since it began"
-        if one.name == "options":
-            name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
-            return f"--{name.replace('_', '-')} was {_shown(old.get(name))} and is {_shown(new.get(name))}"
-        if one.name in ("columns", "voices"):
-            name = next(key for key in {**old, **new} if old.get(key) != new.get(key))
-            if one.name == "voices":
-                return f"the servers' voice {name} was replaced after it began"
-            return f"--{name}-column was {_shown(old.get(name))} and is {_shown(new.get(name))}"
-        if one.name == "checkpoint":
-            return f"the servers spoke with the checkpoint {_shown(old)}, and now have {_shown(new)}"
-        return f"--{one.name.replace('_', '-')} was {_shown(old)} and is {_shown(new)}"
+        if old != new:
+            return _difference_of(one.name, old, new)
     return None
+
+
+def _difference_of(name: str, old: Any, new: Any) -> str:
+    """How a field of a job differs from what it was."""
+    match name:
+        case "inputs":
+            return "the tables have changed since it began"
+        case "checkpoint":
+            return f"the servers spoke with the checkpoint {_shown(old)}, and now have {_shown(new)}"
+        case "voices":
+            return f"the servers' voice {_changed_key(old, new)} was replaced after it began"
+        case "options" | "columns":
+            key = _changed_key(old, new)
+            option, old, new = (f"{key}_column" if name == "columns" else key), old.get(key), new.get(key)
+        case _:
+            option = name
+    return f"--{option.replace('_', '-')} was {_shown(old)} and is {_shown(new)}"
+
+
+def _changed_key(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    return next(key for key in {**old, **new} if old.get(key) != new.get(key))
 
 
 def _shown(value: Any) -> str:
