@@ -77,7 +77,7 @@ class Piper:
         """The network from symbols to durations."""
         return self._part([self._durations])
 
-    def _part(self, outputs: Sequence[str]) -> Any:
+    def _part(self, outputs: list[str]) -> Any:
         """A session of the part of the network that these outputs need."""
         import onnxruntime
         from onnx.utils import Extractor
