@@ -3,6 +3,7 @@
 import { device, tab } from "./storage.js";
 
 const KEY = "bark-key";
+const READY_S = 5; // for the gateway to say whether it is ready
 let given = null; // where the browser keeps nothing
 let askForKey = async () => null; // (words) => the key, or null
 
@@ -113,9 +114,10 @@ export async function encode(samples, format) {
   return (await call(`page/encode/${format}`, { method: "POST", headers, body: samples })).blob();
 }
 
-/** Whether a speech server answers. */
+/** Whether a speech server answers. A gateway that is silent for READY_S does not answer. */
 export async function ready() {
-  const answer = await fetch("health/ready", { cache: "no-store" }).catch(() => null);
+  const signal = AbortSignal.timeout(READY_S * 1000);
+  const answer = await fetch("health/ready", { cache: "no-store", signal }).catch(() => null);
   return answer === null ? "no gateway" : answer.ok ? "ready" : "no server";
 }
 

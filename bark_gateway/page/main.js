@@ -11,7 +11,8 @@ import { Take, line } from "./takes.js";
 import { Voices } from "./voices.js";
 
 const RATE = 24_000; // Hz, of all that the gateway sends
-const LOOK_S = 10; // between two looks at the server
+const LOOK_S = 10; // between two looks at a server that is ready
+const LOOK_SOON_S = 1; // at one that is not, or that was not looked at because the page is hidden
 const $ = (id) => document.getElementById(id);
 
 const player = new Player(RATE);
@@ -187,7 +188,7 @@ async function look() {
     $("server").dataset.state = state;
     if ($("server-words").textContent !== told) $("server-words").textContent = told;
   }
-  setTimeout(look, LOOK_S * 1000);
+  setTimeout(look, (state === "ready" ? LOOK_S : LOOK_SOON_S) * 1000);
 }
 
 let asking = null; // several requests ask for the key once

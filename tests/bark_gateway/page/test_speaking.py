@@ -137,6 +137,25 @@ def test_errors_are_shown_in_words(visit: Visit, triton: FakeTriton) -> None:
     expect(problem).to_contain_text("Seed: one is no whole number")
 
 
+def test_the_page_sees_soon_that_a_server_is_back(visit: Visit) -> None:
+    page, words = visit.page, visit.page.locator("#server-words")
+    page.route("**/health/ready", lambda route: route.fulfill(status=503))
+    page.reload()
+    expect(words).to_have_text("No speech server")
+    page.unroute("**/health/ready")
+    expect(words).to_have_text("Ready", timeout=5_000)
+
+
+def test_the_page_does_not_wait_for_ever_for_a_gateway_that_is_silent(visit: Visit) -> None:
+    page, words = visit.page, visit.page.locator("#server-words")
+    page.route("**/health/ready", lambda route: None)
+    page.reload()
+    expect(words).to_have_text("Looking for the server")
+    expect(words).to_have_text("The gateway does not answer")
+    page.unroute("**/health/ready")
+    expect(words).to_have_text("Ready")
+
+
 def _unavailable(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Iterator[Any]:
     context.abort(grpc.StatusCode.UNAVAILABLE, "as planned")
     yield
