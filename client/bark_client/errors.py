@@ -61,6 +61,7 @@ _NO_SERVER_YET = "Server not ready"
 # gRPC's words for an answer that is none of gRPC, and for one of HTTP/1. The fourth byte of "HTTP" is 80.
 _NO_GRPC = "Failed parsing HTTP/2"
 _HTTP_1 = re.compile(r"http1\.x server|got frame type 80\b")
+_USUAL_PORT = "8001"  # of Triton's gRPC endpoint
 # gRPC's words for a connection that the other end closed. Triton's HTTP port closes each one; so does a dying server.
 _CLOSED = re.compile(r"Socket closed|Connection reset by peer")
 
@@ -92,16 +93,22 @@ def _unavailable(details: str, *, url: str) -> ServerUnavailable:
     if _CLOSED.search(details):
         return ServerUnavailable(
             f"the connection to {url} was closed: the server there stopped, or it isn't Triton's gRPC port, usually "
-            "8001: start the server with `bark-serve up`, or correct the address",
+            f"8001: start the server with `{start_command(url)}`, or correct the address",
             nobody_at=url,
         )
     reason = details.rpartition(": ")[2] or "no connection"
     return ServerUnavailable(
-        f"no server answers at {url} ({reason}): start one with `bark-serve up` "
-        "(in a checkout set up by make: `.venv/bin/bark-serve up`), or correct the address: that of Triton's gRPC "
+        f"no server answers at {url} ({reason}): start one with `{start_command(url)}` "
+        "(in a checkout set up by make, `.venv/bin/bark-serve`), or correct the address: that of Triton's gRPC "
         "port, usually 8001",
         nobody_at=url,
     )
+
+
+def start_command(url: str) -> str:
+    """The command that starts a server at the port of `url`, on the machine that `url` names."""
+    port = url.rpartition(":")[2]
+    return "bark-serve up" if port == _USUAL_PORT else f"bark-serve up --grpc-port {port}"
 
 
 def error_from_status(code: str, details: str, *, url: str) -> BarkError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from bark_client.client import BarkClient
-from bark_client.errors import BarkError, ServerError, ServerUnavailable
+from bark_client.errors import BarkError, ServerError, ServerUnavailable, start_command
 from bark_client.voice import VoiceInfo
 
 
@@ -24,5 +24,5 @@ def voices_named(client: BarkClient, names: Collection[str], *, url: str) -> dic
             raise
         raise ServerError(
             f"the server at {url} cannot list its voices ({error}): see its log, "
-            "then start it again with `bark-serve up`"
+            f"then start it again with `{start_command(url)}`"
         ) from error
