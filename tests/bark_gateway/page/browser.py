@@ -19,7 +19,7 @@ ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",  # a microphone that beeps
 )
-WAIT_MS = 20_000
+WAIT_MS = 60_000  # a shared machine may stand still for a while
 expect.set_options(timeout=WAIT_MS)
 
 #: Everything that is connected to the loudspeaker also reaches a tap, which hands its samples to the test.
