@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bark_serving.bundle import Bundle
-from bark_serving.spec import NETWORKS, Spec
+from bark_serving.spec import NETWORKS, Network, Spec
 from bark_serving.voices import Voice
 from build_engines.bundles.writer import new_bundle
 from build_engines.miniature.clips import Clips
@@ -20,15 +20,13 @@ VOICE_S = (4.0, 6.5)  #: preferred length of a voice, from and to
 
 
 def write(
-    out: Path, clips: Clips, networks: Mapping[str, nn.Module], *, spec: Spec, recipe: Recipe, force: bool
+    out: Path, clips: Clips, networks: Mapping[Network, nn.Module], *, spec: Spec, recipe: Recipe, force: bool
 ) -> Bundle:
     """Write the bundle, weights in half precision. Raises `OutputError`."""
     with new_bundle(out, force=force) as writer:
         writer.tokenizer(clips.tokenizer.to_str())
         for network in NETWORKS:
-            trained = networks["codec" if network == "encodec" else network]
-            assert isinstance(trained, nn.Module)
-            tensors = {name: tensor.detach().cpu() for name, tensor in trained.state_dict().items()}
+            tensors = {name: tensor.detach().cpu() for name, tensor in networks[network].state_dict().items()}
             writer.network(network, tensors, spec=spec, dtype=torch.float16)
         for number, speaker in enumerate(recipe.speakers):
             voice = voice_of(clips, speaker=number, codebooks=spec.coarse.codebooks)

@@ -181,8 +181,11 @@ def _codes(ids: Tensor, first: int) -> Tensor:
     return torch.where(ids == IGNORED, ids, ids - first)
 
 
-def fine_loss(network: Fine, clips: Clips, *, spec: Spec, batch: int) -> Loss:
-    """From all codebooks before one, and a history of that one: that codebook's codes in the rest of the window."""
+def fine_loss(network: Fine, clips: Clips, *, spec: Spec, batch: int, table: Ids | None = None) -> Loss:
+    """From all codebooks before one, and a history of that one: that codebook's codes in the rest of the window.
+
+    table: i32 [frames, codebooks], the clips end to end: the codes after the history. None: the clips' own codes.
+    """
     numbers, books = spec.fine, spec.encodec.codebooks
 
     def loss(random: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -191,12 +194,14 @@ def fine_loss(network: Fine, clips: Clips, *, spec: Spec, batch: int) -> Loss:
         targets = np.full((batch, numbers.window), IGNORED, np.int64)
         for i, clip in enumerate(clips.similar_length(random, batch)):
             codes = clips.codes(clip)
+            learnt = codes if table is None else clips.recordings.rows(table, clip).T
             start = int(random.integers(0, max(1, codes.shape[1] - numbers.hop)))
-            part = codes[:, start : start + numbers.window]
+            part = learnt[:, start : start + numbers.window].copy()
             length = part.shape[1]
             has_history = random.random() < FINE_HISTORY_SHARE
             past = int(random.integers(0, min(numbers.max_history, length))) if has_history else 0
             k = codebooks[i]
+            part[:, :past] = codes[:, start : start + past]
             windows[i, :, :length] = part
             windows[i, k:, past:] = numbers.pad_token
             targets[i, past:length] = part[k, past:]

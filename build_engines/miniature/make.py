@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, cast, get_args
+from typing import Final, Protocol, cast
 
 import numpy as np
 import torch
@@ -16,12 +16,14 @@ from bark_serving.arrays import Ids
 from bark_serving.bundle import Bundle
 from bark_serving.files import exclusive
 from bark_serving.networks import Encodec, Fine, Gpt, Hubert, build
+from bark_serving.spec import Network
 from build_engines.bundles.writer import check_target
 from build_engines.errors import OutputError
 from build_engines.miniature import bundle as bundles
 from build_engines.miniature import recordings as recording
 from build_engines.miniature.clips import Clips
 from build_engines.miniature.codec import CodecLoss, code_table
+from build_engines.miniature.expected import expected_table
 from build_engines.miniature.init_weights import init_weights
 from build_engines.miniature.losses import (
     coarse_loss,
@@ -37,8 +39,29 @@ from build_engines.miniature.recordings import Recordings
 from build_engines.miniature.sentences import letter_tokenizer, sentences, varied
 from build_engines.miniature.training import Loss, train
 
-STEPS = ("recordings", "times", "hubert", "semantic", "codec", "codes", "coarse", "fine", "bundle")
+STEPS = (
+    "recordings",
+    "times",
+    "hubert",
+    "semantic",
+    "codec",
+    "codes",
+    "coarse",
+    "fine",
+    "expected",
+    "fine_expected",
+    "bundle",
+)
 RECIPE_FILE = "recipe.json"
+#: What each training trains. A network that is trained twice ends with the weights of the later one.
+_NETWORK: Final[dict[Trained, Network]] = {
+    "codec": "encodec",
+    "hubert": "hubert",
+    "semantic": "semantic",
+    "coarse": "coarse",
+    "fine": "fine",
+    "fine_expected": "fine",
+}
 
 
 class Progress(Protocol):
@@ -120,7 +143,12 @@ class _Maker:
 
     def run(self, step: str) -> None:
         """Run one step before the bundle, unless its file exists."""
-        without_training = {"recordings": self._record, "times": self._time, "codes": self._codes}
+        without_training = {
+            "recordings": self._record,
+            "times": self._time,
+            "codes": self._codes,
+            "expected": self._expect,
+        }
         if step in without_training:
             without_training[step]()
         else:
@@ -163,6 +191,21 @@ class _Maker:
         assert isinstance(codec, Encodec)
         self._save("codes.npy", code_table(codec, clips, on_clip=self._counter("codes", len(clips.clips))))
 
+    def _expect(self) -> None:
+        if (self.work / "expected.npy").exists():
+            return
+        fine, codec, clips = self.trained("fine"), self.trained("codec"), self._expected_clips()
+        assert isinstance(fine, Fine) and isinstance(codec, Encodec)
+        on_clip = self._counter("expected", len(clips))
+        table = expected_table(fine, codec.quantizer.codebooks.detach(), clips, spec=self.spec, on_clip=on_clip)
+        self._save("expected.npy", table)
+
+    def _expected_clips(self) -> Clips:
+        """The first recordings. The codes that the fine network expects are computed for these only."""
+        clips = self.clips()
+        first = replace(clips.recordings, clips=clips.recordings.clips[: self.recipe.expected])
+        return replace(clips, recordings=first)
+
     def clips(self) -> Clips:
         codes = self.work / "codes.npy"  # HuBERT and the semantic network are trained before the codes exist
         table = np.load(codes) if codes.exists() else np.empty((0, self.spec.encodec.codebooks), np.int32)
@@ -174,14 +217,16 @@ class _Maker:
         every = replace(spoken, clips=spoken.clips + recording.read_times(self.work))
         return Clips(every, self.tokenizer, np.empty((0, self.spec.encodec.codebooks), np.int32))
 
-    def networks(self) -> dict[str, nn.Module]:
-        return {name: self.trained(name) for name in get_args(Trained)}
+    def networks(self) -> dict[Network, nn.Module]:
+        """The bundle's networks with their final weights."""
+        return {network: self.trained(name) for name, network in _NETWORK.items()}
 
     def trained(self, name: Trained) -> nn.Module:
         """A network with its final weights. Does the rest of its training first."""
         spec, schedule = self.spec, self.recipe.schedule(name)
         torch.manual_seed(self.recipe.seed)
-        network = build("encodec" if name == "codec" else name, spec)
+        again = name == "fine_expected"
+        network = self.trained("fine") if again else build(_NETWORK[name], spec)
         module: nn.Module = network  # what `train` moves and saves
         loss: Loss
         times = {"semantic": semantic_times(spec), "coarse": coarse_times(spec)}
@@ -196,11 +241,15 @@ class _Maker:
                 loss = semantic_loss(network, self._timed_clips(), spec=spec, batch=schedule.batch)
             case Gpt():
                 loss = coarse_loss(network, self.clips(), spec=spec, batch=schedule.batch)
+            case Fine() if again:
+                table = np.load(self.work / "expected.npy")
+                loss = fine_loss(network, self._expected_clips(), spec=spec, batch=schedule.batch, table=table)
             case Fine():
                 loss = fine_loss(network, self.clips(), spec=spec, batch=schedule.batch)
             case _:
                 raise AssertionError(name)
-        init_weights(network, times=times.get(name))
+        if not again:
+            init_weights(network, times=times.get(name))
         train(
             module,
             loss,

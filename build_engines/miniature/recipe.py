@@ -21,7 +21,8 @@ from bark_serving.spec import (
     TokenHeadSpec,
 )
 
-Trained = Literal["codec", "hubert", "semantic", "coarse", "fine"]
+#: What is trained. `fine_expected` is the fine network's second training, on the codes that it expects.
+Trained = Literal["codec", "hubert", "semantic", "coarse", "fine", "fine_expected"]
 #: Cells per second. One cell is 3 frames of the codec (75 Hz) and 2 semantic tokens (50 Hz). Clips are whole cells.
 GRID_HZ = 25
 UNITS_PER_CELL = 2
@@ -70,12 +71,14 @@ class Recipe(_Frozen):
     phones: tuple[str, ...] = PHONES
     phone_parts: int = 3  #: of a phone; each part is a semantic token
     codec_seconds: float = 0.64  #: of audio in one training example of the codec
+    expected: int = 1_400  #: recordings whose expected codes the fine network learns
     spec: Spec | None = None  #: of the networks; None: what `spec_for` returns
     codec: Schedule = Schedule(steps=6_500, batch=12, rate=1e-3)
     hubert: Schedule = Schedule(steps=2_000, batch=12, rate=1e-3)
     semantic: Schedule = Schedule(steps=6_000, batch=24, rate=1e-3)
     coarse: Schedule = Schedule(steps=5_100, batch=16, rate=1e-3)
     fine: Schedule = Schedule(steps=2_200, batch=16, rate=1e-3)
+    fine_expected: Schedule = Schedule(steps=500, batch=16, rate=5e-4, warmup=30)
 
     @property
     def units(self) -> int:
@@ -89,6 +92,7 @@ class Recipe(_Frozen):
             "semantic": self.semantic,
             "coarse": self.coarse,
             "fine": self.fine,
+            "fine_expected": self.fine_expected,
         }[network]
 
 

@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 
 from bark_serving.spec import Spec
+from build_engines.miniature.clips import Clips
 from build_engines.miniature.make import STEPS, make_miniature
 from build_engines.miniature.phones import Phone, Speech
 from build_engines.miniature.recipe import Recipe, Schedule, Speaker, spec_for
+from build_engines.miniature.recordings import Clip, Recordings
 from build_engines.miniature.sentences import letter_tokenizer
 
 TEXTS = ("Good morning.", "How are you?", "It is 7 o'clock, and it rains.", "We go home now!", "I like tea.", "No.")
 PHONES = (" ", ".", ",", *"abcdefghijklmnopqrstuvwxyz")
 MIN_TONE_HZ = 80.0  #: of the tones that stand for letters
 LETTER_S, PAUSE_S = 0.06, 0.3
+SPEC = spec_for(Recipe(), tokens=letter_tokenizer().get_vocab_size())  #: of the miniature itself
 
 
 def small_recipe(**numbers: object) -> Recipe:
@@ -35,7 +38,7 @@ def small_recipe(**numbers: object) -> Recipe:
         }
     )
     short = Schedule(steps=4, batch=2, rate=1e-3, warmup=1)
-    networks = dict.fromkeys(("codec", "hubert", "semantic", "coarse", "fine"), short)
+    networks = dict.fromkeys(("codec", "hubert", "semantic", "coarse", "fine", "fine_expected"), short)
     speakers = (Speaker(name="low", pitch=1.0), Speaker(name="high", pitch=2.0))
     return Recipe.model_validate(
         {
@@ -44,6 +47,7 @@ def small_recipe(**numbers: object) -> Recipe:
             "timed": 4,
             "spec": small,
             "codec_seconds": 0.24,
+            "expected": 4,
             **networks,
             **numbers,
         }
@@ -90,3 +94,17 @@ def run(work: Path, out: Path, *, recipe: Recipe, until: str = STEPS[-1]) -> lis
         on_progress=lambda step, *_: done.append(step),
     )
     return list(dict.fromkeys(done))
+
+
+@pytest.fixture(scope="module")
+def clips() -> Clips:
+    """Six clips by one speaker, of 1, 3 and 6 s twice, with random tokens."""
+    random = np.random.default_rng(0)
+    cells, clips = 0, []
+    for length in [25, 75, 150] * 2:
+        units = random.integers(0, SPEC.semantic.vocab, 2 * length).tolist()
+        clips.append(Clip(text="A sentence.", speaker=0, units=tuple(units), start=cells))
+        cells += length
+    samples = (random.standard_normal(cells * 960) * 3_000).astype(np.int16)
+    codes = random.integers(0, 1_024, (3 * cells, 8)).astype(np.int32)
+    return Clips(Recordings(tuple(clips), samples, 24_000), letter_tokenizer(), codes)

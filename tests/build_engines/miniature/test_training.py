@@ -21,26 +21,9 @@ from build_engines.miniature.codec import SCALES, SLOW_SCALES, CodecLoss, spectr
 from build_engines.miniature.init_weights import init_weights
 from build_engines.miniature.losses import coarse_example, coarse_loss, coarse_times, hidden, with_mistakes
 from build_engines.miniature.muon import Muon
-from build_engines.miniature.recipe import Recipe, Schedule, spec_for
-from build_engines.miniature.recordings import Clip, Recordings
-from build_engines.miniature.sentences import letter_tokenizer
+from build_engines.miniature.recipe import Schedule
 from build_engines.miniature.training import bfloat16, rate_at, train
-
-SPEC = spec_for(Recipe(), tokens=letter_tokenizer().get_vocab_size())
-
-
-@pytest.fixture(scope="module")
-def clips() -> Clips:
-    """Six clips by one speaker, of 1, 3 and 6 s twice, with random tokens."""
-    random = np.random.default_rng(0)
-    cells, clips = 0, []
-    for length in [25, 75, 150] * 2:
-        units = random.integers(0, SPEC.semantic.vocab, 2 * length).tolist()
-        clips.append(Clip(text="A sentence.", speaker=0, units=tuple(units), start=cells))
-        cells += length
-    samples = (random.standard_normal(cells * 960) * 3_000).astype(np.int16)
-    codes = random.integers(0, 1_024, (3 * cells, 8)).astype(np.int32)
-    return Clips(Recordings(tuple(clips), samples, 24_000), letter_tokenizer(), codes)
+from tests.build_engines.miniature.conftest import SPEC
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0], ids=["without a voice", "after a voice"])
