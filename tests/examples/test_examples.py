@@ -65,7 +65,9 @@ def test_without_a_server_an_example_says_what_to_start(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[Any]
 ) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", FakeSoundDevice())
-    with pytest.raises(SystemExit, match=r"^error: no server answers at .* start one with `bark-serve up`"):
+    with pytest.raises(
+        SystemExit, match=r"^error: no server answers at .* start one with `bark-serve up --grpc-port [0-9]+`"
+    ):
         run(*arguments, f"localhost:{free_port()}")
 
 
