@@ -55,11 +55,12 @@ def command(
 
     Each voice speaks every sentence once; so does the model without a voice. *Word errors* are the words that the
     recogniser (Whisper tiny.en) gets wrong, adds or leaves out, divided by all words. Its own mistakes count too.
-    Compare with the first rows: recordings of the miniature's teacher, and these recordings after the bundle's codec.
-    Then the first variant speaks the recordings again, from their own coarse tokens, and from their own semantic
-    tokens. These two rows show what the stages that follow lose. *Quality* is how good the speech sounds, from 1 to 5,
-    as a model of listeners' opinions estimates it (DNSMOS P.835, overall; the median of all sentences). *Pitch* shows
-    whether the voice is still the same.
+    Compare with the first rows: recordings of the miniature's teacher, and these recordings after the bundle's
+    codec. Then the first variant speaks the recordings again, from their own coarse tokens, and from their own
+    semantic tokens. These two rows show what the stages that follow lose. *Cross-entropy* is how unexpected the
+    right text is to the recogniser: the mean of -log p of a token, in nats; 0 is best. It changes before words
+    change. *Quality* is how good the speech sounds, from 1 to 5, as a model of listeners' opinions estimates it
+    (DNSMOS P.835, overall; the median of all sentences). *Pitch* shows whether the voice is still the same.
     Speech that does not end by itself is cut at the longest duration of a sentence.
 
     This needs trained weights: random weights speak noise.

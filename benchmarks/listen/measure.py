@@ -29,7 +29,8 @@ from reference.recordings import Clip
 
 TEACHER, CODED = "teacher's recordings", "recordings through the codec"
 ALL, NO_VOICE = "all", "no voice"
-ERRORS, QUALITY, PITCH, ENDED = "word errors", "quality", "pitch", "ended by themselves"
+ERRORS, ENTROPY, QUALITY = "word errors", "cross-entropy", "quality"
+PITCH, ENDED = "pitch", "ended by themselves"
 IN_FLIGHT = 4  #: sentences spoken at once where time is not measured
 
 Clips = Mapping[str, Sequence[Clip]]  #: by speaker: a voice, `NO_VOICE`, or a speaker of the recordings
@@ -192,6 +193,11 @@ def write_down(clips: Sequence[Clip], listener: Listener) -> list[Heard]:
     ]
 
 
+def cross_entropies(clips: Sequence[Clip], listener: Listener) -> list[float]:
+    """How unexpected each clip's text is to the recogniser, in nats."""
+    return [listener.cross_entropy(clip.samples, clip.text, rate=clip.rate) for clip in clips]
+
+
 def pitches(clips: Sequence[Clip]) -> list[float]:
     """The median pitch, in Hz, of each clip that has a pitch."""
     found = [pitch(clip.samples, rate=clip.rate) for clip in clips]
@@ -199,9 +205,11 @@ def pitches(clips: Sequence[Clip]) -> list[float]:
 
 
 def judge(clips_by_voice: Clips, subject: str, judges: Judges) -> list[Measurement]:
-    """Word errors of each voice and of all together, the quality of all, and the pitch of each voice."""
+    """Word errors and cross-entropy of each voice and of all together, quality of all, and the pitch of each voice."""
     heard = {name: write_down(clips, judges.listener) for name, clips in clips_by_voice.items()}
     found = [_errors(ALL, subject, [sentence for sentences in heard.values() for sentence in sentences])]
+    nats = {name: cross_entropies(clips, judges.listener) for name, clips in clips_by_voice.items()}
+    found.append(_entropy(ALL, subject, [value for values in nats.values() for value in values]))
     opinions = [judges.quality(clip.samples, rate=clip.rate) for clips in clips_by_voice.values() for clip in clips]
     if heard_at_all := tuple(opinion for opinion in opinions if np.isfinite(opinion)):
         found.append(
@@ -209,6 +217,7 @@ def judge(clips_by_voice: Clips, subject: str, judges: Judges) -> list[Measureme
         )
     for name, clips in clips_by_voice.items():
         found.append(_errors(name, subject, heard[name]))
+        found.append(_entropy(name, subject, nats[name]))
         hertz = pitches(clips) if name != NO_VOICE else []
         if hertz:
             found.append(
@@ -220,6 +229,14 @@ def judge(clips_by_voice: Clips, subject: str, judges: Judges) -> list[Measureme
 def _errors(case: str, subject: str, heard: Sequence[Heard]) -> Measurement:
     count = sum(len(words(one.said)) for one in heard)
     return _share(case, subject, ERRORS, error_rate(heard), sentences=len(heard), words=count)
+
+
+def _entropy(case: str, subject: str, nats: Sequence[float]) -> Measurement:
+    """The mean of sentences. A median would hide the few sentences that are hard to understand."""
+    error = float(np.std(nats) / len(nats) ** 0.5)
+    facts: dict[str, Fact] = {"sentences": len(nats), "standard error": error}
+    mean = float(np.mean(nats))
+    return Measurement(case=case, subject=subject, metric=ENTROPY, unit="nats", samples=(mean,), facts=facts)
 
 
 def _share(

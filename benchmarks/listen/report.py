@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.listen.measure import ALL, ENDED, ERRORS, PITCH, QUALITY
+from benchmarks.listen.measure import ALL, ENDED, ENTROPY, ERRORS, PITCH, QUALITY
 from benchmarks.plots import bar_groups, colours_of, legend_above, tidy
 from benchmarks.results import SPEED, Result
 from benchmarks.tables import Table, caption, number
@@ -15,6 +15,7 @@ def table(result: Result) -> Table:
     """One row per speaker: a recording or a variant. Word errors and pitch have a column per voice."""
     columns: list[tuple[str, str, str, Callable[[float], str]]]
     columns = [(f"word errors: {case}", case, ERRORS, _percent) for case in result.cases(ERRORS)]
+    columns += [(f"{ENTROPY}, nats", ALL, ENTROPY, _nats)] if result.cases(ENTROPY) else []
     columns += [(QUALITY, case, QUALITY, number) for case in result.cases(QUALITY)]
     columns += [(f"pitch: {case}", case, PITCH, _hertz) for case in result.cases(PITCH)]
     columns += [("end by themselves", ALL, ENDED, _percent), ("audio s/s", ALL, SPEED, number)]
@@ -30,6 +31,10 @@ def table(result: Result) -> Table:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def _nats(value: float) -> str:
+    return f"{value:.3f}"
 
 
 def _hertz(value: float) -> str:

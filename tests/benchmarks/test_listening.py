@@ -190,11 +190,51 @@ def test_the_codec_keeps_the_length_of_a_recording(tiny_bundle: Bundle) -> None:
 # the recogniser
 
 
+SAID = "The north wind and the sun were disputing which was the stronger, "
+SAID += "when a traveller came along, wrapped in a warm cloak."
+
+
 def test_real_speech_is_understood(listener: Listener) -> None:
-    said = "The north wind and the sun were disputing which was the stronger, "
-    said += "when a traveller came along, wrapped in a warm cloak."
-    heard = Heard(said, listener.write_down(speech(rate=RATE)[0], rate=RATE))
+    heard = Heard(SAID, listener.write_down(speech(rate=RATE)[0], rate=RATE))
     assert error_rate([heard]) < 0.3, heard
+
+
+def test_noise_and_wrong_words_raise_the_cross_entropy(listener: Listener) -> None:
+    clear = speech(rate=RATE)[0]
+    noisy = clear + 0.05 * np.random.default_rng(0).standard_normal(len(clear)).astype(np.float32)
+
+    def nats(samples: Floats, text: str = SAID) -> float:
+        return listener.cross_entropy(samples, text, rate=RATE)
+
+    one_word_wrong = SAID.replace("traveller", "kangaroo")
+    assert 0 < nats(clear) < nats(clear, one_word_wrong) < nats(clear, "Please pass the salt.") <= 6
+    assert nats(clear) + 0.2 < nats(noisy)
+    assert nats(clear[:0]) == 6
+
+
+def test_cross_entropies_of_sentences_are_reported_as_their_mean() -> None:
+    class Recogniser(Listener):
+        def __init__(self) -> None:
+            """Loads no recogniser."""
+
+        def cross_entropy(self, samples: Floats, text: str, *, rate: int) -> float:
+            return {"One.": 0.1, "Two.": 0.7}[text]
+
+        def write_down(self, samples: Floats, *, rate: int) -> str:
+            return "One."
+
+    class Quality(Dnsmos):
+        def __init__(self) -> None:
+            """Loads no model."""
+
+        def __call__(self, samples: Floats, *, rate: int) -> float:
+            return 3.0
+
+    clips = {"low": [Clip("One.", voiced(120.0), RATE)], "high": [Clip("Two.", voiced(200.0), RATE)]}
+    judges = understanding.Judges(Recogniser(), Quality())
+    found = {m.case: m for m in understanding.judge(clips, "cpu int8", judges) if m.metric == understanding.ENTROPY}
+    assert {case: one.median for case, one in found.items()} == {"all": pytest.approx(0.4), "low": 0.1, "high": 0.7}
+    assert found["all"].facts == {"sentences": 2, "standard error": pytest.approx(0.3 / 2**0.5)}
 
 
 @pytest.mark.slow
@@ -239,15 +279,17 @@ def test_the_table_has_one_row_per_recording_and_variant() -> None:
             measured(understanding.TEACHER, "jo", understanding.ERRORS, 0.03),
             measured(understanding.TEACHER, "jo", understanding.PITCH, 115.7),
             measured("cpu int8", "all", understanding.ERRORS, 0.125),
+            measured("cpu int8", "all", understanding.ENTROPY, 0.3312),
             measured("cpu int8", "all", understanding.ENDED, 0.99),
             measured("cpu int8", "all", SPEED, 2.5),
             sentences=20,
             endings=100,
         )
     )
-    assert table.header == ["", "word errors: all", "word errors: jo", "pitch: jo", "end by themselves", "audio s/s"]
+    words = ["word errors: all", "word errors: jo"]
+    assert table.header == ["", *words, "cross-entropy, nats", "pitch: jo", "end by themselves", "audio s/s"]
     assert table.rows == [
-        [understanding.TEACHER, "3.0 %", "3.0 %", "116 Hz", "", ""],
-        ["cpu int8", "12.5 %", "", "", "99.0 %", "2.50"],
+        [understanding.TEACHER, "3.0 %", "3.0 %", "", "116 Hz", "", ""],
+        ["cpu int8", "12.5 %", "", "0.331", "", "99.0 %", "2.50"],
     ]
     assert "20 sentences per voice; 100 more" in table.caption
