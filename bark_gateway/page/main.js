@@ -12,7 +12,7 @@ import { Voices } from "./voices.js";
 
 const RATE = 24_000; // Hz, of all that the gateway sends
 const LOOK_S = 10; // between two looks at a server that is ready
-const LOOK_SOON_S = 1; // at one that is not, or that was not looked at because the page is hidden
+const LOOK_SOON_S = 1; // at one that is not
 const $ = (id) => document.getElementById(id);
 
 const player = new Player(RATE);
@@ -182,12 +182,11 @@ function complain(words) {
 }
 
 async function look() {
-  const state = document.hidden ? null : await api.ready();
-  if (state) {
-    const told = { "ready": "Ready", "no server": "No speech server", "no gateway": "The gateway does not answer" }[state];
-    $("server").dataset.state = state;
-    if ($("server-words").textContent !== told) $("server-words").textContent = told;
-  }
+  while (document.hidden) await new Promise((changed) => document.addEventListener("visibilitychange", changed, { once: true }));
+  const state = await api.ready();
+  const told = { "ready": "Ready", "no server": "No speech server", "no gateway": "The gateway does not answer" }[state];
+  $("server").dataset.state = state;
+  if ($("server-words").textContent !== told) $("server-words").textContent = told;
   setTimeout(look, (state === "ready" ? LOOK_S : LOOK_SOON_S) * 1000);
 }
 

@@ -12,11 +12,11 @@ import grpc
 from tritonclient.grpc import service_pb2
 
 from bark_client import protocol
-from bark_client.errors import BarkError, InvalidRequest, RequestCancelled, error_from_status
+from bark_client.errors import USUAL_PORT, BarkError, InvalidRequest, RequestCancelled, error_from_status
 from bark_client.exchange import Limits
 from bark_client.speech import Health
 
-DEFAULT_URL: Final = "localhost:8001"
+DEFAULT_URL: Final = f"localhost:{USUAL_PORT}"
 _HEADER: Final = re.compile(r"[0-9a-z_.-]+")
 _PRINTABLE: Final = re.compile(r"[ -~]*")
 CANARY_TEXT: Final = "Hello."

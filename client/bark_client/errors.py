@@ -61,7 +61,7 @@ _NO_SERVER_YET = "Server not ready"
 # gRPC's words for an answer that is none of gRPC, and for one of HTTP/1. The fourth byte of "HTTP" is 80.
 _NO_GRPC = "Failed parsing HTTP/2"
 _HTTP_1 = re.compile(r"http1\.x server|got frame type 80\b")
-_USUAL_PORT = "8001"  # of Triton's gRPC endpoint
+USUAL_PORT = "8001"  # of Triton's gRPC endpoint
 # gRPC's words for a connection that the other end closed. Triton's HTTP port closes each one; so does a dying server.
 _CLOSED = re.compile(r"Socket closed|Connection reset by peer")
 
@@ -108,7 +108,7 @@ def _unavailable(details: str, *, url: str) -> ServerUnavailable:
 def start_command(url: str) -> str:
     """The command that starts a server at the port of `url`, on the machine that `url` names."""
     port = url.rpartition(":")[2]
-    return "bark-serve up" if port == _USUAL_PORT else f"bark-serve up --grpc-port {port}"
+    return "bark-serve up" if port == USUAL_PORT else f"bark-serve up --grpc-port {port}"
 
 
 def error_from_status(code: str, details: str, *, url: str) -> BarkError:

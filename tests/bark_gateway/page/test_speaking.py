@@ -156,6 +156,19 @@ def test_the_page_does_not_wait_for_ever_for_a_gateway_that_is_silent(visit: Vis
     expect(words).to_have_text("Ready")
 
 
+def test_a_hidden_page_looks_at_the_server_once_it_is_shown(visit: Visit) -> None:
+    page, words = visit.page, visit.page.locator("#server-words")
+    page.add_init_script(
+        'window.covered = true; Object.defineProperty(document, "hidden", { get: () => window.covered });'
+    )
+    visit.asked.clear()
+    page.reload()
+    expect(words).to_have_text("Looking for the server")
+    assert not [url for url in visit.asked if url.endswith("/health/ready")]
+    page.evaluate('window.covered = false; document.dispatchEvent(new Event("visibilitychange"))')
+    expect(words).to_have_text("Ready")
+
+
 def _unavailable(server: FakeTriton, inputs: dict[str, Any], context: Any) -> Iterator[Any]:
     context.abort(grpc.StatusCode.UNAVAILABLE, "as planned")
     yield
