@@ -19,7 +19,8 @@ from bark_serving.arrays import Floats
 from bark_serving.errors import UserError, install_remedy
 
 _WHISPER_HZ = 16_000
-_WHISPER_FRAMES = 3_000  #: in the 30 s that it hears at once
+_WHISPER_S = 30  #: that it hears at once
+_FRAMES_PER_S = 100  #: of its spectrogram
 _PITCH_HZ = (60.0, 400.0)  #: lowest and highest pitch of a voice
 _MIN_VOICED = 0.5  #: a frame is voiced if its normalized autocorrelation exceeds this
 _MAX_NATS = 6.0  #: a token of a text counts at most this much. Without a limit one wrong word outweighs a sentence.
@@ -72,16 +73,15 @@ class Listener:
         """
         if not len(samples):
             return _MAX_NATS
-        from faster_whisper.audio import pad_or_trim
-
-        audio = np.asarray(soxr.resample(samples, rate, _WHISPER_HZ), np.float32)
-        features = self._model.feature_extractor(audio)
+        audio = np.asarray(soxr.resample(samples, rate, _WHISPER_HZ), np.float32)[: _WHISPER_S * _WHISPER_HZ]
+        silence = np.zeros(_WHISPER_S * _WHISPER_HZ - len(audio), np.float32)  # faster-whisper's own padding is noise
+        features = self._model.feature_extractor(np.concatenate([audio, silence]))
         tokenizer = self._model.hf_tokenizer
         (found,) = self._model.model.align(
-            self._model.encode(pad_or_trim(features)),
+            self._model.encode(features[:, : _WHISPER_S * _FRAMES_PER_S]),
             [tokenizer.token_to_id("<|startoftranscript|>")],
             [tokenizer.encode(f" {text}", add_special_tokens=False).ids],
-            min(features.shape[1], _WHISPER_FRAMES),
+            len(audio) * _FRAMES_PER_S // _WHISPER_HZ,
         )
         nats = -np.log(np.maximum(found.text_token_probs, np.exp(-_MAX_NATS)))
         return float(nats.mean())
