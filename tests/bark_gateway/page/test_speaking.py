@@ -94,7 +94,7 @@ def test_the_lines_of_code_do_what_the_take_did(visit: Visit, triton: FakeTriton
     visit.say(text)
     visit.page.get_by_text("Save, or do it in code").click()
     curl, python = visit.page.locator(".code pre").all_inner_texts()
-    subprocess.run(["bash", "-euc", curl], cwd=tmp_path, check=True, capture_output=True, timeout=30)
+    subprocess.run(["bash", "-euc", curl], cwd=tmp_path, check=True, capture_output=True, timeout=60)
     by_curl = (tmp_path / "speech.mp3").read_bytes()
     exec(compile(python.replace("speech.mp3", str(tmp_path / "python.mp3")), "python", "exec"), {})
     assert by_curl == (tmp_path / "python.mp3").read_bytes()
@@ -143,7 +143,7 @@ def test_the_page_sees_soon_that_a_server_is_back(visit: Visit) -> None:
     page.reload()
     expect(words).to_have_text("No speech server")
     page.unroute("**/health/ready")
-    expect(words).to_have_text("Ready", timeout=5_000)
+    expect(words).to_have_text("Ready", timeout=9_000)
 
 
 def test_the_page_does_not_wait_for_ever_for_a_gateway_that_is_silent(visit: Visit) -> None:
