@@ -59,7 +59,9 @@ class Listener:
         self._model: Any = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
 
     def write_down(self, samples: Floats, *, rate: int) -> str:
-        """Transcribe [n] samples at ``rate`` Hz."""
+        """Transcribe [n] samples at ``rate`` Hz. Without samples there are no words."""
+        if not len(samples):
+            return ""
         audio = np.asarray(soxr.resample(samples, rate, _WHISPER_HZ), np.float32)
         segments, _ = self._model.transcribe(audio, language="en", beam_size=5, condition_on_previous_text=False)
         return " ".join(segment.text.strip() for segment in segments)

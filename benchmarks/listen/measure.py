@@ -187,10 +187,7 @@ def ended(speech: Speech) -> bool:
 
 def write_down(clips: Sequence[Clip], listener: Listener) -> list[Heard]:
     """The text of each clip, and what the recogniser understood."""
-    return [
-        Heard(clip.text, listener.write_down(clip.samples, rate=clip.rate) if clip.samples.size else "")
-        for clip in clips
-    ]
+    return [Heard(clip.text, listener.write_down(clip.samples, rate=clip.rate)) for clip in clips]
 
 
 def cross_entropies(clips: Sequence[Clip], listener: Listener) -> list[float]:

@@ -143,7 +143,7 @@ def test_the_page_sees_soon_that_a_server_is_back(visit: Visit) -> None:
     page.reload()
     expect(words).to_have_text("No speech server")
     page.unroute("**/health/ready")
-    expect(words).to_have_text("Ready", timeout=9_000)
+    expect(words).to_have_text("Ready", timeout=5_000)
 
 
 def test_the_page_does_not_wait_for_ever_for_a_gateway_that_is_silent(visit: Visit) -> None:
